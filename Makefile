@@ -1,0 +1,85 @@
+# Everything sets itself up: python3 with its venv module and make are all that is needed.
+#   make demo          two parties find each other, prove who they are and talk, with the SIP ladder on the screen
+#   make test          all tests that need nothing but Python
+#   make check         lint, types, tests and documents, as CI runs them
+# A different Python: make test PYTHON=python3.13. One suite: make test TESTS=tests.sip.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
+TRIAL := $(BIN)/python -m twisted.trial --temp-directory=build/trial
+
+# tests.interop needs other SIP programs and tests.test_packaging builds environments of its own: each has its target.
+SUITES := $(patsubst tests/%/__init__.py,tests.%,$(sort $(wildcard tests/*/__init__.py))) \
+          $(patsubst tests/%.py,tests.%,$(sort $(wildcard tests/test_*.py)))
+TESTS ?= $(filter-out tests.interop tests.test_packaging,$(SUITES))
+
+.PHONY: help demo test test-packaging interop bench lint format types docs rows check coverage clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: $(VENV)/.installed
+	@$(BIN)/sip-p2p demo
+
+test: $(VENV)/.test
+	@mkdir -p build
+	@$(TRIAL) $(TESTS)
+
+test-packaging: $(VENV)/.test
+	@mkdir -p build
+	@$(TRIAL) tests.test_packaging
+
+interop: $(VENV)/.test
+	@mkdir -p build
+	@$(TRIAL) tests.interop
+
+bench: $(VENV)/.installed
+	@$(BIN)/python -m benchmarks
+
+lint: $(VENV)/.lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(VENV)/.lint
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(VENV)/.lint
+	@$(BIN)/mypy
+
+docs: $(VENV)/.docs rows
+	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs/html
+	@echo build/docs/html/index.html
+
+# The generated pages of the documents: what is shown by which test, and the figures of the machines.
+rows: $(VENV)/.installed
+	@$(BIN)/python tools/markers.py
+
+coverage: $(VENV)/.test
+	@mkdir -p build/coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m twisted.trial --temp-directory=build/trial $(TESTS)
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage report --include='sip_p2p/sip/*' --fail-under=95
+
+check: lint types test docs
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* docs/_build
+
+# One stamp for each set of packages; a change of setup.cfg or pyproject.toml installs again.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("sip_p2p needs Python 3.11 or newer, and this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.installed
+	@$(PIP) -e '.[$*]'
+	@touch $@
