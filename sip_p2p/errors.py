@@ -1,0 +1,190 @@
+"""Every exception that sip_p2p raises, in one tree.
+
+::
+
+    SipError
+      MalformedMessage(reason, status, offset)    the peer's bytes; names the status to answer with
+      InvalidOperation(retryable)                 our caller's misuse, raised at once
+        AlreadyResponded                          a second answer to one request
+        RestrictedHeader(name)                    a header that the stack owns (also a ValueError)
+      RequestFailed(response)                     a final response >= 300
+      OperationTimeout                            no final response in time (408)
+      ConnectionFailure                           could not connect, or the flow was lost (503)
+        TlsFailure(reason, peer, certificate)     reason is a TlsFailureReason
+      EndpointTerminated                          the endpoint, or its connection manager, is gone
+      NotListening                                there is no such listener
+      ListenFailed(cause)                         a listener could not bind
+
+Wrong arguments are a ``ValueError`` or ``TypeError``, raised at once by the call that got them. Everything else fails the
+``Deferred`` of the operation, and only with these classes.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from sip_p2p.sip.message import Response
+
+__all__ = [
+    "AlreadyResponded",
+    "ConnectionFailure",
+    "EndpointTerminated",
+    "InvalidOperation",
+    "ListenFailed",
+    "MalformedMessage",
+    "NotListening",
+    "OperationTimeout",
+    "RequestFailed",
+    "RestrictedHeader",
+    "SipError",
+    "TlsFailure",
+    "TlsFailureReason",
+]
+
+
+class SipError(Exception):
+    """The root: catches everything that a peer, the network or the stack can do to an operation."""
+
+
+class MalformedMessage(SipError):
+    """A peer's bytes are not the SIP they claim to be.
+
+    :ivar reason: what is wrong, in words short enough for a Warning or a log line.
+    :ivar status: the status to answer a request with (400, 413, 414, 416, 505, 513).
+    :ivar offset: where in the message, in octets from its start, when known.
+    """
+
+    def __init__(self, reason: str, status: int = 400, offset: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.offset = offset
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" (at octet {self.offset})"
+        return f"{self.reason}{where}"
+
+
+class InvalidOperation(SipError):
+    """The caller asked for something that the present state does not allow.
+
+    :ivar retryable: True when the same call can succeed later without anything being changed.
+    """
+
+    def __init__(self, message: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class AlreadyResponded(InvalidOperation):
+    """The request has had its final response, or can have none any more."""
+
+
+class RestrictedHeader(InvalidOperation, ValueError):
+    """An application tried to set a header field that only the stack may set (RFC 3261 section 8.1.1).
+
+    :ivar name: the field's name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the header field {name} is set by the stack and cannot be supplied")
+        self.name = name
+
+
+class RequestFailed(SipError):
+    """The request was answered with a final response of 300 or above.
+
+    :ivar response: the whole response.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"{response.status} {response.reason}")
+        self.response = response
+
+    @property
+    def status(self) -> int:
+        """The status code of the response."""
+        return self.response.status
+
+
+class OperationTimeout(SipError):
+    """No final response came in time: what RFC 3261 section 8.1.3.1 treats as a 408."""
+
+
+class ConnectionFailure(SipError):
+    """No flow to the peer could be had, or the one in use was lost: RFC 3261 section 8.1.3.1 treats it as a 503."""
+
+
+class TlsFailureReason(enum.Enum):
+    """Why a TLS connection was refused, by us or by the peer."""
+
+    LOCAL_CERTIFICATE_NOT_FOUND = "our own certificate or private key is missing or cannot be read"
+    LOCAL_CERTIFICATE_EXPIRED = "our own certificate has expired or is not yet valid"
+    UNTRUSTED_REMOTE_CERTIFICATE = "the peer's certificate is not signed by a trusted authority"
+    INCORRECT_NAME_IN_REMOTE_CERTIFICATE = "the peer's certificate does not prove the expected name"
+    CERTIFICATE_EXPIRED = "the peer's certificate has expired"
+    CERTIFICATE_NOT_YET_VALID = "the peer's certificate is not valid yet"
+    REMOTE_CERTIFICATE_REVOKED = "the peer's certificate has been revoked"
+    REMOTE_CERTIFICATE_INVALID_USAGE = "the peer's certificate may not be used for SIP"
+    REMOTE_CERTIFICATE_WEAK = "the peer's certificate uses a key or signature that is too weak"
+    REMOTE_CERTIFICATE_INVALID = "the peer's certificate is malformed or breaks a rule of X.509"
+    REMOTE_CERTIFICATE_MISSING = "the peer presented no certificate"
+    LOCAL_CERTIFICATE_REJECTED = "the peer refused our certificate"
+    CONNECTION_AUTHORIZATION_FAILED = "the peer proved who it is, and is not allowed to connect"
+    TLS_NEGOTIATION_FAILURE = "the two sides could not agree on a TLS connection"
+    HANDSHAKE_TIMEOUT = "the peer did not finish the handshake in time"
+    REMOTE_DISCONNECTED = "the peer closed the connection during the handshake"
+    OTHER = "another TLS failure"
+
+
+class TlsFailure(ConnectionFailure):
+    """A TLS connection failed to be, or to stay, trusted.
+
+    :ivar reason: which :class:`TlsFailureReason`.
+    :ivar peer: whom we dialled, or who called: a name or ``host:port``.
+    :ivar certificate: the peer's certificate, where one was seen.
+    :ivar alert: the TLS alert that was received or sent, by its RFC 8446 name, if any.
+    :ivar errors: the OpenSSL errors behind it, as (library, function, reason).
+    """
+
+    def __init__(
+        self,
+        reason: TlsFailureReason,
+        peer: str = "",
+        certificate: Certificate | None = None,
+        *,
+        detail: str = "",
+        alert: str = "",
+        errors: tuple[tuple[str, str, str], ...] = (),
+    ) -> None:
+        words = reason.value if not detail else f"{reason.value}: {detail}"
+        super().__init__(f"{words} [{peer}]" if peer else words)
+        self.reason = reason
+        self.peer = peer
+        self.certificate = certificate
+        self.detail = detail
+        self.alert = alert
+        self.errors = errors
+
+
+class EndpointTerminated(SipError):
+    """The operation came after, or was overtaken by, ``terminate``."""
+
+
+class NotListening(SipError):
+    """There is no such listener, or it has stopped already."""
+
+
+class ListenFailed(SipError):
+    """A listener could not be started.
+
+    :ivar cause: the operating system's or Twisted's own error.
+    """
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause

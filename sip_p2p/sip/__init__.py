@@ -1,0 +1,23 @@
+"""SIP itself: bytes and values in, bytes and values out.
+
+No socket, no clock, no randomness, no logging, no Twisted. Time is an argument (``now``, seconds on any monotonic scale),
+tokens come from a :class:`~sip_p2p.sip.tokens.TokenSource` that is passed in, and what should happen comes back as the
+outputs of :mod:`sip_p2p.sip.outputs`. The package imports :mod:`sip_p2p.errors` and nothing else of the project; a test
+holds it to that.
+
+Start with :mod:`~sip_p2p.sip.outputs` (what can happen), then :mod:`~sip_p2p.sip.transaction.non_invite_client` beside
+Figure 6 of RFC 3261, then :mod:`~sip_p2p.sip.user_agent`.
+
+========================  ======================================  =====================================================
+module                    what                                    standard
+========================  ======================================  =====================================================
+``abnf``                  the grammar's terminals                 RFC 3261 section 25, RFC 5954
+``uri``                   ``sip:``, ``sips:``, ``tel:``           RFC 3261 section 19.1, RFC 3966
+``headers``, ``fields``   header fields, raw and typed            RFC 3261 sections 7.3 and 20
+``message``, ``parse``    requests and responses                  RFC 3261 section 7, RFC 4475
+``framing``               messages out of a byte stream           RFC 3261 section 18.3, RFC 5626 section 4.4.1
+``body``                  types, charsets, multipart              RFC 5621, RFC 2046
+``transaction``           the four machines and their layer       RFC 3261 section 17, RFC 6026, RFC 4320
+``user_agent``            the rules for a UAC and a UAS           RFC 3261 section 8
+========================  ======================================  =====================================================
+"""

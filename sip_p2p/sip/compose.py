@@ -1,0 +1,158 @@
+"""Messages of our own: the request that opens a transaction (RFC 3261 section 8.1.1) and the response to one (8.2.6).
+
+Everything here takes text that was checked where it was made (URIs, tags, configured fields) or checks it itself (what the
+application supplies with a call). The serialiser checks all of it once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import RestrictedHeader
+from sip_p2p.sip.headers import Headers
+from sip_p2p.sip.message import Request, Response
+from sip_p2p.sip.status import reason_phrase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["RESTRICTED_HEADERS", "Echo", "RequestPlan", "application_fields"]
+
+MAX_FORWARDS = "70"
+"""RFC 3261 section 8.1.1.6."""
+
+RESTRICTED_HEADERS = frozenset(
+    """
+    Call-ID Contact Content-Length Content-Type CSeq From Max-Forwards Record-Route Route To Via
+    """.split()
+)
+"""What an application cannot set on a message: the stack derives these from the call's own arguments and from its state."""
+
+
+def application_fields(fields: Iterable[tuple[str, str]], *, restricted: bool = True) -> list[tuple[str, str]]:
+    """Check header fields that an application supplies, and return them under canonical names.
+
+    :param restricted: False lets the fields of :data:`RESTRICTED_HEADERS` pass, for tools that test other stacks.
+    :raises RestrictedHeader: for a field that the stack owns.
+    :raises ValueError: for a name that is no token, or a value with CR, LF or NUL.
+    """
+    checked = Headers(fields)
+    if restricted:
+        for name in checked.names():
+            if name in RESTRICTED_HEADERS:
+                raise RestrictedHeader(name)
+    return list(checked)
+
+
+@final
+class RequestPlan:
+    """What a request outside of a dialog is made of; one plan makes one request.
+
+    :ivar method: the method.
+    :ivar uri: the Request-URI, as text.
+    :ivar to: the To value; by default the Request-URI in angle brackets.
+    :ivar from_: the From value, without a tag.
+    :ivar from_tag: its tag.
+    :ivar call_id: the Call-ID.
+    :ivar cseq: the sequence number, below 2**31.
+    :ivar contact: the Contact value, or None where the method carries none.
+    :ivar routes: the Route values, topmost first (a pre-loaded route set, section 8.1.2).
+    :ivar fields: further header fields, already checked.
+    :ivar body: the body.
+    :ivar content_type: its type; needed where there is a body.
+    """
+
+    __slots__ = (
+        "body",
+        "call_id",
+        "contact",
+        "content_type",
+        "cseq",
+        "fields",
+        "from_",
+        "from_tag",
+        "method",
+        "routes",
+        "to",
+        "uri",
+    )
+
+    def __init__(self, method: str, uri: str, from_: str, from_tag: str, call_id: str) -> None:
+        self.method = method
+        self.uri = uri
+        self.to = f"<{uri}>"
+        self.from_ = from_
+        self.from_tag = from_tag
+        self.call_id = call_id
+        self.cseq = 1
+        self.contact: str | None = None
+        self.routes: list[str] = []
+        self.fields: list[tuple[str, str]] = []
+        self.body = b""
+        self.content_type: str | None = None
+
+    def build(self) -> Request:
+        """The request, complete but for its Via, which the core adds when it knows the flow.
+
+        :raises ValueError: when a part holds CR, LF or NUL, the method is no token, or a body has no type.
+        """
+        if self.body and not self.content_type:
+            raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
+        headers = Headers()
+        headers.add("Max-Forwards", MAX_FORWARDS)
+        for route in self.routes:
+            headers.add("Route", route)
+        headers.add("From", f"{self.from_};tag={self.from_tag}")
+        headers.add("To", self.to)
+        headers.add("Call-ID", self.call_id)
+        headers.add("CSeq", f"{self.cseq} {self.method}")
+        if self.contact is not None:
+            headers.add("Contact", self.contact)
+        for name, value in self.fields:
+            headers.add(name, value)
+        if self.content_type and self.body:
+            headers.add("Content-Type", self.content_type)
+        return Request(self.method, self.uri, headers, self.body)
+
+
+@final
+class Echo:
+    """What every response to one request copies from it (section 8.2.6.2), taken when the request came.
+
+    The copies make a response independent of what an application does to the request that it was given.
+
+    :ivar to_tag: the tag that our responses add to To; fixed by the first of them.
+    """
+
+    __slots__ = ("_names", "_values", "has_to_tag", "to_tag")
+
+    def __init__(self, headers: Headers, has_to_tag: bool) -> None:
+        names, values = headers.parallel_lists()
+        self._names: list[str] = []
+        self._values: list[str] = []
+        seen: set[str] = set()
+        for index, name in enumerate(names):
+            if name == "Via":
+                self._names.append(name)
+                self._values.append(values[index])
+            elif (name == "From" or name == "To" or name == "Call-ID" or name == "CSeq") and name not in seen:
+                seen.add(name)
+                self._names.append(name)
+                self._values.append(values[index])
+        self.has_to_tag = has_to_tag
+        self.to_tag = ""
+
+    def response(self, status: int, reason: str | None = None) -> Response:
+        """A response with the copied fields and nothing else; 100 carries no tag of ours."""
+        names = self._names[:]
+        values = self._values[:]
+        if status > 100 and not self.has_to_tag and self.to_tag and "To" in names:
+            index = names.index("To")
+            values[index] = f"{values[index]};tag={self.to_tag}"
+        return Response.adopt(status, reason_phrase(status) if reason is None else reason, Headers.adopt(names, values), b"")
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether there is a Via to lead a response back."""
+        return "Via" in self._names
+

@@ -1,0 +1,46 @@
+"""What SIP needs to know of a flow: over what a message came or goes, and who is at the other end (RFC 5626 section 2).
+
+The transport's live flows derive from :class:`Flow`; the core compares them, reads these attributes and hands them back in
+its outputs. It never writes to one.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Flow"]
+
+
+class Flow:
+    """One bidirectional path to one peer: a connection, or a pair of UDP addresses.
+
+    :ivar transport: the transport as a Via writes it: ``UDP``, ``TCP``, ``TLS``, ``WS`` or ``WSS``.
+    :ivar reliable: True where the transport retransmits by itself (RFC 3261 section 17).
+    :ivar sent_by: what our Via names on this flow: ``host`` or ``host:port``.
+    :ivar remote_host: the peer's address, as the socket tells it, without brackets.
+    :ivar remote_port: the peer's port.
+    :ivar peer: a key for the peer's *verified* identity; the empty string where nothing was verified. Two flows with the
+        same non-empty key lead to the same party.
+    """
+
+    __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sent_by", "transport")
+
+    def __init__(
+        self, transport: str, reliable: bool, sent_by: str, remote_host: str, remote_port: int, peer: str = ""
+    ) -> None:
+        self.transport = transport
+        self.reliable = reliable
+        self.sent_by = sent_by
+        self.remote_host = remote_host
+        self.remote_port = remote_port
+        self.peer = peer
+
+    def leads_to_same_peer(self, other: Flow) -> bool:
+        """Whether a message on *other* may speak for the party at the end of this flow.
+
+        The same flow always may. A different one may when both proved the same identity, or, on UDP where nothing is ever
+        proved, when both have the same remote address.
+        """
+        if other is self:
+            return True
+        if self.peer or other.peer:
+            return self.peer == other.peer
+        return not self.reliable and not other.reliable and self.remote_host == other.remote_host

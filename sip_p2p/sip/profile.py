@@ -1,0 +1,93 @@
+"""What one party behind the core can do: its methods, extensions and body types (RFC 3261 sections 8.2.1 to 8.2.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.headers import Headers
+    from sip_p2p.sip.message import Request
+
+__all__ = ["Authenticator", "Profile"]
+
+
+class Authenticator(Protocol):
+    """The place of digest authentication in the order of section 8.2: before anything else is looked at."""
+
+    def challenge(self, request: Request, flow: Flow) -> Headers | None:
+        """The fields of a 401, or None where the request may pass."""
+
+
+@final
+class Profile:
+    """The abilities of one party, as the core's UAS rules need them. They can change at any time.
+
+    :ivar user: whatever the owner wants to find again in the outputs.
+    :ivar supported: the option tags of extensions that are understood (section 19.2).
+    :ivar authenticator: asked first, where there is one.
+    """
+
+    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "supported", "user")
+
+    def __init__(self, user: object = None, methods: Iterable[str] = (), supported: Iterable[str] = ()) -> None:
+        self.user = user
+        self._methods: set[str] = set(methods)
+        self._accept: dict[str, tuple[str, ...]] = {}
+        self._allow = ""
+        self.supported: set[str] = set(supported)
+        self.authenticator: Authenticator | None = None
+
+    def allow(self, method: str, accept: tuple[str, ...] | None = None) -> None:
+        """Let *method* reach the application.
+
+        :param accept: the media types that its bodies may have, ``type/subtype`` or ``type/*``; None means any.
+        """
+        self._methods.add(method)
+        self._allow = ""
+        if accept is None:
+            self._accept.pop(method, None)
+        else:
+            self._accept[method] = tuple(entry.lower() for entry in accept)
+
+    def disallow(self, method: str) -> None:
+        """Answer *method* with 405 from now on."""
+        self._methods.discard(method)
+        self._accept.pop(method, None)
+        self._allow = ""
+
+    def allows(self, method: str) -> bool:
+        """Whether *method* reaches the application."""
+        return method in self._methods
+
+    @property
+    def allow_value(self) -> str:
+        """The Allow value: what the application takes, and OPTIONS, which is always answered (section 11.2)."""
+        if not self._allow:
+            self._allow = ", ".join(sorted(self._methods | {"OPTIONS"}))
+        return self._allow
+
+    @property
+    def supported_value(self) -> str:
+        """The Supported value; empty where no extension is understood."""
+        return ", ".join(sorted(self.supported))
+
+    @property
+    def accept_value(self) -> str:
+        """The Accept value over all methods; ``*/*`` where one of them takes anything."""
+        if any(method not in self._accept for method in self._methods):
+            return "*/*"
+        return ", ".join(sorted({entry for entries in self._accept.values() for entry in entries}))
+
+    def accept_value_for(self, method: str) -> str:
+        """The Accept value of one method."""
+        return ", ".join(self._accept.get(method, ("*/*",)))
+
+    def accepts(self, method: str, media_type: str) -> bool:
+        """Whether a body of *media_type* (``type/subtype``, lower case) may come with *method*."""
+        accepted = self._accept.get(method)
+        if accepted is None:
+            return True
+        return media_type in accepted or f"{media_type.partition('/')[0]}/*" in accepted or "*/*" in accepted
