@@ -1,8 +1,8 @@
 """What the tests share: cases that notice leaks, measures of memory, and the files of ``tests/data``.
 
-* :class:`TestCase` and :class:`SynchronousTestCase` are trial's, and fail a test that leaves a descriptor, a socket or a
-  reader or writer of the reactor behind. (Delayed calls and logged errors trial reports by itself.) Close what a test opens
-  with ``addCleanup``; a connection may take its few turns of the reactor to go, the case waits for it.
+* :class:`TestCase` and :class:`SynchronousTestCase` are trial's, and fail a test that leaves a descriptor, a socket or
+  a reader or writer of the reactor behind. (Delayed calls and logged errors trial reports by itself.) Close what a test
+  opens with ``addCleanup``; a connection may take its few turns of the reactor to go, the case waits for it.
 * :class:`MemoryTestCase` adds assertions about growth, reference cycles and what is still alive.
 * :func:`torture_messages`, :func:`call_flows` and :func:`vectors` read ``tests/data``.
 """
@@ -45,8 +45,8 @@ DATA = Path(__file__).parent / "data"
 #: How long the connections of a finished test may take to close, in seconds.
 SETTLE_SECONDS = 3.0
 
-# What Python, OpenSSL and Twisted keep open on purpose once they have needed it: the random device, and the spare descriptor
-# that a Twisted port sacrifices when the process has run out of them.
+# What Python, OpenSSL and Twisted keep open on purpose once they have needed it: the random device, and the spare
+# descriptor that a Twisted port sacrifices when the process has run out of them.
 _KEPT_OPEN = frozenset({"/dev/urandom", "/dev/random", "/dev/null"})
 
 
@@ -121,8 +121,8 @@ class MemoryTestCase(SynchronousTestCase):
 
         :param rounds: how often to call it between the two measurements.
         :param warm_up: how often before the first one: caches and free lists fill up here.
-        :param blocks_per_round: how many of the interpreter's memory blocks (512 octets at most each) one call may keep on
-            average. The default lets a dictionary grow once, and catches one object kept for every twenty calls.
+        :param blocks_per_round: how many of the interpreter's memory blocks (512 octets at most each) one call may keep
+            on average. The default lets a dictionary grow once, and catches one object kept for every twenty calls.
         """
         for _ in range(warm_up):
             action()
@@ -144,9 +144,7 @@ class MemoryTestCase(SynchronousTestCase):
         try:
             action()
             gc.collect()
-            found = Counter(
-                f"{type(thing).__module__}.{type(thing).__qualname__}" for thing in gc.garbage[kept_before:]
-            )
+            found = Counter(type(thing).__qualname__ for thing in gc.garbage[kept_before:])
         finally:
             gc.set_debug(flags)
             del gc.garbage[kept_before:]
