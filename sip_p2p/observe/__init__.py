@@ -1,0 +1,17 @@
+"""What went over the wire, kept and shown: a trace of the flows and the ladder that is drawn from it.
+
+Nothing here is needed to speak SIP, and nothing below imports it: a :class:`~sip_p2p.observe.trace.Tap` is handed to a
+connection manager with ``manager.add_tap(tap)``, and without one the driver does no work for it. The package imports
+the standard library and :mod:`sip_p2p.sip`; it knows neither sockets nor the reactor.
+
+Start with :mod:`~sip_p2p.observe.trace`.
+
+==========  =====================================================================
+module      what
+==========  =====================================================================
+``trace``   the tap, its ring in memory, JSON lines in a file, and their reader
+``redact``  what is taken out of a message before anybody keeps it
+``ladder``  events in, a text ladder out
+``text``    a peer's text made safe for a log line or a terminal
+==========  =====================================================================
+"""

@@ -1,0 +1,375 @@
+"""A trace of the flows: what was sent and received, in memory and in a file of JSON lines.
+
+::
+
+    tap = Tap(local="a.example", writer=TraceWriter("trace.jsonl"))
+    manager.add_tap(tap)
+    ...
+    print(ladder(tap.events()))
+
+One event is one message or one note. Credentials, passwords in URIs and bodies are withheld unless ``secrets=True`` is
+said; see :mod:`sip_p2p.observe.redact`. Everything is bounded: the ring by its capacity, an event by ``max_octets``,
+the file by ``max_file_octets`` (it is then renamed to ``NAME.1``, which replaces the one before, and begun anew). A
+trace that can no longer be written is given up with a word in the log and never disturbs a flow.
+
+The file has one JSON object a line, in ASCII, with these keys; those without a value are left out.
+
+=============  ========================================================================================================
+key            meaning
+=============  ========================================================================================================
+``kind``       ``message`` or ``note``
+``at``         seconds on the reactor's monotonic scale; only differences mean something
+``time``       the wall clock in UTC, RFC 3339
+``direction``  ``in`` or ``out``, as this side sees it
+``transport``  ``TLS``, ``TCP``, ``UDP``, ``WS``, ``WSS``
+``local``      this side: its name, or what its Via says
+``remote``     the other side's address, ``host:port``
+``peer``       the identity that the other side has proved
+``head``       the start line and the header fields, lines separated by CRLF
+``length``     how many octets of body followed the head
+``body``       the body as text, with ``secrets=True`` only; ``body_base64`` when it is not UTF-8
+``clipped``    true when the message was larger than ``max_octets``
+``note``       what a note says
+=============  ========================================================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import collections
+import datetime
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Literal, final
+
+from twisted.logger import Logger
+
+from sip_p2p.observe.redact import redact_head, split_message
+from sip_p2p.observe.text import printable
+from sip_p2p.sip.headers import COMPACT_FORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sip_p2p.sip.flow import Flow
+
+__all__ = ["Direction", "Tap", "TraceError", "TraceEvent", "TraceWriter", "read_trace"]
+
+Direction = Literal["in", "out"]
+
+_SHORT_FORMS = {name.lower(): letter for letter, name in COMPACT_FORMS.items()}
+
+_log = Logger()
+
+
+class TraceError(ValueError):
+    """A line of a trace is not an event.
+
+    :ivar line: its number, counted from 1.
+    :ivar reason: what is wrong with it.
+    """
+
+    def __init__(self, source: str, line: int, reason: str) -> None:
+        super().__init__(f"{source}:{line}: not a line of a trace: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+@final
+class TraceEvent:
+    """One message that passed, or one note; the attributes are the keys of the file."""
+
+    __slots__ = (
+        "at",
+        "body",
+        "clipped",
+        "direction",
+        "head",
+        "kind",
+        "length",
+        "local",
+        "note",
+        "peer",
+        "remote",
+        "time",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        kind: Literal["message", "note"],
+        at: float,
+        *,
+        time: str = "",
+        direction: Direction = "in",
+        transport: str = "",
+        local: str = "",
+        remote: str = "",
+        peer: str = "",
+        head: str = "",
+        length: int = 0,
+        body: bytes | None = None,
+        clipped: bool = False,
+        note: str = "",
+    ) -> None:
+        self.kind = kind
+        self.at = at
+        self.time = time
+        self.direction: Direction = direction
+        self.transport = transport
+        self.local = local
+        self.remote = remote
+        self.peer = peer
+        self.head = head
+        self.length = length
+        self.body = body
+        self.clipped = clipped
+        self.note = note
+
+    @property
+    def start_line(self) -> str:
+        """The Request-Line or Status-Line, whatever stands there."""
+        return self.head.partition("\r\n")[0]
+
+    @property
+    def is_response(self) -> bool:
+        """Whether the start line is a Status-Line."""
+        return self.head.startswith("SIP/")
+
+    @property
+    def method(self) -> str:
+        """The request's method, or that of the request which a response answers; empty where neither can be read."""
+        if not self.is_response:
+            return self.start_line.partition(" ")[0]
+        return self.field("CSeq").rpartition(" ")[2]
+
+    def field(self, name: str) -> str:
+        """The value of the first header field called *name*, in either form; empty when there is none."""
+        wanted = name.lower()
+        short = _SHORT_FORMS.get(wanted)
+        for line in self.head.split("\r\n")[1:]:
+            found, colon, value = line.partition(":")
+            found = found.strip(" \t").lower()
+            if colon and found in (wanted, short):
+                return value.strip(" \t")
+        return ""
+
+    def to_json(self) -> str:
+        """The event as one line of the file, without its line end."""
+        fields: dict[str, object] = {"kind": self.kind, "at": round(self.at, 6), "time": self.time}
+        if self.kind == "message":
+            fields["direction"] = self.direction
+        for name in ("transport", "local", "remote", "peer", "head", "note"):
+            value = getattr(self, name)
+            if value:
+                fields[name] = value
+        if self.kind == "message":
+            fields["length"] = self.length
+        if self.clipped:
+            fields["clipped"] = True
+        if self.body is not None:
+            try:
+                fields["body"] = self.body.decode("utf-8")
+            except UnicodeDecodeError:
+                fields["body_base64"] = base64.b64encode(self.body).decode("ascii")
+        return json.dumps(fields)
+
+    @staticmethod
+    def from_json(line: str | bytes) -> TraceEvent:
+        """The event that *line* holds; keys that are not known are ignored.
+
+        :raises ValueError: when it is no event, with the reason.
+        """
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not JSON ({error.__class__.__name__})") from None
+        if not isinstance(fields, dict):
+            raise ValueError("not a JSON object")
+        kind = fields.get("kind")
+        if kind not in ("message", "note"):
+            raise ValueError("its kind is neither message nor note")
+        direction = fields.get("direction", "in")
+        if direction not in ("in", "out"):
+            raise ValueError("its direction is neither in nor out")
+        at = fields.get("at")
+        if isinstance(at, bool) or not isinstance(at, int | float) or not abs(at) < 1e15:
+            raise ValueError("its time (at) is not a number of seconds")
+        length = fields.get("length", 0)
+        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+            raise ValueError("its length is not a number of octets")
+        texts: dict[str, str] = {}
+        for name in ("time", "transport", "local", "remote", "peer", "head", "note"):
+            value = fields.get(name, "")
+            if not isinstance(value, str):
+                raise ValueError(f"its {name} is not text")
+            texts[name] = value
+        if kind == "message" and not texts["head"]:
+            raise ValueError("it is a message without a head")
+        return TraceEvent(
+            kind,
+            float(at),
+            direction=direction,
+            length=length,
+            clipped=fields.get("clipped") is True,
+            body=_body_from_json(fields),
+            **texts,
+        )
+
+
+def _body_from_json(fields: dict[str, object]) -> bytes | None:
+    text, coded = fields.get("body"), fields.get("body_base64")
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    if not isinstance(coded, str):
+        return None
+    try:
+        return base64.b64decode(coded, validate=True)
+    except binascii.Error:
+        raise ValueError("its body_base64 is not base64") from None
+
+
+@final
+class TraceWriter:
+    """A file of JSON lines, mode 0600, appended to and kept below a bound.
+
+    The file is opened at once, so that a path which cannot be written is an error at the start and not an hour later.
+
+    :param max_file_octets: at this size the file becomes ``NAME.1`` and a new one is begun.
+    :raises OSError: when the file cannot be opened.
+    """
+
+    def __init__(self, path: str, *, max_file_octets: int = 64 * 1024 * 1024) -> None:
+        if max_file_octets <= 0:
+            raise ValueError("max_file_octets must be positive")
+        self.path = path
+        self.lost = 0
+        self._max_file_octets = max_file_octets
+        self._descriptor = -1
+        self._size = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def write(self, event: TraceEvent) -> None:
+        """Append *event*; when the disk refuses, say so once in the log and count the events that are lost."""
+        if self._descriptor < 0:
+            self.lost += 1
+            return
+        line = event.to_json().encode("ascii") + b"\n"
+        try:
+            if self._size and self._size + len(line) > self._max_file_octets:
+                os.close(self._descriptor)
+                self._descriptor = -1
+                os.replace(self.path, f"{self.path}.1")
+                self._open()
+            self._size += os.write(self._descriptor, line)
+        except OSError as error:
+            self.lost += 1
+            _log.error("the trace {path} ends here: {error}", path=printable(self.path), error=error.strerror)
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; what is written afterwards counts as lost. Does nothing when it is closed already."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+@final
+class Tap:
+    """What a connection manager tells of every message that passes it: ``manager.add_tap(tap)``.
+
+    :param local: what to call this side; the flow's sent-by when empty.
+    :param capacity: how many events the ring keeps.
+    :param max_octets: how much of one message is kept, head and body together.
+    :param secrets: keep credentials and bodies. Whoever reads the trace can then impersonate and listen in.
+    :param writer: where every event goes besides the ring.
+    :param wall_clock: seconds since 1970, for ``time``.
+    """
+
+    def __init__(
+        self,
+        *,
+        local: str = "",
+        capacity: int = 256,
+        max_octets: int = 16384,
+        secrets: bool = False,
+        writer: TraceWriter | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._local = local
+        self._max_octets = max_octets
+        self._secrets = secrets
+        self._writer = writer
+        self._wall_clock = wall_clock
+        self._ring: collections.deque[TraceEvent] = collections.deque(maxlen=capacity)
+
+    def events(self) -> tuple[TraceEvent, ...]:
+        """What the ring holds, oldest first."""
+        return tuple(self._ring)
+
+    def message(self, direction: Direction, flow: Flow, data: bytes, now: float) -> None:
+        """One message passed *flow* at *now*; *data* is all of it."""
+        head, body = split_message(data)
+        if not self._secrets:
+            head = redact_head(head)
+        kept = head[: self._max_octets]
+        self._keep(
+            TraceEvent(
+                "message",
+                now,
+                time=self._time(),
+                direction=direction,
+                transport=flow.transport,
+                local=self._local or flow.sent_by,
+                remote=_address(flow.remote_host, flow.remote_port),
+                peer=flow.peer,
+                head=kept,
+                length=len(body),
+                body=body[: self._max_octets - len(kept)] if self._secrets else None,
+                clipped=len(data) > self._max_octets,
+            )
+        )
+
+    def note(self, text: str, now: float, *, remote: str = "", peer: str = "") -> None:
+        """Something worth a line between the messages: a refused handshake, a lost connection."""
+        self._keep(TraceEvent("note", now, time=self._time(), local=self._local, remote=remote, peer=peer, note=text))
+
+    def _time(self) -> str:
+        moment = datetime.datetime.fromtimestamp(self._wall_clock(), datetime.UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def _keep(self, event: TraceEvent) -> None:
+        self._ring.append(event)
+        if self._writer is not None:
+            self._writer.write(event)
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def read_trace(
+    lines: Iterable[str | bytes], source: str = "trace", refused: Callable[[TraceError], None] | None = None
+) -> Iterator[TraceEvent]:
+    """The events of a trace's *lines*; empty lines are passed over.
+
+    :param source: what to call the trace in an error.
+    :param refused: told of every line that is no event, which is then passed over.
+    :raises TraceError: for such a line, without *refused*.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield TraceEvent.from_json(line)
+        except ValueError as error:
+            wrong = TraceError(source, number, str(error))
+            if refused is None:
+                raise wrong from None
+            refused(wrong)
