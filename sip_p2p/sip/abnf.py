@@ -1,0 +1,96 @@
+"""The grammar's terminals: what a token, a word, a quoted string, a number and white space are (RFC 3261 section 25).
+
+Head text reaches this package decoded once as UTF-8 with surrogateescape, so any character may occur in it; only ASCII ever
+decides anything. Every pattern here spells out its characters and is meant for ``fullmatch`` (or ``match`` at a position):
+Unicode's ideas of a digit, a blank or a small letter never take part. Hosts are in :mod:`~sip_p2p.sip.host`, URIs in
+:mod:`~sip_p2p.sip.uri`.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "ALPHANUM_CHARS",
+    "CALL_ID",
+    "QUOTED_STRING",
+    "TOKEN",
+    "TOKEN_CHARS",
+    "WORD",
+    "ascii_lower",
+    "is_token",
+    "parse_number",
+    "quote",
+    "unquote",
+]
+
+ALPHANUM_CHARS = "A-Za-z0-9"
+"""``alphanum``, as the inside of a character class."""
+
+TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"
+"""The characters of a ``token``, as the inside of a character class."""
+
+TOKEN = re.compile(f"[{TOKEN_CHARS}]+")
+"""``token``: methods, header names, option tags, parameter names."""
+
+WORD = re.compile(f'[{TOKEN_CHARS}()<>:\\\\"/\\[\\]?{{}}]+')
+"""``word``: what a Call-ID is made of."""
+
+CALL_ID = re.compile(f"{WORD.pattern}(?:@{WORD.pattern})?")
+"""``callid``: a word, or two of them around an ``@`` (section 20.8)."""
+
+QUOTED_STRING = re.compile(r'"([^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\r\n][^"\\\x00-\x08\x0a-\x1f\x7f]*)*)"')
+"""``quoted-string``: group 1 is what stands between the quotes, its quoted-pairs not yet undone."""
+
+_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_NEEDS_QUOTED_PAIR = re.compile(r'[\x00-\x1f\x7f"\\]')
+_NUMBER = re.compile(r"0*+([0-9]*)")
+
+_UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
+
+def ascii_lower(text: str) -> str:
+    """*text* with A to Z made small and every other character left alone: U+212A, the Kelvin sign, is no ``k``."""
+    return text.lower() if text.isascii() else text.translate(_UPPER_TO_LOWER)
+
+
+def is_token(text: str) -> bool:
+    """Whether *text* is a token (section 25.1)."""
+    return TOKEN.fullmatch(text) is not None
+
+
+def parse_number(text: str, maximum: int) -> int:
+    """The value of ``1*DIGIT``; leading zeros count for nothing.
+
+    :raises ValueError: when *text* is empty, holds anything but 0 to 9, or stands for more than *maximum*. The digits are
+        counted before they are converted, so a number of a million digits costs no more than reading it.
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f"{text[:32]!r} is not a number")
+    digits = match[1]
+    if len(digits) > 20:
+        raise ValueError(f"{text[:32]!r}... is larger than {maximum}")
+    value = int(digits) if digits else 0
+    if value > maximum:
+        raise ValueError(f"{text[:32]!r} is larger than {maximum}")
+    return value
+
+
+def quote(text: str) -> str:
+    """*text* as a quoted-string: in quotes, with a backslash before each quote, backslash and control character.
+
+    :raises ValueError: when it holds CR or LF, for which no quoted-string has a place.
+    """
+    if "\r" in text or "\n" in text:
+        raise ValueError(f"CR or LF cannot stand in a quoted string: {text[:64]!r}")
+    return f'"{_NEEDS_QUOTED_PAIR.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\" + match[0]
+
+
+def unquote(inside: str) -> str:
+    """Undo the quoted-pairs of what stood between two quotes."""
+    return _QUOTED_PAIR.sub(r"\1", inside) if "\\" in inside else inside

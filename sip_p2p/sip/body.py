@@ -1,0 +1,148 @@
+"""Bodies: media types, character sets, multipart (RFC 3261 section 7.4, RFC 5621, RFC 2045, RFC 2046).
+
+Octets are octets: nothing here decodes a body that nobody asked to have as text, and nothing decompresses one.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, final
+
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, ascii_lower
+from sip_p2p.sip.params import check_param_name, format_params, parse_params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["CHARSETS", "MediaType", "decode_text", "parse_media_type"]
+
+_MEDIA_TYPE = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
+_NO_PARAMS: Final[dict[str, str | None]] = {}
+
+CHARSETS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "utf-8": "utf-8",
+        "utf8": "utf-8",
+        "us-ascii": "ascii",
+        "ascii": "ascii",
+        "utf-16": "utf-16",
+        "utf-16be": "utf-16-be",
+        "utf-16le": "utf-16-le",
+        "iso-8859-1": "iso8859-1",
+        "latin1": "iso8859-1",
+        "iso-8859-2": "iso8859-2",
+        "iso-8859-5": "iso8859-5",
+        "iso-8859-7": "iso8859-7",
+        "iso-8859-8": "iso8859-8",
+        "iso-8859-9": "iso8859-9",
+        "iso-8859-15": "iso8859-15",
+        "windows-1250": "cp1250",
+        "windows-1251": "cp1251",
+        "windows-1252": "cp1252",
+        "koi8-r": "koi8-r",
+        "shift_jis": "shift_jis",
+        "euc-jp": "euc-jp",
+        "euc-kr": "euc-kr",
+        "gb2312": "gb2312",
+        "gbk": "gbk",
+        "gb18030": "gb18030",
+        "big5": "big5",
+    }
+)
+"""The charsets that :func:`decode_text` knows: IANA's name to Python's codec. Python has codecs that are no charsets, some of
+which expand their input without limit, so a name from the wire never reaches the codec registry unseen."""
+
+
+@final
+class MediaType:
+    """A media type: ``type/subtype;name=value`` (RFC 3261 section 20.15). Immutable.
+
+    :ivar type: in small letters.
+    :ivar subtype: in small letters.
+    """
+
+    __slots__ = ("_params", "_quoted", "_subtype", "_type")
+
+    def __init__(self, type: str, subtype: str, params: Mapping[str, str | None] | None = None) -> None:  # noqa: A002
+        """
+        :raises ValueError: when a part is not a token or a parameter's value cannot be written.
+        """
+        if TOKEN.fullmatch(type) is None or TOKEN.fullmatch(subtype) is None:
+            raise ValueError(f"{type[:32]!r}/{subtype[:32]!r} is not a media type")
+        checked = {} if params is None else {check_param_name(name): value for name, value in params.items()}
+        self._type = type.lower()
+        self._subtype = subtype.lower()
+        self._params: dict[str, str | None] = checked
+        self._quoted: frozenset[str] = frozenset()
+        format_params(checked)
+
+    @property
+    def type(self) -> str:
+        """The type in small letters."""
+        return self._type
+
+    @property
+    def subtype(self) -> str:
+        """The subtype in small letters."""
+        return self._subtype
+
+    @property
+    def essence(self) -> str:
+        """``type/subtype``, without parameters."""
+        return f"{self._type}/{self._subtype}"
+
+    @property
+    def params(self) -> Mapping[str, str | None]:
+        """The parameters: small name to decoded value."""
+        return MappingProxyType(self._params)
+
+    @property
+    def charset(self) -> str | None:
+        """The ``charset`` parameter in small letters, or None."""
+        value = self._params.get("charset")
+        return None if value is None else ascii_lower(value)
+
+    def __str__(self) -> str:
+        return f"{self._type}/{self._subtype}{format_params(self._params, self._quoted)}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MediaType):
+            return NotImplemented
+        return self._type == other._type and self._subtype == other._subtype and self._params == other._params
+
+    def __hash__(self) -> int:
+        return hash((self._type, self._subtype))
+
+    def __repr__(self) -> str:
+        return f"<MediaType {str(self)!r}>"
+
+
+def parse_media_type(text: str) -> MediaType:
+    """Parse the value of a Content-Type.
+
+    :raises MalformedMessage: when it is none (400).
+    """
+    match = _MEDIA_TYPE.match(text)
+    if match is None:
+        raise MalformedMessage(f"Content-Type: not a media type: {text[:64]!r}")
+    quoted: set[str] = set()
+    media_type = MediaType.__new__(MediaType)
+    media_type._type = match[1].lower()
+    media_type._subtype = match[2].lower()
+    media_type._params = parse_params(text, match.end(), "Content-Type", quoted)
+    media_type._quoted = frozenset(quoted)
+    return media_type
+
+
+def decode_text(body: bytes, media_type: MediaType | None) -> str:
+    """The text in *body*, by the charset that *media_type* names; UTF-8 where it names none (RFC 3261 section 7.4.1).
+
+    :raises ValueError: when the charset is not one of :data:`CHARSETS`, or the octets are not text in it.
+    """
+    charset = None if media_type is None else media_type.charset
+    codec = CHARSETS.get("utf-8" if charset is None else charset)
+    if codec is None:
+        raise ValueError(f"the charset {(charset or '')[:64]!r} is not known")
+    return body.decode(codec)

@@ -1,0 +1,71 @@
+"""Parameters of header fields: ``;name``, ``;name=token``, ``;name="quoted string"`` (RFC 3261 sections 7.3.1 and 25.1).
+
+Names are kept small, values decoded. Which values stood in quotes is remembered apart, because some parameters must keep them
+(feature tags of RFC 3840, ``realm``) though their content would do without.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, ascii_lower, quote, unquote
+
+__all__ = ["PLAIN_VALUE_CHARS", "check_param_name", "format_params", "parse_params"]
+
+PLAIN_VALUE_CHARS = TOKEN_CHARS + r":\[\]"
+"""The characters of a ``gen-value`` without quotes: a token, or a host, IPv6 with its brackets or without (RFC 5118)."""
+
+_PLAIN_VALUE = re.compile(f"[{PLAIN_VALUE_CHARS}]+")
+_PARAM = re.compile(
+    rf"[ \t]*;[ \t]*([{TOKEN_CHARS}]+)[ \t]*(?:=[ \t]*(?:([{PLAIN_VALUE_CHARS}]+)|{QUOTED_STRING.pattern}))?[ \t]*"
+)
+
+
+def parse_params(text: str, start: int, field_name: str, quoted: set[str] | None = None) -> dict[str, str | None]:
+    """The parameters in *text* from *start*, which is at the blanks or the semicolon before the first, up to its end.
+
+    :param quoted: gets the names of those whose value stood in quotes.
+    :raises MalformedMessage: when a parameter is empty, is given twice with different values (section 7.3.1 forbids even
+        the same), has an open quote, or when anything else is left over (400).
+    """
+    params: dict[str, str | None] = {}
+    end = len(text)
+    while start < end:
+        match = _PARAM.match(text, start)
+        if match is None:
+            raise MalformedMessage(f"{field_name}: not a parameter: {text[start : start + 32]!r}")
+        name = ascii_lower(match[1])
+        inside = match[3]
+        value = match[2] if inside is None else unquote(inside)
+        if name not in params:
+            params[name] = value
+            if inside is not None and quoted is not None:
+                quoted.add(name)
+        elif params[name] != value:
+            raise MalformedMessage(f"{field_name}: the parameter {name[:32]} stands twice, with different values")
+        start = match.end()
+    return params
+
+
+def format_params(params: dict[str, str | None], quoted: frozenset[str] | set[str] = frozenset()) -> str:
+    """The parameters as they go on the wire, each with its semicolon; values that need quotes, or are in *quoted*, get them."""
+    written = ""
+    for name, value in params.items():
+        if value is None:
+            written += f";{name}"
+        elif name not in quoted and _PLAIN_VALUE.fullmatch(value) is not None:
+            written += f";{name}={value}"
+        else:
+            written += f";{name}={quote(value)}"
+    return written
+
+
+def check_param_name(name: str) -> str:
+    """*name* in small letters.
+
+    :raises ValueError: when it is not a token.
+    """
+    if TOKEN.fullmatch(name) is None:
+        raise ValueError(f"{name[:64]!r} is not a parameter name: it must be a token of RFC 3261 section 25.1")
+    return name.lower()

@@ -1,0 +1,698 @@
+"""URIs: ``sip:`` and ``sips:`` in full, ``tel:``, and any other as opaque text (RFC 3261 section 19.1, RFC 3966).
+
+A :class:`SipUri` keeps its parts decoded: ``%`` escapes are undone exactly once when it is parsed and put back, where the part
+needs them, when it is written. One that was parsed from correct text is written as it came. Two compare equal as section
+19.1.4 says, which is not transitive. What peers send is read leniently (:func:`parse_uri`); :meth:`SipUri.parse` can be strict.
+
+Left out: resolving (RFC 3263), and what a URI may hold where (section 19.1.1, table 1), save for :meth:`SipUri.as_request_uri`.
+"""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias, final
+
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.abnf import ascii_lower, parse_number
+from sip_p2p.sip.host import IPV4, bracketed, normalise_host, normalise_ipv6, parse_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["OpaqueUri", "SipUri", "TelUri", "Uri", "parse_uri"]
+
+_UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
+_USER = _UNRESERVED + "&=+$,;?/"
+_PASSWORD = _UNRESERVED + "&=+$,"
+_PARAM = _UNRESERVED + r"\[\]/:&+$"
+_HEADER = _UNRESERVED + r"\[\]/?:+$"
+_BEYOND_ASCII = "\u0080-\U0010ffff"
+
+_USUAL_SIP = re.compile(
+    rf"(sips?):(?:([{_USER}]+)@)?"
+    r"((?:[0-9]{1,3}\.){3}[0-9]{1,3}|[A-Za-z][A-Za-z0-9]*(?:[.-][A-Za-z][A-Za-z0-9]*)*)(?::([1-9][0-9]{0,4}))?"
+    rf"((?:;[{_PARAM}]+(?:=[{_PARAM}]+)?)*)"
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_OPAQUE_REST = re.compile(r"[^\x00-\x20\x7f<>\"\\^`{}|]+")
+_HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]+))?")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_ESCAPED_OCTET = re.compile(rb"%([0-9A-Fa-f]{2})")
+_RESERVED_CODES = frozenset(b";/?:@&=+$,%")
+_NEVER_ONE_SIDED = ("user", "ttl", "method", "maddr", "transport", "gr")
+_TEL_SEPARATORS = re.compile(r"[\-.()]")
+_GLOBAL_NUMBER = re.compile(r"\+[0-9\-.()]+")
+_LOCAL_NUMBER = re.compile(r"[0-9A-Fa-f*#\-.()]+")
+_TEL_PARAM_NAME = re.compile(r"[a-z0-9\-]+")
+_TEL_DIGIT = re.compile(r"[0-9A-Fa-f*#]")
+
+_TEL_FIRST = ("isub", "ext", "phone-context")
+_SIP_FIRST = ("isub", "postd")
+
+_NO_PARAMS: Final[Mapping[str, str | None]] = MappingProxyType({})
+
+
+@final
+class _Part:
+    """How one part of a URI is escaped: the characters that it may hold as they are, and those that we put up with."""
+
+    __slots__ = ("_correct", "_name", "_to_escape", "_tolerated")
+
+    def __init__(self, name: str, chars: str) -> None:
+        self._name = name
+        put_up_with = f"{chars}#{_BEYOND_ASCII}"
+        self._correct = re.compile(f"[{chars}]*(?:%[0-9A-Fa-f]{{2}}[{chars}]*)*")
+        self._tolerated = re.compile(f"[{put_up_with}]*(?:%[0-9A-Fa-f]{{2}}[{put_up_with}]*)*")
+        self._to_escape = re.compile(f"[^{chars}]+")
+
+    def decode(self, raw: str, strict: bool) -> str:
+        """Undo the escapes of *raw*, once.
+
+        :raises ValueError: when *raw* holds what this part must escape, or a ``%`` that starts no escape.
+        """
+        if (self._correct if strict else self._tolerated).fullmatch(raw) is None:
+            raise ValueError(f"the {self._name} {raw[:64]!r} holds a character that must be escaped")
+        if "%" not in raw:
+            return raw
+        return _ESCAPED_OCTET.sub(_unescape, raw.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+    def encode(self, text: str) -> str:
+        """*text* with what this part may not hold escaped.
+
+        :raises ValueError: when *text* has no UTF-8 form, or one that would not be read back as the same text.
+        """
+        if self._to_escape.search(text) is None:
+            return text
+        try:
+            written = self._to_escape.sub(_escape, text)
+        except UnicodeEncodeError:
+            written = ""
+        if self.decode(written, True) != text:
+            raise ValueError(f"the {self._name} {text[:64]!r} has no UTF-8 form")
+        return written
+
+    def is_correct(self, raw: str) -> bool:
+        """Whether *raw* is what the grammar allows, nothing merely tolerated."""
+        return self._correct.fullmatch(raw) is not None
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"%{octet:02X}" for octet in match[0].encode("utf-8", "surrogateescape"))
+
+
+def _normalise_escape(match: re.Match[str]) -> str:
+    """The one spelling of an escape for comparison: only a character that is not reserved equals its escape."""
+    code = int(match[1], 16)
+    return match[0].upper() if code in _RESERVED_CODES or code > 0x7E else chr(code)
+
+
+_USER_PART: Final = _Part("user", _USER)
+_PASSWORD_PART: Final = _Part("password", _PASSWORD)
+_PARAM_PART: Final = _Part("parameter", _PARAM)
+_HEADER_PART: Final = _Part("header", _HEADER)
+
+
+@final
+class SipUri:
+    """A ``sip:`` or ``sips:`` URI. Immutable, hashable, equal by RFC 3261 section 19.1.4."""
+
+    __slots__ = ("_headers", "_host", "_key", "_params", "_password", "_port", "_scheme", "_text", "_user")
+
+    def __init__(
+        self,
+        scheme: str,
+        user: str | None,
+        host: str,
+        port: int | None = None,
+        params: Mapping[str, str | None] | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        password: str | None = None,
+    ) -> None:
+        """
+        :param user: decoded; what must be escaped will be. So are *password*, *params* and *headers*.
+        :param host: as it would be written, though IPv6 may lack its brackets.
+        :raises ValueError: when the parts make no URI.
+        """
+        if scheme not in ("sip", "sips"):
+            raise ValueError(f"the scheme must be sip or sips, not {scheme[:32]!r}")
+        if user == "" or (user is None and password is not None):
+            raise ValueError("the user of a SIP URI cannot be empty: leave it out with None")
+        if port is not None and not 0 <= port <= 65535:
+            raise ValueError(f"{port} is not a port")
+        checked: dict[str, str | None] = {}
+        for name, value in ({} if params is None else params).items():
+            small = ascii_lower(name)
+            if not name or value == "" or small in checked:
+                raise ValueError(f"the URI parameter {name[:64]!r} has an empty name or value, or stands twice")
+            checked[small] = value
+        self._scheme = scheme
+        self._user = user
+        self._password = password
+        self._host = normalise_ipv6(host) if host.count(":") > 1 and host[0] != "[" else normalise_host(host)
+        self._port = port
+        self._params: Mapping[str, str | None] = MappingProxyType(checked) if checked else _NO_PARAMS
+        self._headers = tuple(headers)
+        if not all(name for name, _ in self._headers):
+            raise ValueError("a header of a URI needs a name")
+        self._key: tuple[tuple[object, ...], dict[str, str]] | None = None
+        self._text: str = self._write()
+
+    @staticmethod
+    def parse(text: str, strict: bool = False) -> SipUri:
+        """The SIP URI that an application, a user or a configuration wrote.
+
+        :param strict: refuse what the grammar does not allow, a parameter given twice included.
+        :raises ValueError: when *text* is no SIP URI. (:func:`parse_uri`, for what peers sent, raises MalformedMessage.)
+        """
+        try:
+            uri = parse_uri(text, strict)
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(uri, SipUri):
+            raise ValueError(f"{text[:64]!r} is no SIP URI: it must start with sip: or sips:")
+        return uri
+
+    @property
+    def scheme(self) -> str:
+        """``sip`` or ``sips``."""
+        return self._scheme
+
+    @property
+    def user(self) -> str | None:
+        """The user, decoded; None where there is none."""
+        return self._user
+
+    @property
+    def password(self) -> str | None:
+        """The password, decoded; None where there is none. It may be empty."""
+        return self._password
+
+    @property
+    def host(self) -> str:
+        """The host: small letters, IPv6 without brackets."""
+        return self._host
+
+    @property
+    def port(self) -> int | None:
+        """The port, or None where none is written. The default port written out makes a different URI."""
+        return self._port
+
+    @property
+    def params(self) -> Mapping[str, str | None]:
+        """The parameters: small decoded name to decoded value, None where it has none."""
+        return self._params
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The header components as decoded (name, value) pairs, in order; a name may come more than once."""
+        return self._headers
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the scheme is ``sips``."""
+        return self._scheme == "sips"
+
+    @property
+    def domain(self) -> str:
+        """The host and, where one is written, the port: what follows the ``@``."""
+        host = bracketed(self._host)
+        return host if self._port is None else f"{host}:{self._port}"
+
+    @property
+    def transport(self) -> str | None:
+        """The ``transport`` parameter in small letters, or None."""
+        value = self._params.get("transport")
+        return None if value is None else ascii_lower(value)
+
+    @property
+    def lr(self) -> bool:
+        """Whether ``lr`` stands there, with any value: the element routes loosely (section 16.12)."""
+        return "lr" in self._params
+
+    @property
+    def maddr(self) -> str | None:
+        """The ``maddr`` parameter: the address to use instead of the host."""
+        return self._params.get("maddr")
+
+    @property
+    def method(self) -> str | None:
+        """The ``method`` parameter: the method of a request built from this URI."""
+        return self._params.get("method")
+
+    @property
+    def ttl(self) -> int | None:
+        """The ``ttl`` parameter, 0 to 255; None without it or when it is no such number."""
+        value = self._params.get("ttl")
+        try:
+            return None if value is None else parse_number(value, 255)
+        except ValueError:
+            return None
+
+    def header(self, name: str) -> str | None:
+        """The first header component called *name*, without regard to case, or None."""
+        wanted = ascii_lower(name)
+        for present, value in self._headers:
+            if ascii_lower(present) == wanted:
+                return value
+        return None
+
+    def replace(
+        self,
+        *,
+        scheme: str | None = None,
+        user: str | None = None,
+        host: str | None = None,
+        port: int | None = None,
+        params: Mapping[str, str | None] | None = None,
+    ) -> SipUri:
+        """A copy in which the parts that are given take the place of those here; None leaves a part as it is.
+
+        :raises ValueError: as the constructor.
+        """
+        return SipUri(
+            self._scheme if scheme is None else scheme,
+            self._user if user is None else user,
+            self._host if host is None else host,
+            self._port if port is None else port,
+            self._params if params is None else params,
+            self._headers,
+            self._password,
+        )
+
+    def without(self, *names: str) -> SipUri:
+        """A copy without the parameters *names*."""
+        return self.replace(params={name: value for name, value in self._params.items() if name not in names})
+
+    def without_headers(self) -> SipUri:
+        """A copy without header components; this URI itself where it has none."""
+        if not self._headers:
+            return self
+        return SipUri(
+            self._scheme, self._user, self._host, self._port, self._params, (), self._password
+        )
+
+    def as_request_uri(self) -> SipUri:
+        """What may stand in a Request-URI: no ``method`` parameter and no headers (section 19.1.1, table 1)."""
+        if not self._headers and "method" not in self._params:
+            return self
+        return self.without_headers().without("method")
+
+    def same_user(self, other: SipUri) -> bool:
+        """Whether both name the same user at the same host and port, the user's case aside.
+
+        Scheme, password, parameters and headers do not count. This is for policy and look-up; ``==`` is the RFC's comparison.
+        """
+        if self._host != other._host or self._port != other._port:
+            return False
+        if self._user is None or other._user is None:
+            return self._user is other._user
+        return ascii_lower(self._user) == ascii_lower(other._user)
+
+    def to_tel(self) -> TelUri:
+        """The ``tel:`` URI whose subscriber is this URI's user (section 19.1.6).
+
+        :raises ValueError: when the user is no telephone number.
+        """
+        if self._user is None:
+            raise ValueError(f"{self} has no user")
+        try:
+            return _parse_tel("tel:" + _USER_PART.encode(self._user), False)
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+
+    def _write(self) -> str:
+        text = self._scheme + ":"
+        if self._user is not None:
+            text += _USER_PART.encode(self._user)
+            if self._password is not None:
+                text += ":" + _PASSWORD_PART.encode(self._password)
+            text += "@"
+        text += self.domain
+        for name, value in self._params.items():
+            text += ";" + _PARAM_PART.encode(name)
+            if value is not None:
+                text += "=" + _PARAM_PART.encode(value)
+        separator = "?"
+        for name, value in self._headers:
+            text += f"{separator}{_HEADER_PART.encode(name)}={_HEADER_PART.encode(value)}"
+            separator = "&"
+        return text
+
+    def _comparison(self) -> tuple[tuple[object, ...], dict[str, str]]:
+        """What must be equal in any case, and the parameters that need only not contradict each other."""
+        key = self._key
+        if key is not None:
+            return key
+        text = self._text
+        if "%" in text:
+            text = _ESCAPE.sub(_normalise_escape, text)
+        user, password, _, _, raw_params, raw_headers = _split(text)
+        params: dict[str, str] = {}
+        for raw in raw_params:
+            name, equals, value = raw.partition("=")
+            params.setdefault(ascii_lower(name), ascii_lower(value) if equals else "")
+        needed: list[object] = [self._scheme, user, password, self._host, self._port]
+        needed += [params.pop(name, None) for name in _NEVER_ONE_SIDED]
+        headers = []
+        for raw in raw_headers:
+            name, _, value = raw.partition("=")
+            headers.append((ascii_lower(name), value))
+        needed.append(tuple(sorted(headers)))
+        key = self._key = (tuple(needed), params)
+        return key
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SipUri):
+            return NotImplemented
+        if self._text == other._text:
+            return True
+        needed, params = self._comparison()
+        other_needed, other_params = other._comparison()
+        if needed != other_needed:
+            return False
+        return all(other_params.get(name, value) == value for name, value in params.items())
+
+    def __hash__(self) -> int:
+        return hash(self._comparison()[0])
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<SipUri {self._text!r}>"
+
+
+@final
+class TelUri:
+    """A ``tel:`` URI (RFC 3966). Immutable, hashable, equal by its section 4: visual separators and case do not count."""
+
+    __slots__ = ("_key", "_number", "_params", "_text")
+
+    def __init__(self, number: str, params: Mapping[str, str | None] | None = None) -> None:
+        """
+        :param number: ``+`` and digits for a global number, else digits, ``*`` and ``#``; with or without ``-.()`` between.
+        :raises ValueError: when the parts make no ``tel:`` URI; a local number must have a ``phone-context``.
+        """
+        checked: dict[str, str | None] = {}
+        for name, value in ({} if params is None else params).items():
+            small = ascii_lower(name)
+            if _TEL_PARAM_NAME.fullmatch(small) is None or value == "" or small in checked:
+                raise ValueError(f"{name[:64]!r} cannot be the name of a tel parameter, or has an empty value")
+            checked[small] = value
+        _check_number(number, checked, True)
+        self._number = number
+        self._params: Mapping[str, str | None] = MappingProxyType(checked) if checked else _NO_PARAMS
+        self._key: tuple[object, ...] | None = None
+        self._text = "tel:" + self._subscriber(number, _TEL_FIRST)
+
+    @staticmethod
+    def parse(text: str, strict: bool = False) -> TelUri:
+        """The ``tel:`` URI that an application, a user or a configuration wrote.
+
+        :raises ValueError: when *text* is none.
+        """
+        try:
+            uri = parse_uri(text, strict)
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(uri, TelUri):
+            raise ValueError(f"{text[:64]!r} is no tel: URI")
+        return uri
+
+    @property
+    def scheme(self) -> str:
+        """Always ``tel``."""
+        return "tel"
+
+    @property
+    def number(self) -> str:
+        """The number as it is written, visual separators included."""
+        return self._number
+
+    @property
+    def digits(self) -> str:
+        """The number without its visual separators."""
+        return _TEL_SEPARATORS.sub("", self._number)
+
+    @property
+    def is_global(self) -> bool:
+        """Whether the number is global: it starts with ``+``."""
+        return self._number.startswith("+")
+
+    @property
+    def params(self) -> Mapping[str, str | None]:
+        """The parameters: small name to decoded value, None where it has none."""
+        return self._params
+
+    @property
+    def phone_context(self) -> str | None:
+        """Where a local number is valid: a domain name or the leading digits of a global number (RFC 3966 section 5.1.5)."""
+        return self._params.get("phone-context")
+
+    def to_sip(self, domain: str, scheme: str = "sip") -> SipUri:
+        """The SIP URI for the same subscriber at *domain*, with ``user=phone`` (RFC 3261 section 19.1.6).
+
+        Case is folded and the parameters are put in order, so that equal ``tel:`` URIs give equal SIP URIs as far as they can.
+
+        :param domain: a host, or ``host:port``.
+        :raises ValueError: when *domain* is neither.
+        """
+        target = SipUri.parse(f"{scheme}:{domain}")
+        subscriber = ascii_lower(self._subscriber(self._number, _SIP_FIRST))
+        return SipUri.parse(f"{scheme}:{subscriber.replace('#', '%23')}@{target.domain};user=phone")
+
+    def _subscriber(self, number: str, first: tuple[str, ...]) -> str:
+        params = self._params
+        text = number
+        ordered = [name for name in first if name in params] + sorted(name for name in params if name not in first)
+        for name in ordered:
+            value = params[name]
+            text += f";{name}" if value is None else f";{name}={_PARAM_PART.encode(value)}"
+        return text
+
+    def _comparison(self) -> tuple[object, ...]:
+        key = self._key
+        if key is None:
+            params = []
+            for name, value in self._params.items():
+                small = "" if value is None else ascii_lower(value)
+                if name in ("phone-context", "ext") and (small.startswith("+") or name == "ext"):
+                    small = _TEL_SEPARATORS.sub("", small)
+                params.append((name, small))
+            key = self._key = (ascii_lower(self.digits), tuple(sorted(params)))
+        return key
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TelUri):
+            return NotImplemented
+        return self._comparison() == other._comparison()
+
+    def __hash__(self) -> int:
+        return hash(self._comparison())
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<TelUri {self._text!r}>"
+
+
+@final
+class OpaqueUri:
+    """A URI of a scheme that this package does not know: kept as text, so that a UAS can answer 416. Immutable.
+
+    :ivar scheme: in small letters.
+    :ivar text: the whole URI as it was written.
+    """
+
+    __slots__ = ("_scheme", "_text")
+
+    def __init__(self, scheme: str, text: str) -> None:
+        """
+        :raises ValueError: when *text* is no URI of *scheme*.
+        """
+        match = _SCHEME.match(text)
+        if match is None or match[1].lower() != scheme.lower() or _OPAQUE_REST.fullmatch(text, match.end()) is None:
+            raise ValueError(f"{text[:64]!r} is not a URI of the scheme {scheme[:32]!r}")
+        self._scheme = scheme.lower()
+        self._text = text
+
+    @property
+    def scheme(self) -> str:
+        """The scheme in small letters."""
+        return self._scheme
+
+    @property
+    def text(self) -> str:
+        """The whole URI as it was written."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OpaqueUri):
+            return NotImplemented
+        length = len(self._scheme)
+        return self._scheme == other._scheme and self._text[length:] == other._text[length:]
+
+    def __hash__(self) -> int:
+        return hash((self._scheme, self._text[len(self._scheme) :]))
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return f"<OpaqueUri {self._text!r}>"
+
+
+Uri: TypeAlias = SipUri | TelUri | OpaqueUri
+"""Any URI that :func:`parse_uri` gives."""
+
+
+def parse_uri(text: str, strict: bool = False) -> Uri:
+    """Parse a URI as it stands in a start line or a header field.
+
+    Leniently, a parameter given twice counts once, the first time; ``#`` and characters beyond ASCII may stand unescaped; an
+    empty parameter value counts as none. Nothing else is forgiven: no white space, no control character, no second ``@``, no
+    IPv6 address without brackets.
+
+    :param strict: forgive none of that.
+    :raises MalformedMessage: when *text* is no URI (400).
+    """
+    match = _USUAL_SIP.fullmatch(text)
+    if match is not None:
+        scheme, user, host, port_text, params_text = match.groups()
+        port = None if port_text is None else int(port_text)
+        if len(host) < 64 and (port is None or port < 65536) and (host[-1] > "9" or IPV4.fullmatch(host) is not None):
+            uri = SipUri.__new__(SipUri)
+            uri._scheme = scheme
+            uri._user = user
+            uri._password = None
+            uri._host = host.lower()
+            uri._port = port
+            uri._headers = ()
+            uri._key = None
+            uri._text = text
+            if not params_text:
+                uri._params = _NO_PARAMS
+                return uri
+            params: dict[str, str | None] = {}
+            for raw in params_text.split(";")[1:]:
+                name, equals, value = raw.partition("=")
+                params[name.lower()] = value if equals else None
+            if len(params) == params_text.count(";"):
+                uri._params = MappingProxyType(params)
+                return uri
+    return _parse_any(text, strict)
+
+
+def _parse_any(text: str, strict: bool) -> Uri:
+    """:func:`parse_uri` for every shape that the grammar knows."""
+    match = _SCHEME.match(text)
+    if match is None:
+        raise MalformedMessage(f"not a URI, it has no scheme: {text[:64]!r}")
+    scheme = match[1].lower()
+    try:
+        if scheme in ("sip", "sips"):
+            try:
+                return _parse_sip(scheme, text, True)
+            except ValueError:
+                if strict:
+                    raise
+                return _parse_sip(scheme, text, False)
+        return _parse_tel(text, strict) if scheme == "tel" else OpaqueUri(scheme, text)
+    except ValueError as error:
+        raise MalformedMessage(f"malformed URI: {error}") from None
+
+
+def _split(text: str) -> tuple[str | None, str | None, str, str | None, list[str], list[str]]:
+    """Cut a SIP URI at its delimiters: user, password, host, port, parameters, headers, all still escaped.
+
+    :raises ValueError: when it cannot be cut.
+    """
+    rest = text.partition(":")[2]
+    user: str | None = None
+    password: str | None = None
+    if "@" in rest:
+        userinfo, _, rest = rest.partition("@")
+        user, colon, after_colon = userinfo.partition(":")
+        if colon:
+            password = after_colon
+    rest, question, headers_text = rest.partition("?")
+    params = rest.split(";")
+    match = _HOST_PORT.fullmatch(params[0])
+    if match is None:
+        raise ValueError(f"{params[0][:64]!r} is not a host with or without a port")
+    return user, password, match[1], match[2], params[1:], headers_text.split("&") if question else []
+
+
+def _parse_sip(scheme: str, text: str, strict: bool) -> SipUri:
+    """A SIP URI of any shape.
+
+    :raises ValueError: when *text* is none.
+    """
+    raw_user, raw_password, raw_host, port_text, raw_params, raw_headers = _split(text)
+    if raw_user == "":
+        raise ValueError("the user before the @ is empty")
+    uri = SipUri.__new__(SipUri)
+    uri._scheme = scheme
+    uri._user = None if raw_user is None else _USER_PART.decode(raw_user, strict)
+    uri._password = None if raw_password is None else _PASSWORD_PART.decode(raw_password, strict)
+    uri._host = normalise_host(raw_host)
+    uri._port = None if port_text is None else parse_port(port_text)
+    params: dict[str, str | None] = {}
+    for raw in raw_params:
+        raw_name, equals, raw_value = raw.partition("=")
+        name = ascii_lower(_PARAM_PART.decode(raw_name, strict))
+        value = _PARAM_PART.decode(raw_value, strict) if equals else None
+        if not name or (strict and (name in params or value == "")):
+            raise ValueError(f"the parameter {raw[:64]!r} is empty, lacks its value or stands twice")
+        params.setdefault(name, value or None)
+    headers: list[tuple[str, str]] = []
+    for raw in raw_headers:
+        raw_name, equals, raw_value = raw.partition("=")
+        if not raw_name or not equals:
+            raise ValueError(f"{raw[:64]!r} is not a header of a URI")
+        headers.append((_HEADER_PART.decode(raw_name, strict), _HEADER_PART.decode(raw_value, strict)))
+    uri._params = MappingProxyType(params) if params else _NO_PARAMS
+    uri._headers = tuple(headers)
+    uri._key = None
+    uri._text = text if strict and text.startswith(scheme) and ":::" not in text else uri._write()
+    return uri
+
+
+def _parse_tel(text: str, strict: bool) -> TelUri:
+    """A ``tel:`` URI.
+
+    :raises ValueError: when *text* is none.
+    """
+    number, *raw_params = text.partition(":")[2].split(";")
+    params: dict[str, str | None] = {}
+    for raw in raw_params:
+        raw_name, equals, raw_value = raw.partition("=")
+        name = ascii_lower(raw_name)
+        value = _PARAM_PART.decode(raw_value, strict) if equals else None
+        if _TEL_PARAM_NAME.fullmatch(name) is None or (strict and (name in params or value == "")):
+            raise ValueError(f"the parameter {raw[:64]!r} is empty, lacks its value or stands twice")
+        params.setdefault(name, value or None)
+    _check_number(number, params, strict)
+    uri = TelUri.__new__(TelUri)
+    uri._number = number
+    uri._params = MappingProxyType(params) if params else _NO_PARAMS
+    uri._key = None
+    uri._text = text
+    return uri
+
+
+def _check_number(number: str, params: Mapping[str, str | None], strict: bool) -> None:
+    """
+    :raises ValueError: when *number* is no telephone number, or a local one without a context and *strict* asks for it.
+    """
+    pattern = _GLOBAL_NUMBER if number.startswith("+") else _LOCAL_NUMBER
+    if pattern.fullmatch(number) is None or _TEL_DIGIT.search(number) is None:
+        raise ValueError(f"{number[:64]!r} is not a telephone number")
+    if strict and number[0] != "+" and not params.get("phone-context"):
+        raise ValueError(f"the local number {number[:64]!r} has no phone-context")
