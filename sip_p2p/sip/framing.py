@@ -49,10 +49,11 @@ class StreamFramer:
 
     :ivar pings_sent: how many pings of ours wait for their pong; the owner counts up when it sends one. Only then is a single
         CRLF between messages a pong at once: without that it could be the first half of a ping.
+    :ivar raw: None, or a list that gets the exact octets of every message found, for whoever traces them.
     :ivar failed: True once the stream is lost; what comes after is ignored.
     """
 
-    __slots__ = ("_buffer", "_head", "_limits", "_needed", "_scanned", "_start_checked", "failed", "pings_sent")
+    __slots__ = ("_buffer", "_head", "_limits", "_needed", "_raw_head", "_scanned", "_start_checked", "failed", "pings_sent", "raw")
 
     def __init__(self, limits: MessageLimits | None = None) -> None:
         self._limits = MessageLimits() if limits is None else limits
@@ -63,6 +64,8 @@ class StreamFramer:
         self._needed = 0
         self.failed = False
         self.pings_sent = 0
+        self.raw: list[bytes] | None = None
+        self._raw_head = b""
 
     @property
     def is_partial(self) -> bool:
@@ -98,6 +101,8 @@ class StreamFramer:
                 position += self._needed
                 self._head = None
                 found.append(message)
+                if self.raw is not None:
+                    self.raw.append(self._raw_head + message.body)
                 continue
             if buffer[position] == 13:
                 consumed = self._keep_alive(buffer, position, size, found)
@@ -114,6 +119,10 @@ class StreamFramer:
             length = self._begin(buffer, position, end, found)
             if length < 0:
                 break
+            if self.raw is not None:
+                self._raw_head = bytes(buffer[position : end + 4])
+                if length == 0:
+                    self.raw.append(self._raw_head)
             position = end + 4
             if length == 0:
                 found.append(self._take_head())

@@ -1,0 +1,445 @@
+"""The rules for user agents (RFC 3261 section 8), between the transactions below and the application above.
+
+:class:`UserAgentCore` is the whole of SIP for one set of flows. Its inputs are messages, the wishes of the application, lost
+flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of section 8.2
+in their order and answers everything that an application need not see; as UAC it completes a request and starts its
+transaction. Dialogs are a later layer: until then a request with a To tag belongs to none, and gets 481.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.sip.body import parse_media_type
+from sip_p2p.sip.compose import Echo
+from sip_p2p.sip.directory import Directory
+from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
+from sip_p2p.sip.framing import PING, PONG
+from sip_p2p.sip.headers import Headers
+from sip_p2p.sip.message import Request, Response
+from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
+from sip_p2p.sip.parse import Unparsable
+from sip_p2p.sip.transaction.layer import TransactionLayer
+from sip_p2p.sip.transaction.timers import Timers
+from sip_p2p.sip.uri import SipUri
+from sip_p2p.sip.source import stamp_source
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.tokens import TokenSource
+    from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
+    from sip_p2p.sip.uri import OpaqueUri, TelUri
+
+__all__ = ["Counters", "UserAgentCore"]
+
+KNOWN_METHODS = frozenset(
+    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
+)
+"""The methods of the IANA registry: one that is known and not allowed is answered 405, any other 501 (section 21.5.2)."""
+
+_SINGLE_FIELDS = frozenset(
+    "Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version Organization "
+    "Priority Reply-To Retry-After Server Subject Timestamp To User-Agent".split()
+)
+_URI_CACHE = 512
+_RETRY_AFTER_WHEN_FULL = "5"
+
+
+@final
+class Counters:
+    """What the core has seen and done, as running totals since it was made."""
+
+    __slots__ = (
+        "dropped_requests",
+        "dropped_responses",
+        "merged_requests",
+        "pings",
+        "refused_requests",
+        "requests",
+        "responses",
+        "unparsable",
+    )
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.responses = 0
+        self.unparsable = 0
+        self.refused_requests = 0
+        self.dropped_requests = 0
+        self.dropped_responses = 0
+        self.merged_requests = 0
+        self.pings = 0
+
+
+@final
+class UserAgentCore:
+    """RFC 3261 sections 8 and 17 for any number of parties that share their flows.
+
+    All times are seconds on one monotonic scale of the caller's choice.
+
+    :ivar directory: the parties and how requests find them.
+    :ivar layer: the transactions.
+    :ivar counters: totals.
+    """
+
+    __slots__ = ("_merging", "_outputs", "_salt", "_tokens", "_uris", "counters", "directory", "layer")
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        timers: Timers | None = None,
+        *,
+        transactions: int = 16384,
+        finished_transactions: int = 1_000_000,
+    ) -> None:
+        """
+        :param tokens: where branches, tags and Call-IDs come from.
+        :param transactions: how many transactions without a final response may live each way; more are answered 503.
+        :param finished_transactions: how many finished ones may wait out their timers on UDP.
+        """
+        self._outputs: list[Output] = []
+        self._tokens = tokens
+        self._salt = tokens.token()
+        self.layer = TransactionLayer(
+            self._outputs,
+            Timers() if timers is None else timers,
+            limits_active=transactions,
+            limits_finished=finished_transactions,
+        )
+        self.directory = Directory()
+        self.counters = Counters()
+        self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
+
+    # -- what comes from a flow ---------------------------------------------------------------------------------------------
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
+        """Take a message that *flow* delivered."""
+        if isinstance(message, Request):
+            self._receive_request(message, flow, now)
+            return
+        self.counters.responses += 1
+        try:
+            matched = self.layer.receive_response(message, flow, now)
+        except MalformedMessage:
+            matched = False
+        if not matched:
+            self.counters.dropped_responses += 1
+
+    def receive(self, framed: object, flow: Flow, now: float) -> None:
+        """Take whatever a framer found: a message, a keep-alive, or octets that are neither."""
+        if isinstance(framed, (Request, Response)):
+            self.receive_message(framed, flow, now)
+        elif framed is PING:
+            # RFC 5626 section 4.4.1: a single CRLF, at once.
+            self.counters.pings += 1
+            self._outputs.append(SendMessage(flow, b"\r\n"))
+        elif isinstance(framed, Unparsable):
+            self.receive_unparsable(framed, flow)
+        elif framed is not PONG:
+            raise TypeError(f"{framed!r} does not come from a framer")
+
+    def receive_unparsable(self, item: Unparsable, flow: Flow) -> None:
+        """Answer octets that are no message, when enough of a request could be read; close what cannot be framed any more."""
+        self.counters.unparsable += 1
+        if item.method is not None and item.method != "ACK" and "Via" in item.headers:
+            self._refuse(item.headers, flow, item.error.status, warning=item.error.reason)
+        else:
+            self.counters.dropped_requests += 1
+        if item.loses_framing and flow.reliable:
+            self._outputs.append(CloseFlow(flow, item.error.reason))
+
+    def flow_failed(self, flow: Flow, reason: BaseException, now: float) -> None:
+        """*flow* is gone: whatever it carried ends now (section 17.1.4)."""
+        self.layer.flow_failed(flow, reason, now)
+
+    # -- what comes from the application ------------------------------------------------------------------------------------
+
+    def request(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
+        """Send *request* on *flow* in a transaction of its own; its Via is added here (section 8.1.1.7).
+
+        :raises InvalidOperation: when there are too many transactions already.
+        """
+        if self.layer.is_full:
+            raise InvalidOperation("too many requests wait for an answer", retryable=True)
+        via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}"
+        request.headers.insert(0, "Via", via)
+        return self.layer.request(request, flow, now)
+
+    def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
+        """Answer a request; provisional responses may come before the final one.
+
+        :raises AlreadyResponded: after the final response, and after the transaction has ended otherwise.
+        """
+        self.layer.respond(transaction, response, now)
+        if response.status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":
+            self._merging.pop(transaction.merge_key, None)
+
+    def response(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> Response:
+        """Begin a response to *transaction*'s request, with what section 8.2.6 copies; it can be added to, then sent."""
+        echo = transaction.echo
+        if not echo.to_tag:
+            echo.to_tag = self._tokens.tag()
+        return echo.response(status, reason)
+
+    # -- time and effects ---------------------------------------------------------------------------------------------------
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due. A request that its application never answered is answered 500 in its place."""
+        before = len(self._outputs)
+        self.layer.handle_timer(now)
+        for output in self._outputs[before:]:
+            if isinstance(output, RequestAbandoned) and not output.transaction.is_final_sent:
+                self.respond(output.transaction, self.response(output.transaction, 500), now)
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`handle_timer` is to be called next; None while nothing waits."""
+        return self.layer.next_deadline()
+
+    def take_outputs(self) -> list[Output]:
+        """Everything said since the last call, in order."""
+        outputs = self._outputs[:]
+        self._outputs.clear()
+        return outputs
+
+    # -- the UAS's checks ---------------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
+        self.counters.requests += 1
+        headers = request.headers
+        if "Via" not in headers:
+            self.counters.dropped_requests += 1
+            return
+        is_ack = request.method == "ACK"
+        try:
+            stamp_source(request, flow.remote_host, flow.remote_port)
+            self._check_syntax(request)
+        except MalformedMessage as error:
+            if is_ack:
+                self.counters.dropped_requests += 1
+            else:
+                self._refuse(headers, flow, error.status, warning=error.reason)
+            return
+        if self.layer.is_full and not is_ack:
+            self._refuse(headers, flow, 503, extra=(("Retry-After", _RETRY_AFTER_WHEN_FULL),))
+            return
+        transaction = self.layer.receive_request(request, flow, now)
+        if transaction is None:
+            return
+        transaction.echo = Echo(headers, request.to.tag is not None)
+        if request.method == "CANCEL":
+            self._cancel(transaction, request, now)
+            return
+        try:
+            profile = self._admit(transaction, request, flow, now)
+        except MalformedMessage as error:
+            self._answer(transaction, error.status, now, warning=error.reason)
+            return
+        if profile is not None:
+            self._outputs.append(RequestReceived(transaction, request, flow, profile))
+
+    def _check_syntax(self, request: Request) -> None:
+        """Read what every request must have (section 8.1.1), and what would mislead if it were wrong.
+
+        :raises MalformedMessage: with the status to answer.
+        """
+        names, _ = request.headers.parallel_lists()
+        if len(set(names)) != len(names):
+            for name in _SINGLE_FIELDS:
+                if names.count(name) > 1:
+                    raise MalformedMessage(f"{name} stands {names.count(name)} times")
+        if request.cseq.method != request.method:
+            raise MalformedMessage(f"CSeq names {request.cseq.method!r} and the request line {request.method!r}")
+        if not request.call_id:
+            raise MalformedMessage("Call-ID is empty")
+        request.from_  # noqa: B018 - reading it is the check
+        request.to  # noqa: B018
+        request.use_uri(self._uri(request))
+        if "Max-Forwards" in names:
+            parse_max_forwards(request.headers["Max-Forwards"])
+        if "Contact" in names:
+            for value in request.headers.get_all("Contact"):
+                parse_contact(value)
+        for name in ("Route", "Record-Route"):
+            if name in names:
+                for value in request.headers.get_all(name):
+                    parse_name_addrs(value, name)
+
+    def _uri(self, request: Request) -> SipUri | TelUri | OpaqueUri:
+        """The Request-URI, parsed once for each of the few texts that a party is called by."""
+        known = self._uris.get(request.uri_text)
+        if known is None:
+            known = request.uri
+            if len(self._uris) >= _URI_CACHE:
+                self._uris.clear()
+            self._uris[request.uri_text] = known
+        return known
+
+    def _admit(self, transaction: ServerTransaction, request: Request, flow: Flow, now: float) -> Profile | None:
+        """Walk section 8.2 in order; return the party that is to answer, or None where the answer has been given."""
+        self.directory.check_scheme(request)
+        profile = self.directory.find(request)
+        if profile is None:
+            self._answer(transaction, 404, now)
+            return None
+        if profile.authenticator is not None:
+            challenge = profile.authenticator.challenge(request, flow)
+            if challenge is not None:
+                self._answer(transaction, 401, now, extra=tuple(challenge))
+                return None
+        # 8.2.1: the method comes first.
+        method = request.method
+        if not profile.allows(method) and method != "OPTIONS":
+            self._answer(transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),))
+            return None
+        # 12.2.2: a To tag names a dialog, and there is none.
+        if transaction.echo.has_to_tag:
+            self._answer(transaction, 481, now)
+            return None
+        if self._is_merged(transaction, request, now):
+            self.counters.merged_requests += 1
+            self._answer(transaction, 482, now)
+            return None
+        if not self._understands(transaction, request, profile, now):
+            return None
+        if method == "OPTIONS" and not profile.allows(method):
+            self._answer_options(transaction, profile, now)
+            return None
+        return profile
+
+    def _is_merged(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
+        """8.2.2.2: the same request by another path, while the first is still being worked on."""
+        merging = self._merging
+        while merging:
+            oldest = next(iter(merging))
+            if merging[oldest][0] > now:
+                break
+            del merging[oldest]
+        cseq = request.cseq
+        key = f"{request.call_id}\n{cseq.number}\n{cseq.method}\n{request.from_.tag}\n{flow_peer(transaction)}"
+        transaction.merge_key = key
+        present = merging.get(key)
+        if present is not None and present[1] != transaction.key:
+            return True
+        merging[key] = (now + self.layer.timers.timeout, transaction.key)
+        return False
+
+    def _understands(self, transaction: ServerTransaction, request: Request, profile: Profile, now: float) -> bool:
+        """Sections 8.2.2.3 and 8.2.3: extensions that are required, and what the body is."""
+        headers = request.headers
+        if "Require" in headers:
+            unsupported = [
+                tag
+                for value in headers.get_all("Require")
+                for tag in parse_tokens(value, "Require")
+                if tag.lower() not in profile.supported
+            ]
+            if unsupported:
+                self._answer(transaction, 420, now, extra=(("Unsupported", ", ".join(unsupported)),))
+                return False
+        if request.method == "INVITE" and not _could_accept(headers, "application/sdp"):
+            self._answer(transaction, 406, now, warning="no session description is acceptable to the caller")
+            return False
+        if not request.body:
+            return True
+        encoding = headers.get("Content-Encoding")
+        if encoding is not None and encoding.lower() != "identity":
+            self._answer(transaction, 415, now, extra=(("Accept-Encoding", "identity"),))
+            return False
+        content_type = headers.get("Content-Type")
+        if content_type is None:
+            raise MalformedMessage("a body without Content-Type")
+        media_type = parse_media_type(content_type)
+        if not profile.accepts(request.method, media_type.essence) and not _is_optional(headers):
+            self._answer(transaction, 415, now, extra=(("Accept", profile.accept_value_for(request.method)),))
+            return False
+        return True
+
+    def _cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
+        """9.2: CANCEL ends an INVITE that has no final response yet, and has no effect on anything else."""
+        invite = self.layer.find_invite(request, transaction.flow)
+        if invite is None:
+            self._answer(transaction, 481, now)
+            return
+        transaction.echo.to_tag = invite.echo.to_tag
+        self._answer(transaction, 200, now)
+        if not invite.is_final_sent:
+            self._answer(invite, 487, now)
+            self._outputs.append(RequestAbandoned(invite, "the caller cancelled it"))
+
+    def _answer_options(self, transaction: ServerTransaction, profile: Profile, now: float) -> None:
+        """11.2: what the party can do."""
+        extra = [("Allow", profile.allow_value), ("Accept", profile.accept_value)]
+        if profile.supported:
+            extra.append(("Supported", profile.supported_value))
+        self._answer(transaction, 200, now, extra=tuple(extra))
+
+    def _answer(
+        self,
+        transaction: ServerTransaction,
+        status: int,
+        now: float,
+        *,
+        extra: tuple[tuple[str, str], ...] = (),
+        warning: str = "",
+    ) -> None:
+        """A final response of our own, through the transaction."""
+        if status >= 300:
+            self.counters.refused_requests += 1
+        response = self.response(transaction, status)
+        for name, value in extra:
+            response.headers.add(name, value)
+        if warning:
+            response.headers.add("Warning", _warning(warning))
+        self.respond(transaction, response, now)
+
+    def _refuse(
+        self, headers: Headers, flow: Flow, status: int, *, extra: tuple[tuple[str, str], ...] = (), warning: str = ""
+    ) -> None:
+        """A final response of our own without a transaction (section 8.2.7): the same each time the same octets come."""
+        self.counters.refused_requests += 1
+        to = headers.get("To")
+        echo = Echo(headers, to is not None and ";tag=" in to.lower())
+        seed = "\n".join([self._salt, headers.get("Via") or "", headers.get("Call-ID") or "", headers.get("CSeq") or ""])
+        echo.to_tag = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+        response = echo.response(status)
+        for name, value in extra:
+            response.headers.add(name, value)
+        if warning:
+            response.headers.add("Warning", _warning(warning))
+        self._outputs.append(SendMessage(flow, response.serialise()))
+
+
+def flow_peer(transaction: ServerTransaction) -> str:
+    """Whose request it is, as far as that was verified: two strangers' requests are never merged."""
+    return transaction.flow.peer
+
+
+def _warning(text: str) -> str:
+    """A Warning of ours (section 20.43): printable ASCII, short, with nothing that could end the quotes."""
+    safe = ascii(text[:200])[1:-1].replace("\\", "/").replace('"', "'")
+    return f'399 sip_p2p "{safe}"'
+
+
+def _could_accept(headers: Headers, media_type: str) -> bool:
+    """Whether Accept, if there is one, leaves room for *media_type* (section 20.1)."""
+    values = headers.get_all("Accept")
+    if not values:
+        return True
+    kind = media_type.partition("/")[0]
+    for value in values:
+        for element in value.split(","):
+            essence = element.partition(";")[0].strip(" \t").lower()
+            if essence in (media_type, f"{kind}/*", "*/*") or essence.startswith("multipart/"):
+                return True
+    return False
+
+
+def _is_optional(headers: Headers) -> bool:
+    """8.2.3: a body whose Content-Disposition says ``handling=optional`` may be passed over."""
+    value = headers.get("Content-Disposition")
+    return value is not None and "handling=optional" in value.lower().replace(" ", "")

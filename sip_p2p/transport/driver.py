@@ -1,0 +1,270 @@
+"""The one place where both worlds are visible: it feeds the core, drains its outputs and keeps the time.
+
+Everything that one delivery of octets gives rise to leaves in one write per flow, at the end of that turn. There is one delayed
+call however many transactions, deadlines and flows there are; it is moved only when something is due earlier than it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, cast, final
+
+from twisted.logger import Logger
+
+from sip_p2p.sip.outputs import (
+    AckReceived,
+    CloseFlow,
+    RequestAbandoned,
+    RequestReceived,
+    ResponseReceived,
+    SendMessage,
+    TransactionFailed,
+    TransactionTimedOut,
+)
+from sip_p2p.transport.clock import time_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.outputs import Output
+    from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
+    from sip_p2p.sip.user_agent import UserAgentCore
+    from sip_p2p.transport.deadlines import Deadlines
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["Driver", "Tap", "TransactionUser"]
+
+_CLOCK_STEP = 0.05
+
+
+class Tap(Protocol):
+    """Sees every message as it is read from or written to a flow (TLS is off by then). It must not raise."""
+
+    def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
+        """*data* went ``in`` or ``out``; *now* is the wall clock, seconds since 1970."""
+
+
+class TransactionUser(Protocol):
+    """Whoever the outputs are for (RFC 3261 section 5): the endpoints, behind the connection manager."""
+
+    def request_received(self, output: RequestReceived) -> None:
+        """A request waits for an answer."""
+
+    def ack_received(self, output: AckReceived) -> None:
+        """A 2xx was acknowledged."""
+
+    def request_abandoned(self, output: RequestAbandoned) -> None:
+        """Nobody waits for this answer any more."""
+
+    def response_received(self, output: ResponseReceived) -> None:
+        """A response to a request of ours."""
+
+    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
+        """A request of ours ended without a final response."""
+
+
+@final
+class Driver:
+    """Runs one core on one reactor.
+
+    :ivar now: the time source; seconds, monotonic.
+    """
+
+    __slots__ = (
+        "_armed_for",
+        "_call",
+        "_core",
+        "_deadlines",
+        "_drift",
+        "_draining",
+        "_log",
+        "_reactor",
+        "_stopped",
+        "_taps",
+        "_user",
+        "now",
+    )
+
+    def __init__(self, reactor: IReactorTime, core: UserAgentCore, user: TransactionUser) -> None:
+        self._reactor = reactor
+        self.now = time_source(reactor)
+        self._core = core
+        self._user = user
+        self._log = Logger("sip_p2p.transport.driver")
+        self._taps: tuple[Tap, ...] = ()
+        self._deadlines: tuple[Deadlines[LiveFlow], ...] = ()
+        self._draining = False
+        self._stopped = False
+        self._call: IDelayedCall | None = None
+        self._armed_for = 0.0
+        self._drift = 0.0
+
+    # -- inputs ---------------------------------------------------------------------------------------------------------------
+
+    def received(self, flow: LiveFlow, framed: Sequence[object]) -> None:
+        """Everything that one delivery completed on *flow*."""
+        now = self.now()
+        receive = self._core.receive
+        for item in framed:
+            receive(item, flow, now)
+        self.drain()
+
+    def request(self, request: Request, flow: LiveFlow) -> ClientTransaction:
+        """Start a client transaction; its outcome comes to the transaction user."""
+        transaction = self._core.request(request, flow, self.now())
+        self.drain()
+        return transaction
+
+    def respond(self, transaction: ServerTransaction, response: Response) -> None:
+        """Answer a request."""
+        self._core.respond(transaction, response, self.now())
+        self.drain()
+
+    def abandon(self, transaction: ClientTransaction) -> None:
+        """Nobody waits for the answer to this request any more."""
+        self._core.layer.abandon(transaction, self.now())
+        self.drain()
+
+    def flow_failed(self, flow: LiveFlow, reason: BaseException) -> None:
+        """*flow* is closed or lost; what it carried ends."""
+        for deadlines in self._deadlines:
+            deadlines.stop(flow)
+        self._core.flow_failed(flow, reason, self.now())
+        self.drain()
+
+    def watch(self, deadlines: Deadlines[LiveFlow]) -> None:
+        """Serve one more kind of deadline."""
+        self._deadlines = (*self._deadlines, deadlines)
+
+    def add_tap(self, tap: Tap) -> None:
+        """Show every message to *tap* from now on."""
+        self._taps = (*self._taps, tap)
+
+    def remove_tap(self, tap: Tap) -> None:
+        """Stop showing messages to *tap*; nothing happens when it is not there."""
+        self._taps = tuple(present for present in self._taps if present is not tap)
+
+    @property
+    def is_tapped(self) -> bool:
+        """Whether anybody looks."""
+        return bool(self._taps)
+
+    def show(self, direction: str, flow: LiveFlow, data: bytes) -> None:
+        """Show one message to every tap; one that raises is logged and stays harmless."""
+        from time import time
+
+        for tap in self._taps:
+            try:
+                tap.message(direction, flow, data, time())
+            except Exception:
+                self._log.failure("a tap raised")
+
+    def stop(self) -> None:
+        """Take the delayed call away: nothing is due any more."""
+        self._stopped = True
+        if self._call is not None and self._call.active():
+            self._call.cancel()
+        self._call = None
+
+    # -- outputs --------------------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Carry out what the core said, until it has nothing more to say.
+
+        Re-entrant calls return at once: the outer one goes on with what they caused, in order.
+        """
+        if self._draining:
+            return
+        self._draining = True
+        touched: list[LiveFlow] = []
+        core = self._core
+        try:
+            while True:
+                outputs = core.take_outputs()
+                if not outputs:
+                    if not touched:
+                        break
+                    # A flush may find its connection gone, which is an input of its own.
+                    flows, touched = touched, []
+                    for flow in flows:
+                        flow.flush()
+                    continue
+                for output in outputs:
+                    if type(output) is SendMessage:
+                        flow = cast("LiveFlow", output.flow)
+                        if self._taps:
+                            self.show("out", flow, output.data)
+                        if flow.cork(output.data):
+                            touched.append(flow)
+                    elif type(output) is CloseFlow:
+                        closing = cast("LiveFlow", output.flow)
+                        closing.flush()
+                        self._log.info("closing {flow}: {reason}", flow=closing, reason=output.reason)
+                        closing.close()
+                    else:
+                        self._tell(output)
+        finally:
+            self._draining = False
+        self._arm()
+
+    def _tell(self, output: Output) -> None:
+        """Hand an output to the transaction user; what it raises harms nobody else."""
+        user = self._user
+        try:
+            if type(output) is RequestReceived:
+                user.request_received(output)
+            elif type(output) is ResponseReceived:
+                user.response_received(output)
+            elif type(output) is TransactionTimedOut or type(output) is TransactionFailed:
+                user.transaction_ended(output)
+            elif type(output) is RequestAbandoned:
+                user.request_abandoned(output)
+            elif type(output) is AckReceived:
+                user.ack_received(output)
+        except Exception:
+            self._log.failure("the application failed on {output}", output=type(output).__name__)
+
+    # -- time -----------------------------------------------------------------------------------------------------------------
+
+    def _next_deadline(self) -> float | None:
+        earliest = self._core.next_deadline()
+        for deadlines in self._deadlines:
+            deadline = deadlines.next_deadline()
+            if deadline is not None and (earliest is None or deadline < earliest):
+                earliest = deadline
+        return earliest
+
+    def rearm(self) -> None:
+        """Look again at what is due first; for whoever starts a deadline outside of a delivery."""
+        if not self._draining:
+            self._arm()
+
+    def _arm(self) -> None:
+        """See that the delayed call comes no later than the next deadline.
+
+        A call that comes too early costs one look; so it is not moved when deadlines go away, as they do with every answer.
+        """
+        deadline = self._next_deadline()
+        if deadline is None or self._stopped:
+            return
+        now = self.now()
+        drift = self._reactor.seconds() - now
+        call = self._call
+        if call is not None and call.active():
+            if deadline >= self._armed_for and abs(drift - self._drift) < _CLOCK_STEP:
+                return
+            call.cancel()
+        self._armed_for = deadline
+        self._drift = drift
+        self._call = self._reactor.callLater(max(0.0, deadline - now), self._wake)
+
+    def _wake(self) -> None:
+        self._call = None
+        now = self.now()
+        self._core.handle_timer(now)
+        for deadlines in self._deadlines:
+            deadlines.handle_timer(now)
+        self.drain()

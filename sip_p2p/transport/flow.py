@@ -1,0 +1,71 @@
+"""Live flows: what the core calls a :class:`~sip_p2p.sip.flow.Flow`, with something behind it to write to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_p2p.sip.flow import Flow
+
+if TYPE_CHECKING:
+    from sip_p2p.transport.tls import VerifiedPeer
+
+__all__ = ["LiveFlow"]
+
+
+class LiveFlow(Flow):
+    """A flow that can be written to and closed.
+
+    :ivar local_host: our own address on it.
+    :ivar local_port: our own port.
+    :ivar is_incoming: whether the peer opened it.
+    :ivar verified: what TLS proved about the peer; None on clear text.
+    :ivar is_open: False from the moment it is closed or lost.
+    """
+
+    __slots__ = ("_parts", "is_incoming", "is_open", "local_host", "local_port", "verified")
+
+    def __init__(
+        self,
+        transport: str,
+        reliable: bool,
+        sent_by: str,
+        local: tuple[str, int],
+        remote: tuple[str, int],
+        *,
+        is_incoming: bool,
+        verified: VerifiedPeer | None = None,
+    ) -> None:
+        identities = None if verified is None else verified.identities
+        super().__init__(transport, reliable, sent_by, remote[0], remote[1], "" if identities is None else identities.key)
+        self.local_host, self.local_port = local
+        self.is_incoming = is_incoming
+        self.verified = verified
+        self.is_open = True
+        self._parts: list[bytes] = []
+
+    def cork(self, data: bytes) -> bool:
+        """Hold *data* for the flush at the end of the turn; True when it is the first."""
+        self._parts.append(data)
+        return len(self._parts) == 1
+
+    def flush(self) -> None:
+        """Write everything that was held, as one write where the transport has streams."""
+        raise TypeError("LiveFlow is abstract")
+
+    def close(self) -> None:
+        """Close it once what was written has left; nothing happens the second time (row E11)."""
+        raise TypeError("LiveFlow is abstract")
+
+    def abort(self) -> None:
+        """Drop it at once, with whatever still waits to be written."""
+        raise TypeError("LiveFlow is abstract")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS carries it."""
+        return self.transport in ("TLS", "WSS")
+
+    def __repr__(self) -> str:
+        direction = "from" if self.is_incoming else "to"
+        who = f" ({self.peer})" if self.peer else ""
+        return f"<{self.transport} flow {direction} {self.remote_host}:{self.remote_port}{who}>"

@@ -1,0 +1,236 @@
+"""Flows that are kept, and which of them may carry a request (RFC 5923, RFC 5922).
+
+The key of a flow that we opened is where it leads, *which name it was verified for*, and which credential of ours it was made
+with: two names at one address never share a connection. A flow that a peer opened is used for requests to that peer only if
+TLS proved the name that is asked for, and only when the request names the domain itself or a sent-by under which the peer
+presented itself there. However many requests wait for one key, one connection is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias, cast, final
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import ConnectError, TimeoutError as ConnectTimeout
+from twisted.python.failure import Failure
+
+from sip_p2p.errors import ConnectionFailure, EndpointTerminated
+from sip_p2p.transport.stream import StreamFactory, StreamFlow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from twisted.internet.interfaces import IAddress, IProtocol, IProtocolFactory, IStreamClientEndpoint
+
+    from sip_p2p.transport.stream import FlowOwner, StreamProtocol
+    from sip_p2p.transport.target import Target
+
+__all__ = ["Pool"]
+
+_Key: TypeAlias = "tuple[Target, object]"
+
+
+@final
+class _Dial(StreamFactory):
+    """One connection being made, and everybody who waits for it."""
+
+    def __init__(self, owner: FlowOwner, target: Target, done: Callable[[_Dial, StreamFlow | Failure], None]) -> None:
+        super().__init__(owner, target.transport.value, is_incoming=False)
+        self.target = target
+        self._done = done
+        self.waiting: list[Deferred[StreamFlow]] = []
+        self.attempt: Deferred[IProtocol | None] | None = None
+        self._ended = False
+
+    def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
+        """The protocol of the one connection that this factory makes."""
+        return super().buildProtocol(addr)
+
+    def flow_ready(self, flow: StreamFlow) -> None:
+        """The connection carries messages."""
+        self._finish(flow)
+
+    def connection_ended(self, error: ConnectionFailure, flow: StreamFlow | None) -> None:
+        """The connection ended before it could carry anything."""
+        if flow is None:
+            self._finish(Failure(error))
+
+    def failed(self, reason: Failure) -> None:
+        """No connection could be made at all."""
+        where = f"{self.target.host}:{self.target.port}"
+        if reason.check(ConnectionFailure):
+            self._finish(reason)
+            return
+        if reason.check(ConnectTimeout):
+            words = f"no connection to {where} in time"
+        elif reason.check(ConnectError):
+            words = f"could not connect to {where}: {reason.getErrorMessage()}"
+        else:
+            words = f"could not connect to {where}: {reason.type.__name__}: {reason.getErrorMessage()}"
+        failure = ConnectionFailure(words)
+        failure.__cause__ = reason.value
+        self._finish(Failure(failure))
+
+    def _finish(self, outcome: StreamFlow | Failure) -> None:
+        if not self._ended:
+            self._ended = True
+            self._done(self, outcome)
+
+
+@final
+class Pool:
+    """Every stream flow of one connection manager."""
+
+    def __init__(
+        self,
+        reactor: object,
+        owner: FlowOwner,
+        secure: Callable[[Target, IProtocolFactory], IProtocolFactory],
+        credential: Callable[[], object],
+    ) -> None:
+        """
+        :param secure: wraps a factory so that its connections are TLS and prove the target's name.
+        :param credential: what identifies our own certificate at the moment.
+        """
+        self._reactor = reactor
+        self._owner = owner
+        self._secure = secure
+        self._credential = credential
+        self._dialled: dict[_Key, StreamFlow] = {}
+        self._dials: dict[_Key, _Dial] = {}
+        self._flows: dict[StreamFlow, None] = {}
+        self._by_peer: dict[str, dict[StreamFlow, None]] = {}
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._flows)
+
+    def __iter__(self) -> Iterator[StreamFlow]:
+        return iter(list(self._flows))
+
+    @property
+    def dialling(self) -> int:
+        """How many connections are being made."""
+        return len(self._dials)
+
+    def find(self, target: Target) -> StreamFlow | None:
+        """A flow that may carry a request to *target* now, or None."""
+        flow = self._dialled.get((target, self._credential()))
+        if flow is not None and flow.is_open:
+            return flow
+        if target.transport.is_secure:
+            return self._find_incoming(target)
+        return None
+
+    def _find_incoming(self, target: Target) -> StreamFlow | None:
+        """A flow that the peer opened and on which it proved the name that *target* asks for."""
+        for flows in self._by_peer.values():
+            for flow in flows:
+                verified = flow.verified
+                if verified is None or verified.identities is None or verified.identities.matches(target.name) is None:
+                    break
+                if not flow.is_open or not flow.is_incoming or flow.transport != target.transport.value:
+                    continue
+                if not target.has_port or (target.host, target.port) in flow.aliases:
+                    return flow
+        return None
+
+    def connect(self, target: Target, through: IStreamClientEndpoint | None = None) -> Deferred[StreamFlow]:
+        """The flow to *target*: one that is there, or a new one.
+
+        Fails with :class:`~sip_p2p.errors.ConnectionFailure` or :class:`~sip_p2p.errors.TlsFailure`. Cancelling it gives up
+        the wait, and the connection too when nobody else waits.
+        """
+        found = self.find(target)
+        if found is not None:
+            return succeed(found)
+        if self._closed:
+            raise EndpointTerminated("the connection manager has been terminated")
+        key = (target, self._credential())
+        dial = self._dials.get(key)
+        fresh = dial is None
+        if dial is None:
+            dial = self._dials[key] = _Dial(self._owner, target, lambda ended, outcome: self._dial_ended(key, ended, outcome))
+        waiting: Deferred[StreamFlow] = Deferred(lambda gone, dial=dial: self._give_up(key, dial, gone))
+        dial.waiting.append(waiting)
+        if fresh:
+            self._dial(dial, through)
+        return waiting
+
+    def _dial(self, dial: _Dial, through: IStreamClientEndpoint | None) -> None:
+        target = dial.target
+        limits = self._owner.limits
+        endpoint: IStreamClientEndpoint = (
+            HostnameEndpoint(self._reactor, target.host, target.port, timeout=limits.connect_timeout)  # type: ignore[no-untyped-call]
+            if through is None
+            else through
+        )
+        factory = cast("IProtocolFactory", dial)
+        try:
+            if target.transport.is_secure:
+                factory = self._secure(target, factory)
+            attempt = endpoint.connect(factory)
+        except Exception:
+            dial.failed(Failure())
+            return
+        dial.attempt = attempt
+        attempt.addErrback(dial.failed)
+
+    def _give_up(self, key: _Key, dial: _Dial, gone: Deferred[StreamFlow]) -> None:
+        """One of those who wait does not want to any more."""
+        if gone in dial.waiting:
+            dial.waiting.remove(gone)
+        if not dial.waiting and self._dials.get(key) is dial:
+            del self._dials[key]
+            if dial.attempt is not None:
+                dial.attempt.addErrback(lambda _: None)
+                dial.attempt.cancel()
+
+    def _dial_ended(self, key: _Key, dial: _Dial, outcome: StreamFlow | Failure) -> None:
+        if self._dials.get(key) is dial:
+            del self._dials[key]
+        waiting, dial.waiting = dial.waiting, []
+        if isinstance(outcome, StreamFlow):
+            outcome.key = key
+            self._dialled[key] = outcome
+            for waiter in waiting:
+                waiter.callback(outcome)
+            return
+        for waiter in waiting:
+            # A Failure each: what one of them does to its own must not reach the others.
+            waiter.errback(Failure(outcome.value))
+
+    def add(self, flow: StreamFlow) -> None:
+        """A flow is open."""
+        self._flows[flow] = None
+        if flow.peer:
+            self._by_peer.setdefault(flow.peer, {})[flow] = None
+
+    def remove(self, flow: StreamFlow) -> None:
+        """A flow is gone."""
+        self._flows.pop(flow, None)
+        key = cast("_Key", flow.key)
+        if key is not None and self._dialled.get(key) is flow:
+            del self._dialled[key]
+        of_peer = self._by_peer.get(flow.peer)
+        if of_peer is not None:
+            of_peer.pop(flow, None)
+            if not of_peer:
+                del self._by_peer[flow.peer]
+
+    def count_of_peer(self, peer: str) -> int:
+        """How many flows lead to the party that *peer* is the key of."""
+        return len(self._by_peer.get(peer, ()))
+
+    def close(self) -> None:
+        """Make no more connections, and fail those that are being made."""
+        self._closed = True
+        for key, dial in list(self._dials.items()):
+            self._dials.pop(key, None)
+            waiting, dial.waiting = dial.waiting, []
+            if dial.attempt is not None:
+                dial.attempt.addErrback(lambda _: None)
+                dial.attempt.cancel()
+            for waiter in waiting:
+                waiter.errback(Failure(EndpointTerminated("the connection manager has been terminated")))

@@ -1,0 +1,283 @@
+"""SIP on a connection: TCP, and TLS once the peer is verified (RFC 3261 section 18).
+
+:class:`StreamProtocol` is an ordinary Twisted protocol. Over TLS it is the protocol that the TLS factories of
+:mod:`sip_p2p.transport.tls` wrap, and it has no flow until they report the peer as verified; over TCP it has one at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol as StructuralProtocol, cast, final
+
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from zope.interface import implementer
+
+from sip_p2p.errors import ConnectionFailure
+from sip_p2p.sip.framing import KeepAlive, StreamFramer
+from sip_p2p.transport.flow import LiveFlow
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress, ITCPTransport
+    from twisted.python.failure import Failure
+
+    from sip_p2p.transport.driver import Driver
+    from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.tls import VerifiedPeer
+
+__all__ = ["FlowOwner", "StreamFactory", "StreamFlow", "StreamProtocol"]
+
+
+class FlowOwner(StructuralProtocol):
+    """Whoever keeps the flows of one side: the connection manager, through its pool."""
+
+    limits: Limits
+    driver: Driver
+
+    def sent_by(self, transport: str, local: tuple[str, int]) -> str:
+        """What our Via names on a flow with this local address."""
+
+    def flow_opened(self, flow: StreamFlow) -> None:
+        """A flow may carry messages from now on."""
+
+    def flow_active(self, flow: StreamFlow, partial: bool) -> None:
+        """Something came; *partial* tells whether a message is still incomplete."""
+
+    def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
+        """The flow is gone."""
+
+    def admits(self, flow: StreamFlow) -> str:
+        """Why this flow is one too many; the empty string when it is welcome."""
+
+
+@final
+class StreamFlow(LiveFlow):
+    """A flow over one connection.
+
+    :ivar last_message: when the last message came or went, on the driver's scale.
+    :ivar messages: how many messages came.
+    :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
+    """
+
+    __slots__ = ("_is_paused", "_transport", "_waiting", "aliases", "key", "last_message", "messages", "write_limits")
+
+    def __init__(
+        self,
+        protocol_transport: ITCPTransport,
+        transport: str,
+        sent_by: str,
+        local: tuple[str, int],
+        remote: tuple[str, int],
+        *,
+        is_incoming: bool,
+        verified: VerifiedPeer | None,
+        write_limits: tuple[int, int],
+    ) -> None:
+        super().__init__(transport, True, sent_by, local, remote, is_incoming=is_incoming, verified=verified)
+        self._transport = protocol_transport
+        self._is_paused = False
+        self._waiting = 0
+        self.last_message = 0.0
+        self.messages = 0
+        self.aliases: set[tuple[str, int]] = set()
+        self.key: object = None
+        self.write_limits = write_limits
+
+    def flush(self) -> None:
+        """One write for the whole turn; a peer that does not read what it asked for is cut off at the hard limit."""
+        parts = self._parts
+        if not parts:
+            return
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        if not self.is_open:
+            return
+        if self._is_paused:
+            self._waiting += len(data)
+            if self._waiting > self.write_limits[1]:
+                self.abort()
+                return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close it once what was written has left."""
+        if self.is_open:
+            self.flush()
+            self.is_open = False
+            self._transport.loseConnection()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self.is_open = False
+        self._transport.abortConnection()
+
+    def peer_stalled(self) -> None:
+        """The peer does not read: stop reading from it, so that it cannot make us owe it more."""
+        self._is_paused = True
+        self._transport.pauseProducing()
+
+    def peer_reads_again(self) -> None:
+        """What was written has left; read on."""
+        self._is_paused = False
+        self._waiting = 0
+        if self.is_open:
+            self._transport.resumeProducing()
+
+
+@implementer(IPushProducer)
+@final
+class _Responses:
+    """What the transport pauses when its write buffer is full: our answers, by not reading more requests."""
+
+    def __init__(self, flow: StreamFlow) -> None:
+        self._flow = flow
+
+    def pauseProducing(self) -> None:
+        """The transport's buffer is over its high-water mark."""
+        self._flow.peer_stalled()
+
+    def resumeProducing(self) -> None:
+        """It has room again."""
+        self._flow.peer_reads_again()
+
+    def stopProducing(self) -> None:
+        """The connection is ending; connectionLost tells the rest."""
+        self._flow.is_open = False
+
+
+def host_and_port(address: IAddress) -> tuple[str, int]:
+    """The host and port of a socket address; a Unix socket has its name for a host, and port 0."""
+    host = getattr(address, "host", None)
+    if host is None:
+        return str(getattr(address, "name", "") or "unix"), 0
+    text = str(host).partition("%")[0]
+    mapped = text.removeprefix("::ffff:") if text.startswith("::ffff:") and "." in text else text
+    return mapped, int(getattr(address, "port", 0))
+
+
+@implementer(IHandshakeListener)
+@final
+class StreamProtocol(Protocol):
+    """One connection's octets to messages, and its life to the owner of the flows.
+
+    :ivar flow: None until the connection may carry messages.
+    """
+
+    def __init__(self, owner: FlowOwner, factory: StreamFactory) -> None:
+        self._owner = owner
+        self._settings = factory
+        self._framer = StreamFramer(owner.limits.message)
+        self.flow: StreamFlow | None = None
+
+    def connectionMade(self) -> None:
+        """The TCP connection stands; over TLS the handshake comes first."""
+        tcp = cast("ITCPTransport", self.transport)
+        if hasattr(tcp, "setTcpNoDelay"):
+            tcp.setTcpNoDelay(True)
+            tcp.setTcpKeepAlive(True)
+        if not self._settings.is_secure:
+            self._open(None)
+
+    def handshakeCompleted(self) -> None:
+        """TLS has proved who the peer is, and that it may talk to us."""
+        self._open(getattr(self.transport, "verified", None))
+
+    def _open(self, verified: VerifiedPeer | None) -> None:
+        transport = cast("ITCPTransport", self.transport)
+        if self._settings.is_secure and verified is None:
+            transport.abortConnection()
+            return
+        local = host_and_port(transport.getHost())
+        remote = host_and_port(transport.getPeer())
+        limits = self._owner.limits
+        flow = StreamFlow(
+            transport,
+            self._settings.transport,
+            self._owner.sent_by(self._settings.transport, local),
+            local,
+            remote,
+            is_incoming=self._settings.is_incoming,
+            verified=verified,
+            write_limits=(limits.write_buffer, limits.write_buffer_hard),
+        )
+        if flow.is_incoming:
+            refusal = self._owner.admits(flow)
+            if refusal:
+                transport.abortConnection()
+                return
+        self.flow = flow
+        transport.registerProducer(_Responses(flow), True)
+        self._owner.flow_opened(flow)
+        self._settings.flow_ready(flow)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Cut what came into messages and hand them on together, so that their answers leave together."""
+        flow = self.flow
+        if flow is None or not flow.is_open:
+            return
+        owner = self._owner
+        driver = owner.driver
+        framer = self._framer
+        if driver.is_tapped and framer.raw is None:
+            framer.raw = []
+        found = framer.feed(data)
+        if framer.raw:
+            for octets in framer.raw:
+                driver.show("in", flow, octets)
+            framer.raw = [] if driver.is_tapped else None
+        if found:
+            for item in found:
+                if not isinstance(item, KeepAlive):
+                    flow.messages += 1
+            owner.flow_active(flow, framer.is_partial)
+            driver.received(flow, found)
+        elif framer.is_partial:
+            owner.flow_active(flow, True)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone; what it carried fails with the reason, in our own terms."""
+        flow = self.flow
+        error = _in_our_terms(reason.value, flow)
+        self._settings.connection_ended(error, flow)
+        if flow is not None:
+            self.flow = None
+            flow.is_open = False
+            self._owner.flow_lost(flow, error)
+
+
+def _in_our_terms(error: BaseException | None, flow: StreamFlow | None) -> ConnectionFailure:
+    """A socket's or Twisted's error as a :class:`~sip_p2p.errors.ConnectionFailure`."""
+    if isinstance(error, ConnectionFailure):
+        return error
+    where = "" if flow is None else f" to {flow.remote_host}:{flow.remote_port}"
+    if isinstance(error, (ConnectionDone, ConnectionLost)):
+        failure = ConnectionFailure(f"the connection{where} was closed")
+    else:
+        failure = ConnectionFailure(f"the connection{where} was lost: {error}")
+    failure.__cause__ = error
+    return failure
+
+
+class StreamFactory(Factory):
+    """Makes the protocols of one listener or of one outgoing connection.
+
+    :ivar transport: ``TCP`` or ``TLS``.
+    """
+
+    noisy = False
+
+    def __init__(self, owner: FlowOwner, transport: str, *, is_incoming: bool) -> None:
+        self._owner = owner
+        self.transport = transport
+        self.is_incoming = is_incoming
+        self.is_secure = transport in ("TLS", "WSS")
+
+    def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
+        """A protocol for one connection."""
+        return StreamProtocol(self._owner, self)
+
+    def flow_ready(self, flow: StreamFlow) -> None:
+        """A connection of this factory may carry messages; the owner knows already."""
+
+    def connection_ended(self, error: ConnectionFailure, flow: StreamFlow | None) -> None:
+        """A connection of this factory is over; without a flow it never carried a message."""

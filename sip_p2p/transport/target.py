@@ -1,0 +1,121 @@
+"""From a URI to what is to be connected to, and to the name that must be proved there (RFC 3263 section 4, RFC 5630, RFC 5922).
+
+Pure: no look-up is made here. The name that a certificate must carry is always the one in the URI, whatever DNS or a static
+table makes of it later.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.uri import SipUri
+
+__all__ = ["Target", "Transport", "target_of"]
+
+
+class Transport(enum.Enum):
+    """A transport of SIP; the value is what a Via names."""
+
+    UDP = "UDP"
+    TCP = "TCP"
+    TLS = "TLS"
+    WS = "WS"
+    WSS = "WSS"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS carries it."""
+        return self in (Transport.TLS, Transport.WSS)
+
+    @property
+    def default_port(self) -> int:
+        """The port where a URI names none (RFC 3261 section 19.1.2, RFC 7118 section 8)."""
+        return {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}[self.value]
+
+    @classmethod
+    def named(cls, name: str | Transport) -> Transport:
+        """The transport called *name*, in any case.
+
+        :raises ValueError: for a name that is none, with the names that are.
+        """
+        if isinstance(name, Transport):
+            return name
+        try:
+            return cls(name.upper())
+        except ValueError:
+            known = ", ".join(member.value.lower() for member in cls)
+            raise ValueError(f"{name!r} is not a transport; there are {known}") from None
+
+
+@final
+class Target:
+    """Where a request goes: one row of what RFC 3263 calls the ordered list.
+
+    :ivar transport: how.
+    :ivar host: the host name or address to connect to; IPv6 without brackets.
+    :ivar port: the port.
+    :ivar name: what the certificate at the other end must prove (:class:`~sip_p2p.transport.identity.PeerIdentities`).
+    :ivar has_port: whether a URI named the port, and with it one process rather than a domain.
+    """
+
+    __slots__ = ("has_port", "host", "name", "port", "transport")
+
+    def __init__(
+        self, transport: Transport | str, host: str, port: int | None = None, name: str | None = None
+    ) -> None:
+        """
+        :param port: None means the transport's own.
+        :param name: None means *host*.
+        :raises ValueError: for an unknown transport, an empty host or a port outside 1 to 65535.
+        """
+        self.transport = Transport.named(transport)
+        self.host = host.strip("[]")
+        if not self.host:
+            raise ValueError("a target needs a host")
+        if port is not None and not 1 <= port <= 65535:
+            raise ValueError(f"{port} is not a port: 1 to 65535")
+        self.has_port = port is not None
+        self.port = self.transport.default_port if port is None else port
+        self.name = (self.host if name is None else name.strip("[]")).lower()
+
+    def at(self, host: str, port: int | None = None) -> Target:
+        """The same target at another address: the name to be proved stays."""
+        target = Target(self.transport, host, self.port if port is None else port, self.name)
+        target.has_port = self.has_port
+        return target
+
+    def over(self, transport: Transport) -> Target:
+        """The same target over another transport; a port that no URI named follows the transport."""
+        return Target(transport, self.host, self.port if self.has_port else None, self.name)
+
+    def _key(self) -> tuple[Transport, str, int, str]:
+        return (self.transport, self.host, self.port, self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, Target) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __repr__(self) -> str:
+        proves = "" if self.name == self.host else f" proving {self.name}"
+        return f"<Target {self.transport.value} {self.host}:{self.port}{proves}>"
+
+
+def target_of(uri: SipUri, default: Transport) -> Target:
+    """The target that *uri* names by itself (RFC 3263 section 4.1 without NAPTR and SRV).
+
+    ``sips:`` means TLS, whatever else is said (RFC 5630 section 3.1); else the ``transport`` parameter, else *default*.
+    ``maddr`` takes the host's place as an address, never as a name.
+
+    :raises ValueError: for an unknown transport, or ``sips:`` over UDP.
+    """
+    named = uri.transport
+    transport = default if named is None else Transport.named(named)
+    if uri.is_secure:
+        if named is not None and transport is Transport.UDP:
+            raise ValueError(f"{uri}: sips needs TLS, which UDP cannot carry (RFC 5630 section 3.1)")
+        transport = Transport.WSS if transport in (Transport.WS, Transport.WSS) else Transport.TLS
+    return Target(transport, uri.maddr or uri.host, uri.port, uri.host)
