@@ -25,12 +25,13 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.test
 	@mkdir -p build
-	@$(TRIAL) $(TESTS)
+	@$(TRIAL) --reporter=text $(TESTS)
 
 test-packaging: $(VENV)/.test
 	@mkdir -p build
 	@$(TRIAL) tests.test_packaging
 
+# Skips, with the reason, what is not installed; .ci/run lists the packages.
 interop: $(VENV)/.test
 	@mkdir -p build
 	@$(TRIAL) tests.interop
@@ -56,11 +57,13 @@ docs: $(VENV)/.docs rows
 # The generated pages of the documents: what is shown by which test, and the figures of the machines.
 rows: $(VENV)/.installed
 	@$(BIN)/python tools/markers.py
+	@$(BIN)/python tools/figures.py
 
+# What tests.sip alone covers of sip_p2p.sip: its code is to be shown by its own tests, not by what passes through it.
 coverage: $(VENV)/.test
 	@mkdir -p build/coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m coverage run -m twisted.trial --temp-directory=build/trial $(TESTS)
+	@$(BIN)/python -m coverage run -m twisted.trial --temp-directory=build/trial --reporter=text tests.sip
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --include='sip_p2p/sip/*' --fail-under=95
 
