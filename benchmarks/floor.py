@@ -1,0 +1,88 @@
+"""The floor: the least that a Twisted program can do and still answer, to measure ours against.
+
+A bare ``Protocol`` that finds messages by their Content-Length and answers each with a canned 200, into which it
+copies the lines from Via to CSeq, which the load generator puts in one piece. Nothing is parsed, checked, kept or
+timed; TLS is Twisted's own. All that one ``dataReceived`` asks for is answered in one write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+
+from twisted.internet import reactor, ssl
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.stdio import StandardIO
+
+from benchmarks.lifeline import Lifeline
+
+__all__ = ["FloorDatagrams", "FloorStream", "main"]
+
+_LENGTH = b"\r\nContent-Length: "
+
+
+def _answer(data: bytes, start: int, end: int) -> bytes:
+    copied = data[data.find(b"\r\n", start, end) : data.find(b"\r\nMax-Forwards", start, end)]
+    return b"SIP/2.0 200 OK" + copied + b"\r\nContent-Length: 0\r\n\r\n"
+
+
+class FloorStream(Protocol):
+    """Answers on a TCP or TLS connection."""
+
+    def connectionMade(self) -> None:
+        self._rest = b""
+        self.transport.setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        answers = []
+        start = 0
+        while True:
+            end = data.find(b"\r\n\r\n", start)
+            if end < 0:
+                break
+            at = data.find(_LENGTH, start, end) + len(_LENGTH)
+            after = end + 4 + int(data[at : data.find(b"\r\n", at)])
+            if after > len(data):
+                break
+            answers.append(_answer(data, start, end))
+            start = after
+        self._rest = data[start:]
+        if answers:
+            self.transport.write(b"".join(answers))
+
+
+class FloorDatagrams(DatagramProtocol):
+    """Answers each datagram."""
+
+    def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        self.transport.write(_answer(datagram, 0, len(datagram)), addr)
+
+
+def main() -> None:
+    """Listen on a free port for each transport, print the ports as JSON, and serve until standard input closes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.floor", description=__doc__)
+    parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
+    parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
+    options = parser.parse_args()
+    with open(options.certificate, "rb") as file:
+        certificate = ssl.PrivateCertificate.loadPEM(file.read())
+    with open(options.trust, "rb") as file:
+        authority = ssl.Certificate.loadPEM(file.read())
+    factory = Factory.forProtocol(FloorStream)
+    ports = {
+        "tls": reactor.listenSSL(0, factory, certificate.options(authority), backlog=512, interface="127.0.0.1"),
+        "tcp": reactor.listenTCP(0, factory, backlog=512, interface="127.0.0.1"),
+        "udp": reactor.listenUDP(0, FloorDatagrams(), interface="127.0.0.1"),
+    }
+    StandardIO(Lifeline())
+    gc.collect()
+    gc.freeze()
+    print(json.dumps({name: port.getHost().port for name, port in ports.items()}), flush=True)
+    reactor.run()
+
+
+if __name__ == "__main__":
+    main()

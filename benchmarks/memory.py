@@ -1,0 +1,262 @@
+"""What the server holds: idle connections, transactions that wait, finished ones, and nothing that grows.
+
+Every figure is the growth of the server process's proportional set size (PSS) while something is added to what it
+held already, so that fixed costs cancel out. What the kernel keeps for a socket is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import select
+import socket
+import time
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.cpu import cpu_seconds
+from benchmarks.load import Conversation, KeptLoad, Plan, Target, Wording, connect, tls_context
+from benchmarks.processes import Server, start_python
+from benchmarks.report import Goal, goals_table, machine, table
+from benchmarks.setting import FULL, QUICK, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Growth", "Held", "goals", "main", "measure_memory", "tables"]
+
+_SAMPLES = 20
+_QUIET = 0.3
+_SHORT_T1 = 0.02
+_MOST_GROWTH = 1.0
+
+
+@dataclass(slots=True)
+class Held:
+    """What one more of something costs, in octets."""
+
+    name: str
+    server: str
+    count: int
+    octets: float
+
+
+@dataclass(slots=True)
+class Growth:
+    """The server over many transactions: *sizes* are octets, at equal distances, from after the first fifth."""
+
+    name: str
+    count: int
+    sizes: list[int]
+
+    @property
+    def slope(self) -> float:
+        """Octets a transaction: the straight line that fits the sizes best."""
+        points = len(self.sizes)
+        middle, mean = (points - 1) / 2, sum(self.sizes) / points
+        spread = sum((at - middle) ** 2 for at in range(points))
+        rise = sum((at - middle) * (size - mean) for at, size in enumerate(self.sizes)) / spread if spread else 0.0
+        return rise * _SAMPLES / self.count
+
+
+def pss(server: Server) -> int:
+    """The proportional set size of a server and its descendants, in octets."""
+    total = 0
+    for pid in server.pids():
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+            total += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+    return total * 1024
+
+
+def _settle(server: Server) -> None:
+    """Wait until the server has nothing to do."""
+    before = -1.0
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        now = cpu_seconds(server.pids())
+        if now - before < 0.002:
+            return
+        before = now
+        time.sleep(_QUIET)
+    raise TimeoutError(f"{server.name} does not come to rest")
+
+
+def _started(setting: Setting, name: str, *arguments: str) -> Server:
+    module = "floor" if name == "floor" else "server"
+    keys = ("--certificate", str(setting.server), "--trust", str(setting.trust))
+    return start_python(name, module, setting.folder, *keys, *arguments)
+
+
+def _plan(setting: Setting, server: Server, transport: str, **values: int) -> Plan:
+    return Plan(
+        transport,
+        [Target(server.name, server.ports[transport], server.pids())],
+        certificate=str(setting.client),
+        trust=str(setting.trust),
+        **values,
+    )
+
+
+def _idle_connections(setting: Setting, name: str) -> Held:
+    """Mutual TLS connections of which each has carried one MESSAGE, and then nothing."""
+    server = _started(setting, name)
+    held: list[Conversation] = []
+    try:
+        plan = _plan(setting, server, "tls")
+        count = setting.scale.connections
+        held += _conversations(plan, max(2, count // 10))
+        _settle(server)
+        before = pss(server)
+        held += _conversations(plan, count)
+        _settle(server)
+        return Held("an idle mutual TLS connection", name, count, (pss(server) - before) / count)
+    finally:
+        for conversation in held:
+            conversation.close()
+        server.stop()
+
+
+def _conversations(plan: Plan, count: int) -> Iterator[Conversation]:
+    context, wording, latencies = tls_context(plan), Wording("tls"), array("d")
+    for _ in range(count):
+        connected, channel = connect(plan, plan.targets[0].port, context)
+        conversation = Conversation(
+            channel, wording.template(connected.getsockname(), plan.server_name), wording, latencies
+        )
+        conversation.send(1)
+        while conversation.sent:
+            _readable(connected)
+            conversation.receive()
+        yield conversation
+
+
+def _readable(connected: socket.socket) -> None:
+    if not select.select([connected], [], [], 10.0)[0]:
+        raise TimeoutError("the server does not answer")
+
+
+def _live_transactions(setting: Setting) -> Held:
+    """MESSAGE requests whose subscriber has not answered yet."""
+    server = _started(setting, "ours")
+    plan = _plan(setting, server, "tls")
+    connected, channel = connect(plan, server.ports["tls"], tls_context(plan))
+    try:
+        wording = Wording("tls")
+        template = wording.template(connected.getsockname(), plan.server_name, b"hold")
+        conversation = Conversation(channel, template, wording, array("d"))
+        count = setting.scale.live
+        _send_held(conversation, max(2, count // 10))
+        _settle(server)
+        before = pss(server)
+        _send_held(conversation, count)
+        _settle(server)
+        return Held("a transaction that waits for its subscriber", "ours", count, (pss(server) - before) / count)
+    finally:
+        channel.close()
+        server.stop()
+
+
+def _send_held(conversation: Conversation, count: int) -> None:
+    for at in range(0, count, 50):
+        conversation.send(min(50, count - at))
+
+
+def _finished_transactions(setting: Setting) -> Held:
+    """Answered MESSAGE requests over UDP, kept for Timer J so that a repeated request gets the same answer again."""
+    server = _started(setting, "ours")
+    try:
+        count = setting.scale.finished
+        load = KeptLoad(_plan(setting, server, "udp", window=16, count=max(2, count // 10)), server.ports["udp"])
+        load.turn()
+        load.close()
+        _settle(server)
+        before = pss(server)
+        load = KeptLoad(_plan(setting, server, "udp", window=16, count=count), server.ports["udp"])
+        load.turn()
+        load.close()
+        _settle(server)
+        return Held("a finished UDP transaction, for 32 s", "ours", count, (pss(server) - before) / count)
+    finally:
+        server.stop()
+
+
+def _growth(setting: Setting, transport: str, count: int, *arguments: str) -> Growth:
+    """The server's size while it goes through *count* transactions."""
+    server = _started(setting, "ours", *arguments)
+    sizes: list[int] = []
+    try:
+        load = KeptLoad(
+            _plan(setting, server, transport, window=64, count=max(1, count // _SAMPLES)), server.ports[transport]
+        )
+        for _ in range(_SAMPLES):
+            load.turn()
+            del load.latencies[:]
+            sizes.append(pss(server))
+        load.close()
+        return Growth({"tls": "mutual TLS", "udp": "UDP"}[transport], count, sizes[_SAMPLES // 5 :])
+    finally:
+        server.stop()
+
+
+def measure_memory(setting: Setting, count: int = 0) -> tuple[list[Held], list[Growth]]:
+    """Every figure of this module.
+
+    :param count: the transactions over which the server must not grow, instead of what the setting's scale says.
+    """
+    held = [_idle_connections(setting, name) for name in ("floor", "ours")]
+    held += [_live_transactions(setting), _finished_transactions(setting)]
+    many = count or setting.scale.growth
+    # With a short T1 the finished transactions of UDP leave again within the run, and it is seen whether they do.
+    growth = [_growth(setting, "tls", many), _growth(setting, "udp", many // 4, "--t1", str(_SHORT_T1))]
+    return held, growth
+
+
+def tables(held: Sequence[Held], growth: Sequence[Growth]) -> str:
+    """What things cost, and the sizes over many transactions."""
+    rows = [
+        (each.name, each.server, f"{each.count:,}", f"{each.octets / 1024:.2f} KiB", f"{each.octets:,.0f}")
+        for each in held
+    ]
+    first = table("Memory", ("one of", "server", "counted", "KiB", "octets"), rows)
+    rows = [
+        (
+            f"MESSAGE over {each.name}",
+            f"{each.count:,}",
+            f"{each.sizes[0] / 2**20:.2f} MiB",
+            f"{each.sizes[-1] / 2**20:.2f} MiB",
+            f"{each.slope:.3f}",
+        )
+        for each in growth
+    ]
+    columns = ("transactions", "counted", "after a fifth", "at the end", "octets a transaction")
+    return first + "\n" + table("Growth", columns, rows)
+
+
+def goals(held: Sequence[Held], growth: Sequence[Growth]) -> list[Goal]:
+    """The goals for idle connections and for growth."""
+    found = [
+        Goal("an idle mutual TLS connection", each.octets / 1024, 40.0, "KiB")
+        for each in held
+        if each.server == "ours" and "idle" in each.name
+    ]
+    return found + [
+        Goal(f"growth over {each.count:,} transactions, {each.name}", each.slope, _MOST_GROWTH, "octets each")
+        for each in growth
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer connections and transactions")
+    parser.add_argument("--count", type=int, default=0, help="transactions over which the server must not grow")
+    options = parser.parse_args()
+    print(machine())
+    with Setting(QUICK if options.quick else FULL) as setting:
+        held, growth = measure_memory(setting, options.count)
+    print(tables(held, growth))
+    print(goals_table(goals(held, growth)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Our server: one party with a subscriber to its messages, over mutual TLS, TCP and UDP on free ports of 127.0.0.1.
+
+Everything is as an application would have it by default, with one exception: the load comes from many connections of
+one identity, and how many of those one identity may hold is raised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import gc
+import json
+from typing import TYPE_CHECKING
+
+from twisted.internet import defer, reactor, stdio
+from twisted.logger import globalLogPublisher, textFileLogObserver
+
+from benchmarks.lifeline import Lifeline
+from sip_p2p import (
+    Limits,
+    RealTimeServerTcpConnectionManager,
+    RealTimeServerTlsConnectionManager,
+    SipPeerToPeerEndpoint,
+    Timers,
+)
+
+if TYPE_CHECKING:
+    from sip_p2p import MessageReceived
+
+__all__ = ["HOLD", "main"]
+
+HOLD = b"hold"
+"""A message with this body is not answered; any other is, at once."""
+
+
+def _answer(event: MessageReceived) -> defer.Deferred[None] | None:
+    """What a subscriber does at the least: look at the text and let the 200 go."""
+    return defer.Deferred() if event.text == "hold" else None
+
+
+async def _serve(certificate: str, trust: str, timers: Timers) -> dict[str, int]:
+    limits = Limits(connections_per_identity=100_000)
+    secure = RealTimeServerTlsConnectionManager(
+        reactor, certificate=certificate, trust=trust, limits=limits, timers=timers
+    )
+    clear = RealTimeServerTcpConnectionManager(reactor, limits=limits, timers=timers)
+    for manager in (secure, clear):
+        endpoint = SipPeerToPeerEndpoint("sip:bob@bob.example", manager)
+        endpoint.message_received.subscribe(_answer)
+    listeners = {
+        "tls": await secure.start_listening("tls:port=0:interface=127.0.0.1"),
+        "tcp": await clear.start_listening("tcp:port=0:interface=127.0.0.1"),
+        "udp": await clear.start_listening("udp:port=0:interface=127.0.0.1"),
+    }
+    return {name: listener.address.port for name, listener in listeners.items()}
+
+
+def main() -> None:
+    """Listen, print the ports as one line of JSON, and serve until standard input closes."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
+    parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
+    parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
+    parser.add_argument("--t1", type=float, default=0.5, help="RFC 3261's T1 in seconds; T2 is eight times as much")
+    parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
+    options = parser.parse_args()
+    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
+
+    def listening(ports: dict[str, int]) -> None:
+        gc.collect()
+        gc.freeze()
+        print(json.dumps(ports), flush=True)
+
+    def failed(failure: object) -> None:
+        print(failure, flush=True)
+        reactor.stop()
+
+    def begin() -> None:
+        timers = Timers(t1=options.t1, t2=8 * options.t1)
+        started = defer.ensureDeferred(_serve(options.certificate, options.trust, timers))
+        started.addCallbacks(listening, failed)
+
+    stdio.StandardIO(Lifeline())
+    reactor.callWhenRunning(begin)
+    if options.profile:
+        profile = cProfile.Profile()
+        profile.runcall(reactor.run)
+        profile.dump_stats(options.profile)
+    else:
+        reactor.run()
+
+
+if __name__ == "__main__":
+    main()
