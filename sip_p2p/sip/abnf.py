@@ -14,10 +14,12 @@ __all__ = [
     "ALPHANUM_CHARS",
     "CALL_ID",
     "QUOTED_STRING",
+    "Q_VALUE",
     "TOKEN",
     "TOKEN_CHARS",
     "WORD",
     "ascii_lower",
+    "has_octets",
     "is_token",
     "parse_number",
     "quote",
@@ -42,9 +44,13 @@ CALL_ID = re.compile(f"{WORD.pattern}(?:@{WORD.pattern})?")
 QUOTED_STRING = re.compile(r'"([^"\\\x00-\x08\x0a-\x1f\x7f]*(?:\\[^\r\n][^"\\\x00-\x08\x0a-\x1f\x7f]*)*)"')
 """``quoted-string``: group 1 is what stands between the quotes, its quoted-pairs not yet undone."""
 
+Q_VALUE = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+"""``qvalue``: 0 to 1 with at most three decimals."""
+
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _NEEDS_QUOTED_PAIR = re.compile(r'[\x00-\x1f\x7f"\\]')
 _NUMBER = re.compile(r"0*+([0-9]*)")
+_LONGEST_NUMBER = 20
 
 _UPPER_TO_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 
@@ -69,7 +75,7 @@ def parse_number(text: str, maximum: int) -> int:
     if match is None or not text:
         raise ValueError(f"{text[:32]!r} is not a number")
     digits = match[1]
-    if len(digits) > 20:
+    if len(digits) > _LONGEST_NUMBER:
         raise ValueError(f"{text[:32]!r}... is larger than {maximum}")
     value = int(digits) if digits else 0
     if value > maximum:
@@ -77,13 +83,23 @@ def parse_number(text: str, maximum: int) -> int:
     return value
 
 
+def has_octets(text: str) -> bool:
+    """Whether *text* can be written as UTF-8 with surrogateescape and read back as itself: a stray surrogate cannot."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
+    except UnicodeEncodeError:
+        return False
+
+
 def quote(text: str) -> str:
     """*text* as a quoted-string: in quotes, with a backslash before each quote, backslash and control character.
 
-    :raises ValueError: when it holds CR or LF, for which no quoted-string has a place.
+    :raises ValueError: when it holds CR or LF, which no quoted-string may, or what has no UTF-8 form.
     """
     if "\r" in text or "\n" in text:
         raise ValueError(f"CR or LF cannot stand in a quoted string: {text[:64]!r}")
+    if not (text.isascii() or has_octets(text)):
+        raise ValueError(f"{text[:64]!r} has no UTF-8 form")
     return f'"{_NEEDS_QUOTED_PAIR.sub(_escape, text)}"'
 
 

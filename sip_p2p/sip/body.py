@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, ascii_lower
-from sip_p2p.sip.params import check_param_name, format_params, parse_params
+from sip_p2p.sip.params import NONE_QUOTED, check_params, format_params, parse_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,12 +71,11 @@ class MediaType:
         """
         if TOKEN.fullmatch(type) is None or TOKEN.fullmatch(subtype) is None:
             raise ValueError(f"{type[:32]!r}/{subtype[:32]!r} is not a media type")
-        checked = {} if params is None else {check_param_name(name): value for name, value in params.items()}
+        checked = check_params(params)
         self._type = type.lower()
         self._subtype = subtype.lower()
         self._params: dict[str, str | None] = checked
-        self._quoted: frozenset[str] = frozenset()
-        format_params(checked)
+        self._quoted = NONE_QUOTED
 
     @property
     def type(self) -> str:

@@ -7,11 +7,18 @@ Names are kept small, values decoded. Which values stood in quotes is remembered
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, ascii_lower, quote, unquote
 
-__all__ = ["PLAIN_VALUE_CHARS", "check_param_name", "format_params", "parse_params"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NONE_QUOTED", "PLAIN_VALUE_CHARS", "check_params", "format_params", "parse_params"]
+
+NONE_QUOTED: Final[frozenset[str]] = frozenset()
+"""No parameter's value stood in quotes: what nearly all headers share."""
 
 PLAIN_VALUE_CHARS = TOKEN_CHARS + r":\[\]"
 """The characters of a ``gen-value`` without quotes: a token, or a host, IPv6 with its brackets or without (RFC 5118)."""
@@ -48,7 +55,7 @@ def parse_params(text: str, start: int, field_name: str, quoted: set[str] | None
     return params
 
 
-def format_params(params: dict[str, str | None], quoted: frozenset[str] | set[str] = frozenset()) -> str:
+def format_params(params: dict[str, str | None], quoted: frozenset[str] = NONE_QUOTED) -> str:
     """The parameters as they go on the wire, each with its semicolon; values that need quotes, or are in *quoted*, get them."""
     written = ""
     for name, value in params.items():
@@ -61,11 +68,17 @@ def format_params(params: dict[str, str | None], quoted: frozenset[str] | set[st
     return written
 
 
-def check_param_name(name: str) -> str:
-    """*name* in small letters.
+def check_params(params: Mapping[str, str | None] | None) -> dict[str, str | None]:
+    """A copy of *params* with small names.
 
-    :raises ValueError: when it is not a token.
+    :raises ValueError: when a name is not a token or stands twice, or a value cannot be written.
     """
-    if TOKEN.fullmatch(name) is None:
-        raise ValueError(f"{name[:64]!r} is not a parameter name: it must be a token of RFC 3261 section 25.1")
-    return name.lower()
+    checked: dict[str, str | None] = {}
+    if params is not None:
+        for name, value in params.items():
+            if TOKEN.fullmatch(name) is None or name.lower() in checked:
+                raise ValueError(f"{name[:64]!r} is not a parameter name, a token of RFC 3261 section 25.1, or stands twice")
+            checked[name.lower()] = value
+            if value is not None:
+                quote(value)
+    return checked

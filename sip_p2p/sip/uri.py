@@ -15,106 +15,26 @@ from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import ascii_lower, parse_number
-from sip_p2p.sip.host import IPV4, bracketed, normalise_host, normalise_ipv6, parse_port
+from sip_p2p.sip.escaping import HEADER, PARAM, PARAM_CHARS, PASSWORD, USER, USER_CHARS, normalise_escapes
+from sip_p2p.sip.host import IPV4, bracketed, normalise_any_host, normalise_host, parse_port
+from sip_p2p.sip.tel import TelUri, parse_tel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = ["OpaqueUri", "SipUri", "TelUri", "Uri", "parse_uri"]
 
-_UNRESERVED = r"A-Za-z0-9\-_.!~*'()"
-_USER = _UNRESERVED + "&=+$,;?/"
-_PASSWORD = _UNRESERVED + "&=+$,"
-_PARAM = _UNRESERVED + r"\[\]/:&+$"
-_HEADER = _UNRESERVED + r"\[\]/?:+$"
-_BEYOND_ASCII = "\u0080-\U0010ffff"
-
 _USUAL_SIP = re.compile(
-    rf"(sips?):(?:([{_USER}]+)@)?"
+    rf"(sips?):(?:([{USER_CHARS}]+)@)?"
     r"((?:[0-9]{1,3}\.){3}[0-9]{1,3}|[A-Za-z][A-Za-z0-9]*(?:[.-][A-Za-z][A-Za-z0-9]*)*)(?::([1-9][0-9]{0,4}))?"
-    rf"((?:;[{_PARAM}]+(?:=[{_PARAM}]+)?)*)"
+    rf"((?:;[{PARAM_CHARS}]+(?:=[{PARAM_CHARS}]+)?)*)"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
 _OPAQUE_REST = re.compile(r"[^\x00-\x20\x7f<>\"\\^`{}|]+")
 _HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]+))?")
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_ESCAPED_OCTET = re.compile(rb"%([0-9A-Fa-f]{2})")
-_RESERVED_CODES = frozenset(b";/?:@&=+$,%")
 _NEVER_ONE_SIDED = ("user", "ttl", "method", "maddr", "transport", "gr")
-_TEL_SEPARATORS = re.compile(r"[\-.()]")
-_GLOBAL_NUMBER = re.compile(r"\+[0-9\-.()]+")
-_LOCAL_NUMBER = re.compile(r"[0-9A-Fa-f*#\-.()]+")
-_TEL_PARAM_NAME = re.compile(r"[a-z0-9\-]+")
-_TEL_DIGIT = re.compile(r"[0-9A-Fa-f*#]")
-
-_TEL_FIRST = ("isub", "ext", "phone-context")
-_SIP_FIRST = ("isub", "postd")
 
 _NO_PARAMS: Final[Mapping[str, str | None]] = MappingProxyType({})
-
-
-@final
-class _Part:
-    """How one part of a URI is escaped: the characters that it may hold as they are, and those that we put up with."""
-
-    __slots__ = ("_correct", "_name", "_to_escape", "_tolerated")
-
-    def __init__(self, name: str, chars: str) -> None:
-        self._name = name
-        put_up_with = f"{chars}#{_BEYOND_ASCII}"
-        self._correct = re.compile(f"[{chars}]*(?:%[0-9A-Fa-f]{{2}}[{chars}]*)*")
-        self._tolerated = re.compile(f"[{put_up_with}]*(?:%[0-9A-Fa-f]{{2}}[{put_up_with}]*)*")
-        self._to_escape = re.compile(f"[^{chars}]+")
-
-    def decode(self, raw: str, strict: bool) -> str:
-        """Undo the escapes of *raw*, once.
-
-        :raises ValueError: when *raw* holds what this part must escape, or a ``%`` that starts no escape.
-        """
-        if (self._correct if strict else self._tolerated).fullmatch(raw) is None:
-            raise ValueError(f"the {self._name} {raw[:64]!r} holds a character that must be escaped")
-        if "%" not in raw:
-            return raw
-        return _ESCAPED_OCTET.sub(_unescape, raw.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
-
-    def encode(self, text: str) -> str:
-        """*text* with what this part may not hold escaped.
-
-        :raises ValueError: when *text* has no UTF-8 form, or one that would not be read back as the same text.
-        """
-        if self._to_escape.search(text) is None:
-            return text
-        try:
-            written = self._to_escape.sub(_escape, text)
-        except UnicodeEncodeError:
-            written = ""
-        if self.decode(written, True) != text:
-            raise ValueError(f"the {self._name} {text[:64]!r} has no UTF-8 form")
-        return written
-
-    def is_correct(self, raw: str) -> bool:
-        """Whether *raw* is what the grammar allows, nothing merely tolerated."""
-        return self._correct.fullmatch(raw) is not None
-
-
-def _unescape(match: re.Match[bytes]) -> bytes:
-    return bytes((int(match[1], 16),))
-
-
-def _escape(match: re.Match[str]) -> str:
-    return "".join(f"%{octet:02X}" for octet in match[0].encode("utf-8", "surrogateescape"))
-
-
-def _normalise_escape(match: re.Match[str]) -> str:
-    """The one spelling of an escape for comparison: only a character that is not reserved equals its escape."""
-    code = int(match[1], 16)
-    return match[0].upper() if code in _RESERVED_CODES or code > 0x7E else chr(code)
-
-
-_USER_PART: Final = _Part("user", _USER)
-_PASSWORD_PART: Final = _Part("password", _PASSWORD)
-_PARAM_PART: Final = _Part("parameter", _PARAM)
-_HEADER_PART: Final = _Part("header", _HEADER)
 
 
 @final
@@ -153,7 +73,7 @@ class SipUri:
         self._scheme = scheme
         self._user = user
         self._password = password
-        self._host = normalise_ipv6(host) if host.count(":") > 1 and host[0] != "[" else normalise_host(host)
+        self._host = normalise_any_host(host)
         self._port = port
         self._params: Mapping[str, str | None] = MappingProxyType(checked) if checked else _NO_PARAMS
         self._headers = tuple(headers)
@@ -318,28 +238,26 @@ class SipUri:
 
         :raises ValueError: when the user is no telephone number.
         """
-        if self._user is None:
+        subscriber = _split(self._text)[0]
+        if subscriber is None:
             raise ValueError(f"{self} has no user")
-        try:
-            return _parse_tel("tel:" + _USER_PART.encode(self._user), False)
-        except MalformedMessage as error:
-            raise ValueError(str(error)) from None
+        return parse_tel(f"tel:{subscriber}")
 
     def _write(self) -> str:
         text = self._scheme + ":"
         if self._user is not None:
-            text += _USER_PART.encode(self._user)
+            text += USER.encode(self._user)
             if self._password is not None:
-                text += ":" + _PASSWORD_PART.encode(self._password)
+                text += ":" + PASSWORD.encode(self._password)
             text += "@"
         text += self.domain
         for name, value in self._params.items():
-            text += ";" + _PARAM_PART.encode(name)
+            text += ";" + PARAM.encode(name)
             if value is not None:
-                text += "=" + _PARAM_PART.encode(value)
+                text += "=" + PARAM.encode(value)
         separator = "?"
         for name, value in self._headers:
-            text += f"{separator}{_HEADER_PART.encode(name)}={_HEADER_PART.encode(value)}"
+            text += f"{separator}{HEADER.encode(name)}={HEADER.encode(value)}"
             separator = "&"
         return text
 
@@ -348,10 +266,7 @@ class SipUri:
         key = self._key
         if key is not None:
             return key
-        text = self._text
-        if "%" in text:
-            text = _ESCAPE.sub(_normalise_escape, text)
-        user, password, _, _, raw_params, raw_headers = _split(text)
+        user, password, _, _, raw_params, raw_headers = _split(normalise_escapes(self._text))
         params: dict[str, str] = {}
         for raw in raw_params:
             name, equals, value = raw.partition("=")
@@ -385,121 +300,6 @@ class SipUri:
 
     def __repr__(self) -> str:
         return f"<SipUri {self._text!r}>"
-
-
-@final
-class TelUri:
-    """A ``tel:`` URI (RFC 3966). Immutable, hashable, equal by its section 4: visual separators and case do not count."""
-
-    __slots__ = ("_key", "_number", "_params", "_text")
-
-    def __init__(self, number: str, params: Mapping[str, str | None] | None = None) -> None:
-        """
-        :param number: ``+`` and digits for a global number, else digits, ``*`` and ``#``; with or without ``-.()`` between.
-        :raises ValueError: when the parts make no ``tel:`` URI; a local number must have a ``phone-context``.
-        """
-        checked: dict[str, str | None] = {}
-        for name, value in ({} if params is None else params).items():
-            small = ascii_lower(name)
-            if _TEL_PARAM_NAME.fullmatch(small) is None or value == "" or small in checked:
-                raise ValueError(f"{name[:64]!r} cannot be the name of a tel parameter, or has an empty value")
-            checked[small] = value
-        _check_number(number, checked, True)
-        self._number = number
-        self._params: Mapping[str, str | None] = MappingProxyType(checked) if checked else _NO_PARAMS
-        self._key: tuple[object, ...] | None = None
-        self._text = "tel:" + self._subscriber(number, _TEL_FIRST)
-
-    @staticmethod
-    def parse(text: str, strict: bool = False) -> TelUri:
-        """The ``tel:`` URI that an application, a user or a configuration wrote.
-
-        :raises ValueError: when *text* is none.
-        """
-        try:
-            uri = parse_uri(text, strict)
-        except MalformedMessage as error:
-            raise ValueError(str(error)) from None
-        if not isinstance(uri, TelUri):
-            raise ValueError(f"{text[:64]!r} is no tel: URI")
-        return uri
-
-    @property
-    def scheme(self) -> str:
-        """Always ``tel``."""
-        return "tel"
-
-    @property
-    def number(self) -> str:
-        """The number as it is written, visual separators included."""
-        return self._number
-
-    @property
-    def digits(self) -> str:
-        """The number without its visual separators."""
-        return _TEL_SEPARATORS.sub("", self._number)
-
-    @property
-    def is_global(self) -> bool:
-        """Whether the number is global: it starts with ``+``."""
-        return self._number.startswith("+")
-
-    @property
-    def params(self) -> Mapping[str, str | None]:
-        """The parameters: small name to decoded value, None where it has none."""
-        return self._params
-
-    @property
-    def phone_context(self) -> str | None:
-        """Where a local number is valid: a domain name or the leading digits of a global number (RFC 3966 section 5.1.5)."""
-        return self._params.get("phone-context")
-
-    def to_sip(self, domain: str, scheme: str = "sip") -> SipUri:
-        """The SIP URI for the same subscriber at *domain*, with ``user=phone`` (RFC 3261 section 19.1.6).
-
-        Case is folded and the parameters are put in order, so that equal ``tel:`` URIs give equal SIP URIs as far as they can.
-
-        :param domain: a host, or ``host:port``.
-        :raises ValueError: when *domain* is neither.
-        """
-        target = SipUri.parse(f"{scheme}:{domain}")
-        subscriber = ascii_lower(self._subscriber(self._number, _SIP_FIRST))
-        return SipUri.parse(f"{scheme}:{subscriber.replace('#', '%23')}@{target.domain};user=phone")
-
-    def _subscriber(self, number: str, first: tuple[str, ...]) -> str:
-        params = self._params
-        text = number
-        ordered = [name for name in first if name in params] + sorted(name for name in params if name not in first)
-        for name in ordered:
-            value = params[name]
-            text += f";{name}" if value is None else f";{name}={_PARAM_PART.encode(value)}"
-        return text
-
-    def _comparison(self) -> tuple[object, ...]:
-        key = self._key
-        if key is None:
-            params = []
-            for name, value in self._params.items():
-                small = "" if value is None else ascii_lower(value)
-                if name in ("phone-context", "ext") and (small.startswith("+") or name == "ext"):
-                    small = _TEL_SEPARATORS.sub("", small)
-                params.append((name, small))
-            key = self._key = (ascii_lower(self.digits), tuple(sorted(params)))
-        return key
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TelUri):
-            return NotImplemented
-        return self._comparison() == other._comparison()
-
-    def __hash__(self) -> int:
-        return hash(self._comparison())
-
-    def __str__(self) -> str:
-        return self._text
-
-    def __repr__(self) -> str:
-        return f"<TelUri {self._text!r}>"
 
 
 @final
@@ -603,7 +403,7 @@ def _parse_any(text: str, strict: bool) -> Uri:
                 if strict:
                     raise
                 return _parse_sip(scheme, text, False)
-        return _parse_tel(text, strict) if scheme == "tel" else OpaqueUri(scheme, text)
+        return parse_tel(text, strict) if scheme == "tel" else OpaqueUri(scheme, text)
     except ValueError as error:
         raise MalformedMessage(f"malformed URI: {error}") from None
 
@@ -639,15 +439,15 @@ def _parse_sip(scheme: str, text: str, strict: bool) -> SipUri:
         raise ValueError("the user before the @ is empty")
     uri = SipUri.__new__(SipUri)
     uri._scheme = scheme
-    uri._user = None if raw_user is None else _USER_PART.decode(raw_user, strict)
-    uri._password = None if raw_password is None else _PASSWORD_PART.decode(raw_password, strict)
+    uri._user = None if raw_user is None else USER.decode(raw_user, strict)
+    uri._password = None if raw_password is None else PASSWORD.decode(raw_password, strict)
     uri._host = normalise_host(raw_host)
     uri._port = None if port_text is None else parse_port(port_text)
     params: dict[str, str | None] = {}
     for raw in raw_params:
         raw_name, equals, raw_value = raw.partition("=")
-        name = ascii_lower(_PARAM_PART.decode(raw_name, strict))
-        value = _PARAM_PART.decode(raw_value, strict) if equals else None
+        name = ascii_lower(PARAM.decode(raw_name, strict))
+        value = PARAM.decode(raw_value, strict) if equals else None
         if not name or (strict and (name in params or value == "")):
             raise ValueError(f"the parameter {raw[:64]!r} is empty, lacks its value or stands twice")
         params.setdefault(name, value or None)
@@ -656,43 +456,9 @@ def _parse_sip(scheme: str, text: str, strict: bool) -> SipUri:
         raw_name, equals, raw_value = raw.partition("=")
         if not raw_name or not equals:
             raise ValueError(f"{raw[:64]!r} is not a header of a URI")
-        headers.append((_HEADER_PART.decode(raw_name, strict), _HEADER_PART.decode(raw_value, strict)))
+        headers.append((HEADER.decode(raw_name, strict), HEADER.decode(raw_value, strict)))
     uri._params = MappingProxyType(params) if params else _NO_PARAMS
     uri._headers = tuple(headers)
     uri._key = None
     uri._text = text if strict and text.startswith(scheme) and ":::" not in text else uri._write()
     return uri
-
-
-def _parse_tel(text: str, strict: bool) -> TelUri:
-    """A ``tel:`` URI.
-
-    :raises ValueError: when *text* is none.
-    """
-    number, *raw_params = text.partition(":")[2].split(";")
-    params: dict[str, str | None] = {}
-    for raw in raw_params:
-        raw_name, equals, raw_value = raw.partition("=")
-        name = ascii_lower(raw_name)
-        value = _PARAM_PART.decode(raw_value, strict) if equals else None
-        if _TEL_PARAM_NAME.fullmatch(name) is None or (strict and (name in params or value == "")):
-            raise ValueError(f"the parameter {raw[:64]!r} is empty, lacks its value or stands twice")
-        params.setdefault(name, value or None)
-    _check_number(number, params, strict)
-    uri = TelUri.__new__(TelUri)
-    uri._number = number
-    uri._params = MappingProxyType(params) if params else _NO_PARAMS
-    uri._key = None
-    uri._text = text
-    return uri
-
-
-def _check_number(number: str, params: Mapping[str, str | None], strict: bool) -> None:
-    """
-    :raises ValueError: when *number* is no telephone number, or a local one without a context and *strict* asks for it.
-    """
-    pattern = _GLOBAL_NUMBER if number.startswith("+") else _LOCAL_NUMBER
-    if pattern.fullmatch(number) is None or _TEL_DIGIT.search(number) is None:
-        raise ValueError(f"{number[:64]!r} is not a telephone number")
-    if strict and number[0] != "+" and not params.get("phone-context"):
-        raise ValueError(f"the local number {number[:64]!r} has no phone-context")
