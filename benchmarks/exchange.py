@@ -183,7 +183,7 @@ def goals(figures: Sequence[Figures]) -> list[Goal]:
 
 
 def _goal(name: str, measured: float | None, at_most: float) -> Goal:
-    return Goal(name, measured, at_most, "", "one of the two servers is not installed")
+    return Goal(name, measured, at_most, "", "one of the two servers was not there")
 
 
 def main() -> None:

@@ -83,23 +83,10 @@ def start(program: str, folder: Path, certificate: Path, trust: Path, allocator:
     (work / "tls.cfg").write_text(_TLS.format(certificate=certificate, trust=trust))
     configuration = work / "kamailio.cfg"
     configuration.write_text(_PROXY.format(folder=work, **ports))
-    # -DD stays in the foreground, so that ending it by its process id ends its children too. The shared memory must hold
-    # every transaction of the last five seconds, which is how long its tm module keeps a finished one.
-    command = [
-        program,
-        "-f",
-        str(configuration),
-        "-DD",
-        "-E",
-        "-Y",
-        str(work),
-        "-w",
-        str(work),
-        "-m",
-        "1024",
-        "-M",
-        "16",
-    ]
+    # -DD stays in the foreground, so that ending it by its process id ends its children too. The shared memory (-m)
+    # must hold every transaction of the last five seconds, which is how long its tm module keeps a finished one.
+    command = [program, "-f", str(configuration), "-DD", "-E", "-m", "1024", "-M", "16"]
+    command += ["-Y", str(work), "-w", str(work)]
     if allocator:
         command += ["-x", allocator, "-X", allocator]
     log = work / "log"

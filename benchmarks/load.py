@@ -274,7 +274,7 @@ class TlsChannel:
         return f"{self._tls.version()} {cipher[0] if cipher else ''}"
 
     def handshake(self) -> bool:
-        """Take the handshake as far as what has arrived allows; True when it is done. What it says is yet to be sent."""
+        """Take the handshake as far as what has arrived allows; True when it is done. flush() sends what it says."""
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:

@@ -79,9 +79,11 @@ def machine() -> str:
     except OSError:
         model = platform.processor() or model
     packages = ", ".join(f"{name} {version(name)}" for name in ("Twisted", "pyOpenSSL", "cryptography"))
+    library = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()
+    interpreter = f"{platform.python_implementation()} {platform.python_version()}"
     return (
         f"{model}, {processors()} processors, {platform.system()} {platform.release()}\n"
-        f"{platform.python_implementation()} {platform.python_version()}, {packages}, {SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode()}"
+        f"{interpreter}, {packages}, {library}"
     )
 
 

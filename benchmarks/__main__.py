@@ -1,0 +1,46 @@
+"""Run every benchmark and print its tables, with what was to be reached beside what was measured: ``make bench``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from benchmarks import exchange, kamailio, memory, parse, transactions
+from benchmarks.report import goals_table, machine, speed
+from benchmarks.setting import FULL, QUICK, Setting
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Run everything; the exit status is 0 whether or not the goals were met."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="about a minute instead of six, and less exact")
+    parser.add_argument("--without-kamailio", action="store_true", help="leave Kamailio out although it is installed")
+    options = parser.parse_args()
+    began = time.monotonic()
+    scale = QUICK if options.quick else FULL
+    program = None if options.without_kamailio else kamailio.find()
+    print(machine())
+    print(kamailio.version(program) if program else "Kamailio is left out, or not installed")
+    print(speed(), flush=True)
+    timed = parse.measure_parsing(scale)
+    print(parse.tables(timed), flush=True)
+    print(transactions.tables(transactions.measure_transactions(scale)), flush=True)
+    goals = parse.goals(timed)
+    with Setting(scale) as setting:
+        servers = ("floor", "ours", "Kamailio") if program else ("floor", "ours")
+        figures = exchange.measure_exchanges(setting, servers=servers)
+        print(exchange.tables(figures), flush=True)
+        goals += exchange.goals(figures)
+        held, growth = memory.measure_memory(setting)
+        print(memory.tables(held, growth))
+        goals += memory.goals(held, growth)
+    print(goals_table(goals))
+    print(f"\n{speed()}; the run took {time.monotonic() - began:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

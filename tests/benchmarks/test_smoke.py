@@ -1,0 +1,114 @@
+"""Every benchmark in its smallest form: that it runs, measures and prints. How fast anything is, no test judges."""
+
+from __future__ import annotations
+
+from array import array
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from benchmarks import exchange, kamailio, memory, parse, transactions
+from benchmarks.load import Wording, WrongAnswer
+from benchmarks.report import Goal, goals_table, machine, speed
+from benchmarks.setting import SMOKE, Setting
+
+
+class InProcessTests(SynchronousTestCase):
+    """Figures that need no server."""
+
+    def test_parsing(self) -> None:
+        """Parsing, serialising and framing are measured, and the INVITE has the size that its goal names."""
+        timed = parse.measure_parsing(SMOKE)
+        self.assertEqual(len(parse.INVITE), 714)
+        self.assertIn("INVITE parsed", parse.tables(timed))
+        self.assertEqual(len(parse.goals(timed)), 1)
+
+    def test_transactions(self) -> None:
+        """Each transaction runs from its first message to its last over a reliable and an unreliable transport."""
+        timed = transactions.measure_transactions(SMOKE)
+        self.assertEqual(len(timed), 14)
+        self.assertIn("INVITE sent, 486, ACK", transactions.tables(timed))
+
+    def test_machine(self) -> None:
+        """A report names the interpreter, the libraries and how steady the machine is."""
+        self.assertIn("Twisted", machine())
+        self.assertIn("ms", speed())
+
+    def test_verdicts(self) -> None:
+        """A goal is met, missed or said not to have been measured, and why."""
+        text = goals_table([Goal("a", 1, 2, "us"), Goal("b", 3, 2, "us"), Goal("c", None, 2, "us", "no such program")])
+        self.assertIn("met", text)
+        self.assertIn("missed", text)
+        self.assertIn("not measured: no such program", text)
+
+
+class LoadTests(SynchronousTestCase):
+    """What the load generator takes for an answer."""
+
+    def setUp(self) -> None:
+        self.wording = Wording("tcp")
+        self.sent: dict[bytes, float] = {}
+        template = self.wording.template(("127.0.0.1", 5060), "bob.example")
+        (self.request,) = self.wording.requests(template, 1, self.sent)
+        head = self.request.partition(b"\r\nMax-Forwards")[0].partition(b"\r\n")[2]
+        self.answer = b"SIP/2.0 200 OK\r\n" + head + b"\r\nContent-Length: 0\r\n\r\n"
+
+    def test_right(self) -> None:
+        """A 200 with the branch, Call-ID and CSeq of a request is its answer; what follows is left."""
+        count, rest = self.wording.answers(self.answer + b"SIP/2.0", self.sent, array("d"))
+        self.assertEqual((count, rest, self.sent), (1, b"SIP/2.0", {}))
+
+    def test_incomplete(self) -> None:
+        """Half an answer is none yet."""
+        count, rest = self.wording.answers(self.answer[:-2], self.sent, array("d"))
+        self.assertEqual((count, rest), (0, self.answer[:-2]))
+
+    def test_with_body(self) -> None:
+        """The body of an answer belongs to it, however Content-Length is written."""
+        answer = self.answer.replace(b"Content-Length: 0", b"l:  4") + b"body"
+        self.assertEqual(self.wording.answers(answer, self.sent, array("d")), (1, b""))
+
+    def test_wrong(self) -> None:
+        """Another status, branch, Call-ID or CSeq, and the same answer twice, end the run."""
+        changes = [
+            (b" 200 ", b" 500 "),
+            (b"z9hG4bK", b"z9hG4bL"),
+            (b"Call-ID: ", b"Call-ID: x"),
+            (b"CSeq: ", b"CSeq: 1"),
+        ]
+        for old, new in changes:
+            sent = dict(self.sent)
+            self.assertRaises(WrongAnswer, self.wording.answers, self.answer.replace(old, new), sent, array("d"))
+        self.assertRaises(WrongAnswer, self.wording.answers, self.answer * 2, self.sent, array("d"))
+
+
+class ServerTests(SynchronousTestCase):
+    """Figures of servers in processes of their own."""
+
+    def setUp(self) -> None:
+        self.setting = Setting(SMOKE)
+        self.addCleanup(self.setting.__exit__, None, None, None)
+
+    def test_exchange(self) -> None:
+        """A few dozen messages in each case over each transport are answered by the floor and by ours."""
+        figures = exchange.measure_exchanges(self.setting, servers=("floor", "ours"))
+        self.assertEqual(len(figures), 13)
+        self.assertIn("ours/floor", exchange.tables(figures))
+        self.assertEqual(len(exchange.goals(figures)), 2)
+        for each in figures:
+            self.assertGreater(each.ratio("ours", "floor") or 0, 0)
+            self.assertEqual({result.count for result in each.results.values()}, {SMOKE.count})
+
+    def test_kamailio(self) -> None:
+        """Kamailio answers over all transports, and all of it is gone afterwards."""
+        if kamailio.find() is None:
+            raise SkipTest("kamailio and kamailio-tls-modules are not installed")
+        figures = exchange.measure_exchanges(self.setting, cases=exchange.CASES[:1], servers=("Kamailio",))
+        self.assertEqual([each.results["Kamailio"].count for each in figures], [SMOKE.count] * 3)
+
+    def test_memory(self) -> None:
+        """Connections are held, transactions left unanswered, and sizes followed."""
+        held, growth = memory.measure_memory(self.setting)
+        self.assertEqual(len(held), 4)
+        self.assertEqual(len(growth), 2)
+        self.assertIn("octets a transaction", memory.tables(held, growth))
+        self.assertEqual(len(memory.goals(held, growth)), 3)
