@@ -12,7 +12,7 @@ import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.compose import Echo
 from sip_p2p.sip.directory import Directory
@@ -162,10 +162,9 @@ class UserAgentCore:
     def request(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
         """Send *request* on *flow* in a transaction of its own; its Via is added here (section 8.1.1.7).
 
-        :raises InvalidOperation: when there are too many transactions already.
+        :raises InvalidOperation: to be tried again later, when too many requests wait for an answer already.
+        :raises ValueError: when it cannot be written.
         """
-        if self.layer.is_full:
-            raise InvalidOperation("too many requests wait for an answer", retryable=True)
         via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}"
         request.headers.insert(0, "Via", via)
         return self.layer.request(request, flow, now)
@@ -224,13 +223,12 @@ class UserAgentCore:
             else:
                 self._refuse(headers, flow, error.status, warning=error.reason)
             return
-        if self.layer.is_full and not is_ack:
+        if self.layer.is_full and not self.layer.knows(request, flow, now):
             self._refuse(headers, flow, 503, extra=(("Retry-After", _RETRY_AFTER_WHEN_FULL),))
             return
         transaction = self.layer.receive_request(request, flow, now)
         if transaction is None:
             return
-        transaction.echo = Echo(headers, request.to.tag is not None)
         if request.method == "CANCEL":
             self._cancel(transaction, request, now)
             return

@@ -41,6 +41,10 @@ class Deadlines(Generic[K]):
             self._pending.pop(key, None)
             self._pending[key] = now + self.duration
 
+    def is_running(self, key: K) -> bool:
+        """Whether *key* has a deadline."""
+        return key in self._pending
+
     def stop(self, key: K) -> None:
         """Forget the deadline of *key*, if it has one."""
         self._pending.pop(key, None)

@@ -112,9 +112,11 @@ class Driver:
             receive(item, flow, now)
         self.drain()
 
-    def request(self, request: Request, flow: LiveFlow) -> ClientTransaction:
-        """Start a client transaction; its outcome comes to the transaction user."""
+    def request(self, request: Request, flow: LiveFlow, user: object) -> ClientTransaction:
+        """Start a client transaction; its outcome comes to the transaction user, with *user* on the transaction."""
         transaction = self._core.request(request, flow, self.now())
+        # Before anything is written: a write can find the flow gone.
+        transaction.user = user
         self.drain()
         return transaction
 

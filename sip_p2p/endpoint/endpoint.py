@@ -1,0 +1,531 @@
+"""The party: UCMA's ``RealTimeEndpoint`` and ``SipPeerToPeerEndpoint`` (groups A, B, F and G of the acceptance rows).
+
+An endpoint is cheap: many can share one connection manager (row A17). It sends through its outbound proxy or straight to
+whom a URI names, and is sent to by peers that the manager has verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
+
+from sip_p2p.endpoint.address import RealTimeAddress, to_sip_uri
+from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager, check_thread
+from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
+from sip_p2p.endpoint.outgoing import Outgoing
+from sip_p2p.errors import EndpointTerminated, InvalidOperation
+from sip_p2p.sip.abnf import TOKEN, quote
+from sip_p2p.sip.compose import RequestPlan, application_fields
+from sip_p2p.sip.headers import check_value
+from sip_p2p.sip.profile import Profile
+from sip_p2p.sip.uri import SipUri, TelUri
+from sip_p2p.transport.proxy import ProxyConnector, route_value
+from sip_p2p.transport.target import Target, Transport, target_of
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
+    from sip_p2p.sip.message import Response
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
+
+PLAIN_TEXT = "text/plain; charset=UTF-8"
+_SESSION_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
+_RETRY_CAP = 30.0
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+class RealTimeEndpoint:
+    """What every kind of endpoint can do; make a :class:`SipPeerToPeerEndpoint`.
+
+    :ivar connection_manager: through which it is reached and reaches others.
+    :ivar application_context: for the application's own use (row A15).
+    :ivar state_changed: told when peers can connect, or cannot any more (row B2).
+    :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
+    """
+
+    def __init__(
+        self,
+        owner_uri: str | SipUri | RealTimeAddress,
+        connection_manager: RealTimeConnectionManager,
+        *,
+        default_transport: Transport | str | None = None,
+        proxy: str | ProxyConnector | IStreamClientEndpoint | None = None,
+        proxy_tls_name: str | None = None,
+        display_name: str | None = None,
+        default_headers: Iterable[tuple[str, str]] = (),
+        user_agent: str | None = None,
+        outbound: bool = True,
+        catch_all: bool = True,
+        instance_id: str | None = None,
+        gruu: str | None = None,
+        application_context: object = None,
+        may_impersonate: Callable[[SipUri], bool] | None = None,
+        supported: Iterable[str] = (),
+        message_received: RequestHandler | None = None,
+        handlers: Mapping[str, RequestHandler] | None = None,
+    ) -> None:
+        self.connection_manager = connection_manager
+        self._owner = _owner_uri(owner_uri)
+        self.application_context = application_context
+        self._transport = _default_transport(default_transport, connection_manager)
+        self._proxy = _proxy(proxy, proxy_tls_name, self._transport)
+        self._outbound = outbound
+        if not outbound and self._proxy is not None:
+            raise ValueError("an endpoint that does not send has no use for an outbound proxy")
+        self._default_headers = application_fields(default_headers)
+        self._user_agent = _user_agent(user_agent)
+        self._display_name = "" if display_name is None else check_value("the display name", display_name)
+        self._from = _name_addr(self._display_name, str(self._owner))
+        self._instance_id = _instance_id(instance_id)
+        self._gruu = None if gruu is None else str(to_sip_uri(gruu))
+        self._contact_user = f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
+        self._may_impersonate = may_impersonate
+        self._state = EndpointState.DISCONNECTED
+        self._terminated: Deferred[None] | None = None
+        self._connected_waiters: list[Deferred[None]] = []
+        self._outgoing: dict[Outgoing, None] = {}
+        self._handlers: dict[str, RequestHandler] = {}
+        self._log = Logger("sip_p2p.endpoint")
+        self.state_changed: Event[StateChanged] = Event()
+        self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed)
+        self._profile = Profile(self, supported=(tag.lower() for tag in supported))
+        connection_manager.register(self)
+        directory = connection_manager.core.directory
+        try:
+            directory.add(self._profile, self._owner, self._contact_user)
+        except ValueError:
+            connection_manager.unregister(self)
+            raise
+        if catch_all and directory.fallback is None:
+            directory.fallback = self._profile
+        if message_received is not None:
+            self.message_received.subscribe(message_received)
+        for method, handler in (handlers or {}).items():
+            self.handle(method, handler)
+        if connection_manager.is_listening:
+            self.listening_changed(True, False, StateReason.LISTENING)
+
+    # -- who it is ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def owner_uri(self) -> SipUri:
+        """The address of record (row A12)."""
+        return self._owner
+
+    aor = owner_uri
+
+    @property
+    def display_name(self) -> str:
+        """The name in our From; empty for none (row A13)."""
+        return self._display_name
+
+    @property
+    def instance_id(self) -> str:
+        """``urn:uuid:...``, the same over restarts when it was given (row A9, RFC 5626 section 4.1)."""
+        return self._instance_id
+
+    @property
+    def gruu(self) -> str | None:
+        """The GRUU that was given, if any (row A10)."""
+        return self._gruu
+
+    @property
+    def default_transport(self) -> Transport:
+        """What a request goes over when neither its URI nor ``sips:`` says (row A4)."""
+        return self._transport
+
+    @property
+    def proxy(self) -> ProxyConnector | None:
+        """The outbound proxy."""
+        return self._proxy
+
+    @property
+    def user_agent(self) -> str:
+        """The User-Agent that our requests carry; empty for none (row A14)."""
+        return self._user_agent
+
+    @property
+    def supported_extensions(self) -> set[str]:
+        """The option tags that a peer may require; add to it what the application understands (row G10)."""
+        return self._profile.supported
+
+    @property
+    def contact_uri(self) -> SipUri:
+        """Where peers can reach exactly this endpoint (rows A11, G2): opaque user part, real host and port.
+
+        While nothing listens it names the host alone; the Contact of a request then follows the flow that carries it.
+        """
+        transport = "TLS" if self._transport.is_secure else self._transport.value
+        host, port = self.connection_manager.contact_address(transport, ("", 0))
+        return self._contact(transport, host, port)
+
+    def contact_value(self, flow: LiveFlow) -> str:
+        """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11)."""
+        if self._gruu is not None:
+            return f'<{self._gruu}>;+sip.instance="<{self._instance_id}>"'
+        manager = self.connection_manager
+        host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
+        uri = f"sip:{self._contact_user}@{host}:{port};transport={flow.transport.lower()}"
+        if not manager.is_listening:
+            # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
+            uri += ";ob"
+        return f'<{uri}>;+sip.instance="<{self._instance_id}>"'
+
+    @property
+    def contact(self) -> str:
+        """:attr:`contact_uri` as a Contact value."""
+        return f'<{self.contact_uri}>;+sip.instance="<{self._instance_id}>"'
+
+    def _contact(self, transport: str, host: str, port: int) -> SipUri:
+        where = f"{host}:{port}" if port else host
+        return SipUri.parse(f"sip:{self._contact_user}@{where};transport={transport.lower()}")
+
+    # -- state ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> EndpointState:
+        """Whether peers can connect; one that only sends works while ``DISCONNECTED`` (row B4)."""
+        return self._state
+
+    def when_connected(self) -> Deferred[None]:
+        """Fires as soon as peers can connect; fails with :class:`~sip_p2p.errors.EndpointTerminated` if they never will."""
+        if self._terminated is not None:
+            return fail(EndpointTerminated("the endpoint was terminated"))
+        if self._state is EndpointState.CONNECTED:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._connected_waiters.append(waiting)
+        return waiting
+
+    def listening_changed(self, is_listening: bool, is_starting: bool, reason: StateReason) -> None:
+        """The manager's listeners changed; called by the manager."""
+        if self._terminated is not None:
+            return
+        if is_listening:
+            self._become(EndpointState.CONNECTED, StateReason.LISTENING)
+        elif is_starting:
+            self._become(EndpointState.CONNECTING, reason)
+        elif self._state is EndpointState.CONNECTED:
+            self._become(EndpointState.DISCONNECTING, reason)
+            self._become(EndpointState.DISCONNECTED, StateReason.NO_LISTENING_ADDRESSES)
+        else:
+            self._become(EndpointState.DISCONNECTED, reason)
+
+    def _become(self, state: EndpointState, reason: StateReason) -> None:
+        previous = self._state
+        if previous is state:
+            return
+        self._state = state
+        self.state_changed.tell(StateChanged(previous, state, reason))
+        if state is EndpointState.CONNECTED:
+            waiters, self._connected_waiters = self._connected_waiters, []
+            for waiting in waiters:
+                waiting.callback(None)
+
+    # -- receiving ------------------------------------------------------------------------------------------------------------
+
+    @overload
+    def handle(
+        self, method: str, handler: RequestHandler, *, accept: Iterable[str] | None = None
+    ) -> RequestHandler: ...
+
+    @overload
+    def handle(
+        self, method: str, handler: None = None, *, accept: Iterable[str] | None = None
+    ) -> Callable[[H], H]: ...
+
+    def handle(
+        self, method: str, handler: RequestHandler | None = None, *, accept: Iterable[str] | None = None
+    ) -> Any:
+        """Let *handler* answer every request with *method* (rows B12, F7); also a decorator. The last one given counts.
+
+        :param method: any token; ``MESSAGE`` here takes precedence over :attr:`message_received`.
+        :param accept: the media types that its bodies may have; others are answered 415 (row G11). None means any.
+        :raises ValueError: when *method* is no token, or can have no answer outside of a session.
+        """
+        if TOKEN.fullmatch(method) is None:
+            raise ValueError(f"{method!r} is not a method: it must be a token of RFC 3261 section 25.1")
+        if method in ("ACK", "CANCEL"):
+            raise ValueError(f"{method} is the stack's own business: it gets no answer from an application")
+        if handler is None:
+
+            def decorate(function: H) -> H:
+                self.handle(method, function, accept=accept)
+                return function
+
+            return decorate
+        if not callable(handler):
+            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+        self._handlers[method] = handler
+        self._profile.allow(method, None if accept is None else tuple(accept))
+        return handler
+
+    def stop_handling(self, method: str) -> None:
+        """Answer *method* with 405 again."""
+        self._handlers.pop(method, None)
+        if method != "MESSAGE" or not self.message_received:
+            self._profile.disallow(method)
+
+    def _message_handlers_changed(self) -> None:
+        if self.message_received:
+            self._profile.allow("MESSAGE")
+        elif "MESSAGE" not in self._handlers:
+            self._profile.disallow("MESSAGE")
+
+    def request_received(self, incoming: IncomingRequest) -> None:
+        """Give a request to its handlers; called by the manager."""
+        handler = self._handlers.get(incoming.method)
+        incoming.run(self.message_received.handlers if handler is None else (handler,))
+
+    # -- sending --------------------------------------------------------------------------------------------------------------
+
+    def send_message(
+        self,
+        target: str | SipUri | TelUri | RealTimeAddress,
+        body: str | bytes,
+        content_type: str | None = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        from_: str | SipUri | None = None,
+        timeout: float | None = None,
+        via: Target | None = None,
+        retry_after: str = "once",
+    ) -> Deferred[Response]:
+        """Send a MESSAGE (RFC 3428, rows F1 to F5); the arguments are those of :meth:`request`.
+
+        :param content_type: by default ``text/plain; charset=UTF-8`` for text; octets must say what they are.
+        """
+        if content_type is None and isinstance(body, str):
+            content_type = PLAIN_TEXT
+        return self.request(
+            "MESSAGE",
+            target,
+            body=body,
+            content_type=content_type,
+            headers=headers,
+            from_=from_,
+            timeout=timeout,
+            via=via,
+            retry_after=retry_after,
+        )
+
+    def request(
+        self,
+        method: str,
+        target: str | SipUri | TelUri | RealTimeAddress,
+        *,
+        body: str | bytes = b"",
+        content_type: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        from_: str | SipUri | None = None,
+        timeout: float | None = None,
+        via: Target | None = None,
+        retry_after: str = "once",
+        unsafe_headers: bool = False,
+    ) -> Deferred[Response]:
+        """Send a request of any method outside of a session, and wait for its final response (rows F1 to F9).
+
+        :param target: the Request-URI, and the name that must be proved there.
+        :param body: text goes out as UTF-8.
+        :param headers: further header fields.
+        :param from_: another From than the owner's, if ``may_impersonate`` allows it (row A16).
+        :param timeout: how long all of it may take, in seconds; by default as long as the transaction (32 s) and its dialling.
+        :param via: send it there instead of where *target* leads; its ``name`` is what must be proved (row E22).
+        :param retry_after: ``once`` repeats the request after the Retry-After of a failure, up to 30 s; ``never`` does not.
+        :param unsafe_headers: let *headers* name fields of the stack, for tools that test other stacks.
+        :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
+            :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
+            :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.
+        :raises ValueError: for anything that cannot stand in a request.
+        :raises RestrictedHeader: for a header field that the stack sets.
+        :raises InvalidOperation: when this endpoint does not send, or *method* belongs to a session.
+        """
+        check_thread()
+        if not self._outbound:
+            raise InvalidOperation("this endpoint only receives: it was made with outbound=False")
+        if method in _SESSION_METHODS:
+            raise InvalidOperation(f"{method} belongs to a session and cannot be sent by itself")
+        if retry_after not in ("once", "never"):
+            raise ValueError(f"retry_after is 'once' or 'never', not {retry_after!r}")
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"a timeout of {timeout} s leaves no time")
+        uri = to_sip_uri(target, self._owner.host)
+        tokens = self.connection_manager.tokens
+        plan = RequestPlan(method, str(uri.without_headers()), self._from_value(from_), tokens.tag(), tokens.call_id())
+        plan.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
+        plan.fields = self._fields(headers, restricted=not unsafe_headers)
+        hop, through = self._first_hop(uri, via, plan)
+        plan.build()
+        if self._terminated is not None or self.connection_manager.is_terminated:
+            return fail(EndpointTerminated("the endpoint was terminated"))
+        outgoing = Outgoing(self, plan, hop, through, timeout, _RETRY_CAP if retry_after == "once" else 0.0)
+        self._outgoing[outgoing] = None
+        outgoing.start()
+        return outgoing.done
+
+    def _from_value(self, from_: str | SipUri | None) -> str:
+        if from_ is None:
+            return self._from
+        uri = to_sip_uri(from_)
+        if uri != self._owner and (self._may_impersonate is None or not self._may_impersonate(uri)):
+            raise InvalidOperation(f"this endpoint may not send as {uri}: may_impersonate does not allow it")
+        return f"<{uri}>"
+
+    def _fields(self, headers: Iterable[tuple[str, str]], *, restricted: bool) -> list[tuple[str, str]]:
+        own = application_fields(headers, restricted=restricted)
+        named = {name.lower() for name, _ in own}
+        fields = [(name, value) for name, value in self._default_headers if name.lower() not in named]
+        if self._user_agent and "user-agent" not in named:
+            fields.append(("User-Agent", self._user_agent))
+        return fields + own
+
+    def _first_hop(
+        self, uri: SipUri, via: Target | None, plan: RequestPlan
+    ) -> tuple[Target, IStreamClientEndpoint | None]:
+        """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads."""
+        wanted = target_of(uri, self._transport)
+        if via is not None:
+            if wanted.transport.is_secure and uri.is_secure and not via.transport.is_secure:
+                raise ValueError(f"{uri} needs TLS on every hop, and {via!r} has none (RFC 5630)")
+            return via, None
+        proxy = self._proxy
+        if proxy is None:
+            return wanted, None
+        asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
+        hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
+        plan.routes = [route_value(hop)]
+        return hop, proxy.endpoint
+
+    def outgoing_ended(self, outgoing: Outgoing) -> None:
+        """A request has its outcome; called by the request itself."""
+        self._outgoing.pop(outgoing, None)
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_terminated(self) -> bool:
+        """Whether :meth:`terminate` was called."""
+        return self._terminated is not None
+
+    def terminate(self) -> Deferred[None]:
+        """End this endpoint: requests under way fail, requests for it are answered 404; the manager and its flows live on.
+
+        Idempotent: every call's Deferred fires when all of it is done (rows B13, B14).
+        """
+        if self._terminated is None:
+            self._terminated = succeed(None)
+            for outgoing in tuple(self._outgoing):
+                outgoing.endpoint_terminated()
+            waiters, self._connected_waiters = self._connected_waiters, []
+            for waiting in waiters:
+                waiting.errback(EndpointTerminated("the endpoint was terminated"))
+            self.connection_manager.core.directory.remove(self._profile)
+            self.connection_manager.unregister(self)
+            if self._state is not EndpointState.DISCONNECTED:
+                self._become(EndpointState.DISCONNECTING, StateReason.TERMINATED_LOCALLY)
+                self._become(EndpointState.DISCONNECTED, StateReason.TERMINATED_LOCALLY)
+        return succeed(None)
+
+    def connection_manager_terminated(self) -> None:
+        """The manager goes away, and the endpoint with it; called by the manager."""
+        self.terminate()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._owner} {self._state.value}>"
+
+
+class SipPeerToPeerEndpoint(RealTimeEndpoint):
+    """A party that needs no registrar: it listens for its peers, dials them or sends through a proxy, and knows who they are.
+
+    Three kinds of application, one class: with listeners and perhaps a proxy it does both; with ``outbound=False`` it only
+    receives, and sending raises; without a listener it only sends, and nobody can connect to it.
+
+    :param owner_uri: who it is: ``sip:user@domain``, without a port (row A2).
+    :param connection_manager: its listeners, flows and proofs of identity.
+    :param default_transport: for targets that name none; by default the manager's own, TLS or TCP.
+    :param proxy: the outbound proxy: ``host``, ``host:port``, ``transport:host:port``; a :class:`ProxyConnector`; or a
+        Twisted client endpoint, together with *proxy_tls_name*.
+    :param proxy_tls_name: what the proxy's certificate must prove, if not its host name (row A7).
+    :param display_name: goes into From (row A13).
+    :param default_headers: header fields for every request (row A8).
+    :param user_agent: the application's part of User-Agent; an empty string sends no User-Agent (row A14).
+    :param outbound: False for an endpoint that only receives (row B5).
+    :param catch_all: take requests that name nobody that the manager serves, if no other endpoint does already (row G3).
+    :param instance_id: ``urn:uuid:...``; give the same after a restart (row A9).
+    :param gruu: a globally routable URI to use for Contact (row A10).
+    :param application_context: for the application's own use (row A15).
+    :param may_impersonate: asked before a request goes out with another From (row A16).
+    :param supported: option tags that peers may require (row G10).
+    :param message_received: a first handler for :attr:`message_received` (row M9).
+    :param handlers: handlers by method, as for :meth:`handle` (row M9).
+    :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header or name.
+    :raises EndpointTerminated: when the manager has been terminated.
+    """
+
+
+def _owner_uri(owner: str | SipUri | RealTimeAddress) -> SipUri:
+    uri = to_sip_uri(owner)
+    if uri.port is not None:
+        raise ValueError(f"{uri}: an owner URI names no port; where to listen is said to start_listening")
+    if uri.headers:
+        raise ValueError(f"{uri}: an owner URI carries no header fields")
+    return uri
+
+
+def _default_transport(given: Transport | str | None, manager: RealTimeConnectionManager) -> Transport:
+    if given is None:
+        return Transport.named(manager.default_prefix)
+    return Transport.named(given)
+
+
+def _proxy(
+    given: str | ProxyConnector | IStreamClientEndpoint | None, tls_name: str | None, transport: Transport
+) -> ProxyConnector | None:
+    if given is None:
+        if tls_name is not None:
+            raise ValueError("a certificate name for a proxy, and no proxy")
+        return None
+    if isinstance(given, ProxyConnector):
+        if tls_name is not None:
+            raise ValueError("a ProxyConnector carries its own certificate name")
+        return given
+    if isinstance(given, str):
+        return ProxyConnector.parse(given, tls_name)
+    if IStreamClientEndpoint.providedBy(given):
+        if tls_name is None:
+            raise ValueError("a proxy that is given as a client endpoint needs proxy_tls_name: nothing else names it")
+        return ProxyConnector(Target(transport, tls_name, None, tls_name), given)
+    raise TypeError(f"a proxy is text, a ProxyConnector or a client endpoint, not {type(given).__name__}")
+
+
+def _name_addr(display_name: str, uri: str) -> str:
+    return f"{quote(display_name)} <{uri}>" if display_name else f"<{uri}>"
+
+
+def _user_agent(application: str | None) -> str:
+    """RFC 3261 section 20.41: the stack's product token, then the application's own."""
+    from sip_p2p import __version__
+
+    if application is None:
+        return f"sip_p2p/{__version__}"
+    if not application:
+        return ""
+    return f"sip_p2p/{__version__} {check_value('User-Agent', application)}"
+
+
+def _instance_id(given: str | None) -> str:
+    if given is None:
+        return f"urn:uuid:{uuid.uuid4()}"
+    try:
+        return f"urn:uuid:{uuid.UUID(given.removeprefix('urn:uuid:'))}"
+    except ValueError:
+        raise ValueError(f"{given!r} is not an instance id: write urn:uuid: and a UUID (RFC 5626 section 4.1)") from None

@@ -1,0 +1,110 @@
+"""Events: something happened, and whoever subscribed is told (rows B2, B6, B11).
+
+Handlers run on the reactor's thread, in the order in which they subscribed, before the operation that caused the event
+completes. One that raises is logged with its traceback and keeps nobody else from being told. Handlers may subscribe and
+unsubscribe while an event is told: that counts from the next event on.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["EndpointState", "Event", "StateChanged", "StateReason"]
+
+T = TypeVar("T")
+H = TypeVar("H", bound="Callable[[Any], Any]")
+
+_log = Logger("sip_p2p.endpoint.events")
+
+
+class Event(Generic[T]):
+    """Something that can happen, and the handlers that want to know.
+
+    ``event.subscribe(handler)`` returns the handler, so it can be written as a decorator.
+    """
+
+    __slots__ = ("_changed", "_handlers")
+
+    def __init__(self, changed: Callable[[], None] | None = None) -> None:
+        """:param changed: called when the first handler comes and when the last one goes."""
+        self._handlers: tuple[Callable[[T], object], ...] = ()
+        self._changed = changed
+
+    @property
+    def handlers(self) -> tuple[Callable[[T], object], ...]:
+        """Who is told, in order."""
+        return self._handlers
+
+    def subscribe(self, handler: H) -> H:
+        """Tell *handler* from the next event on; the same one may subscribe once.
+
+        :raises TypeError: when it cannot be called.
+        :raises ValueError: when it has subscribed already.
+        """
+        if not callable(handler):
+            raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
+        if handler in self._handlers:
+            raise ValueError("this handler has subscribed already")
+        self._handlers = (*self._handlers, handler)
+        if len(self._handlers) == 1 and self._changed is not None:
+            self._changed()
+        return handler
+
+    def unsubscribe(self, handler: Callable[[T], object]) -> None:
+        """Do not tell *handler* any more; nothing happens when it never subscribed."""
+        kept = tuple(present for present in self._handlers if present != handler)
+        if len(kept) != len(self._handlers):
+            self._handlers = kept
+            if not kept and self._changed is not None:
+                self._changed()
+
+    def tell(self, event: T) -> None:
+        """Tell every handler; what they return does not matter."""
+        for handler in self._handlers:
+            try:
+                handler(event)
+            except Exception:
+                _log.failure("a handler of {event} raised", event=type(event).__name__)
+
+    def __bool__(self) -> bool:
+        return bool(self._handlers)
+
+
+class EndpointState(enum.Enum):
+    """Whether peers can connect to an endpoint. One that only sends stays ``DISCONNECTED`` and works (row B4)."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DISCONNECTING = "disconnecting"
+    DISCONNECTED = "disconnected"
+
+
+class StateReason(enum.Enum):
+    """Why an endpoint's state changed (row B3)."""
+
+    LISTENING = "listening"
+    STOPPED_LISTENING = "stopped_listening"
+    NO_LISTENING_ADDRESSES = "no_listening_addresses"
+    UNABLE_TO_LISTEN = "unable_to_listen"
+    TERMINATED_LOCALLY = "terminated_locally"
+
+
+@final
+class StateChanged:
+    """An endpoint went from one state to another."""
+
+    __slots__ = ("previous_state", "reason", "state")
+
+    def __init__(self, previous_state: EndpointState, state: EndpointState, reason: StateReason) -> None:
+        self.previous_state = previous_state
+        self.state = state
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<StateChanged {self.previous_state.value} -> {self.state.value}: {self.reason.value}>"

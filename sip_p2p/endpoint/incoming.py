@@ -1,0 +1,248 @@
+"""A request that reached an application, and the one answer that it gets (rows B6 to B10, faults K1 to K6)."""
+
+from __future__ import annotations
+
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any, final
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from sip_p2p.endpoint.peer import Peer
+from sip_p2p.errors import AlreadyResponded, MalformedMessage
+from sip_p2p.sip.compose import application_fields
+from sip_p2p.sip.message import Response
+from sip_p2p.sip.transaction.base import TransactionState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import TypeAlias
+
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.sip.body import MediaType
+    from sip_p2p.sip.fields import NameAddr
+    from sip_p2p.sip.message import Request
+    from sip_p2p.sip.outputs import RequestReceived
+
+    RequestHandler: TypeAlias = Callable[["IncomingRequest"], Any]
+
+__all__ = ["IncomingRequest"]
+
+_log = Logger("sip_p2p.endpoint.incoming")
+
+
+@final
+class IncomingRequest:
+    """What a handler is given.
+
+    A handler answers in one of these ways; the first final answer counts and everything after it is
+    :class:`~sip_p2p.errors.AlreadyResponded`:
+
+    * it returns ``None``: 200 OK;
+    * it returns a status (``int``) or a :class:`~sip_p2p.sip.message.Response` made with :meth:`response`;
+    * it returns a ``Deferred`` or a coroutine whose result is one of these;
+    * it calls :meth:`respond`, at once or later, after having called :meth:`defer`.
+
+    An exception is logged with its traceback and answered 500. Nothing is sent twice, and nothing after the peer has gone.
+
+    :ivar request: the request itself.
+    :ivar peer: who sent it, as far as that was verified.
+    :ivar transaction: the server transaction that the answer goes through.
+    """
+
+    __slots__ = ("_deferred", "_manager", "_pending", "peer", "request", "transaction")
+
+    def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived) -> None:
+        self._manager = manager
+        self.transaction = output.transaction
+        self.request: Request = output.request
+        self.peer = Peer(output.flow)  # type: ignore[arg-type]
+        self._deferred = False
+        self._pending: Deferred[object] | None = None
+
+    # -- what came ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self.request.method
+
+    @property
+    def body(self) -> bytes:
+        """The body's octets."""
+        return self.request.body
+
+    @property
+    def content_type(self) -> MediaType | None:
+        """The body's type."""
+        return self.request.content_type
+
+    @property
+    def text(self) -> str:
+        """The body, decoded by its charset (row B7).
+
+        :raises ValueError: when it is not text in that charset; :attr:`body` always works.
+        """
+        return self.request.text()
+
+    @property
+    def from_(self) -> NameAddr:
+        """Who claims to have sent it; only :attr:`peer` is proved."""
+        return self.request.from_
+
+    @property
+    def to(self) -> NameAddr:
+        """Whom it is for."""
+        return self.request.to
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+        return self.request.call_id
+
+    # -- the answer -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether no further answer is possible: a final one was given, or the peer has gone."""
+        return self.transaction.is_final_sent or self.transaction.state is TransactionState.TERMINATED
+
+    def response(
+        self,
+        status: int,
+        reason: str | None = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
+        content_type: str | None = None,
+    ) -> Response:
+        """Make a response to this request, to be returned by the handler or given to :meth:`respond`.
+
+        :raises ValueError: for a status outside 100 to 699, or header fields that cannot be.
+        :raises RestrictedHeader: for a field that the stack sets itself.
+        """
+        checked = Response(status, reason)
+        response = self._manager.core.response(self.transaction, checked.status, checked.reason)
+        for name, value in application_fields(headers):
+            response.headers.add(name, value)
+        octets = body.encode("utf-8") if isinstance(body, str) else body
+        if octets:
+            if content_type is None and isinstance(body, str):
+                content_type = "text/plain; charset=UTF-8"
+            if content_type is None:
+                raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
+            response.headers.add("Content-Type", content_type)
+            response.body = octets
+        return response
+
+    def respond(
+        self,
+        answer: int | Response,
+        reason: str | None = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
+        content_type: str | None = None,
+    ) -> None:
+        """Answer now. A provisional status leaves the final answer open.
+
+        :raises AlreadyResponded: when a final answer was given before, or nobody waits for one any more.
+        :raises ValueError: as :meth:`response`.
+        """
+        if isinstance(answer, Response):
+            response = answer
+        else:
+            response = self.response(answer, reason, headers=headers, body=body, content_type=content_type)
+        if self.is_answered:
+            raise AlreadyResponded(f"the {self.method} has been answered, or its sender has gone")
+        self._manager.driver.respond(self.transaction, response)
+        if self.is_answered:
+            self._manager.request_answered(self)
+
+    def defer(self) -> None:
+        """Tell that :meth:`respond` will be called later: the handler's ``None`` is then no answer."""
+        self._deferred = True
+
+    def abandoned(self) -> None:
+        """Nobody waits for the answer any more: what the application still does for it is cancelled."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.cancel()
+
+    # -- running handlers -----------------------------------------------------------------------------------------------------
+
+    def run(self, handlers: tuple[RequestHandler, ...]) -> None:
+        """Ask the handlers in order; the first that has an answer gives it, and all of them are asked."""
+        decided: object = None
+        for handler in handlers:
+            try:
+                result = handler(self)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                result = Failure()
+            if decided is None:
+                decided = result
+            elif isinstance(result, Failure):
+                self._log(result)
+            elif iscoroutine(result) or isinstance(result, Deferred):
+                self._watch(result)
+        self._conclude(decided)
+
+    def _watch(self, result: object) -> None:
+        """A later handler's unfinished work: let it finish, and report what it raises."""
+        deferred = _as_deferred(result)
+        deferred.addErrback(self._log)
+
+    def _conclude(self, result: object) -> None:
+        if iscoroutine(result) or isinstance(result, Deferred):
+            deferred = _as_deferred(result)
+            self._pending = deferred
+            deferred.addCallbacks(self._settle, self._fail)
+        elif isinstance(result, Failure):
+            self._fail(result)
+        else:
+            self._settle(result)
+
+    def _settle(self, result: object) -> None:
+        self._pending = None
+        if self.is_answered or (result is None and self._deferred):
+            return
+        try:
+            if result is None:
+                self.respond(200)
+            elif isinstance(result, Response) or (isinstance(result, int) and not isinstance(result, bool)):
+                self.respond(result)
+            else:
+                raise TypeError(
+                    f"a handler answers with None, a status, a Response or a Deferred of these, not {type(result).__name__}"
+                )
+        except AlreadyResponded:
+            return
+        except Exception:
+            self._fail(Failure())
+
+    def _fail(self, failure: Failure) -> None:
+        self._pending = None
+        if failure.check(CancelledError) and self.is_answered:
+            return
+        status = 500
+        error = failure.value
+        if isinstance(error, MalformedMessage):
+            # The handler read a field that the peer wrote badly.
+            status = error.status
+        else:
+            self._log(failure)
+        if not self.is_answered:
+            self.respond(status)
+
+    def _log(self, failure: Failure) -> None:
+        _log.failure("a handler of {method} failed", failure=failure, method=self.method)
+
+    def __repr__(self) -> str:
+        return f"<IncomingRequest {self.method} from {self.peer.identity or self.peer.address}>"
+
+
+def _as_deferred(result: Any) -> Deferred[Any]:
+    return result if isinstance(result, Deferred) else Deferred.fromCoroutine(result)

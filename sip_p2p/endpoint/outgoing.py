@@ -1,0 +1,258 @@
+"""One request of an application, from the call to its outcome (RFC 3261 sections 8.1.2 to 8.1.3).
+
+Its target is worked out, a flow is found or made, the transaction runs, and the ``Deferred`` fires once: with the final response
+below 300, or with one of the exceptions of :mod:`sip_p2p.errors`. Cancelling it at any point gives up what is under way; a
+response that comes later is absorbed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from sip_p2p.errors import ConnectionFailure, EndpointTerminated, OperationTimeout, RequestFailed, SipError
+from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
+from sip_p2p.transport.target import Target, Transport
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
+
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
+    from sip_p2p.sip.transaction.base import ClientTransaction
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["Outgoing"]
+
+RETRY_STATUSES = frozenset((413, 480, 486, 500, 503, 600, 603))
+"""The responses in which Retry-After may stand (RFC 3261 section 20.33)."""
+
+
+@final
+class Outgoing:
+    """A request under way.
+
+    :ivar done: fires with the outcome.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_candidates",
+        "_endpoint",
+        "_failure",
+        "_finished",
+        "_plan",
+        "_retry",
+        "_step",
+        "_target",
+        "_through",
+        "_timeout",
+        "_transaction",
+        "done",
+    )
+
+    def __init__(
+        self,
+        endpoint: RealTimeEndpoint,
+        plan: RequestPlan,
+        target: Target,
+        through: IStreamClientEndpoint | None,
+        timeout: float | None,
+        retry_cap: float,
+    ) -> None:
+        """
+        :param through: the Twisted client endpoint to connect with; None leaves it to the target's name.
+        :param timeout: how long all of it may take, in seconds; None leaves it to the transaction's own timer.
+        :param retry_cap: the longest Retry-After that is waited for, once; 0 for none.
+        """
+        self._endpoint = endpoint
+        self._plan = plan
+        self._target = target
+        self._through = through
+        self._retry = retry_cap
+        self._timeout = timeout
+        self._candidates: list[Target] = []
+        self._failure: Failure | None = None
+        self._finished = False
+        self._step: Deferred[object] | None = None
+        self._transaction: ClientTransaction | None = None
+        self._alarm: IDelayedCall | None = None
+        self.done: Deferred[Response] = Deferred(lambda _: self._give_up())
+
+    def start(self) -> None:
+        """Begin."""
+        if self._timeout is not None:
+            self._alarm = self._endpoint.connection_manager.reactor.callLater(self._timeout, self._too_late)
+        self._find_flow()
+
+    # -- a flow ---------------------------------------------------------------------------------------------------------------
+
+    def _find_flow(self) -> None:
+        target = self._target
+        if target.transport is Transport.UDP and self._is_too_large():
+            # 18.1.1: what could be fragmented goes over a transport with congestion control.
+            target = self._target = target.over(Transport.TCP)
+        manager = self._endpoint.connection_manager
+        if target.transport is not Transport.UDP:
+            flow = manager.pool.find(target)
+            if flow is not None:
+                self._send(flow)
+                return
+        try:
+            resolving = manager.resolver.resolve(target)
+        except Exception:
+            self._fail(Failure())
+            return
+        self._step = resolving
+        resolving.addCallbacks(self._resolved, self._not_connected)
+
+    def _is_too_large(self) -> bool:
+        request = self._plan.build()
+        # What is not there yet: the Via with its branch, and the sent-by of the flow.
+        return len(request.serialise()) + 128 > MAX_UNSAFE_REQUEST
+
+    def _resolved(self, targets: list[Target]) -> None:
+        self._step = None
+        self._candidates = list(targets)
+        self._try_next()
+
+    def _try_next(self) -> None:
+        if self._finished:
+            return
+        if not self._candidates:
+            failure = self._failure
+            self._fail(Failure(ConnectionFailure("there is no target to try")) if failure is None else failure)
+            return
+        target = self._candidates.pop(0)
+        manager = self._endpoint.connection_manager
+        try:
+            if target.transport is Transport.UDP:
+                self._send(manager.datagram_flow(target))
+                return
+            connecting = manager.pool.connect(target, self._through)
+        except Exception:
+            self._not_connected(Failure())
+            return
+        self._step = connecting
+        connecting.addCallbacks(self._send, self._not_connected)
+
+    def _not_connected(self, failure: Failure) -> None:
+        self._step = None
+        self._failure = failure
+        if failure.check(ConnectionFailure) and self._candidates:
+            self._try_next()
+        else:
+            self._fail(failure)
+
+    # -- the transaction ------------------------------------------------------------------------------------------------------
+
+    def _send(self, flow: LiveFlow) -> None:
+        self._step = None
+        if self._finished:
+            return
+        plan = self._plan
+        try:
+            plan.contact = self._endpoint.contact_value(flow)
+            request = plan.build()
+            transaction = self._endpoint.connection_manager.driver.request(request, flow, self)
+        except Exception:
+            self._fail(Failure())
+            return
+        if self._finished:
+            return
+        self._transaction = transaction
+
+    def response_received(self, output: ResponseReceived) -> None:
+        """A response; provisional ones only tell that the peer is at work."""
+        response = output.response
+        if response.status < 200:
+            return
+        self._transaction = None
+        if response.status < 300:
+            self._finish(response)
+            return
+        delay = self._retry_delay(response)
+        if delay is not None:
+            self._retry = 0.0
+            self._plan.cseq += 1
+            again: Deferred[object] = Deferred()
+            call = self._endpoint.connection_manager.reactor.callLater(delay, self._try_again)
+            again.addErrback(lambda _: call.cancel() if call.active() else None)
+            self._step = again
+            return
+        self._finish(Failure(RequestFailed(response)))
+
+    def _retry_delay(self, response: Response) -> float | None:
+        """How long to wait before the one repetition that the peer asked for (row F8), or None."""
+        if self._retry <= 0 or response.status not in RETRY_STATUSES:
+            return None
+        value = response.headers.get("Retry-After")
+        if value is None:
+            return None
+        digits = value.partition(";")[0].partition("(")[0].strip(" \t")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
+            return None
+        delay = float(digits)
+        return delay if delay <= self._retry else None
+
+    def _try_again(self) -> None:
+        self._step = None
+        if not self._finished:
+            self._find_flow()
+
+    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
+        """There will be no final response."""
+        self._transaction = None
+        if isinstance(output, TransactionTimedOut):
+            self._fail(Failure(OperationTimeout(f"no final response to {self._plan.method} {self._plan.uri} in time")))
+            return
+        reason = output.reason
+        if not isinstance(reason, SipError):
+            reason = ConnectionFailure(f"the flow was lost: {reason}")
+        self._fail(Failure(reason))
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    def _too_late(self) -> None:
+        self._alarm = None
+        self._fail(Failure(OperationTimeout(f"{self._plan.method} {self._plan.uri}: no answer within {self._timeout:g} s")))
+
+    def endpoint_terminated(self) -> None:
+        """The endpoint goes away before the outcome is known."""
+        self._fail(Failure(EndpointTerminated("the endpoint was terminated")))
+
+    def _give_up(self) -> None:
+        """The application has cancelled the Deferred (row F9): non-INVITE requests cannot be called back (RFC 3261 section 9.1)."""
+        self._finished = True
+        self._clean_up()
+
+    def _fail(self, failure: Failure) -> None:
+        self._finish(failure)
+
+    def _finish(self, outcome: Response | Failure) -> None:
+        if self._finished:
+            return
+        self._finished = True
+        self._clean_up()
+        if isinstance(outcome, Failure):
+            self.done.errback(outcome)
+        else:
+            self.done.callback(outcome)
+
+    def _clean_up(self) -> None:
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+        self._alarm = None
+        step, self._step = self._step, None
+        if step is not None:
+            step.addErrback(lambda _: None)
+            step.cancel()
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            self._endpoint.connection_manager.driver.abandon(transaction)
+        self._endpoint.outgoing_ended(self)

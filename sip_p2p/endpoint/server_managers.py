@@ -1,0 +1,158 @@
+"""The two connection managers that applications make: with TLS, which is the rule, and without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
+from sip_p2p.transport.tls import TlsSettings, client_tls_factory
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+
+    from sip_p2p.errors import TlsFailure
+    from sip_p2p.sip.tokens import TokenSource
+    from sip_p2p.sip.transaction.timers import Timers
+    from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.resolve import Resolver
+    from sip_p2p.transport.target import Target
+
+__all__ = ["RealTimeServerTcpConnectionManager", "RealTimeServerTlsConnectionManager"]
+
+_Path: TypeAlias = "str | Path"
+
+
+class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
+    """Connections that prove who is at both ends: mutual TLS, out and in.
+
+    Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must chain to
+    ``trust``. Nothing of this can be switched off in one word.
+
+    :ivar credential: our own certificate and key; see :meth:`set_local_certificate`.
+    :ivar policy: who may talk to us.
+    """
+
+    default_prefix = "tls"
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        certificate: _Path | Credential | None = None,
+        private_key: _Path | None = None,
+        trust: _Path | Iterable[_Path] | TrustAnchors = (),
+        allow: str | Iterable[str] | TrustPolicy | None = None,
+        *,
+        need_mutual_tls: bool = True,
+        trust_dialed_peers: bool = False,
+        limits: Limits | None = None,
+        timers: Timers | None = None,
+        resolver: Resolver | None = None,
+        advertise: str | None = None,
+        tokens: TokenSource | None = None,
+    ) -> None:
+        """
+        :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
+        :param private_key: the PEM file with the key, where it is another one.
+        :param trust: PEM files or folders with the authorities that may vouch for peers; or :class:`TrustAnchors`.
+        :param allow: who may talk to us: names, and ``.suffix`` for everything below a domain. None means ``localhost`` only
+            (row D8), an empty list nobody; :meth:`TrustPolicy.any_authenticated` everybody whom *trust* vouches for.
+        :param need_mutual_tls: False accepts peers that show no certificate; they are nobody in particular then.
+        :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does not
+            list it (row D9).
+        :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message names
+            the file and the remedy.
+        :raises ValueError: when *trust* holds no certificate or *allow* no proper names.
+        :raises InvalidOperation: when mutual TLS is asked for without a certificate.
+        """
+        super().__init__(
+            reactor, limits=limits, timers=timers, resolver=resolver, advertise=advertise, tokens=tokens
+        )
+        self.credential = _credential(certificate, private_key)
+        if self.credential is None and need_mutual_tls:
+            raise InvalidOperation("mutual TLS needs a certificate of our own: give certificate=")
+        if isinstance(trust, TrustAnchors):
+            self._anchors = trust
+        else:
+            paths = [trust] if isinstance(trust, (str, Path)) else list(trust)
+            if not paths:
+                raise ValueError("no authority is trusted, so nobody could be verified: give trust= the CA's PEM file")
+            self._anchors = TrustAnchors.from_files(*paths)
+        self.policy = allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
+        self._need_mutual_tls = need_mutual_tls
+        self._trust_dialed_peers = trust_dialed_peers
+        self._settings = self._make_settings()
+        if not need_mutual_tls:
+            self._log.warn("need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular")
+
+    @property
+    def need_mutual_tls(self) -> bool:
+        """Whether peers must show a certificate (row D4)."""
+        return self._need_mutual_tls
+
+    def set_local_certificate(self, certificate: _Path | Credential, private_key: _Path | None = None) -> None:
+        """Use another certificate from the next handshake on, in both directions; open connections live on (row D2).
+
+        :raises TlsFailure: as for the constructor; the old certificate stays in use then.
+        """
+        self.credential = _credential(certificate, private_key)
+        self._settings = self._make_settings()
+
+    def set_trust_policy(self, allow: str | Iterable[str] | TrustPolicy) -> None:
+        """Allow others from the next handshake on (row D10).
+
+        :raises ValueError: when *allow* does not hold proper names.
+        """
+        self.policy = allow if isinstance(allow, TrustPolicy) else TrustPolicy.parse(allow)
+        self._settings = self._make_settings()
+
+    def _make_settings(self) -> TlsSettings:
+        return TlsSettings(
+            self.credential,
+            self._anchors,
+            self.policy,
+            need_mutual_tls=self._need_mutual_tls,
+            on_failure=self._incoming_failed,
+        )
+
+    def _incoming_failed(self, failure: TlsFailure) -> None:
+        self.tls_failed.tell(failure)
+
+    def _tls_settings(self) -> TlsSettings:
+        return self._settings
+
+    def _secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+        return client_tls_factory(self._settings, target.name, factory, self.reactor, self.limits.handshake_timeout)
+
+    def _credential(self) -> object:
+        return self._settings
+
+    def _certified_host(self, transport: str) -> str:
+        credential = self.credential
+        if transport not in ("TLS", "WSS") or credential is None:
+            return ""
+        identities = PeerIdentities.from_certificate(credential.certificate).identities
+        return identities[0] if identities else ""
+
+
+class RealTimeServerTcpConnectionManager(RealTimeConnectionManager):
+    """Clear text: TCP and UDP. Nobody is verified, nothing is secret; ``sips:`` targets and TLS are refused.
+
+    For networks that are trusted for other reasons, and for laboratories. Listening beyond loopback logs a warning.
+    """
+
+    default_prefix = "tcp"
+
+
+def _credential(certificate: _Path | Credential | None, private_key: _Path | None) -> Credential | None:
+    if certificate is None:
+        if private_key is not None:
+            raise InvalidOperation("a private key without a certificate proves nothing: give certificate=, too")
+        return None
+    if isinstance(certificate, Credential):
+        return certificate
+    return Credential.from_files(certificate, private_key)
