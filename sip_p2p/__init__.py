@@ -39,35 +39,115 @@ from sip_p2p.errors import (
 )
 
 if TYPE_CHECKING:
+    from sip_p2p.endpoint.address import RealTimeAddress
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint, SipPeerToPeerEndpoint
+    from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
+    from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.listener import Listener
+    from sip_p2p.endpoint.peer import Peer
+    from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+    from sip_p2p.sip.body import MediaType
+    from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
+    from sip_p2p.sip.limits import MessageLimits
     from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.status import Status
+    from sip_p2p.sip.transaction.timers import Timers
+    from sip_p2p.sip.uri import SipUri, TelUri
+    from sip_p2p.transport.credential import Credential, TrustAnchors
+    from sip_p2p.transport.identity import TrustPolicy
+    from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.proxy import ProxyConnector
+    from sip_p2p.transport.resolve import AddressResolver, Resolver, StaticResolver
+    from sip_p2p.transport.target import Target, Transport
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressResolver",
     "AlreadyResponded",
     "ConnectionFailure",
+    "Credential",
+    "EndpointState",
     "EndpointTerminated",
+    "Event",
     "Headers",
+    "IncomingRequest",
     "InvalidOperation",
+    "Limits",
     "ListenFailed",
+    "Listener",
     "MalformedMessage",
+    "MediaType",
+    "MessageLimits",
+    "NameAddr",
     "NotListening",
     "OperationTimeout",
+    "Peer",
+    "ProxyConnector",
+    "RealTimeAddress",
+    "RealTimeConnectionManager",
+    "RealTimeEndpoint",
+    "RealTimeServerTcpConnectionManager",
+    "RealTimeServerTlsConnectionManager",
     "Request",
     "RequestFailed",
+    "Resolver",
     "Response",
     "RestrictedHeader",
     "SipError",
+    "SipPeerToPeerEndpoint",
+    "SipUri",
+    "StateChanged",
+    "StateReason",
+    "StaticResolver",
+    "Status",
+    "Target",
+    "TelUri",
+    "Timers",
     "TlsFailure",
     "TlsFailureReason",
+    "Transport",
+    "TrustAnchors",
+    "TrustPolicy",
     "__version__",
 ]
 
 _HOMES = {
+    "AddressResolver": "sip_p2p.transport.resolve",
+    "Credential": "sip_p2p.transport.credential",
+    "EndpointState": "sip_p2p.endpoint.events",
+    "Event": "sip_p2p.endpoint.events",
     "Headers": "sip_p2p.sip.headers",
+    "IncomingRequest": "sip_p2p.endpoint.incoming",
+    "Limits": "sip_p2p.transport.limits",
+    "Listener": "sip_p2p.endpoint.listener",
+    "MediaType": "sip_p2p.sip.body",
+    "MessageLimits": "sip_p2p.sip.limits",
+    "NameAddr": "sip_p2p.sip.fields",
+    "Peer": "sip_p2p.endpoint.peer",
+    "ProxyConnector": "sip_p2p.transport.proxy",
+    "RealTimeAddress": "sip_p2p.endpoint.address",
+    "RealTimeConnectionManager": "sip_p2p.endpoint.connection_manager",
+    "RealTimeEndpoint": "sip_p2p.endpoint.endpoint",
+    "RealTimeServerTcpConnectionManager": "sip_p2p.endpoint.server_managers",
+    "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
     "Request": "sip_p2p.sip.message",
+    "Resolver": "sip_p2p.transport.resolve",
     "Response": "sip_p2p.sip.message",
+    "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
+    "SipUri": "sip_p2p.sip.uri",
+    "StateChanged": "sip_p2p.endpoint.events",
+    "StateReason": "sip_p2p.endpoint.events",
+    "StaticResolver": "sip_p2p.transport.resolve",
+    "Status": "sip_p2p.sip.status",
+    "Target": "sip_p2p.transport.target",
+    "TelUri": "sip_p2p.sip.uri",
+    "Timers": "sip_p2p.sip.transaction.timers",
+    "Transport": "sip_p2p.transport.target",
+    "TrustAnchors": "sip_p2p.transport.credential",
+    "TrustPolicy": "sip_p2p.transport.identity",
 }
 
 if not TYPE_CHECKING:
