@@ -1,0 +1,1 @@
+"""Tests of sip_p2p.sip: values in, values out, and a literal time."""
