@@ -1,8 +1,9 @@
 """The grammar's terminals: what a token, a word, a quoted string, a number and white space are (RFC 3261 section 25).
 
-Head text reaches this package decoded once as UTF-8 with surrogateescape, so any character may occur in it; only ASCII ever
-decides anything. Every pattern here spells out its characters and is meant for ``fullmatch`` (or ``match`` at a position):
-Unicode's ideas of a digit, a blank or a small letter never take part. Hosts are in :mod:`~sip_p2p.sip.host`, URIs in
+Head text reaches this package decoded once as UTF-8 with surrogateescape, so any character may occur in it; only
+ASCII ever decides anything. Every pattern here spells out its characters and is meant for ``fullmatch`` (or
+``match`` at a position): Unicode's ideas of a digit, a blank or a small letter never take part. Hosts are in
+:mod:`~sip_p2p.sip.host`, URIs in
 :mod:`~sip_p2p.sip.uri`.
 """
 
@@ -68,8 +69,8 @@ def is_token(text: str) -> bool:
 def parse_number(text: str, maximum: int) -> int:
     """The value of ``1*DIGIT``; leading zeros count for nothing.
 
-    :raises ValueError: when *text* is empty, holds anything but 0 to 9, or stands for more than *maximum*. The digits are
-        counted before they are converted, so a number of a million digits costs no more than reading it.
+    :raises ValueError: when *text* is empty, holds anything but 0 to 9, or stands for more than *maximum*. The
+        digits are counted before they are converted, so a number of a million digits costs no more than reading it.
     """
     match = _NUMBER.fullmatch(text)
     if match is None or not text:

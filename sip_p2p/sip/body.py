@@ -14,12 +14,20 @@ from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, ascii_lower
 from sip_p2p.sip.params import NONE_QUOTED, check_params, format_params, parse_params
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["CHARSETS", "MediaType", "decode_text", "parse_media_type"]
+__all__ = [
+    "CHARSETS",
+    "Disposition",
+    "MediaType",
+    "content_codings",
+    "decode_text",
+    "parse_disposition",
+    "parse_media_type",
+]
 
 _MEDIA_TYPE = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
-_NO_PARAMS: Final[dict[str, str | None]] = {}
+_TOKEN_AND_BLANKS = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
 
 CHARSETS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -51,8 +59,8 @@ CHARSETS: Final[Mapping[str, str]] = MappingProxyType(
         "big5": "big5",
     }
 )
-"""The charsets that :func:`decode_text` knows: IANA's name to Python's codec. Python has codecs that are no charsets, some of
-which expand their input without limit, so a name from the wire never reaches the codec registry unseen."""
+"""The charsets that :func:`decode_text` knows: IANA's name to Python's codec. Python has codecs that are no charsets:
+a name from the wire never reaches its registry unseen."""
 
 
 @final
@@ -65,7 +73,7 @@ class MediaType:
 
     __slots__ = ("_params", "_quoted", "_subtype", "_type")
 
-    def __init__(self, type: str, subtype: str, params: Mapping[str, str | None] | None = None) -> None:  # noqa: A002
+    def __init__(self, type: str, subtype: str, params: Mapping[str, str | None] | None = None) -> None:
         """
         :raises ValueError: when a part is not a token or a parameter's value cannot be written.
         """
@@ -133,6 +141,76 @@ def parse_media_type(text: str) -> MediaType:
     media_type._params = parse_params(text, match.end(), "Content-Type", quoted)
     media_type._quoted = frozenset(quoted)
     return media_type
+
+
+@final
+class Disposition:
+    """A Content-Disposition: what a body is for, and whether it must be understood (RFC 3261 section 20.11, RFC 5621).
+
+    :ivar type: in small letters: ``session``, ``render``, ``icon``, ...
+    """
+
+    __slots__ = ("_params", "_quoted", "type")
+
+    def __init__(self, type: str, params: Mapping[str, str | None] | None = None) -> None:
+        """
+        :raises ValueError: when *type* is not a token or a parameter cannot be written.
+        """
+        if TOKEN.fullmatch(type) is None:
+            raise ValueError(f"{type[:64]!r} is not a disposition: it must be a token")
+        self.type = type.lower()
+        self._params = check_params(params)
+        self._quoted = NONE_QUOTED
+
+    @property
+    def params(self) -> Mapping[str, str | None]:
+        """The parameters: small name to decoded value."""
+        return MappingProxyType(self._params)
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a receiver must refuse what it does not understand: so unless ``handling=optional`` stands there."""
+        handling = self._params.get("handling")
+        return handling is None or ascii_lower(handling) != "optional"
+
+    def __str__(self) -> str:
+        return self.type + format_params(self._params, self._quoted)
+
+    def __repr__(self) -> str:
+        return f"<Disposition {str(self)!r}>"
+
+
+def parse_disposition(text: str) -> Disposition:
+    """Parse the value of a Content-Disposition.
+
+    :raises MalformedMessage: when it is none (400).
+    """
+    match = _TOKEN_AND_BLANKS.match(text)
+    if match is None:
+        raise MalformedMessage(f"Content-Disposition: not a token: {text[:64]!r}")
+    quoted: set[str] = set()
+    disposition = Disposition(match[1])
+    disposition._params = parse_params(text, match.end(), "Content-Disposition", quoted)
+    disposition._quoted = frozenset(quoted)
+    return disposition
+
+
+def content_codings(values: Iterable[str]) -> list[str]:
+    """The codings that all Content-Encoding fields of a message name, in order and small, but for ``identity``.
+
+    We undo none: a body with one is answered 415, with ``Accept-Encoding: identity`` (RFC 3261 section 8.2.3).
+
+    :raises MalformedMessage: when one is not a token (400).
+    """
+    codings: list[str] = []
+    for value in values:
+        for element in value.split(","):
+            coding = element.strip(" \t")
+            if coding and TOKEN.fullmatch(coding) is None:
+                raise MalformedMessage(f"Content-Encoding: not a token: {coding[:64]!r}")
+            if coding and coding.lower() != "identity":
+                codings.append(coding.lower())
+    return codings
 
 
 def decode_text(body: bytes, media_type: MediaType | None) -> str:

@@ -1,7 +1,7 @@
-"""Percent escapes: which characters each part of a SIP or tel URI may hold as they are (RFC 3261 sections 19.1.2 and 25.1).
+"""Percent escapes: which characters each part of a URI may hold as they are (RFC 3261 sections 19.1.2 and 25.1).
 
-A part is decoded once, from what the wire has, and encoded when it is written. The octets behind the escapes are UTF-8 with
-surrogateescape, as all head text is, so that no octet is lost.
+A part is decoded once, from what the wire has, and encoded when it is written. The octets behind the escapes are
+UTF-8 with surrogateescape, as all head text is, so that no octet is lost.
 """
 
 from __future__ import annotations

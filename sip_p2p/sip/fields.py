@@ -1,30 +1,40 @@
 """Header fields, parsed: the way in to all of them, and those that are lists, numbers or a pair (RFC 3261 section 20).
 
-Via is in :mod:`~sip_p2p.sip.via`, addresses in :mod:`~sip_p2p.sip.name_addr`; both are re-exported here. Further fields with a
-grammar of their own: :mod:`~sip_p2p.sip.accept`, :mod:`~sip_p2p.sip.auth`, :mod:`~sip_p2p.sip.dates`,
+Via is in :mod:`~sip_p2p.sip.via`, addresses in :mod:`~sip_p2p.sip.name_addr`; both are re-exported here. Further
+fields with a grammar of their own: :mod:`~sip_p2p.sip.accept`, :mod:`~sip_p2p.sip.auth`, :mod:`~sip_p2p.sip.dates`,
 :mod:`~sip_p2p.sip.diagnostics` (Warning, Reason) and :mod:`~sip_p2p.sip.body` (Content-Type, Content-Disposition).
 """
 
 from __future__ import annotations
 
 import re
-from typing import final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, parse_number
+from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, parse_number, quote, unquote
 from sip_p2p.sip.name_addr import NameAddr, parse_name_addr
+from sip_p2p.sip.params import check_params, format_params, parse_params
 from sip_p2p.sip.via import Via, parse_via
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "CSeq",
+    "EventValue",
     "NameAddr",
+    "RetryAfter",
     "Via",
     "parse_contact",
     "parse_cseq",
+    "parse_event",
     "parse_max_forwards",
     "parse_name_addr",
     "parse_name_addrs",
+    "parse_retry_after",
     "parse_seconds",
+    "parse_timestamp",
     "parse_tokens",
     "parse_via",
     "split_values",
@@ -33,6 +43,11 @@ __all__ = [
 _USUAL_CSEQ = re.compile(rf"([0-9]{{1,10}}) ([{TOKEN_CHARS}]+)")
 _ANY_CSEQ = re.compile(rf"[ \t]*([0-9]+)[ \t]+([{TOKEN_CHARS}]+)[ \t]*")
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|<[^>]*>|[,"<]', re.DOTALL)
+_DIGITS = re.compile(r"[ \t]*([0-9]+)[ \t]*")
+_COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
+_COMMENT_ESCAPED = re.compile(r"[()\\]")
+_TIMESTAMP = re.compile(r"[ \t]*([0-9]{1,20}(?:\.[0-9]{0,20})?)(?:[ \t]+([0-9]{0,20}(?:\.[0-9]{0,20})?))?[ \t]*")
+_PACKAGE = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
 _LARGEST_CSEQ = 2**31 - 1
 _LARGEST_SECONDS = 2**32 - 1
 
@@ -40,8 +55,8 @@ _LARGEST_SECONDS = 2**32 - 1
 def split_values(value: str) -> list[str]:
     """The elements of a comma-separated field, each without the blanks around it (RFC 3261 section 7.3.1).
 
-    Commas inside quotes or angle brackets separate nothing. An element may come out empty: whether that is allowed is for its
-    parser to say. After a quote or bracket that is never closed the rest is one element.
+    Commas inside quotes or angle brackets separate nothing. An element may come out empty: whether that is allowed
+    is for its parser to say. After a quote or bracket that is never closed the rest is one element.
     """
     if "," not in value:
         return [value.strip(" \t")]
@@ -62,7 +77,7 @@ def split_values(value: str) -> list[str]:
 
 
 def parse_tokens(value: str, field_name: str) -> list[str]:
-    """The tokens of Require, Supported, Allow, Unsupported, Allow-Events and the like, in order; empty elements are passed over.
+    """The tokens of Require, Supported, Allow, Allow-Events and the like, in order; empty elements are passed over.
 
     :raises MalformedMessage: when an element is not a token (400).
     """
@@ -82,7 +97,7 @@ def parse_name_addrs(value: str, field_name: str) -> list[NameAddr]:
 
 
 def parse_contact(value: str) -> list[NameAddr] | None:
-    """The addresses of a Contact, in order; None for ``*``, with which a REGISTER removes every binding (section 20.10).
+    """The addresses of a Contact, in order; None for ``*``, by which a REGISTER removes all bindings (section 20.10).
 
     :raises MalformedMessage: when an element is no address (400).
     """
@@ -119,6 +134,148 @@ def _number(value: str, field_name: str, largest: int) -> int:
         if text and text.isascii() and text.isdigit():
             return -1
         raise MalformedMessage(f"{field_name}: not a number: {text[:32]!r}") from None
+
+
+@final
+class RetryAfter:
+    """A Retry-After value (section 20.33).
+
+    :ivar seconds: after how long to come back.
+    :ivar duration: for how long the party will then be there, in seconds; None means for good.
+    :ivar comment: the comment, without its parentheses.
+    """
+
+    __slots__ = ("comment", "duration", "seconds")
+
+    def __init__(self, seconds: int, duration: int | None = None, comment: str = "") -> None:
+        """
+        :raises ValueError: when a number is negative or 2**32 or more, or *comment* holds CR, LF or what has no
+            UTF-8 form.
+        """
+        for number in (seconds, duration or 0):
+            if not 0 <= number <= _LARGEST_SECONDS:
+                raise ValueError(f"{number} is not a number of seconds between 0 and 2**32 - 1")
+        quote(comment)
+        self.seconds = seconds
+        self.duration = duration
+        self.comment = comment
+
+    def __str__(self) -> str:
+        comment = f" ({_COMMENT_ESCAPED.sub(_escape, self.comment)})" if self.comment else ""
+        duration = "" if self.duration is None else f";duration={self.duration}"
+        return f"{self.seconds}{comment}{duration}"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RetryAfter):
+            return NotImplemented
+        return (self.seconds, self.duration, self.comment) == (other.seconds, other.duration, other.comment)
+
+    def __hash__(self) -> int:
+        return hash((self.seconds, self.duration, self.comment))
+
+    def __repr__(self) -> str:
+        return f"<RetryAfter {str(self)!r}>"
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "\\" + match[0]
+
+
+def parse_retry_after(value: str) -> RetryAfter:
+    """Parse a Retry-After.
+
+    :raises MalformedMessage: when it does not start with a number below 2**32, or the rest is no comment and
+        parameters (400).
+    """
+    match = _DIGITS.match(value)
+    try:
+        if match is None:
+            raise ValueError(f"not a number: {value[:32]!r}")
+        comment, end = _comment(value, match.end())
+        params = parse_params(value, end, "Retry-After")
+        given = params.get("duration")
+        duration = None if given is None else parse_number(given, _LARGEST_SECONDS)
+        return RetryAfter(parse_number(match[1], _LARGEST_SECONDS), duration, comment)
+    except ValueError as error:
+        raise MalformedMessage(f"Retry-After: {error}") from None
+
+
+def _comment(text: str, start: int) -> tuple[str, int]:
+    """The comment at *start*, its quoted-pairs undone and nested ones kept with their parentheses, and where it ends.
+
+    :raises ValueError: when it does not end.
+    """
+    if text[start : start + 1] != "(":
+        return "", start
+    depth = 0
+    for match in _COMMENT_MARK.finditer(text, start):
+        mark = match[0]
+        if mark == "(":
+            depth += 1
+        elif mark == ")":
+            depth -= 1
+            if depth == 0:
+                return unquote(text[start + 1 : match.start()]), match.end()
+    raise ValueError("the comment does not end")
+
+
+def parse_timestamp(value: str) -> tuple[float, float]:
+    """A Timestamp: the sender's clock, in seconds from whenever it likes, and the delay that a responder added (20.38).
+
+    :raises MalformedMessage: when it is not one or two decimal numbers of at most 20 digits (400).
+    """
+    match = _TIMESTAMP.fullmatch(value)
+    if match is None:
+        raise MalformedMessage(f"Timestamp: not a number: {value[:64]!r}")
+    delay = match[2]
+    return float(match[1]), float(delay) if delay and delay != "." else 0.0
+
+
+@final
+class EventValue:
+    """An Event (RFC 6665 section 8.2.1): the package, and what sets two subscriptions to it apart.
+
+    :ivar package: the event package, as written: ``presence``, ``presence.winfo``.
+    :ivar id: the ``id`` parameter, or None.
+    """
+
+    __slots__ = ("_params", "id", "package")
+
+    def __init__(self, package: str, params: Mapping[str, str | None] | None = None) -> None:
+        """
+        :raises ValueError: when *package* is not a token or a parameter cannot be written.
+        """
+        if TOKEN.fullmatch(package) is None:
+            raise ValueError(f"{package[:64]!r} is not an event package: it must be a token")
+        self._params = check_params(params)
+        self.package = package
+        self.id = self._params.get("id")
+
+    @property
+    def params(self) -> Mapping[str, str | None]:
+        """The parameters: small name to decoded value, None where it has none."""
+        return MappingProxyType(self._params)
+
+    def matches(self, other: EventValue) -> bool:
+        """Whether both name the same subscription: package and ``id`` are compared octet by octet, nothing else is."""
+        return self.package == other.package and self.id == other.id
+
+    def __str__(self) -> str:
+        return self.package + format_params(self._params)
+
+    def __repr__(self) -> str:
+        return f"<EventValue {str(self)!r}>"
+
+
+def parse_event(value: str) -> EventValue:
+    """Parse an Event.
+
+    :raises MalformedMessage: when it is not a package with parameters (400).
+    """
+    match = _PACKAGE.match(value)
+    if match is None:
+        raise MalformedMessage(f"Event: not a package: {value[:64]!r}")
+    return EventValue(match[1], parse_params(value, match.end(), "Event"))
 
 
 @final

@@ -1,7 +1,7 @@
 """Hosts and ports, as URIs and Via share them (RFC 3261 section 25.1, RFC 5954, RFC 5118, RFC 1123).
 
-A host is a name, an IPv4 address or an IPv6 address. Inside the package it is kept in one normal form: ASCII small letters,
-IPv6 without brackets and spelled as RFC 5952 asks. Zone identifiers have no place in SIP and are refused.
+A host is a name, an IPv4 address or an IPv6 address. Inside the package it is kept in one normal form: ASCII small
+letters, IPv6 without brackets and spelled as RFC 5952 asks. Zone identifiers have no place in SIP and are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _LONGEST_NAME = 253
 def normalise_ipv6(text: str) -> str:
     """The RFC 5952 spelling of an IPv6 address given without brackets.
 
-    The three colons that RFC 3261's grammar produces before an embedded IPv4 address are read as two (RFC 5118 section 4.10).
+    The three colons that RFC 3261's grammar produces before an embedded IPv4 address are read as two (RFC 5118
+    section 4.10).
 
     :raises ValueError: when it is none, or carries a zone identifier.
     """
@@ -47,7 +48,8 @@ def normalise_host(text: str) -> str:
     """The normal form of a host as the wire spells it (IPv6 in brackets).
 
     :raises ValueError: for the empty string, an IPv6 address without brackets, a label that is empty, longer than 63 or
-        starts or ends with a hyphen, and for a name whose last label is a number without the whole being an IPv4 address.
+        starts or ends with a hyphen, and for a name whose last label is a number without the whole being an IPv4
+        address.
     """
     if text.startswith("["):
         if not text.endswith("]"):

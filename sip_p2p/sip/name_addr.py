@@ -1,7 +1,8 @@
 """Addresses in header fields: a URI with a display name and parameters (RFC 3261 sections 20.10, 20.20, 20.31, 25.1).
 
-From, To, Contact, Route, Record-Route, Refer-To, Reply-To, P-Asserted-Identity and more have this shape. Two ways of parsing,
-one for the usual shape and one for the whole grammar, are held equal by a test. The URI inside is parsed when it is asked for.
+From, To, Contact, Route, Record-Route, Refer-To, Reply-To, P-Asserted-Identity and more have this shape. Two ways
+of parsing, one for the usual shape and one for the whole grammar, are held equal by a test. The URI inside is
+parsed when it is asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Parameters of header fields: ``;name``, ``;name=token``, ``;name="quoted string"`` (RFC 3261 sections 7.3.1 and 25.1).
+"""Parameters of header fields: ``;name``, ``;name=token``, ``;name="quoted"`` (RFC 3261 sections 7.3.1 and 25.1).
 
-Names are kept small, values decoded. Which values stood in quotes is remembered apart, because some parameters must keep them
-(feature tags of RFC 3840, ``realm``) though their content would do without.
+Names are kept small, values decoded. Which values stood in quotes is remembered apart, because some parameters must
+keep them (feature tags of RFC 3840, ``realm``) though their content would do without.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NONE_QUOTED: Final[frozenset[str]] = frozenset()
 """No parameter's value stood in quotes: what nearly all headers share."""
 
 PLAIN_VALUE_CHARS = TOKEN_CHARS + r":\[\]"
-"""The characters of a ``gen-value`` without quotes: a token, or a host, IPv6 with its brackets or without (RFC 5118)."""
+"""The characters of a ``gen-value`` without quotes: a token, or a host; IPv6 may lack its brackets (RFC 5118)."""
 
 _PLAIN_VALUE = re.compile(f"[{PLAIN_VALUE_CHARS}]+")
 _PARAM = re.compile(
@@ -33,8 +33,8 @@ def parse_params(text: str, start: int, field_name: str, quoted: set[str] | None
     """The parameters in *text* from *start*, which is at the blanks or the semicolon before the first, up to its end.
 
     :param quoted: gets the names of those whose value stood in quotes.
-    :raises MalformedMessage: when a parameter is empty, is given twice with different values (section 7.3.1 forbids even
-        the same), has an open quote, or when anything else is left over (400).
+    :raises MalformedMessage: when a parameter is empty, is given twice with different values (section 7.3.1 forbids
+        even the same), has an open quote, or when anything else is left over (400).
     """
     params: dict[str, str | None] = {}
     end = len(text)
@@ -56,7 +56,7 @@ def parse_params(text: str, start: int, field_name: str, quoted: set[str] | None
 
 
 def format_params(params: dict[str, str | None], quoted: frozenset[str] = NONE_QUOTED) -> str:
-    """The parameters as they go on the wire, each with its semicolon; values that need quotes, or are in *quoted*, get them."""
+    """The parameters as the wire has them, each with its semicolon; what needs quotes, or is in *quoted*, gets them."""
     written = ""
     for name, value in params.items():
         if value is None:
@@ -77,7 +77,9 @@ def check_params(params: Mapping[str, str | None] | None) -> dict[str, str | Non
     if params is not None:
         for name, value in params.items():
             if TOKEN.fullmatch(name) is None or name.lower() in checked:
-                raise ValueError(f"{name[:64]!r} is not a parameter name, a token of RFC 3261 section 25.1, or stands twice")
+                raise ValueError(
+                    f"{name[:64]!r} is not a parameter name, a token of RFC 3261 section 25.1, or stands twice"
+                )
             checked[name.lower()] = value
             if value is not None:
                 quote(value)

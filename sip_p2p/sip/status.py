@@ -1,4 +1,4 @@
-"""Status codes: their names, their phrases and their classes (RFC 3261 section 21, IANA "SIP Parameters: Response Codes").
+"""Status codes: their names, phrases and classes (RFC 3261 section 21, IANA "SIP Parameters: Response Codes").
 
 A response may carry any status from 100 to 699; the ones that nobody registered have the meaning of their class, x00
 (RFC 3261 section 8.1.3.2).

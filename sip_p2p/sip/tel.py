@@ -30,13 +30,14 @@ _NO_PARAMS: Final[Mapping[str, str | None]] = MappingProxyType({})
 
 @final
 class TelUri:
-    """A ``tel:`` URI (RFC 3966). Immutable, hashable, equal by its section 4: visual separators and case do not count."""
+    """A ``tel:`` URI (RFC 3966). Immutable, hashable; equality ignores case and visual separators (section 4)."""
 
     __slots__ = ("_key", "_number", "_params", "_text")
 
     def __init__(self, number: str, params: Mapping[str, str | None] | None = None) -> None:
         """
-        :param number: ``+`` and digits for a global number, else digits, ``*`` and ``#``; with or without ``-.()`` between.
+        :param number: ``+`` and digits for a global number, else digits, ``*`` and ``#``; with or without ``-.()``
+            between.
         :raises ValueError: when the parts make no ``tel:`` URI; a local number must have a ``phone-context``.
         """
         checked: dict[str, str | None] = {}
@@ -87,13 +88,14 @@ class TelUri:
 
     @property
     def phone_context(self) -> str | None:
-        """Where a local number is valid: a domain name or the leading digits of a global number (RFC 3966 section 5.1.5)."""
+        """Where a local number is valid: a domain, or the leading digits of a global number (RFC 3966, 5.1.5)."""
         return self._params.get("phone-context")
 
     def to_sip(self, domain: str, scheme: str = "sip") -> SipUri:
         """The SIP URI for the same subscriber at *domain*, with ``user=phone`` (RFC 3261 section 19.1.6).
 
-        Case is folded and the parameters are put in order, so that equal ``tel:`` URIs give equal SIP URIs as far as they can.
+        Case is folded and the parameters are put in order, so that equal ``tel:`` URIs give equal SIP URIs as far
+        as they can.
 
         :param domain: a host, or ``host:port``.
         :raises ValueError: when *domain* is neither.

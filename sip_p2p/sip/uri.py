@@ -1,14 +1,17 @@
 """URIs: ``sip:`` and ``sips:`` in full, ``tel:``, and any other as opaque text (RFC 3261 section 19.1, RFC 3966).
 
-A :class:`SipUri` keeps its parts decoded: ``%`` escapes are undone exactly once when it is parsed and put back, where the part
-needs them, when it is written. One that was parsed from correct text is written as it came. Two compare equal as section
-19.1.4 says, which is not transitive. What peers send is read leniently (:func:`parse_uri`); :meth:`SipUri.parse` can be strict.
+A :class:`SipUri` keeps its parts decoded: ``%`` escapes are undone exactly once when it is parsed and put back,
+where the part needs them, when it is written. One that was parsed from correct text is written as it came. Two
+compare equal as section 19.1.4 says, which is not transitive. What peers send is read leniently
+(:func:`parse_uri`); :meth:`SipUri.parse` can be strict.
 
-Left out: resolving (RFC 3263), and what a URI may hold where (section 19.1.1, table 1), save for :meth:`SipUri.as_request_uri`.
+Left out: resolving (RFC 3263), and what a URI may hold where (section 19.1.1, table 1), save for
+:meth:`SipUri.as_request_uri`.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias, final
@@ -26,7 +29,7 @@ __all__ = ["OpaqueUri", "SipUri", "TelUri", "Uri", "parse_uri"]
 
 _USUAL_SIP = re.compile(
     rf"(sips?):(?:([{USER_CHARS}]+)@)?"
-    r"((?:[0-9]{1,3}\.){3}[0-9]{1,3}|[A-Za-z][A-Za-z0-9]*(?:[.-][A-Za-z][A-Za-z0-9]*)*)(?::([1-9][0-9]{0,4}))?"
+    rf"({IPV4.pattern}|[A-Za-z][A-Za-z0-9]*(?:[.-][A-Za-z][A-Za-z0-9]*)*)(?::([1-9][0-9]{{0,4}}))?"
     rf"((?:;[{PARAM_CHARS}]+(?:=[{PARAM_CHARS}]+)?)*)"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
@@ -35,6 +38,15 @@ _HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]+))?")
 _NEVER_ONE_SIDED = ("user", "ttl", "method", "maddr", "transport", "gr")
 
 _NO_PARAMS: Final[Mapping[str, str | None]] = MappingProxyType({})
+
+
+class _Keep(enum.Enum):
+    """What :meth:`SipUri.replace` takes for "as it is", since None means "none"."""
+
+    KEEP = "keep"
+
+
+KEEP: Final = _Keep.KEEP
 
 
 @final
@@ -87,7 +99,8 @@ class SipUri:
         """The SIP URI that an application, a user or a configuration wrote.
 
         :param strict: refuse what the grammar does not allow, a parameter given twice included.
-        :raises ValueError: when *text* is no SIP URI. (:func:`parse_uri`, for what peers sent, raises MalformedMessage.)
+        :raises ValueError: when *text* is no SIP URI. (:func:`parse_uri`, for what peers sent, raises
+            MalformedMessage.)
         """
         try:
             uri = parse_uri(text, strict)
@@ -184,48 +197,46 @@ class SipUri:
     def replace(
         self,
         *,
-        scheme: str | None = None,
-        user: str | None = None,
-        host: str | None = None,
-        port: int | None = None,
-        params: Mapping[str, str | None] | None = None,
+        scheme: str | _Keep = KEEP,
+        user: str | _Keep | None = KEEP,
+        password: str | _Keep | None = KEEP,
+        host: str | _Keep = KEEP,
+        port: int | _Keep | None = KEEP,
+        params: Mapping[str, str | None] | _Keep | None = KEEP,
+        headers: Iterable[tuple[str, str]] | _Keep = KEEP,
     ) -> SipUri:
-        """A copy in which the parts that are given take the place of those here; None leaves a part as it is.
+        """A copy in which the parts that are given take the place of those here; None removes one.
 
         :raises ValueError: as the constructor.
         """
         return SipUri(
-            self._scheme if scheme is None else scheme,
-            self._user if user is None else user,
-            self._host if host is None else host,
-            self._port if port is None else port,
-            self._params if params is None else params,
-            self._headers,
-            self._password,
+            self._scheme if isinstance(scheme, _Keep) else scheme,
+            self._user if isinstance(user, _Keep) else user,
+            self._host if isinstance(host, _Keep) else host,
+            self._port if isinstance(port, _Keep) else port,
+            self._params if isinstance(params, _Keep) else params,
+            self._headers if isinstance(headers, _Keep) else headers,
+            self._password if isinstance(password, _Keep) else password,
         )
 
     def without(self, *names: str) -> SipUri:
-        """A copy without the parameters *names*."""
-        return self.replace(params={name: value for name, value in self._params.items() if name not in names})
+        """A copy without the parameters *names*; this URI itself where it has none of them."""
+        kept = {name: value for name, value in self._params.items() if name not in names}
+        return self if len(kept) == len(self._params) else self.replace(params=kept)
 
     def without_headers(self) -> SipUri:
         """A copy without header components; this URI itself where it has none."""
-        if not self._headers:
-            return self
-        return SipUri(
-            self._scheme, self._user, self._host, self._port, self._params, (), self._password
-        )
+        return self.replace(headers=()) if self._headers else self
 
     def as_request_uri(self) -> SipUri:
         """What may stand in a Request-URI: no ``method`` parameter and no headers (section 19.1.1, table 1)."""
-        if not self._headers and "method" not in self._params:
-            return self
         return self.without_headers().without("method")
 
     def same_user(self, other: SipUri) -> bool:
         """Whether both name the same user at the same host and port, the user's case aside.
 
-        Scheme, password, parameters and headers do not count. This is for policy and look-up; ``==`` is the RFC's comparison.
+        Scheme, password, parameters and headers do not count. This is for policy and look-up; ``==`` is the RFC's
+        comparison.
         """
         if self._host != other._host or self._port != other._port:
             return False
@@ -355,9 +366,9 @@ Uri: TypeAlias = SipUri | TelUri | OpaqueUri
 def parse_uri(text: str, strict: bool = False) -> Uri:
     """Parse a URI as it stands in a start line or a header field.
 
-    Leniently, a parameter given twice counts once, the first time; ``#`` and characters beyond ASCII may stand unescaped; an
-    empty parameter value counts as none. Nothing else is forgiven: no white space, no control character, no second ``@``, no
-    IPv6 address without brackets.
+    Leniently, a parameter given twice counts once, the first time; ``#`` and characters beyond ASCII may stand
+    unescaped; an empty parameter value counts as none. Nothing else is forgiven: no white space, no control
+    character, no second ``@``, no IPv6 address without brackets.
 
     :param strict: forgive none of that.
     :raises MalformedMessage: when *text* is no URI (400).
@@ -366,7 +377,7 @@ def parse_uri(text: str, strict: bool = False) -> Uri:
     if match is not None:
         scheme, user, host, port_text, params_text = match.groups()
         port = None if port_text is None else int(port_text)
-        if len(host) < 64 and (port is None or port < 65536) and (host[-1] > "9" or IPV4.fullmatch(host) is not None):
+        if len(host) < 64 and (port is None or port < 65536):
             uri = SipUri.__new__(SipUri)
             uri._scheme = scheme
             uri._user = user

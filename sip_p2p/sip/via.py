@@ -1,8 +1,8 @@
 """Via: the way that a request came and its response goes back (RFC 3261 section 20.42, RFC 3581, RFC 5118).
 
-The parser is on the path of every message, so it has two ways that a test holds equal: one pattern for the shape that nearly
-all traffic has, and a general one for the whole grammar with its blanks and quotes. Text arrives unfolded: white space is SP
-and HTAB.
+The parser is on the path of every message, so it has two ways that a test holds equal: one pattern for the shape
+that nearly all traffic has, and a general one for the whole grammar with its blanks and quotes. Text arrives
+unfolded: white space is SP and HTAB.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Via:
         return host if self.port is None else f"{host}:{self.port}"
 
     def with_source(self, host: str, port: int | None = None) -> Via:
-        """A copy that says where its request came from: ``received`` and, with *port*, ``rport`` (RFC 3581 section 4)."""
+        """A copy that says whence its request came: ``received`` and, with *port*, ``rport`` (RFC 3581 section 4)."""
         params = dict(self._parsed_params())
         params["received"] = normalise_any_host(host)
         if port is not None:
@@ -191,8 +191,7 @@ def parse_via(text: str) -> Via:
         return _parse_any_via(text)
     transport, host, port, rport, branch, rest = match.groups()
     if len(host) > 63 or (
-        rest is not None
-        and (_USUAL_REST if rport is None else _USUAL_REST_AFTER_RPORT).fullmatch(rest) is None
+        rest is not None and (_USUAL_REST if rport is None else _USUAL_REST_AFTER_RPORT).fullmatch(rest) is None
     ):
         return _parse_any_via(text)
     via = Via.__new__(Via)
