@@ -1,7 +1,7 @@
 """One host of the network in memory: a reactor whose sockets lead nowhere but to the other hosts.
 
 The transports are Twisted's own (:mod:`twisted.internet.tcp` and :mod:`twisted.internet.udp`), run over the sockets of
-:mod:`sip_p2p.testing.sockets`: buffering, producers, half-close, ``abortConnection``, TLS and the errors that a
+:mod:`.sockets` and :mod:`.streams`: buffering, producers, half-close, ``abortConnection``, TLS and the errors that a
 protocol gets to see are therefore those of a real program.
 """
 
@@ -31,7 +31,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from sip_p2p.testing.names import MemoryNameResolver
-from sip_p2p.testing.sockets import DatagramSocket, MemorySocket, StreamSocket, system_error
+from sip_p2p.testing.sockets import DatagramSocket, MemorySocket, system_error
+from sip_p2p.testing.streams import StreamSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

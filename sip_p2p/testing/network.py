@@ -18,7 +18,8 @@ from twisted.python.failure import Failure
 
 from sip_p2p.testing.conditions import Conditions, Datagram
 from sip_p2p.testing.host import Host
-from sip_p2p.testing.sockets import DatagramSocket, MemorySocket, StreamSocket
+from sip_p2p.testing.sockets import DatagramSocket, MemorySocket
+from sip_p2p.testing.streams import StreamSocket
 
 __all__ = ["Network"]
 
