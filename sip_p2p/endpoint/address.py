@@ -23,7 +23,9 @@ class RealTimeAddress:
 
     uri: SipUri
 
-    def __init__(self, uri: str | SipUri | TelUri, default_domain: str | None = None, phone_context: str | None = None) -> None:
+    def __init__(
+        self, uri: str | SipUri | TelUri, default_domain: str | None = None, phone_context: str | None = None
+    ) -> None:
         """
         :param uri: the address; text without a scheme is taken as ``user@host``.
         :param default_domain: where a ``tel:`` number is served (RFC 3261 section 19.1.6).
@@ -31,9 +33,16 @@ class RealTimeAddress:
         :raises ValueError: when it is no address, or a ``tel:`` number comes without a domain.
         """
         text = str(uri)
-        if text.lower().startswith("tel:") and phone_context and "phone-context" not in text and not text[4:].startswith("+"):
+        if (
+            text.lower().startswith("tel:")
+            and phone_context
+            and "phone-context" not in text
+            and not text[4:].startswith("+")
+        ):
             text = f"{text};phone-context={phone_context}"
-        object.__setattr__(self, "uri", to_sip_uri(text if isinstance(uri, str) or text != str(uri) else uri, default_domain))
+        object.__setattr__(
+            self, "uri", to_sip_uri(text if isinstance(uri, str) or text != str(uri) else uri, default_domain)
+        )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a RealTimeAddress cannot be changed")
@@ -86,4 +95,4 @@ def to_sip_uri(target: str | SipUri | TelUri | RealTimeAddress, default_domain: 
         if default_domain is None:
             raise ValueError(f"{str(parsed)!r} is a number without a domain to serve it")
         return parsed.to_sip(default_domain)
-    raise ValueError(f"{target[:128]!r} is neither a sip, a sips nor a tel URI")
+    raise ValueError(f"{str(target)[:128]!r} is neither a sip, a sips nor a tel URI")

@@ -1,7 +1,7 @@
 """The party: UCMA's ``RealTimeEndpoint`` and ``SipPeerToPeerEndpoint`` (groups A, B, F and G of the acceptance rows).
 
-An endpoint is cheap: many can share one connection manager (row A17). It sends through its outbound proxy or straight to
-whom a URI names, and is sent to by peers that the manager has verified.
+An endpoint is cheap: many can share one connection manager (row A17). It sends through its outbound proxy or straight
+to whom a URI names, and is sent to by peers that the manager has verified.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ class RealTimeEndpoint:
         self._from = _name_addr(self._display_name, str(self._owner))
         self._instance_id = _instance_id(instance_id)
         self._gruu = None if gruu is None else str(to_sip_uri(gruu))
-        self._contact_user = f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
+        self._contact_user = (
+            f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
+        )
         self._may_impersonate = may_impersonate
         self._state = EndpointState.DISCONNECTED
         self._terminated: Deferred[None] | None = None
@@ -113,7 +115,8 @@ class RealTimeEndpoint:
         if connection_manager.is_listening:
             self.listening_changed(True, False, StateReason.LISTENING)
 
-    # -- who it is ------------------------------------------------------------------------------------------------------------
+    # -- who it is
+    # ------------------------------------------------------------------------------------------------------------
 
     @property
     def owner_uri(self) -> SipUri:
@@ -188,7 +191,8 @@ class RealTimeEndpoint:
         where = f"{host}:{port}" if port else host
         return SipUri.parse(f"sip:{self._contact_user}@{where};transport={transport.lower()}")
 
-    # -- state ----------------------------------------------------------------------------------------------------------------
+    # -- state
+    # ----------------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> EndpointState:
@@ -196,7 +200,8 @@ class RealTimeEndpoint:
         return self._state
 
     def when_connected(self) -> Deferred[None]:
-        """Fires as soon as peers can connect; fails with :class:`~sip_p2p.errors.EndpointTerminated` if they never will."""
+        """Fires as soon as peers can connect; fails with :class:`~sip_p2p.errors.EndpointTerminated` if they never
+        will."""
         if self._terminated is not None:
             return fail(EndpointTerminated("the endpoint was terminated"))
         if self._state is EndpointState.CONNECTED:
@@ -230,7 +235,8 @@ class RealTimeEndpoint:
             for waiting in waiters:
                 waiting.callback(None)
 
-    # -- receiving ------------------------------------------------------------------------------------------------------------
+    # -- receiving
+    # ------------------------------------------------------------------------------------------------------------
 
     @overload
     def handle(
@@ -238,13 +244,9 @@ class RealTimeEndpoint:
     ) -> RequestHandler: ...
 
     @overload
-    def handle(
-        self, method: str, handler: None = None, *, accept: Iterable[str] | None = None
-    ) -> Callable[[H], H]: ...
+    def handle(self, method: str, handler: None = None, *, accept: Iterable[str] | None = None) -> Callable[[H], H]: ...
 
-    def handle(
-        self, method: str, handler: RequestHandler | None = None, *, accept: Iterable[str] | None = None
-    ) -> Any:
+    def handle(self, method: str, handler: RequestHandler | None = None, *, accept: Iterable[str] | None = None) -> Any:
         """Let *handler* answer every request with *method* (rows B12, F7); also a decorator. The last one given counts.
 
         :param method: any token; ``MESSAGE`` here takes precedence over :attr:`message_received`.
@@ -285,7 +287,8 @@ class RealTimeEndpoint:
         handler = self._handlers.get(incoming.method)
         incoming.run(self.message_received.handlers if handler is None else (handler,))
 
-    # -- sending --------------------------------------------------------------------------------------------------------------
+    # -- sending
+    # --------------------------------------------------------------------------------------------------------------
 
     def send_message(
         self,
@@ -337,9 +340,11 @@ class RealTimeEndpoint:
         :param body: text goes out as UTF-8.
         :param headers: further header fields.
         :param from_: another From than the owner's, if ``may_impersonate`` allows it (row A16).
-        :param timeout: how long all of it may take, in seconds; by default as long as the transaction (32 s) and its dialling.
+        :param timeout: how long all of it may take, in seconds; by default as long as the transaction (32 s) and its
+            dialling.
         :param via: send it there instead of where *target* leads; its ``name`` is what must be proved (row E22).
-        :param retry_after: ``once`` repeats the request after the Retry-After of a failure, up to 30 s; ``never`` does not.
+        :param retry_after: ``once`` repeats the request after the Retry-After of a failure, up to 30 s; ``never`` does
+            not.
         :param unsafe_headers: let *headers* name fields of the stack, for tools that test other stacks.
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
@@ -409,7 +414,8 @@ class RealTimeEndpoint:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end
+    # --------------------------------------------------------------------------------------------------------------
 
     @property
     def is_terminated(self) -> bool:
@@ -417,7 +423,8 @@ class RealTimeEndpoint:
         return self._terminated is not None
 
     def terminate(self) -> Deferred[None]:
-        """End this endpoint: requests under way fail, requests for it are answered 404; the manager and its flows live on.
+        """End this endpoint: requests under way fail, requests for it are answered 404; the manager and its flows live
+        on.
 
         Idempotent: every call's Deferred fires when all of it is done (rows B13, B14).
         """
@@ -444,10 +451,11 @@ class RealTimeEndpoint:
 
 
 class SipPeerToPeerEndpoint(RealTimeEndpoint):
-    """A party that needs no registrar: it listens for its peers, dials them or sends through a proxy, and knows who they are.
+    """A party that needs no registrar: it listens for its peers, dials them or sends through a proxy, and knows who
+    they are.
 
-    Three kinds of application, one class: with listeners and perhaps a proxy it does both; with ``outbound=False`` it only
-    receives, and sending raises; without a listener it only sends, and nobody can connect to it.
+    Three kinds of application, one class: with listeners and perhaps a proxy it does both; with ``outbound=False`` it
+    only receives, and sending raises; without a listener it only sends, and nobody can connect to it.
 
     :param owner_uri: who it is: ``sip:user@domain``, without a port (row A2).
     :param connection_manager: its listeners, flows and proofs of identity.
@@ -459,7 +467,8 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param default_headers: header fields for every request (row A8).
     :param user_agent: the application's part of User-Agent; an empty string sends no User-Agent (row A14).
     :param outbound: False for an endpoint that only receives (row B5).
-    :param catch_all: take requests that name nobody that the manager serves, if no other endpoint does already (row G3).
+    :param catch_all: take requests that name nobody that the manager serves, if no other endpoint does already (row
+        G3).
     :param instance_id: ``urn:uuid:...``; give the same after a restart (row A9).
     :param gruu: a globally routable URI to use for Contact (row A10).
     :param application_context: for the application's own use (row A15).
@@ -467,7 +476,8 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param supported: option tags that peers may require (row G10).
     :param message_received: a first handler for :attr:`message_received` (row M9).
     :param handlers: handlers by method, as for :meth:`handle` (row M9).
-    :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header or name.
+    :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header
+        or name.
     :raises EndpointTerminated: when the manager has been terminated.
     """
 
@@ -528,4 +538,6 @@ def _instance_id(given: str | None) -> str:
     try:
         return f"urn:uuid:{uuid.UUID(given.removeprefix('urn:uuid:'))}"
     except ValueError:
-        raise ValueError(f"{given!r} is not an instance id: write urn:uuid: and a UUID (RFC 5626 section 4.1)") from None
+        raise ValueError(
+            f"{given!r} is not an instance id: write urn:uuid: and a UUID (RFC 5626 section 4.1)"
+        ) from None

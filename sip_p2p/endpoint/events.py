@@ -1,8 +1,8 @@
 """Events: something happened, and whoever subscribed is told (rows B2, B6, B11).
 
 Handlers run on the reactor's thread, in the order in which they subscribed, before the operation that caused the event
-completes. One that raises is logged with its traceback and keeps nobody else from being told. Handlers may subscribe and
-unsubscribe while an event is told: that counts from the next event on.
+completes. One that raises is logged with its traceback and keeps nobody else from being told. Handlers may subscribe
+and unsubscribe while an event is told: that counts from the next event on.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ class IncomingRequest:
     * it returns a ``Deferred`` or a coroutine whose result is one of these;
     * it calls :meth:`respond`, at once or later, after having called :meth:`defer`.
 
-    An exception is logged with its traceback and answered 500. Nothing is sent twice, and nothing after the peer has gone.
+    An exception is logged with its traceback and answered 500. Nothing is sent twice, and nothing after the peer has
+    gone.
 
     :ivar request: the request itself.
     :ivar peer: who sent it, as far as that was verified.
@@ -61,7 +62,8 @@ class IncomingRequest:
         self._deferred = False
         self._pending: Deferred[object] | None = None
 
-    # -- what came ------------------------------------------------------------------------------------------------------------
+    # -- what came
+    # ------------------------------------------------------------------------------------------------------------
 
     @property
     def method(self) -> str:
@@ -101,7 +103,8 @@ class IncomingRequest:
         """The Call-ID."""
         return self.request.call_id
 
-    # -- the answer -----------------------------------------------------------------------------------------------------------
+    # -- the answer
+    # -----------------------------------------------------------------------------------------------------------
 
     @property
     def is_answered(self) -> bool:
@@ -170,7 +173,8 @@ class IncomingRequest:
         if pending is not None:
             pending.cancel()
 
-    # -- running handlers -----------------------------------------------------------------------------------------------------
+    # -- running handlers
+    # -----------------------------------------------------------------------------------------------------
 
     def run(self, handlers: tuple[RequestHandler, ...]) -> None:
         """Ask the handlers in order; the first that has an answer gives it, and all of them are asked."""

@@ -48,7 +48,8 @@ class Listener:
         return self._stopping is None
 
     def stop(self) -> Deferred[None]:
-        """Accept nothing any more; connections that are open live on. The second call waits for the same end (row C8)."""
+        """Accept nothing any more; connections that are open live on. The second call waits for the same end (row
+        C8)."""
         waiting: Deferred[None] = Deferred()
         if self._stopping is None:
             self._stopping = maybeDeferred(self._port.stopListening).addBoth(lambda _: None)
@@ -64,4 +65,3 @@ class Listener:
     def __repr__(self) -> str:
         state = "" if self.is_listening else " (stopped)"
         return f"<Listener {self.transport} {self.address[0]}:{self.address[1]}{state}>"
-

@@ -1,13 +1,13 @@
 """One request of an application, from the call to its outcome (RFC 3261 sections 8.1.2 to 8.1.3).
 
-Its target is worked out, a flow is found or made, the transaction runs, and the ``Deferred`` fires once: with the final response
-below 300, or with one of the exceptions of :mod:`sip_p2p.errors`. Cancelling it at any point gives up what is under way; a
-response that comes later is absorbed.
+Its target is worked out, a flow is found or made, the transaction runs, and the ``Deferred`` fires once: with the final
+response below 300, or with one of the exceptions of :mod:`sip_p2p.errors`. Cancelling it at any point gives up what is
+under way; a response that comes later is absorbed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Outgoing"]
+
+_WITHOUT_CONTACT = frozenset(("BYE", "CANCEL", "INFO", "MESSAGE", "PRACK", "PUBLISH"))
+"""RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its successors)."""
 
 RETRY_STATUSES = frozenset((413, 480, 486, 500, 503, 600, 603))
 """The responses in which Retry-After may stand (RFC 3261 section 20.33)."""
@@ -79,7 +82,7 @@ class Outgoing:
         self._candidates: list[Target] = []
         self._failure: Failure | None = None
         self._finished = False
-        self._step: Deferred[object] | None = None
+        self._step: Deferred[Any] | None = None
         self._transaction: ClientTransaction | None = None
         self._alarm: IDelayedCall | None = None
         self.done: Deferred[Response] = Deferred(lambda _: self._give_up())
@@ -90,7 +93,8 @@ class Outgoing:
             self._alarm = self._endpoint.connection_manager.reactor.callLater(self._timeout, self._too_late)
         self._find_flow()
 
-    # -- a flow ---------------------------------------------------------------------------------------------------------------
+    # -- a flow
+    # ---------------------------------------------------------------------------------------------------------------
 
     def _find_flow(self) -> None:
         target = self._target
@@ -149,7 +153,8 @@ class Outgoing:
         else:
             self._fail(failure)
 
-    # -- the transaction ------------------------------------------------------------------------------------------------------
+    # -- the transaction
+    # ------------------------------------------------------------------------------------------------------
 
     def _send(self, flow: LiveFlow) -> None:
         self._step = None
@@ -157,15 +162,15 @@ class Outgoing:
             return
         plan = self._plan
         try:
-            plan.contact = self._endpoint.contact_value(flow)
+            if plan.method not in _WITHOUT_CONTACT:
+                plan.contact = self._endpoint.contact_value(flow)
             request = plan.build()
             transaction = self._endpoint.connection_manager.driver.request(request, flow, self)
         except Exception:
             self._fail(Failure())
             return
-        if self._finished:
-            return
-        self._transaction = transaction
+        if not self.done.called:
+            self._transaction = transaction
 
     def response_received(self, output: ResponseReceived) -> None:
         """A response; provisional ones only tell that the peer is at work."""
@@ -216,18 +221,22 @@ class Outgoing:
             reason = ConnectionFailure(f"the flow was lost: {reason}")
         self._fail(Failure(reason))
 
-    # -- the end --------------------------------------------------------------------------------------------------------------
+    # -- the end
+    # --------------------------------------------------------------------------------------------------------------
 
     def _too_late(self) -> None:
         self._alarm = None
-        self._fail(Failure(OperationTimeout(f"{self._plan.method} {self._plan.uri}: no answer within {self._timeout:g} s")))
+        self._fail(
+            Failure(OperationTimeout(f"{self._plan.method} {self._plan.uri}: no answer within {self._timeout:g} s"))
+        )
 
     def endpoint_terminated(self) -> None:
         """The endpoint goes away before the outcome is known."""
         self._fail(Failure(EndpointTerminated("the endpoint was terminated")))
 
     def _give_up(self) -> None:
-        """The application has cancelled the Deferred (row F9): non-INVITE requests cannot be called back (RFC 3261 section 9.1)."""
+        """The application has cancelled the Deferred (row F9): non-INVITE requests cannot be called back (RFC 3261
+        section 9.1)."""
         self._finished = True
         self._clean_up()
 

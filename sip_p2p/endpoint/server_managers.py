@@ -30,8 +30,8 @@ _Path: TypeAlias = "str | Path"
 class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     """Connections that prove who is at both ends: mutual TLS, out and in.
 
-    Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must chain to
-    ``trust``. Nothing of this can be switched off in one word.
+    Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must
+    chain to ``trust``. Nothing of this can be switched off in one word.
 
     :ivar credential: our own certificate and key; see :meth:`set_local_certificate`.
     :ivar policy: who may talk to us.
@@ -59,19 +59,18 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
         :param private_key: the PEM file with the key, where it is another one.
         :param trust: PEM files or folders with the authorities that may vouch for peers; or :class:`TrustAnchors`.
-        :param allow: who may talk to us: names, and ``.suffix`` for everything below a domain. None means ``localhost`` only
-            (row D8), an empty list nobody; :meth:`TrustPolicy.any_authenticated` everybody whom *trust* vouches for.
+        :param allow: who may talk to us: names, and ``.suffix`` for everything below a domain. None means ``localhost``
+            only (row D8), an empty list nobody; :meth:`TrustPolicy.any_authenticated` everybody whom *trust* vouches
+            for.
         :param need_mutual_tls: False accepts peers that show no certificate; they are nobody in particular then.
-        :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does not
-            list it (row D9).
-        :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message names
-            the file and the remedy.
+        :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does
+            not list it (row D9).
+        :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message
+            names the file and the remedy.
         :raises ValueError: when *trust* holds no certificate or *allow* no proper names.
         :raises InvalidOperation: when mutual TLS is asked for without a certificate.
         """
-        super().__init__(
-            reactor, limits=limits, timers=timers, resolver=resolver, advertise=advertise, tokens=tokens
-        )
+        super().__init__(reactor, limits=limits, timers=timers, resolver=resolver, advertise=advertise, tokens=tokens)
         self.credential = _credential(certificate, private_key)
         if self.credential is None and need_mutual_tls:
             raise InvalidOperation("mutual TLS needs a certificate of our own: give certificate=")
@@ -82,12 +81,16 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             if not paths:
                 raise ValueError("no authority is trusted, so nobody could be verified: give trust= the CA's PEM file")
             self._anchors = TrustAnchors.from_files(*paths)
-        self.policy = allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
+        self.policy = (
+            allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
+        )
         self._need_mutual_tls = need_mutual_tls
         self._trust_dialed_peers = trust_dialed_peers
         self._settings = self._make_settings()
         if not need_mutual_tls:
-            self._log.warn("need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular")
+            self._log.warn(
+                "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"
+            )
 
     @property
     def need_mutual_tls(self) -> bool:

@@ -1,7 +1,7 @@
 """SIP on UDP (RFC 3261 sections 18.1 and 18.2, RFC 3581).
 
-A flow is a pair of addresses. One is made when a peer is first heard of or written to and forgotten when others push it out;
-there is nothing to lose by that, because on UDP a flow proves nothing about anybody.
+A flow is a pair of addresses. One is made when a peer is first heard of or written to and forgotten when others push it
+out; there is nothing to lose by that, because on UDP a flow proves nothing about anybody.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
 
 MAX_UNSAFE_REQUEST = 1300
-"""RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being unknown."""
+"""RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being
+unknown."""
 
 
 @final
@@ -113,11 +114,10 @@ class DatagramPort(DatagramProtocol):
 
     def send(self, data: bytes, host: str, port: int) -> None:
         """Write one datagram. What the network refuses is lost, as any datagram may be: the timers see to the rest."""
-        transport = cast("IUDPTransport | None", self.transport)
-        if transport is None:
+        if self.transport is None:
             return
         try:
-            transport.write(data, (host, port))
+            self.transport.write(data, (host, port))
         except OSError:
             self.ignored += 1
 

@@ -1,9 +1,9 @@
 """Flows that are kept, and which of them may carry a request (RFC 5923, RFC 5922).
 
-The key of a flow that we opened is where it leads, *which name it was verified for*, and which credential of ours it was made
-with: two names at one address never share a connection. A flow that a peer opened is used for requests to that peer only if
-TLS proved the name that is asked for, and only when the request names the domain itself or a sent-by under which the peer
-presented itself there. However many requests wait for one key, one connection is made.
+The key of a flow that we opened is where it leads, *which name it was verified for*, and which credential of ours it
+was made with: two names at one address never share a connection. A flow that a peer opened is used for requests to that
+peer only if TLS proved the name that is asked for, and only when the request names the domain itself or a sent-by under
+which the peer presented itself there. However many requests wait for one key, one connection is made.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import ConnectError, TimeoutError as ConnectTimeout
+from twisted.internet.error import ConnectError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
 
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated
@@ -40,7 +41,7 @@ class _Dial(StreamFactory):
         self.target = target
         self._done = done
         self.waiting: list[Deferred[StreamFlow]] = []
-        self.attempt: Deferred[IProtocol | None] | None = None
+        self.attempt: Deferred[IProtocol] | None = None
         self._ended = False
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
@@ -67,7 +68,7 @@ class _Dial(StreamFactory):
         elif reason.check(ConnectError):
             words = f"could not connect to {where}: {reason.getErrorMessage()}"
         else:
-            words = f"could not connect to {where}: {reason.type.__name__}: {reason.getErrorMessage()}"
+            words = f"could not connect to {where}: {type(reason.value).__name__}: {reason.getErrorMessage()}"
         failure = ConnectionFailure(words)
         failure.__cause__ = reason.value
         self._finish(Failure(failure))
@@ -139,8 +140,8 @@ class Pool:
     def connect(self, target: Target, through: IStreamClientEndpoint | None = None) -> Deferred[StreamFlow]:
         """The flow to *target*: one that is there, or a new one.
 
-        Fails with :class:`~sip_p2p.errors.ConnectionFailure` or :class:`~sip_p2p.errors.TlsFailure`. Cancelling it gives up
-        the wait, and the connection too when nobody else waits.
+        Fails with :class:`~sip_p2p.errors.ConnectionFailure` or :class:`~sip_p2p.errors.TlsFailure`. Cancelling it
+        gives up the wait, and the connection too when nobody else waits.
         """
         found = self.find(target)
         if found is not None:
@@ -151,8 +152,11 @@ class Pool:
         dial = self._dials.get(key)
         fresh = dial is None
         if dial is None:
-            dial = self._dials[key] = _Dial(self._owner, target, lambda ended, outcome: self._dial_ended(key, ended, outcome))
-        waiting: Deferred[StreamFlow] = Deferred(lambda gone, dial=dial: self._give_up(key, dial, gone))
+            dial = self._dials[key] = _Dial(
+                self._owner, target, lambda ended, outcome: self._dial_ended(key, ended, outcome)
+            )
+        pending = dial
+        waiting: Deferred[StreamFlow] = Deferred(lambda gone: self._give_up(key, pending, gone))
         dial.waiting.append(waiting)
         if fresh:
             self._dial(dial, through)
@@ -162,7 +166,7 @@ class Pool:
         target = dial.target
         limits = self._owner.limits
         endpoint: IStreamClientEndpoint = (
-            HostnameEndpoint(self._reactor, target.host, target.port, timeout=limits.connect_timeout)  # type: ignore[no-untyped-call]
+            HostnameEndpoint(self._reactor, target.host, target.port, timeout=limits.connect_timeout)
             if through is None
             else through
         )
@@ -210,7 +214,7 @@ class Pool:
     def remove(self, flow: StreamFlow) -> None:
         """A flow is gone."""
         self._flows.pop(flow, None)
-        key = cast("_Key", flow.key)
+        key = cast("_Key | None", flow.key)
         if key is not None and self._dialled.get(key) is flow:
             del self._dialled[key]
         of_peer = self._by_peer.get(flow.peer)

@@ -1,12 +1,14 @@
 """SIP on a connection: TCP, and TLS once the peer is verified (RFC 3261 section 18).
 
 :class:`StreamProtocol` is an ordinary Twisted protocol. Over TLS it is the protocol that the TLS factories of
-:mod:`sip_p2p.transport.tls` wrap, and it has no flow until they report the peer as verified; over TCP it has one at once.
+:mod:`sip_p2p.transport.tls` wrap, and it has no flow until they report the peer as verified; over TCP it has one at
+    once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol as StructuralProtocol, cast, final
+from typing import TYPE_CHECKING, cast, final
+from typing import Protocol as StructuralProtocol
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer
@@ -18,7 +20,7 @@ from sip_p2p.sip.framing import KeepAlive, StreamFramer
 from sip_p2p.transport.flow import LiveFlow
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, ITCPTransport
+    from twisted.internet.interfaces import IAddress, IConsumer, ITCPTransport
     from twisted.python.failure import Failure
 
     from sip_p2p.transport.driver import Driver
@@ -36,6 +38,12 @@ class FlowOwner(StructuralProtocol):
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names on a flow with this local address."""
+
+    def connection_made(self, connection: StreamProtocol) -> bool:
+        """A TCP connection stands; False when it is one too many and is to be dropped at once."""
+
+    def connection_ended(self, connection: StreamProtocol) -> None:
+        """A TCP connection is gone, whether it ever became a flow or not."""
 
     def flow_opened(self, flow: StreamFlow) -> None:
         """A flow may carry messages from now on."""
@@ -104,6 +112,8 @@ class StreamFlow(LiveFlow):
         if self.is_open:
             self.flush()
             self.is_open = False
+            # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
+            cast("IConsumer", self._transport).unregisterProducer()
             self._transport.loseConnection()
 
     def abort(self) -> None:
@@ -114,14 +124,14 @@ class StreamFlow(LiveFlow):
     def peer_stalled(self) -> None:
         """The peer does not read: stop reading from it, so that it cannot make us owe it more."""
         self._is_paused = True
-        self._transport.pauseProducing()
+        cast("IPushProducer", self._transport).pauseProducing()
 
     def peer_reads_again(self) -> None:
         """What was written has left; read on."""
         self._is_paused = False
         self._waiting = 0
         if self.is_open:
-            self._transport.resumeProducing()
+            cast("IPushProducer", self._transport).resumeProducing()
 
 
 @implementer(IPushProducer)
@@ -175,8 +185,19 @@ class StreamProtocol(Protocol):
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
             tcp.setTcpKeepAlive(True)
-        if not self._settings.is_secure:
+        if not self._owner.connection_made(self):
+            tcp.abortConnection()
+        elif not self._settings.is_secure:
             self._open(None)
+
+    @property
+    def is_incoming(self) -> bool:
+        """Whether the peer made the connection."""
+        return self._settings.is_incoming
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        cast("ITCPTransport", self.transport).abortConnection()
 
     def handshakeCompleted(self) -> None:
         """TLS has proved who the peer is, and that it may talk to us."""
@@ -206,7 +227,7 @@ class StreamProtocol(Protocol):
                 transport.abortConnection()
                 return
         self.flow = flow
-        transport.registerProducer(_Responses(flow), True)
+        cast("IConsumer", transport).registerProducer(_Responses(flow), True)
         self._owner.flow_opened(flow)
         self._settings.flow_ready(flow)
 
@@ -237,6 +258,7 @@ class StreamProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; what it carried fails with the reason, in our own terms."""
         flow = self.flow
+        self._owner.connection_ended(self)
         error = _in_our_terms(reason.value, flow)
         self._settings.connection_ended(error, flow)
         if flow is not None:
