@@ -15,8 +15,8 @@
       NotListening                                there is no such listener
       ListenFailed(cause)                         a listener could not bind
 
-Wrong arguments are a ``ValueError`` or ``TypeError``, raised at once by the call that got them. Everything else fails the
-``Deferred`` of the operation, and only with these classes.
+Wrong arguments are a ``ValueError`` or ``TypeError``, raised at once by the call that got them. Everything else fails
+the ``Deferred`` of the operation, and only with these classes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SIP itself: bytes and values in, bytes and values out.
 
-No socket, no clock, no randomness, no logging, no Twisted. Time is an argument (``now``, seconds on any monotonic scale),
-tokens come from a :class:`~sip_p2p.sip.tokens.TokenSource` that is passed in, and what should happen comes back as the
-outputs of :mod:`sip_p2p.sip.outputs`. The package imports :mod:`sip_p2p.errors` and nothing else of the project; a test
-holds it to that.
+No socket, no clock, no randomness, no logging, no Twisted. Time is an argument (``now``, seconds on any monotonic
+scale), tokens come from a :class:`~sip_p2p.sip.tokens.TokenSource` that is passed in, and what should happen comes back
+as the outputs of :mod:`sip_p2p.sip.outputs`. The package imports :mod:`sip_p2p.errors` and nothing else of the project;
+a test holds it to that.
 
 Start with :mod:`~sip_p2p.sip.outputs` (what can happen), then :mod:`~sip_p2p.sip.transaction.non_invite_client` beside
 Figure 6 of RFC 3261, then :mod:`~sip_p2p.sip.user_agent`.

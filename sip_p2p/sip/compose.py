@@ -1,7 +1,7 @@
 """Messages of our own: the request that opens a transaction (RFC 3261 section 8.1.1) and the response to one (8.2.6).
 
-Everything here takes text that was checked where it was made (URIs, tags, configured fields) or checks it itself (what the
-application supplies with a call). The serialiser checks all of it once more.
+Everything here takes text that was checked where it was made (URIs, tags, configured fields) or checks it itself (what
+the application supplies with a call). The serialiser checks all of it once more.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ RESTRICTED_HEADERS = frozenset(
     Call-ID Contact Content-Length Content-Type CSeq From Max-Forwards Record-Route Route To Via
     """.split()
 )
-"""What an application cannot set on a message: the stack derives these from the call's own arguments and from its state."""
+"""What an application cannot set on a message: the stack derives these from the call's own arguments and from its
+state."""
 
 
 def application_fields(fields: Iterable[tuple[str, str]], *, restricted: bool = True) -> list[tuple[str, str]]:
@@ -149,10 +150,11 @@ class Echo:
         if status > 100 and not self.has_to_tag and self.to_tag and "To" in names:
             index = names.index("To")
             values[index] = f"{values[index]};tag={self.to_tag}"
-        return Response.adopt(status, reason_phrase(status) if reason is None else reason, Headers.adopt(names, values), b"")
+        return Response.adopt(
+            status, reason_phrase(status) if reason is None else reason, Headers.adopt(names, values), b""
+        )
 
     @property
     def is_answerable(self) -> bool:
         """Whether there is a Via to lead a response back."""
         return "Via" in self._names
-

@@ -1,7 +1,8 @@
 """Whose request is it? The parties behind one core, found by Request-URI and To (RFC 3261 section 8.2.2.1).
 
 Several endpoints can share one set of listeners. The order of the search is: the opaque user part that we put into an
-endpoint's Contact, the address of record in the Request-URI, the address of record in To, and last the fallback, if any.
+endpoint's Contact, the address of record in the Request-URI, the address of record in To, and last the fallback, if
+any.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Directory:
         return self.fallback
 
     def check_scheme(self, request: Request) -> None:
-        """Refuse a Request-URI that is neither ``sip``, ``sips`` nor ``tel`` (416), or that carries headers (400, 19.1.1)."""
+        """Refuse a Request-URI that is neither ``sip``, ``sips`` nor ``tel`` (416), or that carries headers (400,
+        19.1.1)."""
         uri = request.uri
         if isinstance(uri, SipUri):
             if uri.headers:

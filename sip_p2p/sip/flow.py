@@ -1,7 +1,7 @@
 """What SIP needs to know of a flow: over what a message came or goes, and who is at the other end (RFC 5626 section 2).
 
-The transport's live flows derive from :class:`Flow`; the core compares them, reads these attributes and hands them back in
-its outputs. It never writes to one.
+The transport's live flows derive from :class:`Flow`; the core compares them, reads these attributes and hands them back
+in its outputs. It never writes to one.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Flow:
     :ivar sent_by: what our Via names on this flow: ``host`` or ``host:port``.
     :ivar remote_host: the peer's address, as the socket tells it, without brackets.
     :ivar remote_port: the peer's port.
-    :ivar peer: a key for the peer's *verified* identity; the empty string where nothing was verified. Two flows with the
-        same non-empty key lead to the same party.
+    :ivar peer: a key for the peer's *verified* identity; the empty string where nothing was verified. Two flows with
+        the same non-empty key lead to the same party.
     """
 
     __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sent_by", "transport")
@@ -36,8 +36,8 @@ class Flow:
     def leads_to_same_peer(self, other: Flow) -> bool:
         """Whether a message on *other* may speak for the party at the end of this flow.
 
-        The same flow always may. A different one may when both proved the same identity, or, on UDP where nothing is ever
-        proved, when both have the same remote address.
+        The same flow always may. A different one may when both proved the same identity, or, on UDP where nothing is
+        ever proved, when both have the same remote address.
         """
         if other is self:
             return True

@@ -1,8 +1,8 @@
 """Messages out of a byte stream (RFC 3261 section 18.3), and the keep-alives between them (RFC 5626 section 4.4.1).
 
-The framer reads each octet once: it remembers how far it has looked, keeps only what is incomplete, and never allocates for
-octets that have not come. Where a message ends is decided by :func:`sip_p2p.sip.parse.declared_length` alone; a stream on
-which that cannot be decided is finished, because everything after it could be somebody else's words.
+The framer reads each octet once: it remembers how far it has looked, keeps only what is incomplete, and never allocates
+for octets that have not come. Where a message ends is decided by :func:`sip_p2p.sip.parse.declared_length` alone; a
+stream on which that cannot be decided is finished, because everything after it could be somebody else's words.
 """
 
 from __future__ import annotations
@@ -47,13 +47,24 @@ _TOKEN_OCTETS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 class StreamFramer:
     """Cuts one direction of one connection into messages.
 
-    :ivar pings_sent: how many pings of ours wait for their pong; the owner counts up when it sends one. Only then is a single
-        CRLF between messages a pong at once: without that it could be the first half of a ping.
+    :ivar pings_sent: how many pings of ours wait for their pong; the owner counts up when it sends one. Only then is a
+        single CRLF between messages a pong at once: without that it could be the first half of a ping.
     :ivar raw: None, or a list that gets the exact octets of every message found, for whoever traces them.
     :ivar failed: True once the stream is lost; what comes after is ignored.
     """
 
-    __slots__ = ("_buffer", "_head", "_limits", "_needed", "_raw_head", "_scanned", "_start_checked", "failed", "pings_sent", "raw")
+    __slots__ = (
+        "_buffer",
+        "_head",
+        "_limits",
+        "_needed",
+        "_raw_head",
+        "_scanned",
+        "_start_checked",
+        "failed",
+        "pings_sent",
+        "raw",
+    )
 
     def __init__(self, limits: MessageLimits | None = None) -> None:
         self._limits = MessageLimits() if limits is None else limits
@@ -70,7 +81,9 @@ class StreamFramer:
     @property
     def is_partial(self) -> bool:
         """Whether a message has begun and is not complete: what the partial-message deadline watches."""
-        return self._head is not None or (len(self._buffer) > 0 and bytes(self._buffer[:3]) not in (b"\r", b"\r\n", b"\r\n\r"))
+        return self._head is not None or (
+            len(self._buffer) > 0 and bytes(self._buffer[:3]) not in (b"\r", b"\r\n", b"\r\n\r")
+        )
 
     @property
     def buffered(self) -> int:
@@ -187,7 +200,10 @@ class StreamFramer:
             line_end = buffer.find(b"\r\n", position)
             if line_end >= 0:
                 self._start_checked = True
-                if b" SIP/" not in bytes(buffer[position:line_end]).upper() and buffer[position : position + 4] != b"SIP/":
+                if (
+                    b" SIP/" not in bytes(buffer[position:line_end]).upper()
+                    and buffer[position : position + 4] != b"SIP/"
+                ):
                     self._lose(buffer, position, MalformedMessage("the start line is not SIP", 400, 0), found)
                     return
         self._scanned = max(0, end - position - 3)
@@ -199,7 +215,8 @@ class StreamFramer:
             message = parse_head(head.decode("utf-8", "surrogateescape"), self._limits)
             length = declared_length(message.headers, self._limits)
             if length is None:
-                # 18.3: on a stream the field MUST be there; to guess 0 would hand the body to the next message's reader.
+                # 18.3: on a stream the field MUST be there; to guess 0 would hand the body to the next message's
+                # reader.
                 raise MalformedMessage("Content-Length is missing on a stream")
         except MalformedMessage as error:
             self._lose(buffer, position, error, found)

@@ -1,7 +1,8 @@
 """Header fields as they are carried: ordered, repeated, named without regard to case (RFC 3261 section 7.3).
 
-A field is a name and a text value; what the value means is :mod:`sip_p2p.sip.fields`'s business, asked for field by field.
-Known names are kept in their canonical spelling, compact forms (section 7.3.3) expanded; unknown names stay as written.
+A field is a name and a text value; what the value means is :mod:`sip_p2p.sip.fields`'s business, asked for field by
+field. Known names are kept in their canonical spelling, compact forms (section 7.3.3) expanded; unknown names stay as
+written.
 """
 
 from __future__ import annotations
@@ -40,19 +41,20 @@ COMPACT_FORMS: dict[str, str] = {
 """The compact forms of RFC 3261 section 7.3.3 and of IANA's registry of header fields."""
 
 _CANONICAL = """
-    Accept Accept-Contact Accept-Encoding Accept-Language Accept-Resource-Priority Alert-Info Allow Allow-Events Answer-Mode
-    Authentication-Info Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-ID
-    Content-Language Content-Length Content-Transfer-Encoding Content-Type CSeq Date Encryption Error-Info Event Expires
-    Feature-Caps Flow-Timer From Geolocation Geolocation-Error Geolocation-Routing Hide History-Info Identity Identity-Info
-    In-Reply-To Info-Package Join Max-Breadth Max-Forwards MIME-Version Min-Expires Min-SE Organization
-    P-Access-Network-Info P-Answer-State P-Asserted-Identity P-Asserted-Service P-Associated-URI P-Called-Party-ID
-    P-Charging-Function-Addresses P-Charging-Vector P-Early-Media P-Preferred-Identity P-Preferred-Service
-    P-Visited-Network-ID Path Permission-Missing Policy-Contact Policy-ID Priority Priv-Answer-Mode Privacy
-    Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Recv-Info Refer-Events-At Refer-Sub
-    Refer-To Referred-By Reject-Contact Relayed-Charge Replaces Reply-To Request-Disposition Require Resource-Priority
-    Response-Key Retry-After Route RSeq Security-Client Security-Server Security-Verify Server Service-Route
-    Session-Expires Session-ID SIP-ETag SIP-If-Match Subject Subscription-State Supported Suppress-If-Match Target-Dialog
-    Timestamp To Trigger-Consent Unsupported User-Agent User-to-User Via Warning WWW-Authenticate
+    Accept Accept-Contact Accept-Encoding Accept-Language Accept-Resource-Priority Alert-Info Allow Allow-Events
+    Answer-Mode Authentication-Info Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding
+    Content-ID Content-Language Content-Length Content-Transfer-Encoding Content-Type CSeq Date Encryption Error-Info
+    Event Expires Feature-Caps Flow-Timer From Geolocation Geolocation-Error Geolocation-Routing Hide History-Info
+    Identity Identity-Info In-Reply-To Info-Package Join Max-Breadth Max-Forwards MIME-Version Min-Expires Min-SE
+    Organization P-Access-Network-Info P-Answer-State P-Asserted-Identity P-Asserted-Service P-Associated-URI
+    P-Called-Party-ID P-Charging-Function-Addresses P-Charging-Vector P-Early-Media P-Preferred-Identity
+    P-Preferred-Service P-Visited-Network-ID Path Permission-Missing Policy-Contact Policy-ID Priority Priv-Answer-Mode
+    Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Recv-Info Refer-Events-At
+    Refer-Sub Refer-To Referred-By Reject-Contact Relayed-Charge Replaces Reply-To Request-Disposition Require
+    Resource-Priority Response-Key Retry-After Route RSeq Security-Client Security-Server Security-Verify Server
+    Service-Route Session-Expires Session-ID SIP-ETag SIP-If-Match Subject Subscription-State Supported
+    Suppress-If-Match Target-Dialog Timestamp To Trigger-Consent Unsupported User-Agent User-to-User Via Warning
+    WWW-Authenticate
 """.split()
 
 _BY_LOWER_NAME: dict[str, str] = {name.lower(): name for name in _CANONICAL} | COMPACT_FORMS
@@ -61,7 +63,7 @@ KNOWN_NAMES: dict[str, str] = (
     {name: name for name in _CANONICAL}
     | {name.lower(): name for name in _CANONICAL}
     | {name.upper(): name for name in _CANONICAL}
-    | {letter: name for letter, name in COMPACT_FORMS.items()}
+    | dict(COMPACT_FORMS.items())
     | {letter.upper(): name for letter, name in COMPACT_FORMS.items()}
 )
 """The usual spellings of the known names, straight to the canonical one. Rarer capitalisations go through

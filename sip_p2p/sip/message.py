@@ -1,9 +1,9 @@
 """Requests and responses: values that know their header fields and can be written to the wire (RFC 3261 section 7).
 
-Any method and any status is allowed. The typed view of a field (:attr:`Message.via`, :attr:`Message.cseq`, ...) is parsed
-when it is first asked for and raises :class:`~sip_p2p.errors.MalformedMessage` when the field is missing or not what it
-claims to be. :meth:`Message.serialise` is the single way to the wire: whatever an application put into a message passes it,
-and it refuses CR, LF and NUL anywhere in the head.
+Any method and any status is allowed. The typed view of a field (:attr:`Message.via`, :attr:`Message.cseq`, ...) is
+parsed when it is first asked for and raises :class:`~sip_p2p.errors.MalformedMessage` when the field is missing or not
+what it claims to be. :meth:`Message.serialise` is the single way to the wire: whatever an application put into a
+message passes it, and it refuses CR, LF and NUL anywhere in the head.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def has_unescaped_nul(text: str) -> bool:
 class Message:
     """What requests and responses have in common.
 
-    :ivar headers: the header fields. Content-Length is written by :meth:`serialise` from the body's true length, whatever
-        stands here.
+    :ivar headers: the header fields. Content-Length is written by :meth:`serialise` from the body's true length,
+        whatever stands here.
     :ivar body: the body's octets.
     """
 

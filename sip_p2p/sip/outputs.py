@@ -1,8 +1,8 @@
 """Everything that the core can say: read this first.
 
-The core has no callbacks. Each input (a message, a timer, a lost flow, a wish of the application) may leave outputs, in the
-order in which they are to take effect; the driver takes them with ``take_outputs()``, writes what is to be written and tells
-the endpoint the rest.
+The core has no callbacks. Each input (a message, a timer, a lost flow, a wish of the application) may leave outputs, in
+the order in which they are to take effect; the driver takes them with ``take_outputs()``, writes what is to be written
+and tells the endpoint the rest.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeAlias, final
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
-    from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
     from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
 
 __all__ = [
     "AckReceived",

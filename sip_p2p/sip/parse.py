@@ -1,9 +1,11 @@
 """Octets to messages (RFC 3261 sections 7 and 25, RFC 4475), and the one rule about how long a body is.
 
-The head is decoded once, as UTF-8 with ``surrogateescape``, so that no octet is lost; only CRLF ends a line. Structure is
-decided here: start line, field names, folding, bounds, Content-Length. What a field's value means is decided when it is read.
+The head is decoded once, as UTF-8 with ``surrogateescape``, so that no octet is lost; only CRLF ends a line. Structure
+is decided here: start line, field names, folding, bounds, Content-Length. What a field's value means is decided when it
+is read.
 
-:func:`declared_length` is the only place that reads Content-Length. The stream framer and the datagram parser both ask it, so
+:func:`declared_length` is the only place that reads Content-Length. The stream framer and the datagram parser both ask
+    it, so
 the two can never disagree about where a message ends.
 """
 
@@ -52,8 +54,8 @@ class Unparsable:
 def declared_length(headers: Headers, limits: MessageLimits = _DEFAULT_LIMITS) -> int | None:
     """How many octets of body the header section announces; None where it says nothing.
 
-    :raises MalformedMessage: 400 when Content-Length is not a plain decimal number or stands more than once (RFC 4475 sections
-        3.1.2.3 and 3.3.9), 413 when it is beyond ``limits.body``.
+    :raises MalformedMessage: 400 when Content-Length is not a plain decimal number or stands more than once (RFC 4475
+        sections 3.1.2.3 and 3.3.9), 413 when it is beyond ``limits.body``.
     """
     names, values = headers.parallel_lists()
     if "Content-Length" not in names:
@@ -223,8 +225,8 @@ def _bare_line_end(head: str) -> MalformedMessage:
 def salvage(data: bytes, error: MalformedMessage, *, loses_framing: bool) -> Unparsable:
     """Read of a broken head what a response to it needs: the fields that are whole, and the method if there is one.
 
-    A line that is no field is passed over, and so is every value that could not stand in a message of ours. Of what is not a
-    request of any version of SIP nothing is saved: it is not to be answered.
+    A line that is no field is passed over, and so is every value that could not stand in a message of ours. Of what is
+    not a request of any version of SIP nothing is saved: it is not to be answered.
     """
     end = data.find(b"\r\n\r\n")
     head = (data if end < 0 else data[:end]).decode("utf-8", "surrogateescape").lstrip("\r\n")

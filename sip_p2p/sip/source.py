@@ -1,7 +1,7 @@
 """Where a request really came from, written into its top Via (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
-``received`` is always set, and ``rport`` is filled in where the client asked for it; what the peer itself may have written
-there is replaced.
+``received`` is always set, and ``rport`` is filled in where the client asked for it; what the peer itself may have
+written there is replaced.
 """
 
 from __future__ import annotations

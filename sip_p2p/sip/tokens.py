@@ -1,6 +1,7 @@
 """Where unguessable tokens come from: an argument of the core, so that tests can name every one of them.
 
-RFC 3261 section 19.3 asks for 32 random bits in a tag; we use 128 everywhere, because guessing one must never be a plan.
+RFC 3261 section 19.3 asks for 32 random bits in a tag; we use 128 everywhere, because guessing one must never be a
+plan.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The rules for user agents (RFC 3261 section 8), between the transactions below and the application above.
 
-:class:`UserAgentCore` is the whole of SIP for one set of flows. Its inputs are messages, the wishes of the application, lost
-flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of section 8.2
-in their order and answers everything that an application need not see; as UAC it completes a request and starts its
-transaction. Dialogs are a later layer: until then a request with a To tag belongs to none, and gets 481.
+:class:`UserAgentCore` is the whole of SIP for one set of flows. Its inputs are messages, the wishes of the application,
+    lost
+flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of
+section 8.2 in their order and answers everything that an application need not see; as UAC it completes a request and
+starts its transaction. Dialogs are a later layer: until then a request with a To tag belongs to none, and gets 481.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
+from sip_p2p.sip.source import stamp_source
 from sip_p2p.sip.transaction.layer import TransactionLayer
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.sip.source import stamp_source
 
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
@@ -39,7 +40,8 @@ __all__ = ["Counters", "UserAgentCore"]
 KNOWN_METHODS = frozenset(
     "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 )
-"""The methods of the IANA registry: one that is known and not allowed is answered 405, any other 501 (section 21.5.2)."""
+"""The methods of the IANA registry: one that is known and not allowed is answered 405, any other 501 (section
+21.5.2)."""
 
 _SINGLE_FIELDS = frozenset(
     "Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version Organization "
@@ -115,7 +117,8 @@ class UserAgentCore:
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
 
-    # -- what comes from a flow ---------------------------------------------------------------------------------------------
+    # -- what comes from a flow
+    # ---------------------------------------------------------------------------------------------
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
@@ -144,7 +147,8 @@ class UserAgentCore:
             raise TypeError(f"{framed!r} does not come from a framer")
 
     def receive_unparsable(self, item: Unparsable, flow: Flow) -> None:
-        """Answer octets that are no message, when enough of a request could be read; close what cannot be framed any more."""
+        """Answer octets that are no message, when enough of a request could be read; close what cannot be framed any
+        more."""
         self.counters.unparsable += 1
         if item.method is not None and item.method != "ACK" and "Via" in item.headers:
             self._refuse(item.headers, flow, item.error.status, warning=item.error.reason)
@@ -157,7 +161,8 @@ class UserAgentCore:
         """*flow* is gone: whatever it carried ends now (section 17.1.4)."""
         self.layer.flow_failed(flow, reason, now)
 
-    # -- what comes from the application ------------------------------------------------------------------------------------
+    # -- what comes from the application
+    # ------------------------------------------------------------------------------------
 
     def request(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
         """Send *request* on *flow* in a transaction of its own; its Via is added here (section 8.1.1.7).
@@ -179,13 +184,15 @@ class UserAgentCore:
             self._merging.pop(transaction.merge_key, None)
 
     def response(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> Response:
-        """Begin a response to *transaction*'s request, with what section 8.2.6 copies; it can be added to, then sent."""
+        """Begin a response to *transaction*'s request, with what section 8.2.6 copies; it can be added to, then
+        sent."""
         echo = transaction.echo
         if not echo.to_tag:
             echo.to_tag = self._tokens.tag()
         return echo.response(status, reason)
 
-    # -- time and effects ---------------------------------------------------------------------------------------------------
+    # -- time and effects
+    # ---------------------------------------------------------------------------------------------------
 
     def handle_timer(self, now: float) -> None:
         """Do what is due. A request that its application never answered is answered 500 in its place."""
@@ -205,7 +212,8 @@ class UserAgentCore:
         self._outputs.clear()
         return outputs
 
-    # -- the UAS's checks ---------------------------------------------------------------------------------------------------
+    # -- the UAS's checks
+    # ---------------------------------------------------------------------------------------------------
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         self.counters.requests += 1
@@ -292,7 +300,9 @@ class UserAgentCore:
         # 8.2.1: the method comes first.
         method = request.method
         if not profile.allows(method) and method != "OPTIONS":
-            self._answer(transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),))
+            self._answer(
+                transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),)
+            )
             return None
         # 12.2.2: a To tag names a dialog, and there is none.
         if transaction.echo.has_to_tag:
@@ -398,11 +408,14 @@ class UserAgentCore:
     def _refuse(
         self, headers: Headers, flow: Flow, status: int, *, extra: tuple[tuple[str, str], ...] = (), warning: str = ""
     ) -> None:
-        """A final response of our own without a transaction (section 8.2.7): the same each time the same octets come."""
+        """A final response of our own without a transaction (section 8.2.7): the same each time the same octets
+        come."""
         self.counters.refused_requests += 1
         to = headers.get("To")
         echo = Echo(headers, to is not None and ";tag=" in to.lower())
-        seed = "\n".join([self._salt, headers.get("Via") or "", headers.get("Call-ID") or "", headers.get("CSeq") or ""])
+        seed = "\n".join(
+            [self._salt, headers.get("Via") or "", headers.get("Call-ID") or "", headers.get("CSeq") or ""]
+        )
         echo.to_tag = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         response = echo.response(status)
         for name, value in extra:

@@ -1,7 +1,8 @@
 """Deadlines of flows: many of the same length, most of them never reached.
 
-Entries of one duration expire in the order in which they were made, so each kind is one ordered table: starting, stopping and
-looking for the earliest cost the same however many there are. The driver's single delayed call serves all of them.
+Entries of one duration expire in the order in which they were made, so each kind is one ordered table: starting,
+stopping and looking for the earliest cost the same however many there are. The driver's single delayed call serves all
+of them.
 """
 
 from __future__ import annotations

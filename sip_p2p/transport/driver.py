@@ -1,7 +1,8 @@
 """The one place where both worlds are visible: it feeds the core, drains its outputs and keeps the time.
 
-Everything that one delivery of octets gives rise to leaves in one write per flow, at the end of that turn. There is one delayed
-call however many transactions, deadlines and flows there are; it is moved only when something is due earlier than it.
+Everything that one delivery of octets gives rise to leaves in one write per flow, at the end of that turn. There is one
+delayed call however many transactions, deadlines and flows there are; it is moved only when something is due earlier
+than it.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class Driver:
         "_call",
         "_core",
         "_deadlines",
-        "_drift",
         "_draining",
+        "_drift",
         "_log",
         "_reactor",
         "_stopped",
@@ -102,7 +103,8 @@ class Driver:
         self._armed_for = 0.0
         self._drift = 0.0
 
-    # -- inputs ---------------------------------------------------------------------------------------------------------------
+    # -- inputs
+    # ---------------------------------------------------------------------------------------------------------------
 
     def received(self, flow: LiveFlow, framed: Sequence[object]) -> None:
         """Everything that one delivery completed on *flow*."""
@@ -171,7 +173,8 @@ class Driver:
             self._call.cancel()
         self._call = None
 
-    # -- outputs --------------------------------------------------------------------------------------------------------------
+    # -- outputs
+    # --------------------------------------------------------------------------------------------------------------
 
     def drain(self) -> None:
         """Carry out what the core said, until it has nothing more to say.
@@ -229,7 +232,8 @@ class Driver:
         except Exception:
             self._log.failure("the application failed on {output}", output=type(output).__name__)
 
-    # -- time -----------------------------------------------------------------------------------------------------------------
+    # -- time
+    # -----------------------------------------------------------------------------------------------------------------
 
     def _next_deadline(self) -> float | None:
         earliest = self._core.next_deadline()
@@ -247,7 +251,8 @@ class Driver:
     def _arm(self) -> None:
         """See that the delayed call comes no later than the next deadline.
 
-        A call that comes too early costs one look; so it is not moved when deadlines go away, as they do with every answer.
+        A call that comes too early costs one look; so it is not moved when deadlines go away, as they do with every
+        answer.
         """
         deadline = self._next_deadline()
         if deadline is None or self._stopped:

@@ -36,7 +36,9 @@ class LiveFlow(Flow):
         verified: VerifiedPeer | None = None,
     ) -> None:
         identities = None if verified is None else verified.identities
-        super().__init__(transport, reliable, sent_by, remote[0], remote[1], "" if identities is None else identities.key)
+        super().__init__(
+            transport, reliable, sent_by, remote[0], remote[1], "" if identities is None else identities.key
+        )
         self.local_host, self.local_port = local
         self.is_incoming = is_incoming
         self.verified = verified

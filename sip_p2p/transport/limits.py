@@ -1,7 +1,7 @@
 """Every bound on what a peer can make us hold or wait for, by name.
 
-A :class:`Limits` belongs to one connection manager. All times are in seconds. What happens at each bound is said beside it;
-nothing here is ever exceeded in silence.
+A :class:`Limits` belongs to one connection manager. All times are in seconds. What happens at each bound is said beside
+it; nothing here is ever exceeded in silence.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Limits:
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
     :ivar first_message_timeout: from an accepted connection to its first complete message; then it is closed.
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
-    :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent and the
-        connection is closed.
+    :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
+        and the connection is closed.
     :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed.
     :ivar answer_timeout: how long an application may take to answer a request; then it is answered 500.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.

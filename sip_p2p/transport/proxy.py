@@ -1,8 +1,8 @@
 """The outbound proxy: the first hop of everything that an endpoint sends (RFC 3261 sections 8.1.2 and 16.12).
 
-The Request-URI stays what the user asked for; the proxy goes into a Route with ``lr``, and the connection to it is made and
-verified by *its* name. How the connection is made is up to a Twisted client endpoint, so that it can lead through anything
-that Twisted can lead through.
+The Request-URI stays what the user asked for; the proxy goes into a Route with ``lr``, and the connection to it is made
+and verified by *its* name. How the connection is made is up to a Twisted client endpoint, so that it can lead through
+anything that Twisted can lead through.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class ProxyConnector:
         elif rest.count(":") == 1:
             host, _, port_text = rest.partition(":")
         if not host or (port_text and not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5)):
-            raise ValueError(f"{text!r} is not a proxy: write host, host:port or transport:host:port, such as tls:proxy.example:5061")
+            raise ValueError(
+                f"{text!r} is not a proxy: write host, host:port or transport:host:port, such as tls:proxy.example:5061"
+            )
         try:
             target = Target(transport, host, int(port_text) if port_text else None, tls_name)
         except ValueError as error:
@@ -64,7 +66,8 @@ class ProxyConnector:
         return cls(target, endpoint)
 
     def first_hop(self, wanted: Transport) -> Target:
-        """The target for a request that asks for *wanted*: TLS is never given up on the way to the proxy (RFC 5630, row A5).
+        """The target for a request that asks for *wanted*: TLS is never given up on the way to the proxy (RFC 5630, row
+        A5).
 
         :raises InvalidOperation: when TLS is asked for and the proxy can only be had over UDP.
         """

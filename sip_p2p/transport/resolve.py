@@ -1,7 +1,7 @@
 """Where a target's name leads (RFC 3263 section 4.2).
 
-Addresses only, A and AAAA: a stream target keeps its name and lets Twisted's ``HostnameEndpoint`` try its addresses, a datagram
-target becomes one target an address. Whatever looks further, SRV and NAPTR, stands behind the same interface.
+Addresses only, A and AAAA: a stream target keeps its name and lets Twisted's ``HostnameEndpoint`` try its addresses, a
+datagram target becomes one target an address. Whatever looks further, SRV and NAPTR, stands behind the same interface.
 """
 
 from __future__ import annotations
@@ -74,9 +74,11 @@ class AddressResolver:
 
 @final
 class StaticResolver:
-    """Names that are looked up in a table first, as in ``/etc/hosts``, ports included: for laboratories, demos and tests.
+    """Names that are looked up in a table first, as in ``/etc/hosts``, ports included: for laboratories, demos and
+    tests.
 
-    The name to be proved stays the one that was asked for, so a wrong entry reaches nobody who could not prove that name.
+    The name to be proved stays the one that was asked for, so a wrong entry reaches nobody who could not prove that
+    name.
     """
 
     def __init__(self, table: Mapping[str, tuple[str, int | None]], otherwise: Resolver) -> None:

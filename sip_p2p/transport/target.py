@@ -1,7 +1,8 @@
-"""From a URI to what is to be connected to, and to the name that must be proved there (RFC 3263 section 4, RFC 5630, RFC 5922).
+"""From a URI to what is to be connected to, and to the name that must be proved there (RFC 3263 section 4, RFC 5630,
+RFC 5922).
 
-Pure: no look-up is made here. The name that a certificate must carry is always the one in the URI, whatever DNS or a static
-table makes of it later.
+Pure: no look-up is made here. The name that a certificate must carry is always the one in the URI, whatever DNS or a
+static table makes of it later.
 """
 
 from __future__ import annotations
@@ -62,9 +63,7 @@ class Target:
 
     __slots__ = ("has_port", "host", "name", "port", "transport")
 
-    def __init__(
-        self, transport: Transport | str, host: str, port: int | None = None, name: str | None = None
-    ) -> None:
+    def __init__(self, transport: Transport | str, host: str, port: int | None = None, name: str | None = None) -> None:
         """
         :param port: None means the transport's own.
         :param name: None means *host*.
