@@ -1,0 +1,89 @@
+"""The documents say what is so: their code compiles, their commands have the options, their files are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import sip_p2p
+from sip_p2p.service.options import Options
+from tests.documents import ROOT, blocks, commands, documents
+
+OPTION = re.compile(r"--[a-z][a-z0-9-]*")
+PATH = re.compile(r"``((?:sip_p2p|tests|docs|tools|examples|benchmarks|twisted|\.ci)/[\w./-]*[\w/])``")
+TARGET = re.compile(r"``make ([a-z-]+)")
+
+
+class CodeTests(SynchronousTestCase):
+    """Python in documents."""
+
+    def test_it_compiles(self) -> None:
+        """Every block of Python is Python, and what it imports from sip_p2p is public."""
+        for path in documents():
+            for block in blocks(path, "python"):
+                # A block may be the inside of a coroutine.
+                tree = ast.parse(f"async def block():\n{''.join(f'    {line}' for line in block.splitlines(True))}")
+                for node in ast.walk(tree):
+                    if isinstance(node, ast.ImportFrom) and node.module == "sip_p2p":
+                        self.assertEqual({alias.name for alias in node.names} - set(sip_p2p.__all__), set(), path.name)
+
+
+class CommandTests(SynchronousTestCase):
+    """Commands in documents."""
+
+    def test_options_exist(self) -> None:
+        """The service has every option that a command line in a document gives it."""
+        known = {f"--{name.rstrip('=').replace('_', '-')}" for name in Options().longOpt}
+        for path in documents():
+            for words in commands(path):
+                if "twistd" in words[0] and "sip-p2p" in words:
+                    self.assertEqual({word for word in words if OPTION.fullmatch(word)} - known, set(), path.name)
+
+    def test_options_are_documented(self) -> None:
+        """docs/cli.rst names every option of the service, and no other as one of its own."""
+        known = {f"--{name.rstrip('=').replace('_', '-')}" for name in Options().longOpt}
+        known -= {"--help", "--version", "--_shell-completion"}
+        text = (ROOT / "docs/cli.rst").read_text("utf-8")
+        self.assertEqual(known - set(OPTION.findall(text)), set())
+
+    def test_make_targets_exist(self) -> None:
+        """Every ``make`` that a document names is in the Makefile."""
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+        for path in documents():
+            self.assertEqual(set(TARGET.findall(path.read_text("utf-8"))) - targets, set(), path.name)
+
+
+class PathTests(SynchronousTestCase):
+    """Files in documents."""
+
+    def test_they_are_there(self) -> None:
+        """Every file and folder that a document names exists."""
+        missing = [
+            f"{path.name}: {name}"
+            for path in documents()
+            for name in PATH.findall(path.read_text("utf-8"))
+            if not (ROOT / name).exists()
+        ]
+        self.assertEqual(missing, [])
+
+
+class MapTests(SynchronousTestCase):
+    """The map of the code in the README."""
+
+    def test_main_classes(self) -> None:
+        """Each main class of the map is defined below the folder of its row."""
+        text = (ROOT / "README.rst").read_text("utf-8").partition("Map of the code")[2]
+        rows = re.findall(r"^``(sip_p2p/?[\w./]*)``.*?(``[A-Z]\w+``(?:, ``[A-Z]\w+``)*)", text, re.MULTILINE)
+        self.assertGreater(len(rows), 8)
+        for folder, names in rows:
+            root = ROOT / folder
+            files = [root] if root.is_file() else sorted(root.rglob("*.py"))
+            defined = {
+                node.name
+                for path in files
+                for node in ast.parse(path.read_text("utf-8")).body
+                if isinstance(node, ast.ClassDef)
+            }
+            self.assertEqual(set(re.findall(r"\w+", names)) - defined, set(), folder)

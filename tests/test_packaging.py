@@ -1,0 +1,180 @@
+"""Both kinds of installation, each in an environment of its own: ``make test-packaging``.
+
+They need pip to find the dependencies and setuptools, from wherever it is configured to look, and take a minute or two.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "dropin.cache", "_trial_temp*")
+
+SEES_PREFIXES = """
+from twisted.internet.interfaces import IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
+print(sorted(plugin.prefix for plugin in getPlugins(IStreamServerEndpointStringParser) if "sip" in plugin.prefix))
+"""
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """What *command* writes; with all of it in the failure when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    finished = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise AssertionError(
+            f"exit code {finished.returncode}: {' '.join(map(str, command))}\n{finished.stdout[-8000:]}"
+        )
+    return finished.stdout
+
+
+def setup_packages() -> list[str]:
+    """The packages that setup.cfg lists."""
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    return settings["options"]["packages"].split()
+
+
+class ListTests(SynchronousTestCase):
+    """What setup.cfg says, against what is there."""
+
+    def test_every_package_is_listed(self) -> None:
+        """setup.cfg names each folder of the package, and the plugin's."""
+        folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "sip_p2p").rglob("*.py")}
+        self.assertEqual(set(setup_packages()), folders | {"twisted.plugins"})
+
+    def test_plugin_folder_is_no_package(self) -> None:
+        """Neither twisted/ nor twisted/plugins/ has an __init__.py, which would hide Twisted itself."""
+        self.assertEqual(list((ROOT / "twisted").rglob("__init__.py")), [])
+
+    def test_three_lines(self) -> None:
+        """pyproject.toml holds the build system and the settings of ruff; everything else is in setup.cfg."""
+        tables = {
+            line.strip("[]").split(".")[:2] == ["tool", "ruff"] or line == "[build-system]"
+            for line in (ROOT / "pyproject.toml").read_text("utf-8").splitlines()
+            if line.startswith("[")
+        }
+        self.assertEqual(tables, {True})
+
+
+class InstallationCase:
+    """One environment for all tests of a kind, made when the first of them runs."""
+
+    environment: ClassVar[Path | None] = None
+    source: ClassVar[Path]
+    installed_from: ClassVar[list[str]]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Copy the checkout, make an environment and install into it."""
+        folder = Path(tempfile.mkdtemp(prefix="sip-p2p-")).resolve()
+        cls.environment = folder / "environment"
+        cls.source = folder / "source"
+        shutil.copytree(ROOT, cls.source, ignore=LEFT_OUT)
+        run(sys.executable, "-m", "venv", cls.environment)
+        cls.install()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        """Remove all of it."""
+        if cls.environment is not None:
+            shutil.rmtree(cls.environment.parent)
+
+    @classmethod
+    def pip(cls, *arguments: str | Path) -> None:
+        """Run the environment's pip."""
+        run(cls.program("python"), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments, cwd=cls.source)
+
+    @classmethod
+    def install(cls) -> None:
+        """Install the package; each kind does it in its own way."""
+
+    @classmethod
+    def program(cls, name: str) -> Path:
+        """A program of the environment."""
+        assert cls.environment is not None
+        return cls.environment / "bin" / name
+
+    def elsewhere(self, *command: str | Path) -> str:
+        """Run a command away from every checkout."""
+        assert self.environment is not None
+        return run(*command, cwd=self.environment)
+
+    def test_twistd_knows_it(self) -> None:
+        """``twistd --help`` lists sip-p2p, and its own help lists its options (row:M14)."""
+        self.assertRegex(self.elsewhere(self.program("twistd"), "--help"), r"(?m)^ +sip-p2p +\S")
+        self.assertIn("--listen", self.elsewhere(self.program("twistd"), "sip-p2p", "--help"))
+
+    def test_twist_knows_it(self) -> None:
+        """``twist --help`` lists it as well (row:M14)."""
+        self.assertIn("sip-p2p", self.elsewhere(self.program("twist"), "--help"))
+
+    def test_the_command_is_there(self) -> None:
+        """``sip-p2p --help`` works."""
+        self.assertIn("pki", self.elsewhere(self.program("sip-p2p"), "--help"))
+
+    def test_prefixes_are_published(self) -> None:
+        """Other Twisted programs can listen on sips: and sip: (row:C12)."""
+        self.assertEqual(self.elsewhere(self.program("python"), "-c", SEES_PREFIXES), "['sip', 'sips']\n")
+
+    def test_public_names(self) -> None:
+        """Every public name can be imported from where it was installed."""
+        program = "import sip_p2p; print(len([getattr(sip_p2p, name) for name in sip_p2p.__all__]) > 20)"
+        self.assertEqual(self.elsewhere(self.program("python"), "-c", program), "True\n")
+
+
+class WheelTests(InstallationCase, SynchronousTestCase):
+    """``pip install`` of a wheel."""
+
+    @classmethod
+    def install(cls) -> None:
+        """Build the wheel, then install it without the source."""
+        cls.pip("wheel", "--no-deps", "--wheel-dir", cls.source.parent / "wheels", cls.source)
+        (wheel,) = (cls.source.parent / "wheels").iterdir()
+        cls.pip("install", wheel)
+        shutil.rmtree(cls.source)
+        cls.wheel = wheel
+
+    wheel: ClassVar[Path]
+
+    def test_contents(self) -> None:
+        """The wheel holds every module, the plugin and the type marker, and nothing of the rest (row:M17)."""
+        with zipfile.ZipFile(self.wheel) as archive:
+            names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        modules = {str(path.relative_to(ROOT)) for path in (ROOT / "sip_p2p").rglob("*.py")}
+        plugins = {str(path.relative_to(ROOT)) for path in (ROOT / "twisted").rglob("*.py")}
+        self.assertEqual(names, modules | plugins | {"sip_p2p/py.typed"})
+
+
+class EditableTests(InstallationCase, SynchronousTestCase):
+    """``pip install -e``: the plugin is found in the checkout."""
+
+    @classmethod
+    def install(cls) -> None:
+        """Install the copy of the checkout in place."""
+        cls.pip("install", "--editable", cls.source)
+
+    def test_it_is_the_checkout(self) -> None:
+        """What is imported is the checkout, so a change counts at once."""
+        program = "import sip_p2p; print(sip_p2p.__file__)"
+        self.assertEqual(self.elsewhere(self.program("python"), "-c", program), f"{self.source}/sip_p2p/__init__.py\n")
