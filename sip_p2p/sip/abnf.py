@@ -20,6 +20,7 @@ __all__ = [
     "TOKEN_CHARS",
     "WORD",
     "ascii_lower",
+    "check_quotable",
     "has_octets",
     "is_token",
     "parse_number",
@@ -90,6 +91,19 @@ def has_octets(text: str) -> bool:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError:
         return False
+
+
+def check_quotable(text: str) -> str:
+    """Return *text* if an application may put it into a quoted string.
+
+    A quoted-pair could carry NUL, and one that a peer sent is kept; none of ours ever does.
+
+    :raises ValueError: when it holds CR, LF or NUL, or what has no UTF-8 form.
+    """
+    if "\0" in text:
+        raise ValueError(f"NUL cannot stand in a quoted string: {text[:64]!r}")
+    quote(text)
+    return text
 
 
 def quote(text: str) -> str:

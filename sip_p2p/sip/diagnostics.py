@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, parse_number, quote, unquote
+from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, check_quotable, parse_number, quote, unquote
 from sip_p2p.sip.fields import split_values
 from sip_p2p.sip.params import NONE_QUOTED, check_params, format_params, parse_params
 
@@ -45,7 +45,7 @@ class WarningValue:
             raise ValueError(f"the warn-code {code} has not three digits")
         if _AGENT.fullmatch(agent) is None:
             raise ValueError(f"{agent[:64]!r} is neither a host nor a pseudonym")
-        quote(text)
+        check_quotable(text)
         self.code = code
         self.agent = agent
         self.text = text
@@ -75,7 +75,10 @@ def parse_warnings(value: str) -> list[WarningValue]:
         match = _WARNING.fullmatch(element)
         if match is None:
             raise MalformedMessage(f"Warning: not a code, an agent and a text: {element[:64]!r}")
-        warnings.append(WarningValue(int(match[1]), match[2], unquote(match[3])))
+        try:
+            warnings.append(WarningValue(int(match[1]), match[2], unquote(match[3])))
+        except ValueError as error:
+            raise MalformedMessage(f"Warning: {error}") from None
     return warnings
 
 
@@ -106,7 +109,7 @@ class ReasonValue:
         if cause is not None and not 0 <= cause <= _LARGEST_CAUSE:
             raise ValueError(f"{cause} is not a cause")
         if text is not None:
-            quote(text)
+            check_quotable(text)
         checked = check_params(params)
         if "cause" in checked or "text" in checked:
             raise ValueError("cause and text have arguments of their own")
@@ -157,7 +160,7 @@ def parse_reasons(value: str) -> list[ReasonValue]:
         text = params.pop("text", None)
         try:
             number = None if cause is None else parse_number(cause, _LARGEST_CAUSE)
+            reasons.append(ReasonValue(match[1], number, text, params))
         except ValueError as error:
             raise MalformedMessage(f"Reason: {error}") from None
-        reasons.append(ReasonValue(match[1], number, text, params))
     return reasons

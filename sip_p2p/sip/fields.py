@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, parse_number, quote, unquote
+from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, check_quotable, parse_number, unquote
 from sip_p2p.sip.name_addr import NameAddr, parse_name_addr
 from sip_p2p.sip.params import check_params, format_params, parse_params
 from sip_p2p.sip.via import Via, parse_via
@@ -155,7 +155,7 @@ class RetryAfter:
         for number in (seconds, duration or 0):
             if not 0 <= number <= _LARGEST_SECONDS:
                 raise ValueError(f"{number} is not a number of seconds between 0 and 2**32 - 1")
-        quote(comment)
+        check_quotable(comment)
         self.seconds = seconds
         self.duration = duration
         self.comment = comment
@@ -275,7 +275,11 @@ def parse_event(value: str) -> EventValue:
     match = _PACKAGE.match(value)
     if match is None:
         raise MalformedMessage(f"Event: not a package: {value[:64]!r}")
-    return EventValue(match[1], parse_params(value, match.end(), "Event"))
+    params = parse_params(value, match.end(), "Event")
+    try:
+        return EventValue(match[1], params)
+    except ValueError as error:
+        raise MalformedMessage(f"Event: {error}") from None
 
 
 @final

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import Q_VALUE, QUOTED_STRING, TOKEN, TOKEN_CHARS, parse_number, quote, unquote
-from sip_p2p.sip.params import NONE_QUOTED, check_params, format_params, parse_params
+from sip_p2p.sip.abnf import Q_VALUE, QUOTED_STRING, TOKEN_CHARS, check_quotable, parse_number, quote, unquote
+from sip_p2p.sip.params import NONE_QUOTED, PLAIN_VALUE, check_params, format_params, parse_params
 from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri, parse_uri
 
 if TYPE_CHECKING:
@@ -65,9 +65,8 @@ class NameAddr:
         self._params: dict[str, str | None] | None = checked
         self._quoted: frozenset[str] = frozenset(name.lower() for name in quoted)
         self.tag = checked.get("tag")
-        if "tag" in checked and not checked["tag"]:
-            raise ValueError("the tag is empty")
-        quote(self.display_name)
+        _check_tag(checked)
+        check_quotable(self.display_name)
 
     @property
     def uri(self) -> SipUri | TelUri | OpaqueUri:
@@ -115,8 +114,7 @@ class NameAddr:
         :raises ValueError: when a name is not a token or a value cannot be written.
         """
         checked = check_params(params)
-        if "tag" in checked and not checked["tag"]:
-            raise ValueError("the tag is empty")
+        _check_tag(checked)
         value = NameAddr.__new__(NameAddr)
         value.display_name = self.display_name
         value.uri_text = self.uri_text
@@ -131,8 +129,6 @@ class NameAddr:
 
         :raises ValueError: when *tag* is no token.
         """
-        if TOKEN.fullmatch(tag) is None:
-            raise ValueError(f"{tag[:64]!r} is no tag: it must be a token of RFC 3261 section 25.1")
         params = dict(self._parsed_params())
         params["tag"] = tag
         return self.with_params(params)
@@ -155,6 +151,17 @@ class NameAddr:
 
     def __repr__(self) -> str:
         return f"<NameAddr {str(self)!r}>"
+
+
+def _check_tag(params: dict[str, str | None]) -> None:
+    """Refuse a tag that is no bare value.
+
+    :raises ValueError: as said.
+    """
+    if "tag" in params:
+        tag = params["tag"]
+        if tag is None or PLAIN_VALUE.fullmatch(tag) is None:
+            raise ValueError(f"not a tag: {(tag or '')[:64]!r}")
 
 
 def parse_name_addr(text: str, field_name: str) -> NameAddr:
@@ -202,8 +209,10 @@ def _parse_any_name_addr(text: str, field_name: str) -> NameAddr:
         raise MalformedMessage(f"{field_name}: not an address: {text[:64]!r}")
     quoted: set[str] = set()
     params = parse_params(text, match.end(), field_name, quoted)
-    if "tag" in params and not params["tag"]:
-        raise MalformedMessage(f"{field_name}: the tag is empty")
+    try:
+        _check_tag(params)
+    except ValueError as error:
+        raise MalformedMessage(f"{field_name}: {error}") from None
     value = NameAddr.__new__(NameAddr)
     value.display_name = display_name
     value.uri_text = match[1]

@@ -10,12 +10,12 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, ascii_lower, quote, unquote
+from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, TOKEN_CHARS, ascii_lower, check_quotable, quote, unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NONE_QUOTED", "PLAIN_VALUE_CHARS", "check_params", "format_params", "parse_params"]
+__all__ = ["NONE_QUOTED", "PLAIN_VALUE", "PLAIN_VALUE_CHARS", "check_params", "format_params", "parse_params"]
 
 NONE_QUOTED: Final[frozenset[str]] = frozenset()
 """No parameter's value stood in quotes: what nearly all headers share."""
@@ -23,7 +23,9 @@ NONE_QUOTED: Final[frozenset[str]] = frozenset()
 PLAIN_VALUE_CHARS = TOKEN_CHARS + r":\[\]"
 """The characters of a ``gen-value`` without quotes: a token, or a host; IPv6 may lack its brackets (RFC 5118)."""
 
-_PLAIN_VALUE = re.compile(f"[{PLAIN_VALUE_CHARS}]+")
+PLAIN_VALUE = re.compile(f"[{PLAIN_VALUE_CHARS}]+")
+"""A value that needs no quotes."""
+
 _PARAM = re.compile(
     rf"[ \t]*;[ \t]*([{TOKEN_CHARS}]+)[ \t]*(?:=[ \t]*(?:([{PLAIN_VALUE_CHARS}]+)|{QUOTED_STRING.pattern}))?[ \t]*"
 )
@@ -61,7 +63,7 @@ def format_params(params: dict[str, str | None], quoted: frozenset[str] = NONE_Q
     for name, value in params.items():
         if value is None:
             written += f";{name}"
-        elif name not in quoted and _PLAIN_VALUE.fullmatch(value) is not None:
+        elif name not in quoted and PLAIN_VALUE.fullmatch(value) is not None:
             written += f";{name}={value}"
         else:
             written += f";{name}={quote(value)}"
@@ -82,5 +84,5 @@ def check_params(params: Mapping[str, str | None] | None) -> dict[str, str | Non
                 )
             checked[name.lower()] = value
             if value is not None:
-                quote(value)
+                check_quotable(value)
     return checked

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import TOKEN, TOKEN_CHARS, parse_number
 from sip_p2p.sip.host import IPV4, bracketed, normalise_any_host, normalise_host, parse_port
-from sip_p2p.sip.params import NONE_QUOTED, check_params, format_params, parse_params
+from sip_p2p.sip.params import NONE_QUOTED, PLAIN_VALUE, check_params, format_params, parse_params
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,8 +169,10 @@ def _normalise_params(params: dict[str, str | None]) -> None:
 
     :raises ValueError: naming the parameter whose value no Via may have.
     """
-    if "branch" in params and not params["branch"]:
-        raise ValueError("the branch is empty")
+    if "branch" in params:
+        branch = params["branch"]
+        if branch is None or PLAIN_VALUE.fullmatch(branch) is None:
+            raise ValueError(f"not a branch: {(branch or '')[:64]!r}")
     for name, largest in (("rport", 65535), ("ttl", 255)):
         number = params.get(name)
         if number is not None:
