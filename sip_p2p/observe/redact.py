@@ -29,9 +29,9 @@ _WITHHELD = "(withheld)"
 
 _HEAD_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE_END = re.compile(r"(\r\n|\n|\r)")
-_FIELD_NAME = re.compile(r"([^\s:]+)[ \t]*:")
+_FIELD_NAME = re.compile(r"([^\x00-\x20:]+)[ \t]*:")
 _SCHEME = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9-]{0,31})[ \t]")
-_BETWEEN_URIS = re.compile(r"([\s<>\"]+)")
+_BETWEEN_URIS = re.compile(r"([\x00-\x20<>\"]+)")
 _BEFORE_USER = ("sip:", "sips:", "://")
 
 
