@@ -18,8 +18,8 @@ The file has one JSON object a line, in ASCII, with these keys; those without a 
 key            meaning
 =============  ========================================================================================================
 ``kind``       ``message`` or ``note``
-``at``         seconds on the reactor's monotonic scale; only differences mean something
-``time``       the wall clock in UTC, RFC 3339
+``at``         when: the wall clock in seconds since 1970
+``time``       the same in words, UTC, RFC 3339; for people
 ``direction``  ``in`` or ``out``, as this side sees it
 ``transport``  ``TLS``, ``TCP``, ``UDP``, ``WS``, ``WSS``
 ``local``      this side: its name, or what its Via says
@@ -41,7 +41,6 @@ import collections
 import datetime
 import json
 import os
-import time
 from typing import TYPE_CHECKING, Literal, final
 
 from twisted.logger import Logger
@@ -289,7 +288,6 @@ class Tap:
     :param max_octets: how much of one message is kept, head and body together.
     :param secrets: keep credentials and bodies. Whoever reads the trace can then impersonate and listen in.
     :param writer: where every event goes besides the ring.
-    :param wall_clock: seconds since 1970, for ``time``.
     """
 
     def __init__(
@@ -300,21 +298,19 @@ class Tap:
         max_octets: int = 16384,
         secrets: bool = False,
         writer: TraceWriter | None = None,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._local = local
         self._max_octets = max_octets
         self._secrets = secrets
         self._writer = writer
-        self._wall_clock = wall_clock
         self._ring: collections.deque[TraceEvent] = collections.deque(maxlen=capacity)
 
     def events(self) -> tuple[TraceEvent, ...]:
         """What the ring holds, oldest first."""
         return tuple(self._ring)
 
-    def message(self, direction: Direction, flow: Flow, data: bytes, now: float) -> None:
-        """One message passed *flow* at *now*; *data* is all of it."""
+    def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
+        """One message passed *flow* at *now*, seconds since 1970; *data* is all of it."""
         head, body = split_message(data)
         if not self._secrets:
             head = redact_head(head)
@@ -323,8 +319,8 @@ class Tap:
             TraceEvent(
                 "message",
                 now,
-                time=self._time(),
-                direction=direction,
+                time=_in_words(now),
+                direction="out" if direction == "out" else "in",
                 transport=flow.transport,
                 local=self._local or flow.sent_by,
                 remote=_address(flow.remote_host, flow.remote_port),
@@ -338,16 +334,17 @@ class Tap:
 
     def note(self, text: str, now: float, *, remote: str = "", peer: str = "") -> None:
         """Something worth a line between the messages: a refused handshake, a lost connection."""
-        self._keep(TraceEvent("note", now, time=self._time(), local=self._local, remote=remote, peer=peer, note=text))
-
-    def _time(self) -> str:
-        moment = datetime.datetime.fromtimestamp(self._wall_clock(), datetime.UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._keep(TraceEvent("note", now, time=_in_words(now), local=self._local, remote=remote, peer=peer, note=text))
 
     def _keep(self, event: TraceEvent) -> None:
         self._ring.append(event)
         if self._writer is not None:
             self._writer.write(event)
+
+
+def _in_words(now: float) -> str:
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _address(host: str, port: int) -> str:

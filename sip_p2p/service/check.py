@@ -1,0 +1,256 @@
+"""``twistd sip-p2p --check``: everything that a start would need is looked at and explained; nothing is bound or sent.
+
+Each finding is one line: ``ok`` for what is as it should be, ``note`` for what may surprise, ``WRONG`` for what has to
+be changed, with what to change. The service would start, and its peers could accept it, exactly if nothing is wrong.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+import stat
+from typing import TYPE_CHECKING, final
+
+from cryptography import x509
+from twisted.internet.task import Clock
+
+from sip_p2p.errors import TlsFailure
+from sip_p2p.observe.text import printable
+from sip_p2p.service.application import Application, ApplicationError, load_application
+from sip_p2p.service.options import description_prefix
+from sip_p2p.service.state import INSTANCE_FILE
+from sip_p2p.service.words import explain
+from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.descriptions import listening_endpoint
+from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.tls import TlsSettings
+
+if TYPE_CHECKING:
+    from sip_p2p.service.options import Options
+
+__all__ = ["Report", "check"]
+
+_SOON = 30
+
+
+@final
+class Report:
+    """What was found.
+
+    :ivar passed: whether nothing is wrong.
+    """
+
+    __slots__ = ("_lines", "passed")
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self.passed = True
+
+    def ok(self, subject: str, text: str) -> None:
+        """Something is as it should be."""
+        self._add("ok", subject, text)
+
+    def note(self, subject: str, text: str) -> None:
+        """Something works and may surprise."""
+        self._add("note", subject, text)
+
+    def wrong(self, subject: str, text: str) -> None:
+        """Something has to be changed."""
+        self.passed = False
+        self._add("WRONG", subject, text)
+
+    def _add(self, verdict: str, subject: str, text: str) -> None:
+        self._lines.append(f"{verdict:<6}{subject}: {printable(text, 512)}")
+
+    @property
+    def text(self) -> str:
+        """Every finding, a line each, and the verdict."""
+        verdict = "It would start." if self.passed else "It would not work: see what is WRONG."
+        return "\n".join((*self._lines, verdict))
+
+
+def check(options: Options, now: datetime.datetime | None = None) -> Report:
+    """Look at everything that *options* name.
+
+    :param now: the moment to judge certificates at, aware; the present by default.
+    """
+    moment = datetime.datetime.now(datetime.UTC) if now is None else now
+    report = Report()
+    report.ok("uri", f"{options.uri}: peers that dial it look for {options.uri.host if options.uri else ''}")
+    credential = anchors = None
+    if options["certificate"] is None and options.is_clear_text:
+        report.note("certificate", "none, as all is clear text: nobody can know who you are, and anybody can listen")
+    else:
+        credential = _check_certificate(options, report, moment)
+        anchors = _check_trust(options, credential, report, moment)
+        _check_policy(options, report)
+    _check_listening(options, credential, anchors, report)
+    _check_proxy(options, report)
+    _check_application(options, report)
+    _check_files(options, report)
+    return report
+
+
+def _check_certificate(options: Options, report: Report, moment: datetime.datetime) -> Credential | None:
+    path = options["certificate"]
+    if path is None:
+        report.wrong("certificate", "--certificate is missing: without one nobody can know who you are")
+        return None
+    try:
+        credential = Credential.from_files(path, options["private-key"])
+        credential.check_validity(moment)
+    except TlsFailure as failure:
+        report.wrong("certificate", failure.detail or explain(failure).what)
+        return None
+    days = math.floor((credential.expires - moment) / datetime.timedelta(days=1))
+    text = f"{path} and its key fit, and it is valid for {days} more days, until {credential.expires:%Y-%m-%d}"
+    (report.ok if days >= _SOON else report.note)("certificate", text if days >= _SOON else f"{text}: renew it soon")
+    _check_names(options, credential, report)
+    key = options["private-key"] or path
+    mode = stat.S_IMODE(os.stat(key).st_mode)
+    if mode & 0o077:
+        report.note("private key", f"{key} can be read by others (mode {mode:04o}): chmod 600 it")
+    return credential
+
+
+def _check_names(options: Options, credential: Credential, report: Report) -> None:
+    domain = options.uri.host if options.uri is not None else ""
+    names = ", ".join(credential.identities.identities) or "no name at all"
+    if credential.identities.matches(domain) is not None:
+        report.ok("names", f"the certificate proves {names}")
+        return
+    text = f"the certificate proves {names} and not {domain}, which is where --uri says that you are"
+    if options.proxy is not None and not options.listen:
+        report.note("names", f"{text}: the proxy has to vouch for you")
+    else:
+        report.wrong("names", f"{text}: peers will refuse it; have one issued for {domain}")
+
+
+def _check_trust(
+    options: Options, credential: Credential | None, report: Report, moment: datetime.datetime
+) -> TrustAnchors | None:
+    if not options.trust:
+        report.wrong("trust", "--trust is missing: which authority vouches for your peers? Give its PEM file")
+        return None
+    try:
+        anchors = TrustAnchors.from_files(*options.trust)
+    except ValueError as error:
+        report.wrong("trust", str(error))
+        return None
+    valid = [each for each in anchors.certificates if each.not_valid_after_utc > moment]
+    for each in anchors.certificates:
+        if each not in valid:
+            report.note(
+                "trust", f"{_name(each)} expired on {each.not_valid_after_utc:%Y-%m-%d}, and vouches for nobody"
+            )
+    if not valid:
+        report.wrong("trust", "every authority has expired: get their new certificates")
+        return None
+    report.ok("trust", f"peers have to be vouched for by {', '.join(map(_name, valid))}")
+    if credential is not None and not _leads_to(credential, valid):
+        report.note(
+            "trust",
+            "your own certificate was issued by none of these: peers need to trust another authority than you do",
+        )
+    return anchors
+
+
+def _name(certificate: x509.Certificate) -> str:
+    return certificate.subject.rfc4514_string() or "an authority without a name"
+
+
+def _leads_to(credential: Credential, authorities: list[x509.Certificate]) -> bool:
+    last = credential.chain[-1] if credential.chain else credential.certificate
+    return any(last.issuer == each.subject for each in authorities)
+
+
+def _check_policy(options: Options, report: Report) -> None:
+    policy = options.policy if options.policy is not None else TrustPolicy()
+    if not options.listen:
+        return
+    if options.policy is None:
+        report.note("allow", "only localhost may talk to you: name your peers with --allow")
+    else:
+        report.ok("allow", f"may talk to you: {policy}")
+
+
+def _check_listening(
+    options: Options, credential: Credential | None, anchors: TrustAnchors | None, report: Report
+) -> None:
+    if not options.listen:
+        report.note("listen", "nowhere: nobody can connect to you, and you only send")
+    settings = None
+    if credential is not None and anchors is not None:
+        try:
+            settings = TlsSettings(credential, anchors, options.policy)
+        except TlsFailure as failure:
+            report.wrong("certificate", failure.detail)
+            return
+    for description in options.listen:
+        if settings is None and description_prefix(description) in ("tls", "sips"):
+            report.wrong("listen", f"{description} needs a certificate and an authority; see above")
+            continue
+        try:
+            # Nothing is bound: the endpoint is made, and not told to listen.
+            endpoint = listening_endpoint(Clock(), description, settings)
+        except ValueError as error:
+            report.wrong("listen", str(error))
+            continue
+        report.ok("listen", f"{description} is {endpoint.transport}; whether its port is free, the start will tell")
+        if endpoint.transport != "TLS":
+            report.note("listen", f"{description} is clear text: whoever connects there proves nothing")
+
+
+def _check_proxy(options: Options, report: Report) -> None:
+    if options.proxy is None:
+        return
+    target = options.proxy.target
+    where = f"{target.host}:{target.port} over {target.transport.value}"
+    if target.transport.is_secure:
+        report.ok("proxy", f"everything goes through {where}, which has to prove {target.name}")
+    else:
+        report.note("proxy", f"everything goes through {where} in clear text: whoever is there, or listens, reads it")
+
+
+def _check_application(options: Options, report: Report) -> None:
+    name = options["application"]
+    try:
+        application = load_application(name)
+    except ApplicationError as error:
+        report.wrong("application", str(error))
+        return
+    beside = "".join(f", {method}" for method in application.methods)
+    report.ok("application", f"{name} takes MESSAGE{beside}{_documented(application)}")
+
+
+def _documented(application: Application) -> str:
+    text = (type(application).__doc__ or "").strip().partition("\n")[0]
+    return f"; it says of itself: {text}" if type(application).__module__ != Application.__module__ and text else ""
+
+
+def _check_files(options: Options, report: Report) -> None:
+    trace, state = options["trace"], options["state"]
+    if trace is not None:
+        if os.path.isdir(trace) or not _can_write(trace):
+            report.wrong("trace", f"{trace} cannot be written: name a file in a folder that you may write to")
+        else:
+            report.ok("trace", f"what passes goes to {trace}")
+        if options["trace-with-secrets"]:
+            report.note("trace", "credentials and bodies are kept: whoever reads the file can impersonate you")
+    if state is None:
+        report.note("state", "no --state: after each start you are a new instance to your peers")
+    elif (os.path.exists(state) and not os.path.isdir(state)) or not _can_write(os.path.join(state, INSTANCE_FILE)):
+        report.wrong("state", f"{state} is not a folder that can be written to")
+    else:
+        report.ok("state", f"the instance id is kept in {state}")
+
+
+def _can_write(path: str) -> bool:
+    """Whether a file could be made or written; its missing folders are for a start to make."""
+    if os.path.exists(path):
+        return os.access(path, os.W_OK)
+    folder = os.path.dirname(path)
+    while folder and not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)

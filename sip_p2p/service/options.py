@@ -1,0 +1,368 @@
+"""The command line: options that the service and the command share, those of the service, and one line for each
+mistake.
+
+Every mistake is a :class:`twisted.python.usage.UsageError` with one line of text. ``twistd`` would print its own usage
+before that line, and ``twist`` leaves with another code; under either of them the line goes to standard error by itself
+and the exit code is 1.
+
+Options may stand before or after other arguments, ``--`` ends them, and one that can only have one value is refused
+when it is given two.
+"""
+
+from __future__ import annotations
+
+import getopt
+import math
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from twisted.python import usage
+
+import sip_p2p
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.observe.text import printable
+from sip_p2p.sip.uri import SipUri
+from sip_p2p.transport.identity import TrustPolicy, is_ip_address, normalise_name
+from sip_p2p.transport.proxy import ProxyConnector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "CommandOptions",
+    "Options",
+    "PartyOptions",
+    "description_prefix",
+    "description_values",
+    "owner_uri",
+    "seconds",
+]
+
+_DESCRIPTION_PART = re.compile(r"(?:[^:\\]|\\.)+", re.DOTALL)
+_QUOTED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def seconds(name: str, text: str, *, least: float = 0.0) -> float:
+    """The number of seconds that *text* gives for the option *name*.
+
+    :raises UsageError: when it is no number, not finite, or below *least*.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < least or value > 86_400:
+        raise usage.UsageError(f"--{name} {printable(text)} is not a number of seconds between {least:g} and 86400")
+    return value
+
+
+def owner_uri(text: str) -> SipUri:
+    """The URI of the party itself: ``sip:user@domain``.
+
+    :raises UsageError: when it is another kind of URI, or names a port.
+    """
+    try:
+        uri = SipUri.parse(text)
+    except (MalformedMessage, ValueError) as error:
+        raise usage.UsageError(
+            f"--uri {printable(text)} is not a SIP URI such as sip:alice@a.example ({printable(str(error))})"
+        ) from None
+    if uri.port is not None:
+        raise usage.UsageError(
+            f"--uri {printable(text)} names a port: the URI says who you are, --listen says where you are found"
+        )
+    return uri
+
+
+class CommandOptions(usage.Options):
+    """What every command line of ours does its own way: the order of arguments, repetition, version and help."""
+
+    repeatable: ClassVar[tuple[str, ...]] = ()
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read *options*, those of the process when None.
+
+        :raises UsageError: one line that says what is wrong.
+        """
+        given = list(sys.argv[1:] if options is None else options)
+        if "--_shell-completion" not in given[-2:-1] and not getattr(self, "subCommands", None):
+            given = self._options_first(given)
+        super().parseOptions(given)  # type: ignore[no-untyped-call]
+
+    def _options_first(self, given: list[str]) -> list[str]:
+        """*given* with its options before its arguments, each under its full name."""
+        try:
+            found, arguments = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise usage.UsageError(printable(str(error))) from None
+        ordered: list[str] = []
+        values: dict[str, str] = {}
+        for option, value in found:
+            name = self.synonyms.get(option.lstrip("-").replace("-", "_"), option.lstrip("-"))
+            name = name.replace("_", "-")
+            if name not in self.repeatable and values.setdefault(name, value) != value:
+                raise usage.UsageError(f"--{name} is given twice: {printable(values[name])} and {printable(value)}")
+            takes_value = option.startswith("--") and f"{option[2:]}=" in self.longOpt
+            if takes_value:
+                ordered.append(f"{option}={value}")
+            else:
+                ordered += [option, value] if value else [option]
+        return [*ordered, "--", *arguments]
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take no arguments; a subclass that takes some overrides this.
+
+        :raises UsageError: when there are any.
+        """
+        if arguments:
+            raise usage.UsageError(f"what is {printable(arguments[0])} for? Only options are expected here")
+
+    def opt_version(self) -> NoReturn:
+        """print the version and leave"""
+        print(f"sip-p2p {sip_p2p.__version__}")
+        raise SystemExit(0)
+
+
+class PartyOptions(CommandOptions):
+    """Who the party is, whom it trusts, and through whom it sends: the same for the service and for the command."""
+
+    optParameters: ClassVar = [
+        ["uri", "u", None, "who you are, as others address you: sip:alice@a.example"],
+        ["certificate", "c", None, "PEM file with your certificate and its chain; it may hold the private key too"],
+        ["private-key", "k", None, "PEM file with the private key, if it is not in the certificate's file"],
+        [
+            "proxy",
+            "p",
+            None,
+            "send everything through this first hop: HOST:PORT (TLS), or tcp:HOST:PORT, udp:HOST:PORT",
+        ],
+        ["proxy-name", None, None, "the name that the proxy's certificate must prove, if it is not its host"],
+    ]
+
+    repeatable: ClassVar[tuple[str, ...]] = ("resolve", "trust")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.trust: list[str] = []
+        self.resolve: list[str] = []
+        self.uri: SipUri | None = None
+        self.proxy: ProxyConnector | None = None
+        self.addresses: dict[str, tuple[str, int | None]] = {}
+
+    def opt_trust(self, path: str) -> None:
+        """PEM file with the certificates of authorities that may vouch for your peers; may be given several times"""
+        self.trust.append(_path("trust", path))
+
+    opt_t = opt_trust
+
+    def opt_resolve(self, entry: str) -> None:
+        """NAME=HOST:PORT: where NAME is found, without asking DNS; its certificate must still prove NAME; may be given
+        several times"""
+        self.resolve.append(entry)
+
+    def postOptions(self) -> None:
+        """Check what can be checked without touching a file.
+
+        :raises UsageError: for a value that is none, and for options that contradict each other.
+        """
+        if self["uri"] is None:
+            raise usage.UsageError("--uri is missing: who are you? For example --uri sip:alice@a.example")
+        self.uri = owner_uri(self["uri"])
+        for name in ("certificate", "private-key"):
+            if self[name] is not None:
+                self[name] = _path(name, self[name])
+        if self["private-key"] is not None and self["certificate"] is None:
+            raise usage.UsageError("--private-key is given without --certificate: a key alone proves nothing")
+        self._check_proxy()
+        self._check_resolve()
+
+    def _check_proxy(self) -> None:
+        text, name = self["proxy"], self["proxy-name"]
+        if text is None:
+            if name is not None:
+                raise usage.UsageError("--proxy-name is given without --proxy: there is no proxy to check the name of")
+            return
+        try:
+            if name is not None:
+                normalise_name(name)
+            self.proxy = ProxyConnector.parse(text, name)
+        except ValueError as error:
+            raise usage.UsageError(f"--proxy: {printable(str(error))}") from None
+
+    def _check_resolve(self) -> None:
+        for entry in self.resolve:
+            name, equals, where = entry.partition("=")
+            host, port = _host_and_port(where)
+            try:
+                if not equals or not host or is_ip_address(normalise_name(name)):
+                    raise ValueError(entry)
+                normalise_name(host)
+            except ValueError:
+                raise usage.UsageError(
+                    f"--resolve {printable(entry)} is not NAME=HOST or NAME=HOST:PORT, such as b.example=127.0.0.1:5061"
+                ) from None
+            self.addresses[normalise_name(name)] = (host, port)
+
+
+def _host_and_port(text: str) -> tuple[str, int | None]:
+    """The parts of ``host``, ``host:port`` or ``[v6]:port``; an empty host for anything else."""
+    host, _, port = text[1:].partition("]") if text.startswith("[") else text.partition(":")
+    port = port.removeprefix(":") if text.startswith("[") else port
+    if not port:
+        return ("", None) if text.endswith(":") else (host, None)
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        return "", None
+    return host, int(port)
+
+
+class Options(PartyOptions):
+    """The options of ``twistd sip-p2p``."""
+
+    synopsis = "Usage: twistd [options of twistd] sip-p2p --uri URI [options]"
+    longdesc = (
+        "Run a SIP party: it listens where it is told to, answers, and sends directly or through a proxy. Without "
+        "--listen it only sends. 'sip-p2p pki DIR NAME' makes certificates to begin with, and --check explains what is "
+        "wrong with a command line and leaves."
+    )
+
+    optParameters: ClassVar = [
+        [
+            "application",
+            "a",
+            "log",
+            "what to do with what arrives: log (one JSON line an event on standard output), echo (the same, and each "
+            "text goes back to its sender), or your own class as package.module:Class",
+        ],
+        ["trace", None, None, "write what passes to this file as JSON lines, without credentials and bodies"],
+        ["drain", None, "5", "how many seconds a stop waits for what is in flight"],
+        ["state", None, None, "folder for what must survive a restart: the instance id"],
+    ]
+
+    optFlags: ClassVar = [
+        ["allow-any-authenticated", None, "let everybody talk to you whose certificate a trusted authority has issued"],
+        ["trace-with-secrets", None, "let the trace keep credentials and bodies; whoever reads it can impersonate you"],
+        ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
+    ]
+
+    repeatable: ClassVar[tuple[str, ...]] = ("allow", "listen", "resolve", "trust")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allow: list[str] = []
+        self.listen: list[str] = []
+        self.policy: TrustPolicy | None = None
+        self.drain = 0.0
+
+    def opt_allow(self, name: str) -> None:
+        """name that a peer has to prove to talk to you: b.example, or .example for all below; may be given several
+        times"""
+        self.allow.append(name)
+
+    def opt_listen(self, description: str) -> None:
+        """where to listen: tls:port=5061, tcp:5060, udp:5060 or another description; may be given several times"""
+        self.listen.append(description)
+
+    opt_l = opt_listen
+
+    @property
+    def is_clear_text(self) -> bool:
+        """Whether every place that is named is in clear text by its own words, and at least one is named."""
+        secure = [description_prefix(description) in ("tls", "sips") for description in self.listen]
+        if self.proxy is not None:
+            secure.append(self.proxy.target.transport.is_secure)
+        return bool(secure) and not any(secure)
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether ``twistd`` is about to leave the terminal."""
+        return self.parent is not None and "nodaemon" in self.parent and not self.parent["nodaemon"]
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read *options*; with ``--check``, report and leave.
+
+        :raises UsageError: for a mistake, where the caller handles it.
+        :raises SystemExit: for a mistake under ``twistd`` or ``twist``, with its one line; and after ``--check``.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            if self.parent is None:
+                raise
+            raise SystemExit(f"sip-p2p: {error}") from None
+        if self["check"]:
+            from sip_p2p.service.check import check
+
+            report = check(self)
+            print(report.text)
+            raise SystemExit(0 if report.passed else 1)
+
+    def postOptions(self) -> None:
+        """Check what can be checked without touching a file.
+
+        :raises UsageError: for a value that is none, and for options that contradict each other.
+        """
+        super().postOptions()
+        self.drain = seconds("drain", self["drain"])
+        for name in ("trace", "state"):
+            if self[name] is not None:
+                self[name] = _path(name, self[name])
+        if self["trace-with-secrets"] and self["trace"] is None:
+            raise usage.UsageError("--trace-with-secrets is given without --trace: there is no trace")
+        if self.allow and self["allow-any-authenticated"]:
+            raise usage.UsageError("--allow and --allow-any-authenticated contradict each other: choose one of them")
+        for description in self.listen:
+            if not description.strip():
+                raise usage.UsageError("--listen is empty: give a description such as tls:port=5061")
+            if self.listen.count(description) > 1:
+                raise usage.UsageError(f"--listen {printable(description)} is given twice")
+        self._take_from_descriptions()
+        if self.is_clear_text and self["certificate"] is None and (self.allow or self["allow-any-authenticated"]):
+            raise usage.UsageError(
+                "--allow and --allow-any-authenticated need TLS: nobody proves a name in clear text, and all that "
+                "--listen and --proxy name is clear text"
+            )
+        if self["allow-any-authenticated"]:
+            self.policy = TrustPolicy.any_authenticated()
+        elif self.allow:
+            try:
+                self.policy = TrustPolicy.parse(self.allow)
+            except ValueError as error:
+                raise usage.UsageError(f"--allow: {printable(str(error))}") from None
+
+    def _take_from_descriptions(self) -> None:
+        """Without --certificate, what the first ``tls:`` description says of us holds for dialling as well."""
+        if self["certificate"] is not None:
+            return
+        for description in self.listen:
+            values = description_values(description)
+            if description_prefix(description) in ("tls", "sips") and values.get("certKey"):
+                self["certificate"] = _path("listen", values["certKey"])
+                if values.get("privateKey"):
+                    self["private-key"] = _path("listen", values["privateKey"])
+                if values.get("trustRoots") and not self.trust:
+                    self.trust.append(_path("listen", values["trustRoots"]))
+                return
+
+
+def description_prefix(description: str) -> str:
+    """What stands before the first colon of an endpoint description."""
+    return description.partition(":")[0].lower()
+
+
+def description_values(description: str) -> dict[str, str]:
+    """The named values of an endpoint description, by Twisted's rules of quoting."""
+    found: dict[str, str] = {}
+    for part in _DESCRIPTION_PART.findall(description):
+        name, equals, value = part.partition("=")
+        if equals:
+            found[name] = _QUOTED.sub(r"\1", value)
+    return found
+
+
+def _path(option: str, text: str) -> str:
+    """*text* as an absolute path: ``twistd`` may change its folder before the file is opened."""
+    if not text or "\0" in text:
+        raise usage.UsageError(f"--{option} is not the name of a file: {printable(text)!r}")
+    return os.path.abspath(text)

@@ -1,0 +1,94 @@
+"""From options to a party: the connection manager that they ask for, and the endpoint on it.
+
+TLS is the rule. Clear text happens only where every place that the options name says so by itself (``tcp:``, ``udp:``,
+``;transport=tcp``); anything else needs a certificate, and asks for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from twisted.python import usage
+
+from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
+from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+from sip_p2p.errors import SipError, TlsFailure
+from sip_p2p.observe.text import printable
+from sip_p2p.service.words import explain
+from sip_p2p.transport.resolve import AddressResolver, StaticResolver
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.service.options import PartyOptions
+    from sip_p2p.transport.identity import TrustPolicy
+    from sip_p2p.transport.limits import Limits
+
+__all__ = ["Party", "make_party"]
+
+
+@final
+class Party:
+    """A connection manager and the one endpoint on it."""
+
+    __slots__ = ("endpoint", "manager")
+
+    def __init__(self, manager: RealTimeConnectionManager, endpoint: SipPeerToPeerEndpoint) -> None:
+        self.manager = manager
+        self.endpoint = endpoint
+
+
+def make_party(
+    reactor: IReactorTime,
+    options: PartyOptions,
+    *,
+    is_clear_text: bool,
+    policy: TrustPolicy | None = None,
+    trust_dialed_peers: bool = False,
+    instance_id: str | None = None,
+    limits: Limits | None = None,
+) -> Party:
+    """Make what *options* describe; nothing is bound or dialled.
+
+    :param is_clear_text: whether everything that the options name is in clear text.
+    :param policy: who may talk to us; None means ``localhost``.
+    :param trust_dialed_peers: whether whom we dial may send us requests.
+    :raises UsageError: one line that says what is wrong, and what to do.
+    """
+    addresses = AddressResolver(reactor)
+    resolver = StaticResolver(options.addresses, addresses) if options.addresses else addresses
+    try:
+        manager: RealTimeConnectionManager
+        if options["certificate"] is None and is_clear_text:
+            manager = RealTimeServerTcpConnectionManager(reactor, limits=limits, resolver=resolver)
+        else:
+            _check_files(options)
+            manager = RealTimeServerTlsConnectionManager(
+                reactor,
+                options["certificate"],
+                options["private-key"],
+                options.trust,
+                policy,
+                trust_dialed_peers=trust_dialed_peers,
+                limits=limits,
+                resolver=resolver,
+            )
+        endpoint = SipPeerToPeerEndpoint(str(options.uri), manager, proxy=options.proxy, instance_id=instance_id)
+    except TlsFailure as failure:
+        raise usage.UsageError(printable(failure.detail or explain(failure).what, 512)) from None
+    except (SipError, ValueError, OSError) as error:
+        raise usage.UsageError(printable(str(error), 512)) from None
+    return Party(manager, endpoint)
+
+
+def _check_files(options: PartyOptions) -> None:
+    if options["certificate"] is None:
+        raise usage.UsageError(
+            "--certificate is missing: without one nobody can know who you are ('sip-p2p pki DIR NAME' makes one); "
+            "clear text has to be said, as in tcp:5060 or ;transport=tcp"
+        )
+    if not options.trust:
+        raise usage.UsageError(
+            "--trust is missing: which authority vouches for your peers? Give the PEM file with its certificate"
+        )

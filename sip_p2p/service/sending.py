@@ -1,0 +1,315 @@
+"""``sip-p2p send``, ``options`` and ``request``: one request, its answer on the terminal, and an exit code."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, ClassVar, final
+
+from twisted.python import usage
+
+from sip_p2p.endpoint.address import to_sip_uri
+from sip_p2p.endpoint.peer import Peer
+from sip_p2p.errors import RequestFailed, RestrictedHeader, SipError, TlsFailure
+from sip_p2p.observe.text import printable
+from sip_p2p.service.options import PartyOptions, seconds
+from sip_p2p.service.party import make_party
+from sip_p2p.service.words import ExitCode, exit_code, explain
+from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.compose import application_fields
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.uri import SipUri
+
+
+__all__ = ["AskOptions", "RequestOptions", "SendOptions"]
+
+_LARGEST_BODY = 48 * 1024
+
+
+class RequestingOptions(PartyOptions):
+    """What the three commands share.
+
+    :ivar method: the request's method.
+    :ivar target: whom it is for.
+    :ivar body: what it carries.
+    :ivar headers: the header fields that were asked for.
+    """
+
+    optParameters: ClassVar = [["timeout", None, "10", "how many seconds to wait for the final response"]]
+    optFlags: ClassVar = [["json", "j", "print the outcome as one JSON object"]]
+
+    method = "OPTIONS"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target: SipUri | None = None
+        self.body = b""
+        self.content_type: str | None = None
+        self.headers: list[tuple[str, str]] = []
+        self.timeout = 0.0
+
+    def postOptions(self) -> None:
+        """Check the time and what :class:`~sip_p2p.service.options.PartyOptions` checks."""
+        super().postOptions()
+        self.timeout = seconds("timeout", self["timeout"], least=0.001)
+
+    def take_target(self, text: str) -> None:
+        """Read the URI of the peer.
+
+        :raises UsageError: when it is none.
+        """
+        try:
+            self.target = to_sip_uri(text)
+        except ValueError as error:
+            raise usage.UsageError(printable(str(error))) from None
+
+
+class SendOptions(RequestingOptions):
+    """The options of ``sip-p2p send``."""
+
+    synopsis = "Usage: sip-p2p send --uri URI [options] TO TEXT"
+    longdesc = "Send TEXT in a MESSAGE; - sends what stands on standard input."
+    method = "MESSAGE"
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take the peer and the text."""
+        if len(arguments) != 2:
+            raise usage.UsageError("send needs a peer and a text: sip-p2p send ... sip:bob@b.example 'hello'")
+        self.take_target(arguments[0])
+        self.body = _read("-") if arguments[1] == "-" else os.fsencode(arguments[1])
+        self.content_type = "text/plain; charset=UTF-8"
+
+
+class AskOptions(RequestingOptions):
+    """The options of ``sip-p2p options``."""
+
+    synopsis = "Usage: sip-p2p options --uri URI [options] TO"
+    longdesc = "Ask a peer with OPTIONS what it can do, and whether it is there at all."
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take the peer."""
+        if len(arguments) != 1:
+            raise usage.UsageError("options needs one peer: sip-p2p options ... sip:bob@b.example")
+        self.take_target(arguments[0])
+
+
+class RequestOptions(RequestingOptions):
+    """The options of ``sip-p2p request``."""
+
+    synopsis = "Usage: sip-p2p request --uri URI [options] METHOD TO"
+    longdesc = "Send a request with any method."
+    optParameters: ClassVar = [
+        ["body", "b", None, "file with the body; - is standard input"],
+        ["content-type", None, None, "the body's content type"],
+    ]
+    repeatable: ClassVar[tuple[str, ...]] = ("header", "resolve", "trust")
+
+    def opt_header(self, field: str) -> None:
+        """'NAME: VALUE': one more header field; may be given several times"""
+        name, colon, value = field.partition(":")
+        try:
+            if not colon:
+                raise ValueError("it has no colon")
+            self.headers.extend(application_fields([(name.strip(), value.strip())]))
+        except (ValueError, RestrictedHeader) as error:
+            raise usage.UsageError(
+                f"--header {printable(field)} is not 'Name: value': {printable(str(error))}"
+            ) from None
+
+    opt_H = opt_header
+
+    def parseArgs(self, *arguments: str) -> None:
+        """Take the method and the peer."""
+        if len(arguments) != 2:
+            raise usage.UsageError("request needs a method and a peer: sip-p2p request ... INFO sip:bob@b.example")
+        self.method = arguments[0]
+        if TOKEN.fullmatch(self.method) is None:
+            raise usage.UsageError(f"{printable(self.method)} is not a method")
+        if self.method in ("ACK", "CANCEL", "INVITE"):
+            raise usage.UsageError(f"{self.method} belongs to a session, and this command sends single requests")
+        self.take_target(arguments[1])
+
+    def postOptions(self) -> None:
+        """Read the body."""
+        super().postOptions()
+        self.content_type = self["content-type"]
+        if self["body"] is not None:
+            if self.content_type is None:
+                raise usage.UsageError("--body is given without --content-type: what does the file hold?")
+            self.body = _read(self["body"])
+        elif self.content_type is not None:
+            raise usage.UsageError("--content-type is given without --body")
+
+
+def _read(path: str) -> bytes:
+    """What a file or standard input holds.
+
+    :raises UsageError: when it cannot be read, or is larger than a body may be.
+    """
+    try:
+        if path == "-":
+            content = sys.stdin.buffer.read(_LARGEST_BODY + 1)
+        else:
+            with open(path, "rb") as file:
+                content = file.read(_LARGEST_BODY + 1)
+    except OSError as error:
+        raise usage.UsageError(f"{printable(path)}: {error.strerror or type(error).__name__}") from None
+    if len(content) > _LARGEST_BODY:
+        raise usage.UsageError(f"{printable(path)} is larger than a body may be ({_LARGEST_BODY} octets)")
+    return content
+
+
+@final
+class _LastHeard:
+    """A tap that remembers on which flow something came last: it proves who answered."""
+
+    def __init__(self) -> None:
+        self.peer: Peer | None = None
+
+    def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
+        """Remember the flow of what comes in."""
+        if direction == "in":
+            self.peer = Peer(flow)  # type: ignore[arg-type]
+
+
+@final
+class Outcome:
+    """What became of the request.
+
+    :ivar code: the exit code.
+    """
+
+    __slots__ = ("_failure", "_options", "_peer", "_response", "code")
+
+    def __init__(
+        self,
+        options: RequestingOptions,
+        peer: Peer | None,
+        response: Response | None = None,
+        failure: BaseException | None = None,
+    ) -> None:
+        self._options = options
+        self._peer = peer
+        self._failure = failure
+        self._response = failure.response if isinstance(failure, RequestFailed) else response
+        self.code = ExitCode.OK if failure is None else exit_code(failure)
+
+    def show(self, out: TextIO, err: TextIO) -> None:
+        """Tell it to a person, or as JSON."""
+        if self._options["json"]:
+            print(json.dumps(self._as_json()), file=out)
+            return
+        response = self._response
+        if response is not None:
+            print(f"{response.status} {printable(response.reason)}{self._proof()}", file=out)
+            if self._options.method != "MESSAGE":
+                self._show_content(response, out)
+        if self._failure is not None:
+            words = explain(self._failure)
+            print(f"sip-p2p: {words.what}", file=err)
+            if words.remedy:
+                print(f"         {words.remedy}", file=err)
+
+    def _proof(self) -> str:
+        peer = self._peer
+        if peer is None:
+            return ""
+        host, port = peer.address
+        where = f"{host}:{port}"
+        if not peer.is_verified:
+            return f" from {where} over {peer.transport}, unverified"
+        return f" from {printable(peer.identity)} at {where}, {peer.tls_version}"
+
+    @staticmethod
+    def _show_content(response: Response, out: TextIO) -> None:
+        for name, value in response.headers:
+            if name not in _OUR_OWN_FIELDS:
+                print(f"  {printable(name)}: {printable(value, 1024)}", file=out)
+        if response.body:
+            print(file=out)
+            for line in response.body.decode("utf-8", "backslashreplace").splitlines():
+                print(f"  {printable(line, 1024)}", file=out)
+
+    def _as_json(self) -> dict[str, object]:
+        shown: dict[str, object] = {
+            "method": self._options.method,
+            "target": str(self._options.target),
+            "exit": int(self.code),
+            "outcome": self.code.name.lower(),
+        }
+        if self._peer is not None:
+            host, port = self._peer.address
+            shown["peer"] = {
+                "identity": self._peer.identity,
+                "identities": list(self._peer.identities),
+                "tls_version": self._peer.tls_version,
+                "transport": self._peer.transport,
+                "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            }
+        response = self._response
+        if response is not None:
+            shown["status"], shown["reason"] = response.status, response.reason
+            shown["headers"] = [[name, value] for name, value in response.headers]
+            if response.body:
+                try:
+                    shown["body"] = response.body.decode("utf-8")
+                except UnicodeDecodeError:
+                    shown["body_base64"] = base64.b64encode(response.body).decode("ascii")
+        if self._failure is not None:
+            words = explain(self._failure)
+            shown["words"], shown["remedy"] = words.what, words.remedy
+            if isinstance(self._failure, TlsFailure):
+                shown["tls_failure"] = self._failure.reason.name
+        return shown
+
+
+_OUR_OWN_FIELDS = frozenset(("Via", "From", "To", "Call-ID", "CSeq", "Content-Length"))
+
+
+async def perform(reactor: IReactorTime, options: RequestingOptions) -> Outcome:
+    """Send the request that *options* describe and wait for what becomes of it; nothing is left open afterwards.
+
+    :raises UsageError: when the party cannot be made.
+    """
+    target = options.target
+    if target is None:
+        raise usage.UsageError("whom is it for?")
+    party = make_party(reactor, options, is_clear_text=_is_clear_text(options, target))
+    heard = _LastHeard()
+    party.manager.add_tap(heard)
+    response, failure = None, None
+    try:
+        response = await party.endpoint.request(
+            options.method,
+            target,
+            body=options.body,
+            content_type=options.content_type,
+            headers=options.headers,
+            timeout=options.timeout,
+            retry_after="never",
+        )
+    except SipError as error:
+        failure = error
+    except ValueError as error:
+        raise usage.UsageError(printable(str(error))) from None
+    finally:
+        await party.manager.terminate()
+    return Outcome(options, heard.peer, response, failure)
+
+
+def _is_clear_text(options: RequestingOptions, target: SipUri) -> bool:
+    """Whether the first hop is said to be in clear text."""
+    if target.is_secure:
+        return False
+    if options.proxy is not None:
+        return not options.proxy.target.transport.is_secure
+    return target.transport is not None and target.transport.lower() in ("tcp", "udp", "ws")

@@ -1,0 +1,306 @@
+"""The Twisted service behind ``twistd sip-p2p`` and ``twist sip-p2p``.
+
+Life: the options are checked and everything that needs a file is read when the service is made; ports are bound in
+``privilegedStartService``, before ``twistd`` gives up its privileges, and in ``startService`` where nobody called
+that; a stop ends the listening, lets what is in flight finish within ``--drain``, closes every flow and leaves no port
+behind. What cannot start says so in one line, with exit code 1.
+
+A SIGTERM ends the process through that same stop; ``twistd`` then dies of the signal, as a supervisor expects.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, cast
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python import usage
+from twisted.python.failure import Failure
+
+from sip_p2p.errors import SipError
+from sip_p2p.observe.text import printable
+from sip_p2p.observe.trace import Tap, TraceWriter
+from sip_p2p.service.application import Application, ApplicationError, load_application
+from sip_p2p.service.options import Options
+from sip_p2p.service.party import make_party
+from sip_p2p.service.state import instance_id
+from sip_p2p.service.words import explain
+from sip_p2p.transport.clock import use_monotonic_time
+from sip_p2p.transport.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from twisted.internet.interfaces import IReactorCore
+
+    from sip_p2p.endpoint.listener import Listener
+    from sip_p2p.errors import TlsFailure
+    from sip_p2p.service.party import Party
+
+__all__ = ["Options", "SipService", "StartFailed", "makeService"]
+
+_REFUSALS_A_MINUTE = 10
+
+
+class StartFailed(Exception, SystemExit):
+    """The service cannot start; the text is one line.
+
+    ``twistd`` takes it as an exception, removes its pid file and tells the process that started a daemon; the
+    interpreter takes it as the end of the program, and prints the line instead of a traceback.
+    """
+
+
+class SipService(Service):
+    """A party as a service.
+
+    :param party: who it is; it is ended with the service, which can therefore be started once.
+    :param application: what to do with what arrives.
+    :param listen: where to listen.
+    :param trace: where to write what passes.
+    :param drain: how long a stop may take, in seconds.
+    :param owns_process: True where nothing else lives in the process: its clock and its garbage collector are ours
+        then.
+    :param is_daemon: whether a failed start has to be told to the log, because nobody sees the terminal.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        party: Party,
+        application: Application,
+        *,
+        listen: tuple[str, ...] = (),
+        trace: TraceWriter | None = None,
+        tap: Tap | None = None,
+        drain: float = 5.0,
+        owns_process: bool = False,
+        is_daemon: bool = False,
+    ) -> None:
+        self._reactor = reactor
+        self._application = application
+        self._listen = listen
+        self._trace = trace
+        self._tap = tap
+        self._drain = drain
+        self._owns_process = owns_process
+        self._is_daemon = is_daemon
+        self._listening: Deferred[None] | None = None
+        self._stopping: Deferred[None] | None = None
+        self._refusals: list[float] = []
+        self._unlogged = 0
+        self._log = Logger("sip_p2p.service")
+        self.manager = party.manager
+        self.endpoint = party.endpoint
+        self.name = "sip-p2p"
+
+    # -- start
+    # ----------------------------------------------------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """Bind the ports.
+
+        :raises StartFailed: when one cannot be bound.
+        """
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        self._start_listening()
+
+    def startService(self) -> None:
+        """Run: bind the ports if that is still to be done, and tell the application.
+
+        :raises StartFailed: when a port cannot be bound.
+        """
+        if self._owns_process:
+            use_monotonic_time(self._reactor)
+        super().startService()  # type: ignore[no-untyped-call]
+        self._start_listening()
+        if self._owns_process:
+            # What was made so far stays for ever: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+
+    def _start_listening(self) -> None:
+        if self._listening is not None:
+            return
+        endpoint = self.endpoint
+        endpoint.message_received.subscribe(self._application.message)
+        for method in self._application.methods:
+            endpoint.handle(method, self._application.request)
+        self.manager.tls_failed.subscribe(self._refused)
+        if self._tap is not None:
+            self.manager.add_tap(self._tap)
+        try:
+            bound = self.manager.listen_all(self._listen) if self._listen else succeed([])
+        except (SipError, ValueError) as error:
+            raise self._start_failed(error) from None
+        failed: list[Failure] = []
+        self._listening = bound.addCallbacks(self._bound, failed.append)
+        if failed:
+            raise self._start_failed(failed[0].value) from None
+        if not bound.called:
+            # Nothing that Twisted listens on takes its time today; what did would end the process like any late
+            # failure.
+            self._listening.addBoth(lambda _: self._failed_later(failed))
+
+    def _bound(self, listeners: list[Listener]) -> None:
+        for listener in listeners:
+            host, port = listener.address
+            self._log.info(
+                "{uri} listens on {transport} {host}:{port}",
+                uri=str(self.endpoint.aor),
+                transport=listener.transport.lower(),
+                host=f"[{host}]" if ":" in host else host,
+                port=port,
+            )
+        if not listeners:
+            self._log.info("{uri} only sends: there is no --listen", uri=str(self.endpoint.aor))
+        self._application.started(self.endpoint)
+
+    def _start_failed(self, error: BaseException | None) -> StartFailed:
+        # What was bound before the one that failed is not kept.
+        self.manager.terminate()
+        text = f"sip-p2p: {printable(str(error), 512)}"
+        if self._is_daemon:
+            self._log.critical("{line}", line=text)
+        return StartFailed(text)
+
+    def _failed_later(self, failed: list[Failure]) -> None:
+        if failed:
+            self._log.critical("{line}", line=str(self._start_failed(failed[0].value)))
+            cast("IReactorCore", self._reactor).stop()
+
+    # -- what the log is told
+    # -------------------------------------------------------------------------------------------
+
+    def _refused(self, failure: TlsFailure) -> None:
+        """Say why a connection was refused, a bounded number of times a minute (row D22)."""
+        now = self._reactor.seconds()
+        words = explain(failure)
+        if self._tap is not None:
+            self._tap.note(f"TLS: {words.what}", _wall_clock(), remote=failure.peer)
+        self._refusals = [moment for moment in self._refusals if moment > now - 60.0]
+        if len(self._refusals) >= _REFUSALS_A_MINUTE:
+            self._unlogged += 1
+            return
+        self._refusals.append(now)
+        missing, self._unlogged = self._unlogged, 0
+        self._log.warn(
+            "{what} {remedy}{missing}",
+            what=words.what,
+            remedy=words.remedy,
+            missing=f" ({missing} more were not logged)" if missing else "",
+            reason=failure.reason.name,
+        )
+
+    # -- stop
+    # -----------------------------------------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, finish what is in flight within the drain time, close everything.
+
+        Every call waits for the same end.
+        """
+        waiting: Deferred[None] = Deferred()
+        if self._stopping is None:
+            super().stopService()  # type: ignore[no-untyped-call]
+            self._log.info("stopping: what is in flight has {drain} seconds", drain=f"{self._drain:g}")
+            self._stopping = self.manager.terminate().addCallback(self._terminated)
+
+        def done(result: None) -> None:
+            waiting.callback(None)
+            return result
+
+        self._stopping.addCallback(done)
+        return waiting
+
+    def _terminated(self, _: object) -> Deferred[None]:
+        try:
+            last = _as_deferred(self._application.stopped())
+        except Exception:
+            last = succeed(None)
+            self._log.failure("the application failed while it stopped")
+        last.addTimeout(max(self._drain, 0.1), self._reactor)
+        last.addErrback(self._late)
+        return last.addBoth(self._ended)
+
+    def _late(self, failure: Failure) -> None:
+        self._log.failure("the application did not stop as it should", failure=failure)
+
+    def _ended(self, _: object) -> None:
+        if self._tap is not None:
+            self.manager.remove_tap(self._tap)
+        if self._trace is not None:
+            self._trace.close()
+
+
+def makeService(options: Options) -> SipService:
+    """The service that *options* describe; for ``twistd`` and ``twist``.
+
+    :raises StartFailed: one line, when it cannot be made.
+    """
+    from twisted.internet import reactor
+
+    try:
+        return make(cast("IReactorTime", reactor), options, owns_process=True)
+    except (usage.UsageError, ApplicationError, OSError, ValueError) as error:
+        raise StartFailed(f"sip-p2p: {printable(_line(error), 512)}") from None
+
+
+def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False) -> SipService:
+    """The service that *options* describe, on *reactor*.
+
+    :raises UsageError: when the options do not make a party.
+    :raises ApplicationError: when the application cannot be had.
+    :raises OSError: when a file or folder cannot be used.
+    :raises ValueError: when the state folder holds something else.
+    """
+    application = load_application(options["application"])
+    identity = None if options["state"] is None else instance_id(options["state"])
+    party = make_party(
+        reactor,
+        options,
+        is_clear_text=options.is_clear_text,
+        policy=options.policy,
+        instance_id=identity,
+        limits=Limits(drain_timeout=options.drain),
+    )
+    trace = tap = None
+    if options["trace"] is not None:
+        trace = TraceWriter(options["trace"])
+        tap = Tap(local=party.endpoint.aor.host, secrets=bool(options["trace-with-secrets"]), writer=trace)
+        if options["trace-with-secrets"]:
+            Logger("sip_p2p.service").warn(
+                "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself",
+                path=options["trace"],
+            )
+    return SipService(
+        reactor,
+        party,
+        application,
+        listen=tuple(options.listen),
+        trace=trace,
+        tap=tap,
+        drain=options.drain,
+        owns_process=owns_process,
+        is_daemon=options.is_daemon,
+    )
+
+
+def _as_deferred(result: Awaitable[None] | None) -> Deferred[None]:
+    if result is None:
+        return succeed(None)
+    return result if isinstance(result, Deferred) else ensureDeferred(result)  # type: ignore[arg-type]
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or type(error).__name__}"
+    return str(error)
+
+
+def _wall_clock() -> float:
+    import time
+
+    return time.time()

@@ -1,0 +1,198 @@
+"""What went wrong, in words for the person at the terminal: each failure with what to do about it and its exit code.
+
+The table of TLS failures is complete: a test holds it against :class:`~sip_p2p.errors.TlsFailureReason`. It speaks from
+our side: *we*, *our certificate*; the other side is *the peer*.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import final
+
+from sip_p2p.errors import (
+    ConnectionFailure,
+    EndpointTerminated,
+    ListenFailed,
+    OperationTimeout,
+    RequestFailed,
+    TlsFailure,
+    TlsFailureReason,
+)
+from sip_p2p.observe.text import printable
+
+__all__ = ["TLS_WORDS", "ExitCode", "Words", "exit_code", "explain"]
+
+
+class ExitCode(enum.IntEnum):
+    """What the console script tells the script that called it."""
+
+    OK = 0
+    USAGE = 1
+    REFUSED = 2
+    TIMEOUT = 3
+    CONNECTION = 4
+    TLS = 5
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """What the code stands for, as ``--help`` says it."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    ExitCode.OK: "it worked: a final response of 2xx",
+    ExitCode.USAGE: "wrong usage, or wrong input such as a file that cannot be read",
+    ExitCode.REFUSED: "the peer answered with a final response of 300 or above",
+    ExitCode.TIMEOUT: "no final response in time",
+    ExitCode.CONNECTION: "no connection could be had, or it was lost",
+    ExitCode.TLS: "one of the two sides refused the other's certificate, or TLS failed",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+
+@final
+class Words:
+    """One kind of failure.
+
+    :ivar what: what is the matter, a sentence.
+    :ivar remedy: what to do about it, a sentence.
+    """
+
+    __slots__ = ("remedy", "what")
+
+    def __init__(self, what: str, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+
+
+TLS_WORDS: dict[TlsFailureReason, Words] = {
+    TlsFailureReason.LOCAL_CERTIFICATE_NOT_FOUND: Words(
+        "Our own certificate or private key is missing or cannot be read.",
+        "Give the PEM file with --certificate, and its key with --private-key if it is in a file of its own; "
+        "'sip-p2p pki DIR NAME' makes both.",
+    ),
+    TlsFailureReason.LOCAL_CERTIFICATE_EXPIRED: Words(
+        "Our own certificate has expired or is not valid yet.",
+        "Renew it, and see that this machine's clock is right.",
+    ),
+    TlsFailureReason.UNTRUSTED_REMOTE_CERTIFICATE: Words(
+        "The peer's certificate was not issued by an authority that we trust.",
+        "If the peer is who it should be, give the certificate of its authority with --trust.",
+    ),
+    TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE: Words(
+        "The peer's certificate is trusted, but it is not for the name that we wanted to reach.",
+        "Address the peer by the name in its certificate, or have a certificate issued whose subject alternative names "
+        "hold that name (URI:sip:NAME or DNS:NAME); wildcards and the common name do not count.",
+    ),
+    TlsFailureReason.CERTIFICATE_EXPIRED: Words(
+        "The peer's certificate has expired.",
+        "Ask the peer to renew it; if it is new, see that this machine's clock is right.",
+    ),
+    TlsFailureReason.CERTIFICATE_NOT_YET_VALID: Words(
+        "The peer's certificate is not valid yet.",
+        "See that both machines' clocks are right; otherwise wait until its validity begins.",
+    ),
+    TlsFailureReason.REMOTE_CERTIFICATE_REVOKED: Words(
+        "The authority has revoked the peer's certificate.",
+        "Do not talk to whoever presents it; ask the peer for its new certificate.",
+    ),
+    TlsFailureReason.REMOTE_CERTIFICATE_INVALID_USAGE: Words(
+        "The peer's certificate may not be used for this side of a SIP connection.",
+        "Have it issued with the key usages serverAuth and clientAuth (and, for SIP, id-kp-sipDomain), and not as an "
+        "authority's certificate.",
+    ),
+    TlsFailureReason.REMOTE_CERTIFICATE_WEAK: Words(
+        "The peer's certificate uses a key or a signature that is too weak.",
+        "Have it issued with a P-256 key, or RSA of at least 2048 bits, and a SHA-256 signature.",
+    ),
+    TlsFailureReason.REMOTE_CERTIFICATE_INVALID: Words(
+        "The peer's certificate is malformed or breaks a rule for certificates.",
+        "Have it issued anew; 'openssl x509 -text' shows what stands in it.",
+    ),
+    TlsFailureReason.REMOTE_CERTIFICATE_MISSING: Words(
+        "The peer presented no certificate, and without one nobody may connect.",
+        "The peer has to be given a certificate of its own and has to present it when it connects.",
+    ),
+    TlsFailureReason.LOCAL_CERTIFICATE_REJECTED: Words(
+        "The peer refused our certificate.",
+        "See that the peer trusts the authority that issued it, that it is valid today, and that the peer allows the "
+        "name in it; its log knows which of them it was.",
+    ),
+    TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED: Words(
+        "The peer proved who it is, and is not on the list of those who may talk to us.",
+        "If it should be, add the name in its certificate with --allow.",
+    ),
+    TlsFailureReason.TLS_NEGOTIATION_FAILURE: Words(
+        "The two sides could not agree on a TLS connection.",
+        "See that the other side speaks TLS 1.2 or newer on this port, and not clear text.",
+    ),
+    TlsFailureReason.HANDSHAKE_TIMEOUT: Words(
+        "The peer accepted the connection and did not finish the TLS handshake in time.",
+        "See that TLS is spoken on this port, and that the peer is not overloaded.",
+    ),
+    TlsFailureReason.REMOTE_DISCONNECTED: Words(
+        "The peer closed the connection during the TLS handshake.",
+        "It may not speak TLS on this port, may not have accepted our certificate, or may be too busy; its log knows.",
+    ),
+    TlsFailureReason.OTHER: Words(
+        "TLS failed for another reason.",
+        "The details name the error that OpenSSL gave.",
+    ),
+}
+"""Every reason of :class:`~sip_p2p.errors.TlsFailureReason` in plain words."""
+
+
+def exit_code(failure: BaseException) -> ExitCode:
+    """The code with which the console script ends after *failure*."""
+    if isinstance(failure, RequestFailed):
+        return ExitCode.REFUSED
+    if isinstance(failure, OperationTimeout):
+        return ExitCode.TIMEOUT
+    if isinstance(failure, TlsFailure):
+        return ExitCode.TLS
+    if isinstance(failure, ConnectionFailure | EndpointTerminated | ListenFailed):
+        return ExitCode.CONNECTION
+    return ExitCode.USAGE
+
+
+def explain(failure: BaseException) -> Words:
+    """What happened and what to do about it. Text that came from a peer is made printable."""
+    if isinstance(failure, TlsFailure):
+        words = TLS_WORDS[failure.reason]
+        details = [printable(detail) for detail in (failure.detail,) if detail]
+        if failure.alert and failure.alert not in failure.detail:
+            details.append(f"TLS alert {printable(failure.alert)}")
+        if failure.peer:
+            details.append(f"with {printable(failure.peer)}")
+        return Words(words.what + (f" ({', '.join(details)})" if details else ""), words.remedy)
+    if isinstance(failure, RequestFailed):
+        response = failure.response
+        return Words(f"The peer answered {response.status} {printable(response.reason)}.", _refusal_remedy(failure))
+    if isinstance(failure, OperationTimeout):
+        return Words(
+            "No final response came in time.",
+            "The peer may be overloaded or may have dropped the request; --timeout waits longer.",
+        )
+    if isinstance(failure, ConnectionFailure):
+        return Words(
+            f"No connection to the peer: {printable(str(failure))}.",
+            "See that the peer runs, that its name and port are right, and that no firewall stands in between.",
+        )
+    return Words(f"{printable(str(failure) or type(failure).__name__)}.", "")
+
+
+def _refusal_remedy(failure: RequestFailed) -> str:
+    """What a status suggests; empty where the phrase says all."""
+    headers = failure.response.headers
+    if failure.status == 405 and "Allow" in headers:
+        return f"The peer takes these methods: {printable(', '.join(headers.get_all('Allow')))}."
+    if failure.status == 415 and "Accept" in headers:
+        return f"The peer takes these content types: {printable(', '.join(headers.get_all('Accept')))}."
+    if failure.status == 404:
+        return "Nobody of that name is there: see that the part of the URI before the @ is right."
+    if failure.status in (401, 407):
+        return "It asks for a password, which this program does not give: certificates are what it proves itself with."
+    if "Retry-After" in headers:
+        return f"It asks to try again after {printable(headers['Retry-After'])} seconds."
+    return ""
