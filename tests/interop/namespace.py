@@ -1,0 +1,68 @@
+"""A network of one's own: a namespace with a loopback interface, 127.0.0.1 and 10.99.0.1, and nothing else in it.
+
+For peers that refuse to run on a host that has loopback addresses only, and for packets that are to be captured without
+anybody else's among them. The tests' own thread moves in (:meth:`PrivateNetwork.enter`): the sockets that it opens and
+the programs that it starts from then on are there; what was open before is not touched.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import final
+
+from tests.interop.peers.program import PeerFailed, Program, find_program
+
+__all__ = ["ADDRESS", "PrivateNetwork"]
+
+ADDRESS = "10.99.0.1"
+"""The address in the namespace that is not a loopback one."""
+
+_CLONE_NEWNET = 0x40000000
+_SETTING_UP = f"ip link set lo up && ip addr add {ADDRESS}/32 dev lo && echo ready && exec cat"
+
+
+@final
+class PrivateNetwork:
+    """One namespace, alive as long as the idle process that holds it."""
+
+    packages = "util-linux iproute2"
+
+    def __init__(self, reactor, directory: str) -> None:
+        self.directory = directory
+        self._holder = Program(reactor, [find_program("unshare") or "unshare", "-n", "sh", "-c", _SETTING_UP])
+        self._outside: int | None = None
+
+    @staticmethod
+    def missing() -> str | None:
+        """What keeps us from having one, or None."""
+        for name in ("unshare", "ip"):
+            if find_program(name) is None:
+                return name
+        return None if os.geteuid() == 0 else "the right to make a network namespace (run as root)"
+
+    async def enter(self) -> None:
+        """Make the namespace and move this thread into it."""
+        self._holder.start(self.directory)
+        await self._holder.find("^ready$")
+        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        inside = os.open(f"/proc/{self._holder.pid}/ns/net", os.O_RDONLY)
+        try:
+            _move(inside)
+        finally:
+            os.close(inside)
+
+    async def leave(self) -> None:
+        """Move back and let the namespace go."""
+        if self._outside is not None:
+            _move(self._outside)
+            os.close(self._outside)
+            self._outside = None
+        await self._holder.stop()
+
+
+def _move(namespace: int) -> None:
+    # os.setns came with Python 3.12.
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.setns(namespace, _CLONE_NEWNET) != 0:
+        raise PeerFailed(f"cannot enter the network namespace: {os.strerror(ctypes.get_errno())}")

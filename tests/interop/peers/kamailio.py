@@ -1,0 +1,278 @@
+"""Kamailio: answers, originates and relays, over UDP, TCP and TLS with certificates asked for in both directions."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.protocol import ConnectedDatagramProtocol
+
+from tests.interop.peers.program import FakeClock, PeerFailed, Program, find_program, free_port, until
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twisted.python.failure import Failure
+
+    from tests.interop.certificates import Leaf
+
+__all__ = ["Kamailio", "SeenRequest"]
+
+_CONFIGURATION = """#!KAMAILIO
+debug=2
+log_stderror=yes
+children=1
+tcp_children=1
+auto_aliases=no
+enable_tls=yes
+tcp_accept_no_cl=no
+dns_try_naptr=off
+{listen}
+alias={alias}
+
+loadmodule "jsonrpcs.so"
+loadmodule "tm.so"
+loadmodule "sl.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+loadmodule "xlog.so"
+loadmodule "tls.so"
+
+modparam("jsonrpcs", "transport", 4)
+modparam("jsonrpcs", "dgram_socket", "{directory}/rpc")
+modparam("jsonrpcs", "dgram_workers", 1)
+modparam("tls", "config", "{directory}/tls.cfg")
+modparam("tm", "fr_timer", {patience})
+modparam("rr", "enable_double_rr", 1)
+
+request_route {{
+    $var(name) = "";
+    $var(verified) = "";
+    if (proto == TLS) {{
+        $var(name) = $tls_peer_subject_cn;
+        $var(verified) = $tls_peer_verified;
+    }}
+    xlog("L_NOTICE", "SEEN|$rm|$ru|$proto|$si|$sp|$var(name)|$var(verified)|$hdr(Route)|$(rb{{s.encode.hexa}})|\\n");
+    if (!mf_process_maxfwd_header("10")) {{
+        sl_send_reply("483", "Too Many Hops");
+        exit;
+    }}
+    if (loose_route()) {{
+        xlog("L_NOTICE", "ROUTED|$rm|$ru|$du|\\n");
+    }}
+{relays}
+    if (uri == myself && $rU == "kamailio") {{
+        if (!is_method("OPTIONS|MESSAGE")) {{
+            sl_send_reply("405", "Method Not Allowed");
+            exit;
+        }}
+        append_to_reply("Contact: <sip:kamailio@{alias}>\\r\\nAllow: OPTIONS, MESSAGE\\r\\nAccept: text/plain\\r\\n");
+        t_newtran();
+        t_reply("200", "Kamailio says yes");
+        exit;
+    }}
+    if ($du == $null && uri == myself) {{
+        sl_send_reply("404", "Nobody Here");
+        exit;
+    }}
+    record_route();
+    t_on_reply("ANSWERED");
+    t_relay();
+}}
+
+onreply_route[ANSWERED] {{
+    xlog("L_NOTICE", "REPLY|$rs|$proto|$si|$sp|\\n");
+}}
+"""
+
+_TLS = """[server:default]
+method = TLSv1.2+
+verify_certificate = {mutual}
+require_certificate = {mutual}
+certificate = {certificate}
+private_key = {key}
+ca_list = {trust}
+
+[client:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+{own}ca_list = {trust}
+"""
+
+_RELAY = """    if ($rU == "{user}") {{
+        $du = "{target}";
+    }}
+"""
+
+
+class _RemoteCall(ConnectedDatagramProtocol):
+    """One call over Kamailio's JSON-RPC datagram socket."""
+
+    def __init__(self, request: bytes) -> None:
+        self.request = request
+        self.answer: Deferred[bytes] = Deferred()
+
+    def startProtocol(self) -> None:
+        self.transport.write(self.request)
+
+    def datagramReceived(self, data: bytes) -> None:
+        if not self.answer.called:
+            self.answer.callback(data)
+
+    def connectionFailed(self, failure: Failure) -> None:
+        self.answer.errback(failure)
+
+
+class SeenRequest:
+    """A request as Kamailio's script saw it.
+
+    :ivar common_name: the CN of the certificate that its sender presented over TLS, empty without one.
+    :ivar verified: Kamailio's verdict about that certificate.
+    :ivar route: its Route fields.
+    """
+
+    def __init__(self, line: str) -> None:
+        words = line.split("|")
+        self.method, self.uri, self.transport = words[0], words[1], words[2].lower()
+        self.host, self.port = words[3], words[4]
+        self.common_name = words[5].replace("<null>", "")
+        self.verified = words[6] == "1"
+        self.route = words[7].replace("<null>", "")
+        self.body = bytes.fromhex(words[8]) if words[8] != "<null>" else b""
+
+
+class Kamailio:
+    """One Kamailio of one worker on ports of its own.
+
+    It answers OPTIONS and MESSAGE to the user ``kamailio``, relays what :meth:`start` was given a route for, and
+    everything else that is not for itself, with a Record-Route.
+    """
+
+    packages = "kamailio kamailio-tls-modules kamailio-extra-modules"
+
+    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.interface = interface
+        port = free_port(interface)
+        self.ports = {"udp": port, "tcp": port, "tls": free_port(interface)}
+        self.program: Program | None = None
+        self._seen = 0
+
+    @staticmethod
+    def missing() -> str | None:
+        """What is not installed, or None."""
+        return None if find_program("kamailio") is not None else "kamailio"
+
+    def uri(self, transport: str, user: str = "kamailio", host: str | None = None) -> str:
+        """A URI that reaches this Kamailio over *transport*."""
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        return f"sip:{user}@{host or self.interface}:{self.ports[transport]}{suffix}"
+
+    async def start(
+        self,
+        certificate: Leaf,
+        trust: str,
+        *,
+        mutual: bool = True,
+        client_certificate: Leaf | None = None,
+        relays: Mapping[str, str] | None = None,
+        alias: str = "kamailio.example",
+        patience: float = 8.0,
+        clock: str = "",
+    ) -> None:
+        """Write the configuration and start.
+
+        :param certificate: what it presents as a server.
+        :param trust: the path of the authorities that it trusts.
+        :param mutual: whether it demands a certificate of those who connect.
+        :param client_certificate: what it presents when it connects; None for nothing.
+        :param alias: the domain that is its own.
+        :param patience: seconds after which it gives up on an answer.
+        :param clock: how far its clock is off, such as ``+30d``.
+        :param relays: user part of a Request-URI -> URI to which such requests go on.
+        """
+        directory = self.directory
+        listen = "\n".join(f"listen={name}:{self.interface}:{port}" for name, port in self.ports.items())
+        routes = "".join(_RELAY.format(user=user, target=target) for user, target in (relays or {}).items())
+        own = ""
+        if client_certificate is not None:
+            own = f"certificate = {client_certificate.certificate}\nprivate_key = {client_certificate.key}\n"
+        texts = {
+            "kamailio.cfg": _CONFIGURATION.format(
+                listen=listen, alias=alias, directory=directory, relays=routes, patience=int(patience * 1000)
+            ),
+            "tls.cfg": _TLS.format(
+                mutual="yes" if mutual else "no",
+                certificate=certificate.certificate,
+                key=certificate.key,
+                trust=trust,
+                own=own,
+            ),
+        }
+        for name, text in texts.items():
+            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        self.program = Program(
+            self.reactor,
+            [
+                *(find_program("kamailio") or "kamailio", "-f", f"{directory}/kamailio.cfg", "-DD", "-E"),
+                *("-Y", directory, "-w", directory, "-m", "32", "-M", "4"),
+            ],
+        )
+        self.program.start(directory, FakeClock.environment(clock))
+        await self.program.bound(*((transport, port) for transport, port in self.ports.items()))
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.program is not None:
+            await self.program.stop()
+
+    async def request(self, method: str, uri: str, body: str = "", headers: tuple[str, ...] = ()) -> int:
+        """Send a request out of a dialog and wait for its final status (408 and 477 are Kamailio's own words for
+        silence and for a connection that could not be had).
+        """
+        lines = ["From: <sip:kamailio@kamailio.example>", f"To: <{uri}>", *headers]
+        if body:
+            lines.append("Content-Type: text/plain;charset=UTF-8")
+        parameters = [method, uri, ".", ".", "\r\n".join(lines) + "\r\n", body]
+        answer = await self._call("tm.t_uac_wait_block", parameters)
+        return int(answer["code"])
+
+    async def _call(self, method: str, parameters: list[str]) -> dict[str, str]:
+        client = _RemoteCall(json.dumps({"jsonrpc": "2.0", "method": method, "params": parameters, "id": 1}).encode())
+        path = os.path.join(self.directory, "rpc")
+        await until(self.reactor, lambda: os.path.exists(path), 10.0, "Kamailio's control socket")
+        own = os.path.join(self.directory, "caller")
+        port = self.reactor.connectUNIXDatagram(path, client, bindAddress=own)
+        try:
+            answer = json.loads(await client.answer.addTimeout(45.0, self.reactor))
+        finally:
+            await maybeDeferred(port.stopListening)
+            if os.path.exists(own):
+                os.unlink(own)
+        if "result" not in answer:
+            raise PeerFailed(f"{parameters} -> {answer}\n{self.program.report()}")
+        return answer["result"]
+
+    async def saw(self, method: str, seconds: float = 10.0) -> SeenRequest:
+        """The next request of *method* that its script saw and this call has not returned yet."""
+        found = await self.program.find(rf"SEEN\|({method}\|.*)\|$", seconds, self._seen)
+        self._seen = found.end()
+        return SeenRequest(found.group(1))
+
+    @property
+    def saw_any(self) -> bool:
+        """Whether any request reached its script."""
+        return "SEEN|" in self.program.text
+
+    @property
+    def log(self) -> str:
+        """All that it wrote."""
+        return self.program.text

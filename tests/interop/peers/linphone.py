@@ -1,0 +1,99 @@
+"""linphonec: a softphone; sends MESSAGE over UDP, TCP and, as a client, TLS with a certificate of its own.
+
+It verifies name and authority, negotiates TLS 1.2 and sends an IP address as SNI. Its own TLS port resets handshakes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tests.interop.peers.program import Program, find_program, free_port
+
+if TYPE_CHECKING:
+    from tests.interop.certificates import Leaf
+
+__all__ = ["Linphone"]
+
+_SETTINGS = """[sip]
+sip_port={udp}
+sip_tcp_port={tcp}
+sip_tls_port=0
+default_proxy=0
+verify_server_certs=1
+verify_server_cn=1
+{tls}
+[net]
+mtu=1300
+
+[proxy_0]
+reg_proxy=<{target}>
+reg_route=<{target}>
+reg_identity=sip:linphone@127.0.0.1
+reg_sendregister=0
+publish=0
+"""
+
+
+class Linphone:
+    """One linphonec, told what to do through its standard input."""
+
+    packages = "linphone-cli"
+
+    def __init__(self, reactor, directory: str) -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.ports = {"udp": free_port(), "tcp": free_port()}
+        self.program: Program | None = None
+
+    @staticmethod
+    def missing() -> str | None:
+        """What is not installed, or None."""
+        return None if find_program("linphonec") is not None else "linphonec"
+
+    def uri(self, transport: str) -> str:
+        """A URI that reaches it over *transport*."""
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        return f"sip:linphone@127.0.0.1:{self.ports[transport]}{suffix}"
+
+    async def start(self, target: str, certificate: Leaf | None = None, trust: str | None = None) -> None:
+        """Start it.
+
+        :param target: the URI through which everything that it sends goes.
+        :param certificate: what it presents over TLS; None for nothing.
+        :param trust: the authorities that it trusts over TLS.
+        """
+        os.makedirs(os.path.join(self.directory, ".local", "share", "linphone"))
+        tls = "" if trust is None else f"root_ca={trust}\n"
+        if certificate is not None:
+            tls += f"client_cert_chain={certificate.certificate}\nclient_cert_key={certificate.key}\n"
+        settings = os.path.join(self.directory, "settings")
+        with open(settings, "w", encoding="utf-8") as file:
+            file.write(_SETTINGS.format(udp=self.ports["udp"], tcp=self.ports["tcp"], target=target, tls=tls))
+        self.program = Program(
+            self.reactor,
+            [find_program("linphonec") or "linphonec", "-c", settings, "-d", "6", "-l", self._log_path],
+        )
+        self.program.start(self.directory, {"HOME": self.directory, "XDG_DATA_HOME": ""})
+        await self.program.bound(("udp", self.ports["udp"]), ("tcp", self.ports["tcp"]))
+
+    @property
+    def _log_path(self) -> str:
+        return os.path.join(self.directory, "log")
+
+    @property
+    def log(self) -> str:
+        """What it wrote into its log file."""
+        if not os.path.exists(self._log_path):
+            return ""
+        with open(self._log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def message(self, uri: str, text: str) -> None:
+        """Send MESSAGE."""
+        self.program.write(f"chat {uri} {text}\n")
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.program is not None:
+            await self.program.stop()

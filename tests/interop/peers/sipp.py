@@ -1,0 +1,156 @@
+"""SIPp: one request or one answer by a written scenario, over UDP and TCP; over TLS with socat in front of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from tests.interop.peers.program import PeerFailed, Program, find_program, free_port
+
+if TYPE_CHECKING:
+    from tests.interop.certificates import Leaf
+
+__all__ = ["Sipp", "TlsBefore"]
+
+_SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenarios")
+_MODES = {"udp": "u1", "tcp": "t1"}
+
+
+class Sipp:
+    """SIPp, started once for each exchange."""
+
+    packages = "sip-tester"
+
+    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.interface = interface
+        self.port = free_port(interface)
+        self.program: Program | None = None
+
+    @staticmethod
+    def missing() -> str | None:
+        """What is not installed, or None."""
+        return None if find_program("sipp") is not None else "sipp"
+
+    def uri(self, transport: str, user: str = "sipp") -> str:
+        """A URI that reaches it over *transport*."""
+        suffix = "" if transport == "udp" else f";transport={transport}"
+        return f"sip:{user}@{self.interface}:{self.port}{suffix}"
+
+    def _scenario(self, name: str, words: dict[str, str]) -> str:
+        with open(os.path.join(_SCENARIOS, name), encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        filled = []
+        for line in lines:
+            for word, value in words.items():
+                line = line.replace(f"@{word}@", value)
+            # An empty line would end the head: what was not asked for leaves none.
+            if line.strip() or not any(f"@{word}@" in lines[len(filled)] for word in words):
+                filled.append(line)
+        path = os.path.join(self.directory, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n".join(filled))
+        return path
+
+    def _arguments(self, scenario: str, transport: str) -> list[str]:
+        return [
+            *("-sf", scenario, "-i", self.interface, "-p", str(self.port), "-t", _MODES[transport], "-m", "1"),
+            *("-timeout", "20", "-timeout_error", "-nostdin", "-trace_msg", "-message_file", self._messages),
+        ]
+
+    @property
+    def _messages(self) -> str:
+        return os.path.join(self.directory, "messages.log")
+
+    @property
+    def messages(self) -> str:
+        """Every message that it sent and received, as it wrote them down."""
+        with open(self._messages, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    async def request(
+        self, method: str, uri: str, target: tuple[str, int], transport: str, body: str = "", status: int = 200
+    ) -> None:
+        """Send one request for *uri* to the address *target* and want *status*.
+
+        :raises PeerFailed: when another answer comes, or none.
+        """
+        words = {
+            "METHOD": method,
+            "URI": uri,
+            "STATUS": str(status),
+            "BODY": body,
+            "EXTRA": "Content-Type: text/plain;charset=UTF-8" if body else "Accept: text/plain",
+        }
+        scenario = self._scenario("send.xml", words)
+        executable = find_program("sipp") or "sipp"
+        program = Program(self.reactor, [executable, f"{target[0]}:{target[1]}", *self._arguments(scenario, transport)])
+        program.start(self.directory)
+        try:
+            code = await program.ended(30.0)
+        finally:
+            await program.stop()
+        if code != 0:
+            raise PeerFailed(f"SIPp is not content\n{self.messages}\n{program.report()}")
+
+    async def start_answering(self, method: str, transport: str) -> None:
+        """Wait for one *method* request and answer it with 200."""
+        scenario = self._scenario("answer.xml", {"METHOD": method})
+        self.program = Program(self.reactor, [find_program("sipp") or "sipp", *self._arguments(scenario, transport)])
+        self.program.start(self.directory)
+        await self.program.bound((transport, self.port))
+
+    async def answered(self) -> str:
+        """Wait until it has answered; the messages that it saw.
+
+        :raises PeerFailed: when it got something else than it waited for.
+        """
+        if await self.program.ended(30.0) != 0:
+            raise PeerFailed(f"SIPp is not content\n{self.messages}\n{self.program.report()}")
+        return self.messages
+
+    async def stop(self) -> None:
+        """End what was started to answer."""
+        if self.program is not None:
+            await self.program.stop()
+
+
+class TlsBefore:
+    """socat between TLS outside and TCP inside, for a peer without TLS of its own."""
+
+    packages = "socat"
+
+    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.interface = interface
+        self.port = free_port(interface)
+        self.program: Program | None = None
+
+    @staticmethod
+    def missing() -> str | None:
+        """What is not installed, or None."""
+        return None if find_program("socat") is not None else "socat"
+
+    async def _start(self, left: str, right: str) -> None:
+        self.program = Program(self.reactor, [find_program("socat") or "socat", "-d", "-d", left, right])
+        self.program.start(self.directory)
+        await self.program.bound(("tcp", self.port))
+
+    async def accept(self, inside: int, certificate: Leaf, trust: str) -> None:
+        """TLS at :attr:`port`, a certificate demanded; what comes goes to the TCP port *inside*."""
+        outside = f"OPENSSL-LISTEN:{self.port},bind={self.interface},reuseaddr,fork,verify=1"
+        outside += f",cert={certificate.certificate},key={certificate.key},cafile={trust}"
+        await self._start(outside, f"TCP:{self.interface}:{inside}")
+
+    async def dial(self, outside: int, certificate: Leaf, trust: str) -> None:
+        """TCP at :attr:`port`; what comes goes over TLS to the port *outside*, with our certificate."""
+        target = f"OPENSSL:{self.interface}:{outside},verify=1,commonname={self.interface}"
+        target += f",cert={certificate.certificate},key={certificate.key},cafile={trust}"
+        await self._start(f"TCP-LISTEN:{self.port},bind={self.interface},reuseaddr,fork", target)
+
+    async def stop(self) -> None:
+        """End it."""
+        if self.program is not None:
+            await self.program.stop()

@@ -1,0 +1,109 @@
+"""tshark: reads what we put on the wire with a decoder that shares nothing with ours."""
+
+from __future__ import annotations
+
+import os
+import struct
+from typing import TYPE_CHECKING, final
+
+from tests.interop.peers.program import PeerFailed, Program, find_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Capture", "Decoded", "decode", "missing", "write_messages"]
+
+packages = "tshark"
+
+_LINKTYPE_UPPER_PDU = 252
+_TAG_DISSECTOR = 12
+_SEPARATOR = "|"
+_NOTE = 0x400000
+_FIELDS = (
+    "frame.protocols sip.Method sip.r-uri sip.Status-Code sip.Call-ID sip.CSeq.seq sip.CSeq.method sip.from.tag "
+    "sip.to.tag sip.from.addr sip.to.addr sip.Via.transport sip.Via.sent-by.address sip.Via.branch "
+    "sip.Content-Type sip.Content-Length _ws.expert.severity _ws.expert.message"
+).split()
+
+
+def missing() -> str | None:
+    """What is not installed, or None."""
+    for name in ("tshark", "dumpcap"):
+        if find_program(name) is None:
+            return name
+    return None
+
+
+@final
+class Decoded:
+    """One frame as tshark understood it.
+
+    :ivar fields: the values of each of its fields; several where TCP brought several messages in one segment.
+    :ivar complaints: what its experts found to note, to warn of or to call an error.
+    """
+
+    def __init__(self, line: str) -> None:
+        values = [value.split(_SEPARATOR) if value else [] for value in line.split("\t")]
+        self.fields = dict(zip(_FIELDS, values, strict=True))
+        self.protocols = self.fields["frame.protocols"][0].split(":")
+        found = zip(self.fields["_ws.expert.severity"], self.fields["_ws.expert.message"], strict=True)
+        self.complaints = [text for severity, text in found if int(severity, 0) >= _NOTE]
+        if "_ws.malformed" in self.protocols:
+            self.complaints.append("malformed")
+
+    def __getitem__(self, name: str) -> list[str]:
+        return self.fields[name]
+
+
+def write_messages(path: str, messages: Iterable[bytes]) -> None:
+    """Write SIP messages into a capture file, each as a frame of its own without addresses."""
+    tag = b"sip\0"
+    head = struct.pack(">HH", _TAG_DISSECTOR, len(tag)) + tag + struct.pack(">HH", 0, 0)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 0x40000, _LINKTYPE_UPPER_PDU))
+        for number, message in enumerate(messages):
+            frame = head + message
+            file.write(struct.pack("<IIII", number, 0, len(frame), len(frame)) + frame)
+
+
+async def decode(reactor, directory: str, path: str, ports: Iterable[int] = ()) -> list[Decoded]:
+    """Every frame of a capture file that carries SIP, as tshark understands it.
+
+    :param ports: UDP and TCP ports on which SIP is spoken.
+    """
+    arguments = ["-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", f"aggregator={_SEPARATOR}"]
+    for field in _FIELDS:
+        arguments += ["-e", field]
+    for port in ports:
+        arguments += ["-d", f"udp.port=={port},sip", "-d", f"tcp.port=={port},sip"]
+    program = Program(reactor, [find_program("tshark") or "tshark", *arguments])
+    program.start(directory, {"HOME": directory})
+    try:
+        code = await program.ended(60.0)
+    finally:
+        await program.stop()
+    if code != 0:
+        raise PeerFailed(program.report())
+    return [decoded for decoded in map(Decoded, program.output.splitlines()) if "sip" in decoded.protocols]
+
+
+class Capture:
+    """What passes the loopback interface, written to a file by dumpcap."""
+
+    def __init__(self, reactor, directory: str) -> None:
+        self.reactor = reactor
+        self.directory = directory
+        self.path = os.path.join(directory, "wire.pcap")
+        self.program: Program | None = None
+
+    async def start(self) -> None:
+        """Start to capture."""
+        arguments = [find_program("dumpcap") or "dumpcap", "-q", "-P", "-i", "lo", "-w", self.path]
+        self.program = Program(self.reactor, arguments)
+        self.program.start(self.directory)
+        await self.program.find("^File: ")
+
+    async def stop(self) -> None:
+        """End it; the file is complete then."""
+        if self.program is not None:
+            await self.program.stop()
