@@ -25,8 +25,6 @@ __all__ = ["Network"]
 
 _Result = TypeVar("_Result")
 
-# So many turns of the reactors without time passing mean that two parties feed each other for ever.
-_TURNS_IN_ONE_INSTANT = 1_000_000
 _PERFECT = Conditions()
 _IP_HEADERS = {False: 20, True: 40}
 _UDP_HEADER = 8
@@ -43,6 +41,7 @@ class Network:
         changes it.
     :ivar drop: None, or a function that is shown each :class:`~sip_p2p.testing.Datagram` and returns True to lose it.
     :ivar name_delay: how many seconds it takes to resolve a name.
+    :ivar turns_in_one_instant: after so many turns without time passing, two parties are held to feed each other for ever.
     :ivar log: what happened on the wires, the latest 100 000 lines: the same seed and program give the same lines.
     """
 
@@ -55,6 +54,7 @@ class Network:
         self.conditions = Conditions(**conditions)
         self.drop: Callable[[Datagram], bool] | None = None
         self.name_delay = 0.0
+        self.turns_in_one_instant = 1_000_000
         self.log: deque[str] = deque(maxlen=100_000)
         self._random = random.Random(seed)
         self._hosts: list[Host] = []
@@ -265,7 +265,7 @@ class Network:
         if now != self._turns_at:
             self._turns, self._turns_at = 0, now
         self._turns += 1
-        if self._turns > _TURNS_IN_ONE_INSTANT:
+        if self._turns > self.turns_in_one_instant:
             raise RuntimeError(f"{self._turns} turns without time passing: two parties feed each other for ever")
 
     def note(self, source: MemorySocket, target: MemorySocket | None, what: str) -> None:

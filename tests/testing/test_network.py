@@ -61,8 +61,8 @@ class TimeTests(SynchronousTestCase):
 
     def test_feeding_each_other(self) -> None:
         """Two parties that answer each other for ever without time passing are noticed."""
-        self.patch(__import__("sip_p2p.testing.network", fromlist=["x"]), "_TURNS_IN_ONE_INSTANT", 500)
         network = Network()
+        network.turns_in_one_instant = 500
         one, other = network.host(), network.host()
         here, there = Datagrams(), Datagrams()
         one.listenUDP(7, here)
