@@ -51,7 +51,7 @@ def loose_parts(pattern: str) -> list[str]:
 
 
 def literal_patterns(path: Path) -> list[tuple[int, str]]:
-    """The text of every pattern that *path* hands to the ``re`` module, with its line; an f-string's fields left out."""
+    """The text of every pattern that *path* hands to ``re``, with its line; the fields of an f-string are left out."""
     patterns = []
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
@@ -160,7 +160,7 @@ class NumberTests(SynchronousTestCase):
             self.assertRaises(ValueError, parse_number, text, 2**31)
 
     def test_five_thousand_digits(self) -> None:
-        """A number of more digits than Python converts is refused as too large, not with an error of Python's (fault:A14)."""
+        """A number of more digits than Python converts is too large, and no error of Python's own (fault:A14)."""
         with self.assertRaisesRegex(ValueError, "larger than 255"):
             parse_number("9" * 5000, 255)
 
