@@ -1,4 +1,4 @@
-"""Code and commands out of the reStructuredText of the repository, for the tests that run them."""
+"""Code and commands out of the reStructuredText of the repository, and how the tests run them from the checkout."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import shlex
 import textwrap
 from pathlib import Path
 
-__all__ = ["ROOT", "blocks", "commands", "documents"]
+__all__ = ["ROOT", "SCRIPTS", "blocks", "commands", "documents"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+SCRIPTS = {
+    "python": (),
+    "sip-p2p": ("-c", "from sip_p2p.service.cli import main; main()"),
+    "twistd": ("-c", "from twisted.scripts.twistd import run; run()"),
+}
+"""What to give Python in the place of an installed command, so that it is this checkout's code that runs."""
 
 _BLOCK = re.compile(r"^( *)\.\. code-block:: (\w+)\n((?:\n|\1 +.*\n)+)", re.MULTILINE)
 

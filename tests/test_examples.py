@@ -11,13 +11,12 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from sip_p2p.pki import CertificateAuthority
+from tests.documents import ROOT, SCRIPTS
 from tests.interop.peers.program import Program, free_port
 from tests.support import TestCase
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class ExampleCase(TestCase):
@@ -122,7 +121,7 @@ class GuestBookTests(ExampleCase):
         certificate = f"{self.folder.resolve()}/localhost.pem"
         trust = f"{self.folder.resolve()}/ca.pem"
         book = self.start(
-            *("-m", "twisted", "--log-format=text", "sip-p2p", "--uri", "sip:guests@localhost"),
+            *(*SCRIPTS["twistd"], "-n", "--pidfile=", "sip-p2p", "--uri", "sip:guests@localhost"),
             *("--certificate", certificate, "--trust", trust, "--allow", "localhost"),
             *("--listen", "tls:port=0:interface=127.0.0.1", "--application", "guest_book:GuestBook"),
         )
@@ -130,7 +129,7 @@ class GuestBookTests(ExampleCase):
         guest = self.example("hello_alice", target, "I was here")
         self.assertEqual(await guest.ended(), 0, guest.report())
         reader = self.start(
-            *("-m", "sip_p2p.service.cli", "request", "INFO", target, "--uri", "sip:reader@localhost"),
+            *(*SCRIPTS["sip-p2p"], "request", "INFO", target, "--uri", "sip:reader@localhost"),
             *("--certificate", certificate, "--trust", trust),
         )
         self.assertEqual(await reader.ended(), 0, reader.report())

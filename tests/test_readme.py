@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from tests.documents import ROOT, blocks, commands
+from tests.documents import ROOT, SCRIPTS, blocks, commands
 from tests.interop.peers.program import Program, free_port
 from tests.support import TestCase
 
@@ -43,14 +43,8 @@ class ReadmeTests(TestCase):
 
     def start(self, words: Sequence[str]) -> Program:
         """Start a command of the README with this checkout's code, whether it is installed or not."""
-        modules = {"sip-p2p": "sip_p2p.service.cli", "twistd": "twisted.scripts.twistd", "python": None}
-        module = modules[words[0]]
-        interpreter = [sys.executable, "-u"]
-        if module == "twisted.scripts.twistd":
-            interpreter += ["-c", "from twisted.scripts.twistd import run; run()"]
-        elif module is not None:
-            interpreter += ["-m", module]
-        program = Program(reactor, [*interpreter, *(self.with_free_ports(word) for word in words[1:])])
+        arguments = [self.with_free_ports(word) for word in words[1:]]
+        program = Program(reactor, [sys.executable, "-u", *SCRIPTS[words[0]], *arguments])
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         program.start(str(self.folder), {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
         self.addCleanup(lambda: Deferred.fromCoroutine(program.stop()))
