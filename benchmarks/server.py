@@ -25,7 +25,7 @@ from sip_p2p import (
 )
 
 if TYPE_CHECKING:
-    from sip_p2p import MessageReceived
+    from sip_p2p import IncomingRequest
 
 __all__ = ["HOLD", "main"]
 
@@ -33,15 +33,15 @@ HOLD = b"hold"
 """A message with this body is not answered; any other is, at once."""
 
 
-def _answer(event: MessageReceived) -> defer.Deferred[None] | None:
+def _answer(event: IncomingRequest) -> defer.Deferred[None] | None:
     """What a subscriber does at the least: look at the text and let the 200 go."""
     return defer.Deferred() if event.text == "hold" else None
 
 
-async def _serve(certificate: str, trust: str, timers: Timers) -> dict[str, int]:
+async def _serve(certificate: str, trust: str, timers: Timers | None) -> dict[str, int]:
     limits = Limits(connections_per_identity=100_000)
     secure = RealTimeServerTlsConnectionManager(
-        reactor, certificate=certificate, trust=trust, limits=limits, timers=timers
+        reactor, certificate=certificate, trust=trust, allow=["alice.example"], limits=limits, timers=timers
     )
     clear = RealTimeServerTcpConnectionManager(reactor, limits=limits, timers=timers)
     for manager in (secure, clear):
@@ -52,7 +52,7 @@ async def _serve(certificate: str, trust: str, timers: Timers) -> dict[str, int]
         "tcp": await clear.start_listening("tcp:port=0:interface=127.0.0.1"),
         "udp": await clear.start_listening("udp:port=0:interface=127.0.0.1"),
     }
-    return {name: listener.address.port for name, listener in listeners.items()}
+    return {name: listener.port for name, listener in listeners.items()}
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
-    parser.add_argument("--t1", type=float, default=0.5, help="RFC 3261's T1 in seconds; T2 is eight times as much")
+    parser.add_argument("--t1", type=float, help="RFC 3261's T1 in seconds, with T2 eight times as much")
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
@@ -75,7 +75,7 @@ def main() -> None:
         reactor.stop()
 
     def begin() -> None:
-        timers = Timers(t1=options.t1, t2=8 * options.t1)
+        timers = Timers(t1=options.t1, t2=8 * options.t1) if options.t1 else None
         started = defer.ensureDeferred(_serve(options.certificate, options.trust, timers))
         started.addCallbacks(listening, failed)
 
