@@ -5,6 +5,7 @@ They need pip to find the dependencies and setuptools, from wherever it is confi
 
 from __future__ import annotations
 
+import atexit
 import configparser
 import os
 import shutil
@@ -80,25 +81,33 @@ class ListTests(SynchronousTestCase):
 class InstallationCase:
     """One environment for all tests of a kind, made when the first of them runs."""
 
-    environment: ClassVar[Path | None] = None
+    environment: ClassVar[Path]
     source: ClassVar[Path]
-    installed_from: ClassVar[list[str]]
+    outcome: ClassVar[Exception | None]
+
+    def setUp(self) -> None:
+        """Make the environment, unless an earlier test of the class has done so."""
+        super().setUp()
+        class_ = type(self)
+        if "outcome" not in vars(class_):
+            class_.outcome = None
+            try:
+                class_.make()
+            except Exception as error:
+                class_.outcome = error
+        if class_.outcome is not None:
+            raise class_.outcome
 
     @classmethod
-    def setUpClass(cls) -> None:
+    def make(cls) -> None:
         """Copy the checkout, make an environment and install into it."""
         folder = Path(tempfile.mkdtemp(prefix="sip-p2p-")).resolve()
+        atexit.register(shutil.rmtree, folder)
         cls.environment = folder / "environment"
         cls.source = folder / "source"
         shutil.copytree(ROOT, cls.source, ignore=LEFT_OUT)
         run(sys.executable, "-m", "venv", cls.environment)
         cls.install()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Remove all of it."""
-        if cls.environment is not None:
-            shutil.rmtree(cls.environment.parent)
 
     @classmethod
     def pip(cls, *arguments: str | Path) -> None:
@@ -112,12 +121,10 @@ class InstallationCase:
     @classmethod
     def program(cls, name: str) -> Path:
         """A program of the environment."""
-        assert cls.environment is not None
         return cls.environment / "bin" / name
 
     def elsewhere(self, *command: str | Path) -> str:
         """Run a command away from every checkout."""
-        assert self.environment is not None
         return run(*command, cwd=self.environment)
 
     def test_twistd_knows_it(self) -> None:
