@@ -2,8 +2,10 @@
 
 An alarm counts only when its sender's certificate proves the domain that the From field claims.
 
-    sip-p2p pki certs localhost
-    python examples/alarm_receiver.py certs
+Run it with::
+
+        sip-p2p pki certs localhost
+        python examples/alarm_receiver.py certs
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from twisted.internet.task import react
 from sip_p2p import RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint, SipUri
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
     from sip_p2p import IncomingRequest
 
 
@@ -29,7 +33,7 @@ def alarm(event: IncomingRequest) -> int:
     return 200
 
 
-async def main(reactor: object, folder: str = "certs", port: str = "5063") -> None:
+async def main(reactor: IReactorTime, folder: str = "certs", port: str = "5063") -> None:
     """Take alarms until the process is interrupted."""
     manager = RealTimeServerTlsConnectionManager(
         reactor,

@@ -1,16 +1,22 @@
 """Tells one text to many parties at once, and says who took it. It never listens.
 
-python examples/broadcaster.py certs "the building closes at six" sip:bob@localhost:5062 sip:carol@localhost:5064
+Run it with::
+
+    python examples/broadcaster.py certs "the building closes at six" sip:bob@localhost:5062 sip:carol@localhost:5064
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import react
 
 from sip_p2p import RealTimeServerTlsConnectionManager, SipError, SipPeerToPeerEndpoint
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
 
 
 async def tell(broadcaster: SipPeerToPeerEndpoint, target: str, text: str) -> bool:
@@ -24,7 +30,7 @@ async def tell(broadcaster: SipPeerToPeerEndpoint, target: str, text: str) -> bo
     return True
 
 
-async def main(reactor: object, folder: str, text: str, *targets: str) -> None:
+async def main(reactor: IReactorTime, folder: str, text: str, *targets: str) -> None:
     """Tell everybody; the exit code is 1 when somebody could not be told."""
     manager = RealTimeServerTlsConnectionManager(
         reactor, certificate=f"{folder}/localhost.pem", trust=f"{folder}/ca.pem"

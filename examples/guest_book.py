@@ -1,8 +1,10 @@
 """An application of one's own for the service: a guest book, in which everybody writes under the name they have proved.
 
-    cd examples
-    twistd -n sip-p2p --uri sip:guests@localhost --certificate ../certs/localhost.pem --trust ../certs/ca.pem \\
-        --listen tls:port=5065:interface=127.0.0.1 --application guest_book:GuestBook
+Run it with::
+
+        cd examples
+        twistd -n sip-p2p --uri sip:guests@localhost --certificate ../certs/localhost.pem --trust ../certs/ca.pem \\
+            --listen tls:port=5065:interface=127.0.0.1 --application guest_book:GuestBook
 """
 
 from __future__ import annotations

@@ -1,18 +1,26 @@
 """Alice sends Bob a message and prints his answer. She does not listen: nobody can connect to her.
 
-python examples/hello_alice.py certs sip:bob@localhost:5062 "hello, Bob"
+Run it with::
+
+    python examples/hello_alice.py certs sip:bob@localhost:5062 "hello, Bob"
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from twisted.internet.task import react
 
 from sip_p2p import RealTimeServerTlsConnectionManager, SipError, SipPeerToPeerEndpoint
 
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
 
-async def main(reactor: object, folder: str, target: str = "sip:bob@localhost:5062", text: str = "hello, Bob") -> None:
+
+async def main(
+    reactor: IReactorTime, folder: str, target: str = "sip:bob@localhost:5062", text: str = "hello, Bob"
+) -> None:
     """Send one message; the exit code is 1 when it did not arrive."""
     manager = RealTimeServerTlsConnectionManager(
         reactor, certificate=f"{folder}/localhost.pem", trust=f"{folder}/ca.pem"

@@ -1,7 +1,9 @@
 """Bob waits for messages and prints them, with the name that their sender has proved. Start him before Alice.
 
-sip-p2p pki certs localhost
-python examples/hello_bob.py certs
+Run it with::
+
+    sip-p2p pki certs localhost
+    python examples/hello_bob.py certs
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from twisted.internet.task import react
 from sip_p2p import RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
     from sip_p2p import IncomingRequest
 
 
-async def main(reactor: object, folder: str = "certs", port: str = "5062") -> None:
+async def main(reactor: IReactorTime, folder: str = "certs", port: str = "5062") -> None:
     """Listen on the loopback interface until the process is interrupted."""
     manager = RealTimeServerTlsConnectionManager(
         reactor, certificate=f"{folder}/localhost.pem", trust=f"{folder}/ca.pem", allow=["localhost"]

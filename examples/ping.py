@@ -1,19 +1,25 @@
 """Asks a party what it can do (OPTIONS), a few times over one connection, and measures how long the answers take.
 
-python examples/ping.py certs sip:bob@localhost:5062 3
+Run it with::
+
+    python examples/ping.py certs sip:bob@localhost:5062 3
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from twisted.internet.task import react
 
 from sip_p2p import RealTimeServerTlsConnectionManager, RequestFailed, SipError, SipPeerToPeerEndpoint
 
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
 
-async def main(reactor: object, folder: str, target: str, times: str = "3") -> None:
+
+async def main(reactor: IReactorTime, folder: str, target: str, times: str = "3") -> None:
     """Ping *target*; any answer counts, for somebody gave it."""
     manager = RealTimeServerTlsConnectionManager(
         reactor, certificate=f"{folder}/localhost.pem", trust=f"{folder}/ca.pem"
