@@ -14,6 +14,18 @@ seed: a test runs the same each time, as fast as the machine allows, and touches
     network.advance(120)                    # and finds out by herself
     network.assert_quiet()                  # she has closed everything
 
+SIP parties with certificates, listening on mutual TLS, are one call each::
+
+    class GreetingTests(SynchronousTestCase):
+        def test_greeting(self):
+            network = Network(delay=0.02)
+            alice, bob = network.party("sip:alice@a.example"), network.party("sip:bob@b.example")
+            heard = []
+            bob.message_received.subscribe(lambda event: heard.append((event.peer.identity, event.text)))
+            response = network.run_until(alice.send_message("sip:bob@b.example", "hello"))
+            self.assertEqual((response.status, heard), (200, [("a.example", "hello")]))
+            network.finish()
+
 Two things to know. TLS needs its time from the host: what takes a ``clock`` (Twisted's ``TLSMemoryBIOFactory``, say) is
 to be given the host. And a program that imports ``twisted.internet.reactor`` instead of taking a reactor gets the real
 one.

@@ -343,7 +343,7 @@ class Host:
 
     def _disconnect(self, selectable: Any, why: BaseException, reading: bool) -> None:
         """End a transport as Twisted's reactors do."""
-        reason = Failure(why)  # type: ignore[no-untyped-call]
+        reason = Failure(why)
         self.removeReader(selectable)
         if reading and isinstance(why, error.ConnectionDone) and IHalfCloseableDescriptor.providedBy(selectable):
             selectable.readConnectionLost(reason)

@@ -7,8 +7,8 @@ import errno
 import ipaddress
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -20,6 +20,11 @@ from sip_p2p.testing.conditions import Conditions, Datagram
 from sip_p2p.testing.host import Host
 from sip_p2p.testing.sockets import DatagramSocket, MemorySocket
 from sip_p2p.testing.streams import StreamSocket
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
+    from sip_p2p.pki import CertificateAuthority
+    from sip_p2p.testing.party import Parties
 
 __all__ = ["Network"]
 
@@ -41,13 +46,14 @@ class Network:
         changes it.
     :ivar drop: None, or a function that is shown each :class:`~sip_p2p.testing.Datagram` and returns True to lose it.
     :ivar name_delay: how many seconds it takes to resolve a name.
-    :ivar turns_in_one_instant: after so many turns without time passing, two parties are held to feed each other for ever.
+    :ivar turns_in_one_instant: after so many turns without time passing, two parties are feeding each other for ever.
     :ivar log: what happened on the wires, the latest 100 000 lines: the same seed and program give the same lines.
     """
 
     def __init__(self, clock: Clock | None = None, seed: int | str = 0, **conditions: Any) -> None:
         """
-        :param seed: decides what gets lost, delayed and cut where.
+        :param seed: decides what gets lost, delayed and cut where. (TLS has randomness of its own: the octets of a
+            handshake, and by one or two their number, differ in every run.)
         :param conditions: any field of :class:`~sip_p2p.testing.Conditions`, for all wires.
         """
         self.clock = Clock() if clock is None else clock
@@ -58,6 +64,7 @@ class Network:
         self.log: deque[str] = deque(maxlen=100_000)
         self._random = random.Random(seed)
         self._hosts: list[Host] = []
+        self._parties: Parties | None = None
         self._names: dict[str, tuple[str, ...]] = {}
         self._paths: dict[tuple[Host, Host], Conditions] = {}
         self._parted: set[frozenset[Host]] = set()
@@ -65,7 +72,52 @@ class Network:
         self._turns = 0
         self._turns_at = 0.0
 
-    # Hosts and names
+    # Parties, hosts and names
+
+    def party(
+        self,
+        uri: str,
+        *,
+        listen: str | Iterable[str] | None = None,
+        manager: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> SipPeerToPeerEndpoint:
+        """A party that is ready: on a host that its domain leads to, with a certificate for that domain, and listening.
+
+        Parties of one domain share host, certificate and connection manager. All trust one authority, and by default
+        all whom it vouches for may talk to them.
+
+        :param uri: who it is, such as ``sip:alice@a.example``.
+        :param listen: one endpoint description or several, none for a party that only dials; by default mutual TLS on
+            port 5061, or port 5060 of ``default_transport`` where that is ``tcp`` or ``udp``.
+        :param manager: arguments for :class:`~sip_p2p.RealTimeServerTlsConnectionManager`, such as ``allow``,
+            ``limits`` or another ``certificate``.
+        :param options: arguments for :class:`~sip_p2p.SipPeerToPeerEndpoint`.
+        :raises ValueError: the domain has a party already, and *listen* or *manager* would change what they share.
+        """
+        return self._all_parties().add(uri, listen, dict(manager or {}), options)
+
+    @property
+    def authority(self) -> CertificateAuthority:
+        """The private authority that has issued the certificates of all parties."""
+        return self._all_parties().authority
+
+    def finish(self) -> None:
+        """Terminate every party, and fail unless they have left nothing open: what a test ends with.
+
+        :raises AssertionError: lists what is left.
+        """
+        if self._parties is not None:
+            self._parties.terminate()
+        self.assert_quiet()
+
+    def _all_parties(self) -> Parties:
+        if self._parties is None:
+            # Programs that only need the wires do without SIP and without a certificate authority.
+            from sip_p2p.testing.party import Parties
+
+            self._parties = Parties(self)
+        return self._parties
 
     def host(self, *addresses: str, names: tuple[str, ...] | list[str] = ()) -> Host:
         """A new host: a reactor for one program.
@@ -88,6 +140,11 @@ class Network:
     def hosts(self) -> tuple[Host, ...]:
         """All hosts, in the order of their making."""
         return tuple(self._hosts)
+
+    def find(self, name: str) -> Host | None:
+        """The host that a name or an address leads to, if there is one."""
+        owners = (self._owner(address) for address in self.addresses_of(name))
+        return next((host for host in owners if host is not None), None)
 
     def name(self, name: str, *addresses: str) -> None:
         """Let *name* resolve to *addresses*, in this order; without any it is unknown from now on."""
@@ -370,13 +427,10 @@ class Network:
         )
 
     def _find(self, host: Host | str) -> Host:
-        if isinstance(host, Host):
-            return host
-        for address in self.addresses_of(host):
-            found = self._owner(address)
-            if found is not None:
-                return found
-        raise ValueError(f"{host} is no host of this network")
+        found = self.find(host) if isinstance(host, str) else host
+        if found is None:
+            raise ValueError(f"{host} is no host of this network")
+        return found
 
     def _pairs(self, one: Host | str, other: Host | str | None) -> set[frozenset[Host]]:
         first = self._find(one)

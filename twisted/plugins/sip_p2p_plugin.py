@@ -21,7 +21,7 @@ class DescriptionParser:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
 
-    def parseStreamServer(self, reactor: Any, *args: str, **kwargs: str) -> Any:
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> Any:
         """The endpoint that a description describes."""
         from sip_p2p.transport.descriptions import plugin_endpoint
 
