@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import StateChanged
     from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.errors import TlsFailure
     from sip_p2p.sip.message import Response
@@ -153,7 +154,7 @@ class LogApplication(Application):
             uri=str(endpoint.aor),
             contact=str(endpoint.contact_uri),
             state=endpoint.state.value,
-            listening=[str(listener.description) for listener in endpoint.connection_manager.listeners],
+            listening=[_place(listener) for listener in endpoint.connection_manager.listeners],
         )
 
     def message(self, event: IncomingRequest) -> Answer:
@@ -253,15 +254,27 @@ def _described(event: IncomingRequest) -> dict[str, object]:
     return fields
 
 
+def _place(listener: Listener) -> dict[str, object]:
+    """Where a listener can be reached: a port of 0 in its description is a real one here."""
+    return {
+        "transport": listener.transport,
+        "address": _address(*listener.address),
+        "description": listener.description,
+    }
+
+
 def _proved(peer: Peer) -> dict[str, object]:
-    host, port = peer.address
     return {
         "peer": peer.identity,
         "identities": list(peer.identities),
         "transport": peer.transport,
         "tls_version": peer.tls_version,
-        "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "address": _address(*peer.address),
     }
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def load_application(name: str, lines: JsonLines | None = None) -> Application:

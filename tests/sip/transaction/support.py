@@ -1,7 +1,7 @@
 """What the tests of the transactions share: messages, flows, and a layer whose words are easy to compare.
 
-A table of a machine has one row for every pair of a state and an input: what follows over an unreliable transport, and what
-over a reliable one. What follows is the next state and the outputs, in words::
+A table of a machine has one row for every pair of a state and an input: what follows over an unreliable transport,
+and what over a reliable one. What follows is the next state and the outputs, in words::
 
     >INVITE  >ACK  >200     sent
     user:200                a response for the user
@@ -11,8 +11,8 @@ over a reliable one. What follows is the next state and the outputs, in words::
     new                     a new transaction began
     counted:NAME            nothing but that a counter moved
 
-and two words stand for themselves: ``absent``, a state that this kind of transport does not know, and ``idle``, a timer that
-does not run in this state.
+and two words stand for themselves: ``absent``, a state that this kind of transport does not know, and ``idle``, a
+timer that does not run in this state.
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def make_response(request: Request, status: int, to_tag: str = "callee") -> Resp
     """A response to *request*, with what section 8.2.6.2 copies."""
     names = ("Via", "From", "Call-ID", "CSeq")
     headers = Headers([(name, value) for name in names for value in request.headers.get_all(name)])
-    headers.add("To", request.headers["To"] + (f";tag={to_tag}" if status > 100 and ";tag=" not in request.headers["To"] else ""))
+    headers.add(
+        "To",
+        request.headers["To"] + (f";tag={to_tag}" if status > 100 and ";tag=" not in request.headers["To"] else ""),
+    )
     return Response(status, None, headers)
 
 

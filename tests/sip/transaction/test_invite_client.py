@@ -135,7 +135,8 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(bench.state(transaction), "proceeding")
 
     def test_accepted_lasts_over_every_transport(self) -> None:
-        """RFC 6026 section 7.2: Accepted ends after timer M, the 32 s of the vectors, and passes every 2xx up until then."""
+        """RFC 6026 section 7.2: Accepted ends after timer M, the 32 s of the vectors, and passes every 2xx up until
+        then."""
         for reliable in (False, True):
             bench = Bench(reliable)
             transaction = bring(bench, "accepted")
@@ -167,7 +168,11 @@ class AckTests(SynchronousTestCase):
         request = make_request(
             "INVITE",
             cseq=7,
-            fields=[("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKbelow"), ("Route", "<sip:p1;lr>"), ("Route", "<sip:p2;lr>")],
+            fields=[
+                ("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKbelow"),
+                ("Route", "<sip:p1;lr>"),
+                ("Route", "<sip:p2;lr>"),
+            ],
         )
         bench = Bench()
         bench.request(request)
@@ -240,7 +245,8 @@ class AbandonTests(SynchronousTestCase):
     """An INVITE whose outcome nobody wants any more."""
 
     def test_in_every_state(self) -> None:
-        """F9: nothing is reported of an abandoned INVITE, a failure is acknowledged, and it ends after at most 64*T1."""
+        """F9: nothing is reported of an abandoned INVITE, a failure is acknowledged, and it ends after at most
+        64*T1."""
         for reliable in (False, True):
             for state in ("calling", "proceeding", "accepted"):
                 for status in (None, 180, 200, 486):
