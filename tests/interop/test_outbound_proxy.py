@@ -141,7 +141,8 @@ class ServiceTests(InteropTestCase):
         (event,) = bob.received
         self.assertEqual((event.text, event.peer.identity), (TEXT, PROXY))
         await alice.stop()
-        self.assertEqual(alice.program.exit_code, 0, alice.log)
+        await alice.event("stopped")
+        self.assertIn("Server Shut Down.", alice.log)
 
     async def test_command_refuses_the_proxy(self) -> None:
         """A proxy of another name than the one given ends the command in plain words and a code of its own (row:A7)."""

@@ -62,9 +62,9 @@ class ServiceTests(InteropTestCase):
     async def test_answers_sipp(self) -> None:
         """SIPp's OPTIONS and MESSAGE over TCP (row:M14)."""
         service = await self.service(f"tcp:{ON_LOOPBACK}")
-        sipp_uri = f"sip:alice@127.0.0.1:{service.tcp_port};transport=tcp"
+        uri = f"sip:alice@127.0.0.1:{service.port};transport=tcp"
         for method, body in (("OPTIONS", ""), ("MESSAGE", TEXT)):
-            await self.peer(Sipp).request(method, sipp_uri, ("127.0.0.1", service.tcp_port), "tcp", body)
+            await self.peer(Sipp).request(method, uri, ("127.0.0.1", service.port), "tcp", body)
         self.assertEqual((await service.event("message"))["text"].strip(), TEXT)
 
     async def test_command_asks(self) -> None:

@@ -29,7 +29,7 @@ REFUSED = {
     405: ("PUBLISH sip:alice@a.example SIP/2.0", ("CSeq: 1 PUBLISH",)),
     416: ("MESSAGE http://a.example/ SIP/2.0", ("CSeq: 1 MESSAGE",)),
     420: ("MESSAGE sip:alice@a.example SIP/2.0", ("CSeq: 1 MESSAGE", "Require: teleportation")),
-    481: ("BYE sip:alice@a.example SIP/2.0", ("CSeq: 1 BYE",)),
+    481: ("MESSAGE sip:alice@a.example SIP/2.0", ("CSeq: 1 MESSAGE",)),
     505: ("MESSAGE sip:alice@a.example SIP/3.0", ("CSeq: 1 MESSAGE",)),
 }
 
@@ -148,8 +148,9 @@ class TsharkTests(InteropTestCase):
         endpoint = asking.endpoint
         await endpoint.request("OPTIONS", uri)
         await endpoint.send_message(uri, TEXT)
-        await endpoint.send_message(uri, b"\x00\xff\r\n\r\n", content_type="application/octet-stream")
-        await endpoint.send_message(uri, "with headers", headers=[("Subject", "Grüße"), ("X-Empty", "")])
+        # (No NUL: tshark shows a message as a string, and wonders about what follows one.)
+        await endpoint.send_message(uri, b"\xff\xfe\r\n\r\n\x01", content_type="application/octet-stream")
+        await endpoint.send_message(uri, "with headers", headers=[("Subject", "Grüße"), ("Priority", "urgent")])
         with self.assertRaises(RequestFailed):
             await endpoint.request("PUBLISH", uri, body="x", content_type="text/plain", headers=[("Event", "presence")])
 

@@ -18,7 +18,7 @@ __all__ = ["Linphone"]
 _SETTINGS = """[sip]
 sip_port={udp}
 sip_tcp_port={tcp}
-sip_tls_port=0
+sip_tls_port={tls_port}
 default_proxy=0
 verify_server_certs=1
 verify_server_cn=1
@@ -43,7 +43,7 @@ class Linphone:
     def __init__(self, reactor, directory: str) -> None:
         self.reactor = reactor
         self.directory = directory
-        self.ports = {"udp": free_port(), "tcp": free_port()}
+        self.ports = {transport: free_port() for transport in ("udp", "tcp", "tls")}
         self.program: Program | None = None
 
     @staticmethod
@@ -69,13 +69,15 @@ class Linphone:
             tls += f"client_cert_chain={certificate.certificate}\nclient_cert_key={certificate.key}\n"
         settings = os.path.join(self.directory, "settings")
         with open(settings, "w", encoding="utf-8") as file:
-            file.write(_SETTINGS.format(udp=self.ports["udp"], tcp=self.ports["tcp"], target=target, tls=tls))
+            ports = {"udp": self.ports["udp"], "tcp": self.ports["tcp"], "tls_port": self.ports["tls"]}
+            file.write(_SETTINGS.format(**ports, target=target, tls=tls))
         self.program = Program(
             self.reactor,
             [find_program("linphonec") or "linphonec", "-c", settings, "-d", "6", "-l", self._log_path],
         )
         self.program.start(self.directory, {"HOME": self.directory, "XDG_DATA_HOME": ""})
         await self.program.bound(("udp", self.ports["udp"]), ("tcp", self.ports["tcp"]))
+        await self.program.find("linphonec> ")
 
     @property
     def _log_path(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from typing import Any
 
@@ -40,8 +39,8 @@ class Service:
 
     @property
     def port(self) -> int:
-        """The port of its Contact, under which it can be reached."""
-        return int(re.search(r":(\d+)(?:;|$)", self.started["contact"]).group(1))
+        """The port of its first listener."""
+        return int(self.started["listening"][0]["address"].rpartition(":")[2])
 
     async def event(self, kind: str, seconds: float = 15.0) -> dict[str, Any]:
         """The next event of *kind* that this call has not returned yet."""
