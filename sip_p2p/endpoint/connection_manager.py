@@ -159,7 +159,9 @@ class RealTimeConnectionManager:
         """
         self._check_usable()
         text = self._describe(description)
-        endpoint = listening_endpoint(self.reactor, text, self._tls_settings())
+        endpoint = listening_endpoint(
+            self.reactor, text, self._tls_settings(), handshake_timeout=self.limits.handshake_timeout
+        )
         transport = endpoint.transport
         self._starting += 1
         self._states_changed(StateReason.LISTENING)
@@ -276,6 +278,10 @@ class RealTimeConnectionManager:
             host = "localhost"
         return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
 
+    def _may_request(self, flow: StreamFlow) -> bool:
+        """Whether the peer at the end of *flow* may ask anything of our applications (row D9)."""
+        return True
+
     def _certified_host(self, transport: str) -> str:
         """The name that our own certificate proves, for transports that show it."""
         return ""
@@ -332,6 +338,7 @@ class RealTimeConnectionManager:
         """A flow may carry messages."""
         now = self.driver.now()
         flow.last_message = now
+        flow.may_request = self._may_request(flow)
         self.pool.add(flow)
         if flow.is_incoming:
             self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
@@ -393,8 +400,15 @@ class RealTimeConnectionManager:
         """Hand a request to the party that it is for."""
         incoming = IncomingRequest(self, output)
         flow = output.flow
-        if isinstance(flow, StreamFlow) and flow.peer and flow.is_incoming:
-            self._learn_alias(flow, output)
+        if isinstance(flow, StreamFlow) and flow.peer:
+            if not flow.may_request:
+                self._log.warn(
+                    "{flow} may not send us a {method}: allow= does not list it", flow=flow, method=incoming.method
+                )
+                incoming.respond(403)
+                return
+            if flow.is_incoming:
+                self._learn_alias(flow, output)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
         if not incoming.is_answered:
@@ -556,7 +570,8 @@ class RealTimeConnectionManager:
         """Close every flow, drop what is still in its handshake, and abort what has not ended a second later."""
         if not self._connections:
             return succeed(None)
-        self._emptied = closed = Deferred()
+        closed: Deferred[None] = Deferred()
+        self._emptied = closed
         for connection in tuple(self._connections):
             if connection.flow is None:
                 connection.abort()

@@ -160,7 +160,7 @@ class IncomingRequest:
         if self.is_answered:
             raise AlreadyResponded(f"the {self.method} has been answered, or its sender has gone")
         self._manager.driver.respond(self.transaction, response)
-        if self.is_answered:
+        if response.is_final:
             self._manager.request_answered(self)
 
     def defer(self) -> None:

@@ -15,11 +15,11 @@ from sip_p2p.transport.tls import TlsSettings, client_tls_factory
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
-    from sip_p2p.errors import TlsFailure
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.resolve import Resolver
+    from sip_p2p.transport.stream import StreamFlow
     from sip_p2p.transport.target import Target
 
 __all__ = ["RealTimeServerTcpConnectionManager", "RealTimeServerTlsConnectionManager"]
@@ -71,22 +71,23 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :raises InvalidOperation: when mutual TLS is asked for without a certificate.
         """
         super().__init__(reactor, limits=limits, timers=timers, resolver=resolver, advertise=advertise, tokens=tokens)
-        self.credential = _credential(certificate, private_key)
-        if self.credential is None and need_mutual_tls:
+        credential = _credential(certificate, private_key)
+        if credential is None and need_mutual_tls:
             raise InvalidOperation("mutual TLS needs a certificate of our own: give certificate=")
         if isinstance(trust, TrustAnchors):
-            self._anchors = trust
+            anchors = trust
         else:
             paths = [trust] if isinstance(trust, (str, Path)) else list(trust)
             if not paths:
                 raise ValueError("no authority is trusted, so nobody could be verified: give trust= the CA's PEM file")
-            self._anchors = TrustAnchors.from_files(*paths)
-        self.policy = (
+            anchors = TrustAnchors.from_files(*paths)
+        policy = (
             allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
         )
-        self._need_mutual_tls = need_mutual_tls
         self._trust_dialed_peers = trust_dialed_peers
-        self._settings = self._make_settings()
+        self._settings = TlsSettings(
+            credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failed.tell
+        )
         if not need_mutual_tls:
             self._log.warn(
                 "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"
@@ -95,35 +96,31 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     @property
     def need_mutual_tls(self) -> bool:
         """Whether peers must show a certificate (row D4)."""
-        return self._need_mutual_tls
+        return self._settings.need_mutual_tls
+
+    @property
+    def credential(self) -> Credential | None:
+        """Our own certificate and key; see :meth:`set_local_certificate`."""
+        return self._settings.credential
+
+    @property
+    def policy(self) -> TrustPolicy:
+        """Who may talk to us; see :meth:`set_trust_policy`."""
+        return self._settings.policy
 
     def set_local_certificate(self, certificate: _Path | Credential, private_key: _Path | None = None) -> None:
         """Use another certificate from the next handshake on, in both directions; open connections live on (row D2).
 
         :raises TlsFailure: as for the constructor; the old certificate stays in use then.
         """
-        self.credential = _credential(certificate, private_key)
-        self._settings = self._make_settings()
+        self._settings.replace(credential=_credential(certificate, private_key))
 
     def set_trust_policy(self, allow: str | Iterable[str] | TrustPolicy) -> None:
         """Allow others from the next handshake on (row D10).
 
         :raises ValueError: when *allow* does not hold proper names.
         """
-        self.policy = allow if isinstance(allow, TrustPolicy) else TrustPolicy.parse(allow)
-        self._settings = self._make_settings()
-
-    def _make_settings(self) -> TlsSettings:
-        return TlsSettings(
-            self.credential,
-            self._anchors,
-            self.policy,
-            need_mutual_tls=self._need_mutual_tls,
-            on_failure=self._incoming_failed,
-        )
-
-    def _incoming_failed(self, failure: TlsFailure) -> None:
-        self.tls_failed.tell(failure)
+        self._settings.replace(policy=allow if isinstance(allow, TrustPolicy) else TrustPolicy.parse(allow))
 
     def _tls_settings(self) -> TlsSettings:
         return self._settings
@@ -132,7 +129,14 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         return client_tls_factory(self._settings, target.name, factory, self.reactor, self.limits.handshake_timeout)
 
     def _credential(self) -> object:
-        return self._settings
+        return self._settings.credential
+
+    def _may_request(self, flow: StreamFlow) -> bool:
+        verified = flow.verified
+        if flow.is_incoming or verified is None or self._trust_dialed_peers:
+            # Who dialled us was let in by name; who came without TLS, by an explicit description.
+            return True
+        return verified.identities is not None and self.policy.allows(verified.identities) is not None
 
     def _certified_host(self, transport: str) -> str:
         credential = self.credential

@@ -64,10 +64,21 @@ class StreamFlow(LiveFlow):
 
     :ivar last_message: when the last message came or went, on the driver's scale.
     :ivar messages: how many messages came.
+    :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     """
 
-    __slots__ = ("_is_paused", "_transport", "_waiting", "aliases", "key", "last_message", "messages", "write_limits")
+    __slots__ = (
+        "_is_paused",
+        "_transport",
+        "_waiting",
+        "aliases",
+        "key",
+        "last_message",
+        "may_request",
+        "messages",
+        "write_limits",
+    )
 
     def __init__(
         self,
@@ -87,6 +98,7 @@ class StreamFlow(LiveFlow):
         self._waiting = 0
         self.last_message = 0.0
         self.messages = 0
+        self.may_request = True
         self.aliases: set[tuple[str, int]] = set()
         self.key: object = None
         self.write_limits = write_limits
