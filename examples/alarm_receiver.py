@@ -4,8 +4,8 @@ An alarm counts only when its sender's certificate proves the domain that the Fr
 
 Run it with::
 
-        sip-p2p pki certs localhost
-        python examples/alarm_receiver.py certs
+    sip-p2p pki certs localhost
+    python examples/alarm_receiver.py certs
 """
 
 from __future__ import annotations

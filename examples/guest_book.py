@@ -2,9 +2,9 @@
 
 Run it with::
 
-        cd examples
-        twistd -n sip-p2p --uri sip:guests@localhost --certificate ../certs/localhost.pem --trust ../certs/ca.pem \\
-            --listen tls:port=5065:interface=127.0.0.1 --application guest_book:GuestBook
+    cd examples
+    twistd -n sip-p2p --uri sip:guests@localhost --certificate ../certs/localhost.pem --trust ../certs/ca.pem \\
+        --listen tls:port=5065:interface=127.0.0.1 --application guest_book:GuestBook
 """
 
 from __future__ import annotations

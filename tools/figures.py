@@ -36,7 +36,8 @@ The transaction machines
 
 Drawn by ``tools/figures.py`` from the tables in ``tests/sip/transaction``, which the tests hold against the code, pair
 by pair. A figure shows an unreliable transport; a table shows both kinds. ``>200`` is sent, ``user:200`` is told to the
-transaction user, ``counted`` is dropped but for a counter. A single letter is a timer.
+transaction user, ``counted`` is dropped but for a counter, ``!`` is an exception for the caller. A single letter is a
+timer.
 """
 
 STYLE = (
@@ -63,7 +64,10 @@ class Machine:
         found: dict[tuple[str, str], list[str]] = {}
         for state, what, unreliable, _ in self.rows:
             following, *outputs = unreliable.split()
-            if following not in self.states or any(output.startswith("counted:") for output in outputs):
+            if following not in self.states or state == "terminated":
+                continue
+            # What is only counted, or is the caller's mistake, moves nothing.
+            if any(output.startswith(("counted:", "!")) for output in outputs):
                 continue
             if following == state and not outputs:
                 continue
