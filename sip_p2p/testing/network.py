@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from sip_p2p.testing.conditions import Conditions, Datagram
 from sip_p2p.testing.host import Host
 from sip_p2p.testing.sockets import DatagramSocket, MemorySocket
-from sip_p2p.testing.streams import StreamSocket
+from sip_p2p.testing.streams import Pipe, StreamSocket
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
@@ -68,6 +68,7 @@ class Network:
         self._names: dict[str, tuple[str, ...]] = {}
         self._paths: dict[tuple[Host, Host], Conditions] = {}
         self._parted: set[frozenset[Host]] = set()
+        self._held: dict[Pipe, None] = {}
         self._descriptors = 1_000_000
         self._turns = 0
         self._turns_at = 0.0
@@ -276,11 +277,10 @@ class Network:
         """End the partition between two hosts, or around one host, or every partition."""
         healed = set(self._parted) if one is None else self._pairs(one, other)
         self._parted -= healed
-        for host in self._hosts:
-            for each in host.sockets():
-                pipe = each.outgoing if isinstance(each, StreamSocket) else None
-                if pipe is not None and frozenset((host, pipe.target.host)) in healed:
-                    pipe.resume()
+        # Not the sockets are asked: one may be closed, with its last words still waiting here.
+        held, self._held = self._held, {}
+        for pipe in held:
+            pipe.resume()
 
     # Looking at it
 
@@ -337,6 +337,10 @@ class Network:
     def is_parted(self, one: Host, other: Host) -> bool:
         """Whether a partition lies between two hosts."""
         return bool(self._parted) and frozenset((one, other)) in self._parted
+
+    def hold(self, pipe: Pipe) -> None:
+        """Keep a pipe whose segments wait for a partition to end."""
+        self._held[pipe] = None
 
     def draw_delay(self, source: Host, target: Host, retransmits: bool = False) -> float:
         """How long the next thing takes on this path."""

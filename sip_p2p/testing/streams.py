@@ -67,7 +67,10 @@ class Pipe:
         """Hand over what is due, unless the path is cut off: then it waits for :meth:`resume`."""
         network = self.source.host.network
         self._scheduled = False
-        if not self._queue or network.is_parted(self.source.host, self.target.host):
+        if not self._queue:
+            return
+        if network.is_parted(self.source.host, self.target.host):
+            network.hold(self)
             return
         due = max(network.seconds(), self._queue[0][0])
         while self._queue and self._queue[0][0] <= due:

@@ -29,7 +29,7 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, ServerFactory
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol, ServerFactory
 from twisted.internet.ssl import KeyPair, PrivateCertificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.protocols import wire
@@ -158,6 +158,29 @@ class InterfaceTests(HostTestCase):
         call.cancel()
         self.assertEqual(self.alice.getDelayedCalls(), [])
         self.assertRaises(ValueError, self.alice.callLater, -1, list)
+
+    def test_other_ways_to_pass_time(self) -> None:
+        """``iterate``, ``crash``, ``callFromThread`` and ``callWhenRunning`` do what their names say."""
+        order: list[str] = []
+        self.alice.callWhenRunning(order.append, "running")
+        self.alice.callFromThread(order.append, "from a thread")
+        self.assertEqual(order, ["running"])
+        self.alice.iterate(1)
+        self.assertEqual((order, self.network.seconds()), (["running", "from a thread"], 1.0))
+        self.alice.callLater(1, self.alice.crash)
+        self.alice.callLater(9, order.append, "after the crash")
+        self.alice.run()
+        self.assertEqual((len(order), self.network.seconds()), (2, 2.0))
+        self.alice.run()
+        self.assertEqual(order[-1], "after the crash")
+
+    def test_remove_all(self) -> None:
+        """``removeAll`` stops the service of every reader and writer, and gives them back."""
+        client, _ = self.pair()
+        client.transport.startWriting()
+        self.assertEqual(self.alice.getWriters(), [client.transport])
+        self.assertEqual(self.alice.removeAll(), [client.transport])
+        self.assertEqual((self.alice.getReaders(), self.alice.getWriters()), ([], []))
 
     def test_run_and_stop(self) -> None:
         """``run`` lets time pass until ``stop``, which fires the shutdown triggers in their order."""
@@ -452,6 +475,23 @@ class TlsTests(HostTestCase):
         self.network.settle()
         protocol.reason.trap(error.ConnectionDone)
         self.network.assert_quiet()
+
+    def test_connect_ssl(self) -> None:
+        """The same by the reactor's own methods for TLS."""
+        client_context, server_context = self.contexts()
+        accepting = Accepting(Recorder)
+        self.bob.listenSSL(7, accepting, server_context)
+        protocol = Recorder()
+        factory = ClientFactory.forProtocol(lambda: protocol)  # type: ignore[arg-type]
+        self.alice.connectSSL("10.0.0.2", 7, factory, client_context)
+        self.network.settle()
+        assert protocol.transport is not None
+        protocol.transport.write(b"secret")
+        self.network.settle()
+        self.assertEqual(accepting.built[0].received, b"secret")
+        protocol.transport.loseConnection()
+        self.network.settle()
+        accepting.built[0].reason.trap(error.ConnectionDone)
 
     def test_octet_by_octet(self) -> None:
         """The same with every stream cut at every octet."""

@@ -203,6 +203,19 @@ class StreamFaultTests(HostTestCase):
         self.successResultOf(connecting)
         self.assertEqual(server.received, b"one two")
 
+    def test_closed_in_a_partition(self) -> None:
+        """Who closes during a partition is heard of when it ends."""
+        client, server = self.pair()
+        self.network.partition("b.example")
+        client.transport.write(b"last words")
+        client.transport.loseConnection()
+        self.network.advance(10)
+        self.assertIsNone(server.reason)
+        self.network.heal()
+        self.network.settle()
+        self.assertEqual(server.received, b"last words")
+        server.reason.trap(error.ConnectionDone)
+
     def test_partition_of_the_slow(self) -> None:
         """Healing hurries nothing: what is under way then takes as long as ever."""
         client, server = self.pair()
