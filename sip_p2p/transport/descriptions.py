@@ -1,4 +1,4 @@
-"""Where to listen, in one line: endpoint descriptions as Twisted writes them, with mutual TLS among them.
+r"""Where to listen, in one line: endpoint descriptions as Twisted writes them, with mutual TLS among them.
 
 ``tls:`` and ``udp:`` are ours. Twisted has no server description that names a certificate and asks for the peer's as
 well, and none for UDP; a plugin of ours with the prefix ``tls`` would win or lose against Twisted's own by the order in
@@ -10,7 +10,7 @@ Every other description goes to Twisted as it stands, but for ``ssl:``, which ca
 key of ``tls``   what
 ===============  ====================================================================================================
 port             0 to 65535, also as the first value without a name; 0 takes a free one
-interface        the IP address to listen on; by default all of IPv4, ``::`` for all of IPv6 and IPv4
+interface        the IP address to listen on; by default all of IPv4, ``\:\:`` for all of IPv6 and IPv4
 backlog          how many connections may wait to be accepted; 50
 certKey          PEM file with our certificate and its chain, and our key if it is not elsewhere
 privateKey       PEM file with our key
@@ -84,8 +84,8 @@ def listening_endpoint(
 ) -> ListeningEndpoint:
     """What *description* describes, checked in full, and not listening yet.
 
-    :param description: such as ``tls:port=5061:certKey=alice.pem``, ``udp:5060:interface=::``, or any description that
-        Twisted knows.
+    :param description: such as ``tls:port=5061:certKey=alice.pem``, ``udp:5060:interface=10.0.0.2``, or any
+        description that Twisted knows.
     :param tls: what ``tls:`` falls back to for the keys that the description does not have.
     :param handshake_timeout: seconds that a peer has to finish the TLS handshake.
     :raises ValueError: the description is wrong: the message names the key, what is wrong about it, and the remedy.

@@ -29,38 +29,18 @@ from twisted.internet.interfaces import (
     ITCPTransport,
     ITLSTransport,
 )
-from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol, ServerFactory
+from twisted.internet.protocol import ClientFactory, Factory
 from twisted.internet.ssl import KeyPair, PrivateCertificate, optionsForClientTLS
 from twisted.internet.task import deferLater
 from twisted.protocols import wire
 from twisted.protocols.basic import LineReceiver
 from twisted.protocols.policies import TimeoutMixin
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.testing import Network
-from tests.support import SynchronousTestCase
-
-
-class Recorder(Protocol):
-    """Keeps what it receives and why it ended."""
-
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-        self.reason: Failure | None = None
-
-    @property
-    def received(self) -> bytes:
-        return b"".join(self.pieces)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.pieces.append(data)
-
-    def connectionLost(self, reason: Failure | None = None) -> None:
-        self.reason = reason
+from tests.testing.support import Accepting, Datagrams, HostTestCase, Recorder
 
 
 @implementer(IHalfCloseableProtocol)
@@ -74,42 +54,6 @@ class HalfClosing(Recorder):
 
     def writeConnectionLost(self) -> None:
         self.ended += "write "
-
-
-class Accepting(ServerFactory):
-    """Builds one kind of protocol and keeps each that it has built."""
-
-    noisy = False
-
-    def __init__(self, protocol: Any) -> None:
-        self.protocol = protocol
-        self.built: list[Any] = []
-        self.addresses: list[Any] = []
-
-    def buildProtocol(self, addr: Any) -> Any:
-        protocol = super().buildProtocol(addr)
-        self.built.append(protocol)
-        self.addresses.append(addr)
-        return protocol
-
-
-class HostTestCase(SynchronousTestCase):
-    """Two hosts, and the few steps that most tests begin with."""
-
-    def setUp(self) -> None:
-        self.network = Network()
-        self.alice = self.network.host("10.0.0.1", "fd00::1", names=["a.example"])
-        self.bob = self.network.host("10.0.0.2", "fd00::2", names=["b.example"])
-
-    def pair(self, client: Any = Recorder, server: Any = Recorder, port: int = 7) -> tuple[Any, Any]:
-        """A connection from alice to bob: the protocols at its two ends."""
-        accepting = Accepting(server)
-        listening = self.bob.listenTCP(port, accepting)
-        endpoint = TCP4ClientEndpoint(self.alice, "10.0.0.2", port)
-        dialled = self.network.run_until(endpoint.connect(Factory.forProtocol(client)))
-        self.network.settle()
-        self.network.run_until(listening.stopListening())
-        return dialled, accepting.built[0]
 
 
 class InterfaceTests(HostTestCase):
@@ -510,20 +454,6 @@ class TlsTests(HostTestCase):
         self.network.run_until(dialled)
         self.network.settle()
         accepting.built[0].reason.trap(VerificationError)
-
-
-class Datagrams(DatagramProtocol):
-    """Keeps what it receives."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[bytes, Any]] = []
-        self.refused = 0
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self.received.append((datagram, addr))
-
-    def connectionRefused(self) -> None:
-        self.refused += 1
 
 
 class DatagramTests(HostTestCase):

@@ -12,7 +12,7 @@ from twisted.protocols import wire
 
 from sip_p2p.testing import Datagram, Network
 from tests.support import SynchronousTestCase
-from tests.testing.test_host import Accepting, Datagrams, HostTestCase, Recorder
+from tests.testing.support import Accepting, Datagrams, HostTestCase, Recorder
 
 
 class TimeTests(SynchronousTestCase):
