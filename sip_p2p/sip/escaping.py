@@ -59,6 +59,8 @@ class UriPart:
         """
         if (self._correct if strict else self._tolerated).fullmatch(raw) is None:
             raise ValueError(f"the {self._name} {raw[:64]!r} holds a character that must be escaped")
+        if not (raw.isascii() or has_octets(raw)):
+            raise ValueError(f"the {self._name} {raw[:64]!r} has no UTF-8 form")
         if "%" not in raw:
             return raw
         octets = raw.encode("utf-8", "surrogateescape")

@@ -252,7 +252,8 @@ class SipUri:
         subscriber = _split(self._text)[0]
         if subscriber is None:
             raise ValueError(f"{self} has no user")
-        return parse_tel(f"tel:{subscriber}")
+        number, semicolon, params = subscriber.partition(";")
+        return parse_tel(f"tel:{USER.decode(number, False)}{semicolon}{params}")
 
     def _write(self) -> str:
         text = self._scheme + ":"
