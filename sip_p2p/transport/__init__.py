@@ -1,15 +1,16 @@
 """SIP on Twisted: sockets, TLS, names, the clock.
 
-What lives here turns connections and datagrams into flows, and what the core of :mod:`sip_p2p.sip` says into bytes on them.
-It imports :mod:`sip_p2p.errors` and :mod:`sip_p2p.sip`, and nothing of the endpoint above it; a test holds it to that.
+What lives here turns connections and datagrams into flows, and what the core of :mod:`sip_p2p.sip` says into bytes on
+them. It imports :mod:`sip_p2p.errors` and :mod:`sip_p2p.sip`, and nothing of the endpoint above it; a test holds it to
+that.
 
 Start with :mod:`~sip_p2p.transport.driver`, the only place where both worlds are visible, then
-:mod:`~sip_p2p.transport.stream` for the life of a connection, then :mod:`~sip_p2p.transport.tls` for what comes before its
-first byte.
+:mod:`~sip_p2p.transport.stream` for the life of a connection, then :mod:`~sip_p2p.transport.tls` for what comes before
+its first byte.
 
-========================================  ============================================  ==================================
+========================================  ============================================  ================================
 module                                    what                                          standard
-========================================  ============================================  ==================================
+========================================  ============================================  ================================
 ``driver``, ``deadlines``, ``clock``      the core, its one delayed call, its time      RFC 3261 section 17
 ``flow``, ``stream``, ``datagram``        one path to one peer, and what carries it     RFC 3261 section 18, RFC 5626
 ``pool``, ``proxy``                       which flow a request takes                    RFC 5923, RFC 3261 section 8.1.2
@@ -21,5 +22,5 @@ module                                    what                                  
 ``tls_failure``                           what went wrong, in our terms                 RFC 8446 section 6
 ``credential``                            our certificate, and whom we trust            RFC 5280
 ``limits``                                every bound, by name
-========================================  ============================================  ==================================
+========================================  ============================================  ================================
 """

@@ -13,6 +13,7 @@ import datetime
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import final
 
@@ -338,10 +339,8 @@ def _anchors_of_folder(folder: Path) -> list[x509.Certificate]:
 
 def _can_be_anchor(certificate: x509.Certificate) -> bool:
     """Whether it is marked as an authority's, or is self-signed as one from before there were such marks."""
-    try:
+    with suppress(x509.ExtensionNotFound):
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        pass
     try:
         certificate.verify_directly_issued_by(certificate)
     except (ValueError, TypeError, InvalidSignature):

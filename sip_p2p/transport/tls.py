@@ -310,9 +310,9 @@ class PeerGate(Protocol):
         self._stop_timeout()
         self._is_verified = True
         tls.verified = verified
+        tls.release_writes()
         if IHandshakeListener.providedBy(self._inner):
             self._inner.handshakeCompleted()
-        tls.release_writes()
 
     def dataReceived(self, data: bytes) -> None:
         """The first bytes of the peer: from now on they go to the wrapped protocol directly."""
@@ -321,8 +321,7 @@ class PeerGate(Protocol):
             self._tls.abortConnection()
             return
         self._has_received = True
-        self._tls.last_words = self
-        self._tls.wrappedProtocol = self._inner
+        self._tls.hand_over(self._inner)
         self._inner.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -30,14 +30,13 @@ from twisted.internet import tcp
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
-from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocol
-    from twisted.protocols.tls import TLSMemoryBIOFactory
 
-    from sip_p2p.transport.tls import VerifiedPeer
+    from sip_p2p.transport.tls_verify import VerifiedPeer
 
 __all__ = ["CorkedTlsProtocol", "HoldingTlsProtocol", "TurnFlusher", "choose_protocol"]
 
@@ -102,12 +101,12 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
     """Twisted's TLS protocol, which can in addition hold writes back until the peer has been verified.
 
     :ivar verified: what is known of the peer, once :mod:`.tls` has verified it.
-    :ivar last_words: who is to be told of the end of the connection, if not the wrapped protocol itself.
     """
 
     verified: VerifiedPeer | None = None
-    last_words: IProtocol | None = None
     _holding = False
+    _ending = False
+    _told_of_end: IProtocol | None = None
 
     def __init__(self, factory: TLSMemoryBIOFactory, wrapped: IProtocol, connect_wrapped: bool = True) -> None:
         super().__init__(factory, wrapped, connect_wrapped)
@@ -121,6 +120,11 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
         """Send what was held, and from now on everything."""
         self._holding = False
         self.flush()
+
+    def hand_over(self, protocol: IProtocol) -> None:
+        """Let *protocol* have what is received from now on; the end is still told to the one that is wrapped."""
+        if not self._ending:
+            self._told_of_end, self.wrappedProtocol = self.wrappedProtocol, protocol
 
     def flush(self) -> None:
         """Send what was gathered, unless it is held."""
@@ -151,8 +155,9 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: tell whoever is to know, once."""
-        if self.last_words is not None:
-            self.wrappedProtocol, self.last_words = self.last_words, None
+        self._ending = True
+        if self._told_of_end is not None:
+            self.wrappedProtocol, self._told_of_end = self._told_of_end, None
         super().connectionLost(reason)
         self._pending.clear()
 
@@ -168,16 +173,13 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
     _partial_header = b""
     _direct: tcp.Connection | None = None
 
-    def __init__(self, factory: TLSMemoryBIOFactory, wrapped: IProtocol, connect_wrapped: bool = True) -> None:
-        super().__init__(factory, wrapped, connect_wrapped)
-        self._flusher = TurnFlusher.of(factory._clock)
-
     def makeConnection(self, transport: ITransport) -> None:
         """TCP is connected: start the handshake."""
         # Only Twisted's own plain sockets: whatever else can stand here (another TLS layer, a shaper, a recorder, a
         # test's transport) must see every byte.
         if type(transport) in (tcp.Server, tcp.Client):
             self._direct = transport  # type: ignore[assignment]
+        self._flusher = TurnFlusher.of(self.factory._clock)
         super().makeConnection(transport)
 
     # Receiving
@@ -195,7 +197,7 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
             reads = self._reads_for(data)
         nested, self._corked = self._corked, True
         try:
-            if self._handshakeDone and not self._appSendBuffer:
+            if self._handshakeDone and not self._appSendBuffer and not self._lostTLSConnection:
                 self._tlsConnection.bio_write(data)
                 self._read_records(reads)
             else:
@@ -265,6 +267,12 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
             self._tlsShutdownFinished(failure)
 
     # Sending
+
+    def release_writes(self) -> None:
+        """Send what was held, at the end of this delivery if there is one, and from now on everything."""
+        self._holding = False
+        if not self._corked:
+            self.flush()
 
     def write(self, data: bytes) -> None:
         """Send *data* with everything else of this delivery or turn. After ``loseConnection`` it is dropped."""
@@ -375,7 +383,8 @@ def missing_foundations() -> list[str]:
         (TLSMemoryBIOProtocol, "_tlsShutdownFinished", ("self", "reason")),
         (tcp.Connection, "writeSomeData", ("self", "data")),
     ]
-    missing = [f"{owner.__name__}.{name}" for owner, name, arguments in wanted if _arguments(owner, name) != arguments]
+    missing = [] if "clock" in _arguments(TLSMemoryBIOFactory, "__init__") else ["TLSMemoryBIOFactory(clock)"]
+    missing += [f"{owner.__name__}.{name}" for owner, name, arguments in wanted if _arguments(owner, name) != arguments]
     for owner, names in (
         (TLSMemoryBIOProtocol, ("_handshakeDone", "_lostTLSConnection", "_aborted", "_producer", "disconnecting")),
         (tcp.Connection, ("dataBuffer", "connected")),
@@ -384,6 +393,6 @@ def missing_foundations() -> list[str]:
     return missing
 
 
-def _arguments(owner: type, name: str) -> tuple[str, ...] | None:
+def _arguments(owner: type, name: str) -> tuple[str, ...]:
     method = getattr(owner, name, None)
-    return None if method is None else tuple(inspect.signature(method).parameters)
+    return () if method is None else tuple(inspect.signature(method).parameters)

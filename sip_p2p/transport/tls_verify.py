@@ -14,6 +14,7 @@ import datetime
 from typing import TYPE_CHECKING, final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL.SSL import X509VerificationCodes
@@ -149,6 +150,7 @@ class PeerCheck:
         judged: x509.Certificate | None = None
         try:
             judged = certificate.to_cryptography()
+            _check_readable(judged)
             if code == X509VerificationCodes.ERR_INVALID_PURPOSE:
                 # OpenSSL knows nothing of RFC 5924; the same rule follows below for what it lets pass.
                 _check_purposes(judged, is_authority=depth > 0)
@@ -175,6 +177,7 @@ class PeerCheck:
             identities: PeerIdentities | None = None
             matched = ""
             if certificate is not None:
+                _check_readable(certificate)
                 self._check_approval(certificate)
                 identities, matched = self._identify(certificate)
             elif self._require:
@@ -243,6 +246,14 @@ class PeerCheck:
         # The refusal stands first: nothing that happens to the logging may undo it.
         self._refuse(TlsFailureReason.OTHER, f"{what}, so the peer is refused", certificate)
         _log.failure("{what}, so {peer} is refused", what=what, peer=self.peer)
+
+
+def _check_readable(certificate: x509.Certificate) -> None:
+    """Refuse a certificate that OpenSSL can use and cryptography cannot read to its end."""
+    try:
+        _ = certificate.extensions, certificate.public_key(), certificate.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_INVALID, str(error)) from None
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
