@@ -27,7 +27,7 @@ _USUAL_VIA = re.compile(
     rf"SIP/2\.0/([A-Z]++) ({IPV4.pattern}|(?:[A-Za-z0-9]++[.-])*[A-Za-z]++)(?::({_PORT}))?"
     rf"(;rport(?:={_PORT})?)?;branch=([{TOKEN_CHARS}]++)(;[^ ]*)?"
 )
-_USUAL_REST = re.compile(rf"(?:;alias)?(?:;rport(?:={_PORT})?)?(?:;received={IPV4.pattern})?")
+_USUAL_REST = re.compile(rf"(?:;alias)?(?:;rport(?:={_PORT})?)?(?:;alias)?(?:;received={IPV4.pattern})?")
 _USUAL_REST_AFTER_RPORT = re.compile(rf"(?:;alias)?(?:;received={IPV4.pattern})?")
 _ANY_VIA = re.compile(
     rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]+"

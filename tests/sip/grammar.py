@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
+from sip_p2p.sip.abnf import has_octets
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -44,15 +46,14 @@ NASTY_TEXT = st.text(
 
 
 def garbled(text: str) -> st.SearchStrategy[str]:
-    """*text* with one piece of it replaced by something else."""
+    """*text* with one piece of it replaced by something else; always something that octets can decode to."""
+    pieces = ["", " ", "\t", ";", ",", '"', "\\", "<", ">", "=", ":", "/", "?", "@", "%00"]
     return st.builds(
         lambda start, length, piece: text[:start] + piece + text[start + length :],
         st.integers(0, len(text)),
         st.integers(0, 3),
-        st.one_of(
-            NASTY_TEXT, st.sampled_from(["", " ", "\t", ";", ",", '"', "\\", "<", ">", "=", ":", "/", "?", "@", "%00"])
-        ),
-    )
+        st.one_of(NASTY_TEXT, st.sampled_from(pieces)),
+    ).filter(has_octets)
 
 
 def assert_linear(
