@@ -46,7 +46,9 @@ _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|<[^>]*>|[,"<]', re.DOTALL)
 _DIGITS = re.compile(r"[ \t]*([0-9]+)[ \t]*")
 _COMMENT_MARK = re.compile(r"\\.|[()]", re.DOTALL)
 _COMMENT_ESCAPED = re.compile(r"[()\\]")
-_TIMESTAMP = re.compile(r"[ \t]*([0-9]{1,20}(?:\.[0-9]{0,20})?)(?:[ \t]+([0-9]{0,20}(?:\.[0-9]{0,20})?))?[ \t]*")
+_TIMESTAMP = re.compile(
+    r"[ \t]*([0-9]{1,20}(?:\.[0-9]{0,20})?)(?:[ \t]+([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{0,20}))?[ \t]*"
+)
 _PACKAGE = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
 _LARGEST_CSEQ = 2**31 - 1
 _LARGEST_SECONDS = 2**32 - 1

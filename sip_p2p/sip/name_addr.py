@@ -26,7 +26,7 @@ _USUAL_NAME_ADDR = re.compile(
     rf'(?:"([^"\\\x00-\x08\x0a-\x1f\x7f]*)"[ \t]*)?<([^\x00-\x20\x7f<>"]+)>(?:;tag=([{TOKEN_CHARS}]+))?'
 )
 _ANGLE_URI = re.compile(r'[ \t]*<[ \t]*([^\x00-\x20\x7f<>"]+)[ \t]*>[ \t]*')
-_BARE_URI = re.compile(r'[ \t]*([^\x00-\x20\x7f<>",;?]+)[ \t]*')
+_BARE_URI = re.compile(r'[ \t]*([A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20\x7f<>",;?]+)[ \t]*')
 _DISPLAY_TOKENS = re.compile(rf"[ \t]*([{_LOOSE_TOKEN_CHARS}][{_LOOSE_TOKEN_CHARS} \t]*)(?=<)")
 
 

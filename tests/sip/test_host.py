@@ -104,6 +104,6 @@ class HostTests(SynchronousTestCase):
                 return
 
         for unit in ("a", "a.", "a-", "-", "1.", "0x", "[", ":", "a1-"):
-            assert_linear(self, attempt, lambda size, unit=unit: (unit * size)[:size] + "!", 50_000)
-        assert_linear(self, attempt, lambda size: f"[{':' * size}]", 50_000)
-        assert_linear(self, attempt, lambda size: f"[{'1:' * size}1]", 50_000)
+            assert_linear(self, attempt, lambda size, unit=unit: (unit * size)[:size] + "!")
+        assert_linear(self, attempt, lambda size: f"[{':' * size}]")
+        assert_linear(self, attempt, lambda size: f"[{'1:' * size}1]")

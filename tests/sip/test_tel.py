@@ -133,4 +133,4 @@ class TelUriTests(SynchronousTestCase):
 
         for unit in ("1", "-", "(", ";a", ";a=b", ";", "=", "%41"):
             for end in ("", "!", "\n"):
-                assert_linear(self, attempt, lambda size, unit=unit, end=end: f"tel:+1{unit * size}{end}", 10_000)
+                assert_linear(self, attempt, lambda size, unit=unit, end=end: f"tel:+1{unit * size}{end}")

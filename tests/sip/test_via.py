@@ -197,7 +197,6 @@ class ParseTests(SynchronousTestCase):
                         self,
                         attempt,
                         lambda size, start=start, unit=unit, end=end: f"{start}{unit * (size // len(unit))}{end}",
-                        3_000,
                     )
 
 
