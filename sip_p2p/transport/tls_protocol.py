@@ -318,11 +318,13 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
         except Error:
             self._tlsShutdownFinished(Failure())
             return
-        if sent:
-            self._flushSendBIO()
+        self._flushSendBIO()
 
     def _flushSendBIO(self) -> None:
         """Give what OpenSSL has to say to the socket, at once where nothing is waiting before it."""
+        if self._corked and self._pending and not self._holding and not self._lostTLSConnection:
+            # The end of a handshake leaves together with the first that the application says.
+            return
         read = self._tlsConnection.bio_read
         try:
             data = read(_READ_SIZE)

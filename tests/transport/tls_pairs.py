@@ -1,7 +1,7 @@
 """Two TLS parties in memory, and the certificates that a peer should refuse.
 
-:class:`Party` records everything that its connection does. :class:`TlsPair` connects two of them, both sides ours, on one
-clock; :class:`RawClient` is a party that is not ours, made of pyOpenSSL alone.
+:class:`Party` records everything that its connection does. :class:`TlsPair` connects two of them, both sides ours, on
+one clock; :class:`RawClient` is a party that is not ours, made of pyOpenSSL alone.
 """
 
 from __future__ import annotations
@@ -176,14 +176,12 @@ class TlsPair:
         server: Party | None = None,
     ) -> None:
         self.clock = Clock()
-        self.client = client if client is not None else Party()
-        self.server = server if server is not None else Party()
+        self.client = dialler = client if client is not None else Party()
+        self.server = answerer = server if server is not None else Party()
         dialling = client_tls_factory(
-            client_settings, expected, Factory.forProtocol(lambda: self.client), self.clock, TIMEOUT
+            client_settings, expected, Factory.forProtocol(lambda: dialler), self.clock, TIMEOUT
         )
-        answering = server_tls_factory(
-            server_settings, Factory.forProtocol(lambda: self.server), self.clock, TIMEOUT
-        )
+        answering = server_tls_factory(server_settings, Factory.forProtocol(lambda: answerer), self.clock, TIMEOUT)
         self.client_tls: Any = dialling.buildProtocol(None)
         self.server_tls: Any = answering.buildProtocol(None)
         self.from_client, self.from_server = bytearray(), bytearray()
@@ -246,9 +244,7 @@ class RawClient:
         self.party = Party()
         self.server = server if server is not None else Party()
         self.clock = Clock()
-        answering = server_tls_factory(
-            server_settings, Factory.forProtocol(lambda: self.server), self.clock, TIMEOUT
-        )
+        answering = server_tls_factory(server_settings, Factory.forProtocol(lambda: self.server), self.clock, TIMEOUT)
         self.server_tls: Any = answering.buildProtocol(None)
         tls = TLSMemoryBIOFactory(self, True, Factory.forProtocol(lambda: self.party), self.clock)
         protocol = tls.buildProtocol(None)
