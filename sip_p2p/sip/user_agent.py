@@ -373,6 +373,9 @@ class UserAgentCore:
         if invite is None:
             self._answer(transaction, 481, now)
             return
+        # 9.2: the answers to INVITE and CANCEL should carry the same tag.
+        if not invite.echo.to_tag:
+            invite.echo.to_tag = self._tokens.tag()
         transaction.echo.to_tag = invite.echo.to_tag
         self._answer(transaction, 200, now)
         if not invite.is_final_sent:
@@ -381,10 +384,14 @@ class UserAgentCore:
 
     def _answer_options(self, transaction: ServerTransaction, profile: Profile, now: float) -> None:
         """11.2: what the party can do."""
-        extra = [("Allow", profile.allow_value), ("Accept", profile.accept_value)]
-        if profile.supported:
-            extra.append(("Supported", profile.supported_value))
-        self._answer(transaction, 200, now, extra=tuple(extra))
+        extra = (
+            ("Allow", profile.allow_value),
+            ("Accept", profile.accept_value),
+            ("Accept-Encoding", "identity"),
+            # 20.37: an empty Supported says that there are no extensions; a missing one says nothing.
+            ("Supported", profile.supported_value),
+        )
+        self._answer(transaction, 200, now, extra=extra)
 
     def _answer(
         self,
