@@ -204,6 +204,8 @@ class EchoApplication(LogApplication):
         if reason:
             self.lines.emit("not-echoed", call_id=event.call_id, reason=reason)
         else:
+            # The answer goes first: the sender need not wait for what it is sent.
+            event.respond(200)
             Deferred.fromCoroutine(self._echo(event)).addErrback(
                 lambda failure: _log.failure("the echo failed", failure=failure)
             )

@@ -232,7 +232,7 @@ def _documented(application: Application) -> str:
 def _check_files(options: Options, report: Report) -> None:
     trace, state = options["trace"], options["state"]
     if trace is not None:
-        if os.path.isdir(trace) or not _can_write(trace):
+        if os.path.isdir(trace) or not os.path.isdir(os.path.dirname(trace)) or not _can_write(trace):
             report.wrong("trace", f"{trace} cannot be written: name a file in a folder that you may write to")
         else:
             report.ok("trace", f"what passes goes to {trace}")

@@ -279,6 +279,11 @@ class Options(PartyOptions):
         """Whether ``twistd`` is about to leave the terminal."""
         return self.parent is not None and "nodaemon" in self.parent and not self.parent["nodaemon"]
 
+    @property
+    def logs_to_file(self) -> bool:
+        """Whether ``twistd`` keeps its log somewhere else than on the terminal."""
+        return self.is_daemon or (self.parent is not None and self.parent.get("logfile") not in (None, "", "-"))
+
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read *options*; with ``--check``, report and leave.
 

@@ -11,10 +11,11 @@ A SIGTERM ends the process through that same stop; ``twistd`` then dies of the s
 from __future__ import annotations
 
 import gc
+import sys
 from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python import usage
@@ -23,7 +24,7 @@ from twisted.python.failure import Failure
 from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
-from sip_p2p.service.application import Application, ApplicationError, load_application
+from sip_p2p.service.application import Application, ApplicationError, JsonLines, load_application
 from sip_p2p.service.options import Options
 from sip_p2p.service.party import make_party
 from sip_p2p.service.state import instance_id
@@ -44,13 +45,19 @@ __all__ = ["Options", "SipService", "StartFailed", "makeService"]
 
 _REFUSALS_A_MINUTE = 10
 
+_events = Logger("sip_p2p.service.events")
 
-class StartFailed(Exception, SystemExit):
+
+class StartFailed(SystemExit, Exception):
     """The service cannot start; the text is one line.
 
     ``twistd`` takes it as an exception, removes its pid file and tells the process that started a daemon; the
-    interpreter takes it as the end of the program, and prints the line instead of a traceback.
+    interpreter takes it as the end of the program, with code 1 and without a traceback.
     """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(line)
+        self.code = 1
 
 
 class SipService(Service):
@@ -63,7 +70,7 @@ class SipService(Service):
     :param drain: how long a stop may take, in seconds.
     :param owns_process: True where nothing else lives in the process: its clock and its garbage collector are ours
         then.
-    :param is_daemon: whether a failed start has to be told to the log, because nobody sees the terminal.
+    :param logs_to_file: whether a failed start should stand in the log, too: it is not on the terminal.
     """
 
     def __init__(
@@ -77,7 +84,7 @@ class SipService(Service):
         tap: Tap | None = None,
         drain: float = 5.0,
         owns_process: bool = False,
-        is_daemon: bool = False,
+        logs_to_file: bool = False,
     ) -> None:
         self._reactor = reactor
         self._application = application
@@ -86,7 +93,7 @@ class SipService(Service):
         self._tap = tap
         self._drain = drain
         self._owns_process = owns_process
-        self._is_daemon = is_daemon
+        self._logs_to_file = logs_to_file
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
         self._refusals: list[float] = []
@@ -131,20 +138,23 @@ class SipService(Service):
         self.manager.tls_failed.subscribe(self._refused)
         if self._tap is not None:
             self.manager.add_tap(self._tap)
+        failed: list[Failure] = []
         try:
-            bound = self.manager.listen_all(self._listen) if self._listen else succeed([])
+            started = [self.manager.start_listening(description) for description in self._listen]
         except (SipError, ValueError) as error:
             raise self._start_failed(error) from None
-        failed: list[Failure] = []
-        self._listening = bound.addCallbacks(self._bound, failed.append)
+        for each in started:
+            each.addErrback(failed.append)
         if failed:
             raise self._start_failed(failed[0].value) from None
-        if not bound.called:
-            # Nothing that Twisted listens on takes its time today; what did would end the process like any late
-            # failure.
-            self._listening.addBoth(lambda _: self._failed_later(failed))
+        # Everything that Twisted listens on is bound at once; what was not would have to be waited for.
+        self._listening = gatherResults(started).addCallback(lambda listeners: self._bound(listeners, failed))
 
-    def _bound(self, listeners: list[Listener]) -> None:
+    def _bound(self, listeners: list[Listener], failed: list[Failure]) -> None:
+        if failed:
+            self._log.critical("{failure}", failure=self._start_failed(failed[0].value))
+            cast("IReactorCore", self._reactor).stop()
+            return
         for listener in listeners:
             host, port = listener.address
             self._log.info(
@@ -161,15 +171,10 @@ class SipService(Service):
     def _start_failed(self, error: BaseException | None) -> StartFailed:
         # What was bound before the one that failed is not kept.
         self.manager.terminate()
-        text = f"sip-p2p: {printable(str(error), 512)}"
-        if self._is_daemon:
-            self._log.critical("{line}", line=text)
-        return StartFailed(text)
-
-    def _failed_later(self, failed: list[Failure]) -> None:
-        if failed:
-            self._log.critical("{line}", line=str(self._start_failed(failed[0].value)))
-            cast("IReactorCore", self._reactor).stop()
+        line = f"sip-p2p: {printable(str(error), 512)}"
+        if self._logs_to_file:
+            self._log.critical("{line}", line=line)
+        return _told(line) if self._owns_process else StartFailed(line)
 
     # -- what the log is told
     # -------------------------------------------------------------------------------------------
@@ -245,7 +250,14 @@ def makeService(options: Options) -> SipService:
     try:
         return make(cast("IReactorTime", reactor), options, owns_process=True)
     except (usage.UsageError, ApplicationError, OSError, ValueError) as error:
-        raise StartFailed(f"sip-p2p: {printable(_line(error), 512)}") from None
+        raise _told(f"sip-p2p: {printable(_line(error), 512)}") from None
+
+
+def _told(line: str) -> StartFailed:
+    """Put *line* where the person at the terminal sees it: by now the log may have taken standard error over."""
+    if sys.__stderr__ is not None:
+        print(line, file=sys.__stderr__, flush=True)
+    return StartFailed(line)
 
 
 def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False) -> SipService:
@@ -256,7 +268,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
     """
-    application = load_application(options["application"])
+    application = load_application(options["application"], JsonLines(_to_log) if options.is_daemon else None)
     identity = None if options["state"] is None else instance_id(options["state"])
     party = make_party(
         reactor,
@@ -284,8 +296,13 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         tap=tap,
         drain=options.drain,
         owns_process=owns_process,
-        is_daemon=options.is_daemon,
+        logs_to_file=options.logs_to_file,
     )
+
+
+def _to_log(line: str) -> None:
+    """Where the events of a daemon go, which has no standard output."""
+    _events.info("{line}", line=line.rstrip("\n"))
 
 
 def _as_deferred(result: Awaitable[None] | None) -> Deferred[None]:

@@ -176,7 +176,7 @@ def explain(failure: BaseException) -> Words:
         )
     if isinstance(failure, ConnectionFailure):
         return Words(
-            f"No connection to the peer: {printable(str(failure))}.",
+            f"No connection to the peer: {printable(str(failure)).rstrip('.')}.",
             "See that the peer runs, that its name and port are right, and that no firewall stands in between.",
         )
     return Words(f"{printable(str(failure) or type(failure).__name__)}.", "")
