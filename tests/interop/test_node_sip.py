@@ -50,7 +50,7 @@ class ClearTextTests(ExchangeTestCase):
         node = await self.start()
         answer = await node.send("OPTIONS", party.uri("tcp"))
         self.assertEqual(answer["status"], 200)
-        for name in ("allow", "accept", "supported"):
+        for name in ("allow", "accept", "accept-encoding", "supported"):
             self.assertIn(name, answer["headers"])
         self.assertIn("MESSAGE", answer["headers"]["allow"])
 
