@@ -76,7 +76,11 @@ class ClientTransaction(Transaction):
     __slots__ = ("is_abandoned", "sent_by", "user")
 
     def __init__(self, key: str, request: Request, flow: Flow, state: TransactionState, sent_by: str) -> None:
-        super().__init__(key, request, flow, state)
+        self.key = key
+        self.flow = flow
+        self.request = request
+        self.method = request.method
+        self.state = state
         self.sent_by = sent_by
         self.is_abandoned = False
         self.user: object | None = None
@@ -105,7 +109,11 @@ class ServerTransaction(Transaction):
     __slots__ = ("echo", "is_final_sent", "merge_key")
 
     def __init__(self, key: str, request: Request, flow: Flow, state: TransactionState) -> None:
-        super().__init__(key, request, flow, state)
+        self.key = key
+        self.flow = flow
+        self.request = request
+        self.method = request.method
+        self.state = state
         self.is_final_sent = False
         self.echo = Echo(request.headers, request.to.tag is not None)
         self.merge_key = ""

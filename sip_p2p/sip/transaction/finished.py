@@ -65,7 +65,8 @@ class FinishedTransactions:
             if not records or next(iter(records.values()))[0] > now:
                 break
             records.popitem(last=False)
-        records.pop(key, None)
+        if key in records:
+            del records[key]
         if len(self) >= self.limit:
             self._make_place()
         records[key] = (now + line.duration, octets)
@@ -95,16 +96,16 @@ class FinishedTransactions:
                 records.popitem(last=False)
 
     def _make_place(self) -> None:
-        oldest: FinishedLine | None = None
+        oldest = self.j
         earliest = math.inf
         for line in self._lines:
-            if line.records:
-                deadline = next(iter(line.records.values()))[0]
+            records = line.records
+            if records:
+                deadline = next(iter(records.values()))[0]
                 if deadline < earliest:
                     earliest = deadline
                     oldest = line
-        if oldest is not None:
-            oldest.records.popitem(last=False)
+        oldest.records.popitem(last=False)
         self.dropped += 1
 
 

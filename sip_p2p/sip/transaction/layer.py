@@ -123,11 +123,9 @@ class TransactionLayer:
         else:
             ack_key = server_key(ack, flow, "ACK")
             key = table.ack_keys.get(ack_key, ack_key)
-        invite = table.answered.get(key)
-        if invite is not None:
+        invite = table.answered.get(key) or table.servers.get(key)
+        if isinstance(invite, InviteServerTransaction):
             invite.receive_ack(ack, flow, table, now)
-        elif key in table.servers:
-            table.counters.acks_unexpected += 1
         elif table.finished.find_server(key, now) is not None:
             # 17.2.1: Confirmed absorbs further ACKs.
             table.counters.requests_again += 1

@@ -22,7 +22,8 @@ __all__ = ["TimerLine", "TimerName", "TimerQueue", "Timers"]
 
 _PROVISIONAL_DELAY = 0.2
 _LEAST_TIMER_D = 32.0
-_MOST_DOUBLINGS = 32
+_USUAL_T2 = 4.0
+_LARGEST_T2 = 32
 
 
 @final
@@ -43,16 +44,21 @@ class Timers:
 
     __slots__ = ("answer_deadline", "provisional_delay", "t1", "t2", "t4", "timeout", "timer_d", "trying_delay")
 
-    def __init__(self, t1: float = 0.5, t2: float = 4.0, t4: float = 5.0, answer_deadline: float | None = None) -> None:
+    def __init__(
+        self, t1: float = 0.5, t2: float | None = None, t4: float = 5.0, answer_deadline: float | None = None
+    ) -> None:
         """
+        :param t2: by default 4 s, or as near to that as its bounds allow.
         :param answer_deadline: by default 60*T1.
         :raises ValueError: when a duration is not a positive number, T2 is not between T1 and 32*T1, or
             *answer_deadline* does not lie between the delay of a 100 and 64*T1.
         """
+        if t2 is None:
+            t2 = max(t1, min(_USUAL_T2, _LARGEST_T2 * t1))
         for name, value in (("T1", t1), ("T2", t2), ("T4", t4)):
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive number of seconds, not {value!r}")
-        if not t1 <= t2 <= _MOST_DOUBLINGS * t1:
+        if not t1 <= t2 <= _LARGEST_T2 * t1:
             raise ValueError(f"T2 must lie between T1 and 32*T1: {t1!r}, {t2!r}")
         self.t1 = float(t1)
         self.t2 = float(t2)
@@ -100,14 +106,16 @@ class TimerLine:
     """Every running timer of one name and one duration.
 
     :ivar entries: who waits, and until when; in the order of the deadlines.
+    :ivar is_used: whether anyone has ever waited here.
     """
 
-    __slots__ = ("duration", "entries", "name")
+    __slots__ = ("duration", "entries", "is_used", "name")
 
     def __init__(self, name: TimerName, duration: float) -> None:
         self.name = name
         self.duration = duration
         self.entries: OrderedDict[Transaction, float] = OrderedDict()
+        self.is_used = False
 
 
 _deadline_of = itemgetter(0)
@@ -115,11 +123,15 @@ _deadline_of = itemgetter(0)
 
 @final
 class TimerQueue:
-    """All lines. Timers that double (A, E and G) have a list of them, shortest first."""
+    """All lines. Timers that double (A, E and G) have a list of them, shortest first.
+
+    Only the lines that were ever used are looked through: a party without UDP, or without calls, has three.
+    """
 
     __slots__ = (
         "_earliest",
         "_is_stale",
+        "_latest",
         "_lines",
         "a",
         "answer",
@@ -151,18 +163,24 @@ class TimerQueue:
         self.trying = TimerLine(name.TRYING, timers.trying_delay)
         self.answer = TimerLine(name.ANSWER, timers.answer_deadline - timers.trying_delay)
         self.expiry = TimerLine(name.EXPIRY, timers.timeout - timers.answer_deadline)
-        self._lines = [
-            *(self.f, self.trying, self.b, self.h, self.l, self.m, self.provisional, self.answer, self.expiry),
-            *(*self.a, *self.e, *self.g),
-        ]
+        self._lines: list[TimerLine] = []
         self._earliest = math.inf
         self._is_stale = False
+        self._latest = -math.inf
 
     def __len__(self) -> int:
         return sum(len(line.entries) for line in self._lines)
 
     def start(self, line: TimerLine, transaction: Transaction, now: float) -> None:
         """Let *transaction* wait in *line*, in which it must not stand already."""
+        # A line is only in order while time does not go backwards; where the caller's does, it stands still here.
+        if now > self._latest:
+            self._latest = now
+        else:
+            now = self._latest
+        if not line.is_used:
+            line.is_used = True
+            self._lines.append(line)
         deadline = now + line.duration
         line.entries[transaction] = deadline
         if deadline < self._earliest:

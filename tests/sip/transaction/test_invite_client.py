@@ -135,8 +135,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(bench.state(transaction), "proceeding")
 
     def test_accepted_lasts_over_every_transport(self) -> None:
-        """RFC 6026 section 7.2: Accepted ends after timer M, the 32 s of the vectors, and passes every 2xx up until
-        then."""
+        """RFC 6026 section 7.2: Accepted ends with timer M, after 32 s, and passes every 2xx up until then."""
         for reliable in (False, True):
             bench = Bench(reliable)
             transaction = bring(bench, "accepted")
@@ -245,8 +244,7 @@ class AbandonTests(SynchronousTestCase):
     """An INVITE whose outcome nobody wants any more."""
 
     def test_in_every_state(self) -> None:
-        """F9: nothing is reported of an abandoned INVITE, a failure is acknowledged, and it ends after at most
-        64*T1."""
+        """F9: an abandoned INVITE is not reported, acknowledges a failure, and ends after at most 64*T1."""
         for reliable in (False, True):
             for state in ("calling", "proceeding", "accepted"):
                 for status in (None, 180, 200, 486):

@@ -17,43 +17,75 @@ INPUTS = (
     *("PROVISIONAL", "G", "H", "I", "L", "flow lost"),
 )
 
-TABLE: list[Row] = [ # state, input, over an unreliable transport, over a reliable one; ringing is Proceeding after a
-provisional response ("proceeding", "INVITE", "proceeding counted:requests_again", "proceeding
-counted:requests_again"), ("proceeding", "ACK", "proceeding counted:acks_unexpected", "proceeding
-counted:acks_unexpected"), ("proceeding", "user 1xx", "proceeding >180", "proceeding >180"), ("proceeding", "user
-2xx", "accepted >200", "accepted >200"), ("proceeding", "user 3xx-6xx", "completed >486", "completed >486"),
-("proceeding", "PROVISIONAL", "proceeding >100", "proceeding >100"), ("proceeding", "G", IDLE, IDLE), ("proceeding",
-"H", IDLE, IDLE), ("proceeding", "I", IDLE, IDLE), ("proceeding", "L", IDLE, IDLE), ("proceeding", "flow lost",
-"terminated user:abandoned", "terminated user:abandoned"), ("ringing", "INVITE", "proceeding >183", "proceeding
->183"), ("ringing", "ACK", "proceeding counted:acks_unexpected", "proceeding counted:acks_unexpected"), ("ringing",
-"user 1xx", "proceeding >180", "proceeding >180"), ("ringing", "user 2xx", "accepted >200", "accepted >200"),
-("ringing", "user 3xx-6xx", "completed >486", "completed >486"), ("ringing", "PROVISIONAL", IDLE, IDLE), ("ringing",
-"G", IDLE, IDLE), ("ringing", "H", IDLE, IDLE), ("ringing", "I", IDLE, IDLE), ("ringing", "L", IDLE, IDLE),
-("ringing", "flow lost", "terminated user:abandoned", "terminated user:abandoned"), ("completed", "INVITE", "completed
->486", "completed >486"), ("completed", "ACK", "confirmed", "terminated"), ("completed", "user 1xx", "completed
-!AlreadyResponded", "completed !AlreadyResponded"), ("completed", "user 2xx", "completed !AlreadyResponded",
-"completed !AlreadyResponded"), ("completed", "user 3xx-6xx", "completed !AlreadyResponded", "completed
-!AlreadyResponded"), ("completed", "PROVISIONAL", IDLE, IDLE), ("completed", "G", "completed >486", IDLE),
-("completed", "H", "terminated counted:acks_missing", "terminated counted:acks_missing"), ("completed", "I", IDLE,
-IDLE), ("completed", "L", IDLE, IDLE), ("completed", "flow lost", "terminated counted:flow_failures", "terminated
-counted:flow_failures"), ("confirmed", "INVITE", "confirmed counted:requests_again", ABSENT), ("confirmed", "ACK",
-"confirmed counted:requests_again", ABSENT), ("confirmed", "user 1xx", "confirmed !AlreadyResponded", ABSENT),
-("confirmed", "user 2xx", "confirmed !AlreadyResponded", ABSENT), ("confirmed", "user 3xx-6xx", "confirmed
-!AlreadyResponded", ABSENT), ("confirmed", "PROVISIONAL", IDLE, ABSENT), ("confirmed", "G", IDLE, ABSENT),
-("confirmed", "H", IDLE, ABSENT), ("confirmed", "I", "terminated", ABSENT), ("confirmed", "L", IDLE, ABSENT),
-("confirmed", "flow lost", "confirmed", ABSENT), ("accepted", "INVITE", "accepted counted:requests_again", "accepted
-counted:requests_again"), ("accepted", "ACK", "accepted user:ACK", "accepted user:ACK"), ("accepted", "user 1xx",
-"accepted !AlreadyResponded", "accepted !AlreadyResponded"), ("accepted", "user 2xx", "accepted >200", "accepted
->200"), ("accepted", "user 3xx-6xx", "accepted !AlreadyResponded", "accepted !AlreadyResponded"), ("accepted",
-"PROVISIONAL", IDLE, IDLE), ("accepted", "G", IDLE, IDLE), ("accepted", "H", IDLE, IDLE), ("accepted", "I", IDLE,
-IDLE), ("accepted", "L", "terminated", "terminated"), ("accepted", "flow lost", "terminated counted:flow_failures",
-"terminated counted:flow_failures"), ("terminated", "INVITE", "proceeding new", "proceeding new"), ("terminated",
-"ACK", "terminated user:ACK", "terminated user:ACK"), ("terminated", "user 1xx", "terminated !AlreadyResponded",
-"terminated !AlreadyResponded"), ("terminated", "user 2xx", "terminated !AlreadyResponded", "terminated
-!AlreadyResponded"), ("terminated", "user 3xx-6xx", "terminated !AlreadyResponded", "terminated !AlreadyResponded"),
-("terminated", "PROVISIONAL", IDLE, IDLE), ("terminated", "G", IDLE, IDLE), ("terminated", "H", IDLE, IDLE),
-("terminated", "I", IDLE, IDLE), ("terminated", "L", IDLE, IDLE), ("terminated", "flow lost", "terminated",
-"terminated"), ]
+TABLE: list[Row] = [
+    # state, input, over an unreliable transport, over a reliable one; ringing is Proceeding after a provisional
+    ("proceeding", "INVITE", "proceeding counted:requests_again", "proceeding counted:requests_again"),
+    ("proceeding", "ACK", "proceeding counted:acks_unexpected", "proceeding counted:acks_unexpected"),
+    ("proceeding", "user 1xx", "proceeding >180", "proceeding >180"),
+    ("proceeding", "user 2xx", "accepted >200", "accepted >200"),
+    ("proceeding", "user 3xx-6xx", "completed >486", "completed >486"),
+    ("proceeding", "PROVISIONAL", "proceeding >100", "proceeding >100"),
+    ("proceeding", "G", IDLE, IDLE),
+    ("proceeding", "H", IDLE, IDLE),
+    ("proceeding", "I", IDLE, IDLE),
+    ("proceeding", "L", IDLE, IDLE),
+    ("proceeding", "flow lost", "terminated user:abandoned", "terminated user:abandoned"),
+    ("ringing", "INVITE", "proceeding >183", "proceeding >183"),
+    ("ringing", "ACK", "proceeding counted:acks_unexpected", "proceeding counted:acks_unexpected"),
+    ("ringing", "user 1xx", "proceeding >180", "proceeding >180"),
+    ("ringing", "user 2xx", "accepted >200", "accepted >200"),
+    ("ringing", "user 3xx-6xx", "completed >486", "completed >486"),
+    ("ringing", "PROVISIONAL", IDLE, IDLE),
+    ("ringing", "G", IDLE, IDLE),
+    ("ringing", "H", IDLE, IDLE),
+    ("ringing", "I", IDLE, IDLE),
+    ("ringing", "L", IDLE, IDLE),
+    ("ringing", "flow lost", "terminated user:abandoned", "terminated user:abandoned"),
+    ("completed", "INVITE", "completed >486", "completed >486"),
+    ("completed", "ACK", "confirmed", "terminated"),
+    ("completed", "user 1xx", "completed !AlreadyResponded", "completed !AlreadyResponded"),
+    ("completed", "user 2xx", "completed !AlreadyResponded", "completed !AlreadyResponded"),
+    ("completed", "user 3xx-6xx", "completed !AlreadyResponded", "completed !AlreadyResponded"),
+    ("completed", "PROVISIONAL", IDLE, IDLE),
+    ("completed", "G", "completed >486", IDLE),
+    ("completed", "H", "terminated counted:acks_missing", "terminated counted:acks_missing"),
+    ("completed", "I", IDLE, IDLE),
+    ("completed", "L", IDLE, IDLE),
+    ("completed", "flow lost", "terminated counted:flow_failures", "terminated counted:flow_failures"),
+    ("confirmed", "INVITE", "confirmed counted:requests_again", ABSENT),
+    ("confirmed", "ACK", "confirmed counted:requests_again", ABSENT),
+    ("confirmed", "user 1xx", "confirmed !AlreadyResponded", ABSENT),
+    ("confirmed", "user 2xx", "confirmed !AlreadyResponded", ABSENT),
+    ("confirmed", "user 3xx-6xx", "confirmed !AlreadyResponded", ABSENT),
+    ("confirmed", "PROVISIONAL", IDLE, ABSENT),
+    ("confirmed", "G", IDLE, ABSENT),
+    ("confirmed", "H", IDLE, ABSENT),
+    ("confirmed", "I", "terminated", ABSENT),
+    ("confirmed", "L", IDLE, ABSENT),
+    ("confirmed", "flow lost", "confirmed", ABSENT),
+    ("accepted", "INVITE", "accepted counted:requests_again", "accepted counted:requests_again"),
+    ("accepted", "ACK", "accepted user:ACK", "accepted user:ACK"),
+    ("accepted", "user 1xx", "accepted !AlreadyResponded", "accepted !AlreadyResponded"),
+    ("accepted", "user 2xx", "accepted >200", "accepted >200"),
+    ("accepted", "user 3xx-6xx", "accepted !AlreadyResponded", "accepted !AlreadyResponded"),
+    ("accepted", "PROVISIONAL", IDLE, IDLE),
+    ("accepted", "G", IDLE, IDLE),
+    ("accepted", "H", IDLE, IDLE),
+    ("accepted", "I", IDLE, IDLE),
+    ("accepted", "L", "terminated", "terminated"),
+    ("accepted", "flow lost", "terminated counted:flow_failures", "terminated counted:flow_failures"),
+    ("terminated", "INVITE", "proceeding new", "proceeding new"),
+    ("terminated", "ACK", "terminated user:ACK", "terminated user:ACK"),
+    ("terminated", "user 1xx", "terminated !AlreadyResponded", "terminated !AlreadyResponded"),
+    ("terminated", "user 2xx", "terminated !AlreadyResponded", "terminated !AlreadyResponded"),
+    ("terminated", "user 3xx-6xx", "terminated !AlreadyResponded", "terminated !AlreadyResponded"),
+    ("terminated", "PROVISIONAL", IDLE, IDLE),
+    ("terminated", "G", IDLE, IDLE),
+    ("terminated", "H", IDLE, IDLE),
+    ("terminated", "I", IDLE, IDLE),
+    ("terminated", "L", IDLE, IDLE),
+    ("terminated", "flow lost", "terminated", "terminated"),
+]
 
 STATUS = {"user 1xx": 180, "user 2xx": 200, "user 3xx-6xx": 486}
 
@@ -144,8 +176,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(counts(bench.layer.counters), {"acks_missing": 1})
 
     def test_100_after_200_milliseconds(self) -> None:
-        """17.2.1: a user that is silent for 200 ms, the vectors' time, is covered by a 100; after that it may ring
-        on."""
+        """17.2.1: a user that is silent for 200 ms is covered by a 100; after that it may take its time."""
         for reliable in (False, True):
             bench = Bench(reliable)
             transaction = bench.receive_new(make_request("INVITE"))
@@ -173,8 +204,7 @@ class WireTests(SynchronousTestCase):
         self.assertEqual(bench.said(), [">180"])
 
     def test_accepted_lasts_over_every_transport(self) -> None:
-        """RFC 6026 section 7.1: Accepted ends with timer L, at the vectors' 32 s; the user repeats its 2xx by
-        itself."""
+        """RFC 6026 section 7.1: Accepted ends with timer L, after 32 s; the user repeats its 2xx by itself."""
         for reliable in (False, True):
             bench = Bench(reliable)
             transaction = bring(bench, "accepted")
@@ -201,11 +231,7 @@ class InterleavingTests(SynchronousTestCase):
     """CANCEL, its answer, the final response and the ACK in every order that a network can produce."""
 
     def test_every_order(self) -> None:
-        """9.2: whatever the order of CANCEL, our final response, ACK and copies of the INVITE, one final response
-        goes out.
-
-        fault:C5
-        """
+        """9.2: in every order of CANCEL, our answer, ACK and copies of the INVITE one final response goes. fault:C5"""
         steps = ("CANCEL", "answer", "ACK", "INVITE", "INVITE")
         for status in (200, 486):
             for order in sorted(set(itertools.permutations(steps))):
@@ -271,8 +297,7 @@ class Rfc2543Tests(SynchronousTestCase):
             self.assertEqual(set(bench.layer.inventory().values()), {0})
 
     def test_response_without_to(self) -> None:
-        """A final response of ours without To, or with one that is none, is acknowledged by an ACK without a tag.
-        fault:C9"""
+        """A final response of ours without a usable To is acknowledged by an ACK without a tag. fault:C9"""
         for to in (None, "<<>>"):
             bench = Bench(reliable=True)
             request = make_request("INVITE", None)

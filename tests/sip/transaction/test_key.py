@@ -159,8 +159,7 @@ class Rfc2543KeyTests(SynchronousTestCase):
             self.assertEqual(len(others - {base}), 10)
 
     def test_what_the_receiver_wrote(self) -> None:
-        """received and rport, which the receiver adds, do not count; the order of parameters does not either.
-        fault:C9"""
+        """received and rport, which the receiver adds, do not count, nor does the order of parameters. fault:C9"""
         keys = set()
         for params in ("a=1;b", "b;a=1", "b;a=1;received=192.0.2.7", "rport=9;a=1;b;received=192.0.2.8"):
             request = make_request("INFO", None)

@@ -12,8 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation, MalformedMessage
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request
-from sip_p2p.sip.outputs import Output, RequestAbandoned, ResponseReceived, SendMessage, TransactionFailed
-from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.sip.outputs import (
+    Output,
+    RequestAbandoned,
+    ResponseReceived,
+    SendMessage,
+    TransactionFailed,
+    TransactionTimedOut,
+)
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.transaction.base import ClientTransaction, ServerTransaction, Transaction
@@ -125,8 +131,7 @@ class ResponseMatchingTests(SynchronousTestCase):
         self.assertEqual(bench.state(invite), "calling")
 
     def test_unusable_responses(self) -> None:
-        """Responses without Via, branch or CSeq, or to nothing, are counted and dropped without an exception.
-        fault:A17"""
+        """Responses without Via, branch or CSeq, or to nothing, are counted and dropped; nothing raises. fault:A17"""
         bench = Bench()
         request = make_request()
         bench.request(request)
@@ -178,8 +183,7 @@ class RequestMatchingTests(SynchronousTestCase):
                     self.assertIsNone(bench.receive(make_request(method, branch)))
 
     def test_another_peer_gets_no_answer(self) -> None:
-        """A second party that sends a first one's request gets a transaction of its own, never the response.
-        fault:C1"""
+        """A second party with a first one's request gets a transaction of its own, never the response. fault:C1"""
         for flow in (datagrams("192.0.2.66"), stream("192.0.2.66", "mallory.example")):
             bench = Bench()
             transaction = bench.receive_new(make_request())
@@ -286,6 +290,7 @@ class RequestMatchingTests(SynchronousTestCase):
             self.assertIs(find(cancel, bench.flow), invite)
             bench.receive(ack_for(request, make_response(request, 486)))
             self.assertIsNone(find(cancel, bench.flow))
+        cancel = make_request("CANCEL")
         cancel.headers.remove("Via")
         self.assertRaises(MalformedMessage, find, cancel, bench.flow)
 
@@ -461,6 +466,19 @@ class FlowFailureTests(SynchronousTestCase):
                 bench.layer.handle_timer(100)
                 self.assertEqual(set(bench.layer.inventory().values()), {0})
 
+    def test_busy_flows(self) -> None:
+        """A flow is busy exactly as long as a transaction lives on it."""
+        bench = Bench(reliable=True)
+        self.assertFalse(bench.layer.is_busy(bench.flow))
+        client = bench.request(make_request())
+        server = bench.receive_new(make_request())
+        self.assertTrue(bench.layer.is_busy(bench.flow))
+        self.assertFalse(bench.layer.is_busy(stream()))
+        bench.response(make_response(client.request, 200))
+        self.assertTrue(bench.layer.is_busy(bench.flow))
+        bench.respond(server, 200)
+        self.assertFalse(bench.layer.is_busy(bench.flow))
+
     def test_thousands(self) -> None:
         """A flow that carried thousands of transactions takes them all along. fault:C4 fault:C10"""
         bench = Bench(reliable=True)
@@ -477,8 +495,7 @@ class TimeTests(SynchronousTestCase):
     """When things happen."""
 
     def test_late_call(self) -> None:
-        """After a pause each message is retransmitted once, and not once for every interval that was missed.
-        fault:K3"""
+        """After a pause each message is retransmitted once, not once for every interval that was missed. fault:K3"""
         bench = Bench()
         bench.request(make_request("INVITE", "z9hG4bKa"))
         bench.request(make_request("OPTIONS", "z9hG4bKb"))
@@ -490,6 +507,15 @@ class TimeTests(SynchronousTestCase):
         bench.layer.handle_timer(10.0)
         self.assertEqual(bench.said(), [])
         self.assertEqual(bench.layer.next_deadline(), 11.0)
+
+    def test_ended_before_its_turn(self) -> None:
+        """A timer that an earlier one of the same call has cancelled does not run. row:M12"""
+        bench = Bench()
+        bench.request(make_request())
+        bench.wait_until(31.9)
+        bench.said()
+        bench.layer.handle_timer(100.0)
+        self.assertEqual(bench.said(), ["user:timeout"])
 
     def test_very_late_call(self) -> None:
         """After a pause longer than every timer, everything ends in one call, and nothing is left to do. row:M12"""
@@ -732,8 +758,10 @@ class TwoParties(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def lose_flow(self, data: st.DataObject) -> None:
-        """One side learns that its flow has failed."""
+        """One side learns that its flow has failed, and forgets what was on it: a copy that is still on its way is new."""
         bench = data.draw(st.sampled_from((self.caller, self.callee)))
+        if bench is self.callee:
+            self.seen.clear()
         bench.layer.flow_failed(bench.flow, ConnectionFailure("unreachable"), self.now)
         self.collect()
 
@@ -769,8 +797,7 @@ class NetworkTests(SynchronousTestCase):
     """Two layers over a bad network."""
 
     def test_loss_copies_and_disorder(self) -> None:
-        """Whatever datagrams are lost, copied and reordered: one transaction, one outcome, nothing left. row:G9
-        fault:C10"""
+        """Through loss, copies and disorder: one transaction, one outcome, nothing left. row:G9 fault:C10"""
         run_state_machine_as_test(
             TwoParties,
             settings=settings(

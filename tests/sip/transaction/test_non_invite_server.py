@@ -230,8 +230,7 @@ class WireTests(SynchronousTestCase):
         )
 
     def test_retransmissions_get_the_same_octets(self) -> None:
-        """17.2.2: for as long as timer J runs, every copy of the request gets the response that the first one got.
-        row:G9"""
+        """17.2.2: while timer J runs, every copy of the request gets the response that the first one got. row:G9"""
         bench = Bench()
         transaction = bench.receive_new(make_request())
         bench.respond(transaction, 200)

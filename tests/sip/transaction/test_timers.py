@@ -37,8 +37,7 @@ class DurationTests(SynchronousTestCase):
         self.assertEqual(timers.intervals(32), [0.5, 1, 2, 4, 8, 16, 32])
 
     def test_trying_delay(self) -> None:
-        """RFC 4320 section 4.1: a 100 goes out when Timer E is reset to T2, which is at its first end where T1 is
-        T2."""
+        """RFC 4320 section 4.1: a 100 goes out when a client's Timer E is reset to T2."""
         for t1, t2, expected in ((0.5, 3, 3.5), (0.5, 0.5, 0.5), (0.5, 1, 0.5), (1, 32, 31)):
             self.assertEqual(Timers(t1, t2).trying_delay, expected)
 
