@@ -75,15 +75,20 @@ class FramingTests(SynchronousTestCase):
         self.assertEqual(shape(found), shape(feed(octets)))
 
     def test_lengths_that_are_none(self) -> None:
-        """Only one to ten ASCII digits are a Content-Length; anything else is 400 or 413, and ends the stream (fault:A3)."""
+        """Only one to ten ASCII digits are a Content-Length; anything else is 400 or 413, and ends the stream
+        (fault:A3)."""
         values = [
-            "-1", "+5", "5_0", "", " ", "5 5", "5,5", "0x10", "1e3", "5.0", "٥", "５", "99999999999", "9" * 5000, "-0", "5;", "\x005",
-            "5\x0b", "4294967301", "2147483648", "18446744073709551616", "1" + "0" * 9, "5 \x85", "NaN", "five", "'5'", '"5"', "--5",
-            "5-", "0b1", "½", "²", "5\u2028", "\u00a05", "1 0", "5\t5", "(5)", "=5", "5/1", "~5",
+            "-1", "+5", "5_0", "", " ", "5 5", "5,5", "0x10", "1e3", "5.0", "٥", "５", "99999999999", "9" * 5000, "-0",
+            "5;", "\x005", "5\x0b", "4294967301", "2147483648", "18446744073709551616", "1" + "0" * 9, "5 \x85", "NaN",
+            "five", "'5'", '"5"', "--5", "5-", "0b1", "½", "²", "5\u2028", "\u00a05", "1 0", "5\t5", "(5)", "=5", "5/1",
+            "~5",
         ]  # fmt: skip
         self.assertGreaterEqual(len(values), 40)
         for value in values:
-            octets = f"OPTIONS sip:user@example.com SIP/2.0\r\nVia: SIP/2.0/TLS p;branch=z9hG4bKx\r\nContent-Length: {value}\r\n\r\n"
+            octets = (
+                "OPTIONS sip:user@example.com SIP/2.0\r\nVia: SIP/2.0/TLS p;branch=z9hG4bKx\r\n"
+                f"Content-Length: {value}\r\n\r\n"
+            )
             (item, *rest) = feed(octets.encode("utf-8") + OPTIONS)
             assert isinstance(item, Unparsable), value
             self.assertIn(item.error.status, (400, 413), value)
@@ -91,7 +96,8 @@ class FramingTests(SynchronousTestCase):
             self.assertEqual(rest, [], f"something came after Content-Length {value!r}")
 
     def test_spellings_of_the_same_field(self) -> None:
-        """Blanks before the colon, the compact form, any case and a folded value are the same Content-Length (fault:A5)."""
+        """Blanks before the colon, the compact form, any case and a folded value are the same Content-Length
+        (fault:A5)."""
         for spelling in ("Content-Length : 5", "content-length\t:5", "l: 5", "L :\r\n 5", "CONTENT-LENGTH:\r\n\t5"):
             head = f"MESSAGE sip:user@example.com SIP/2.0\r\nCSeq: 1 MESSAGE\r\n{spelling}\r\n\r\n"
             (item,) = feed(head.encode() + b"hello")
@@ -134,8 +140,6 @@ class FramingTests(SynchronousTestCase):
                     "X: y",
                     " folded",
                     "Content-Lengthy: 9",
-                ]
-                + [
                     "content-length:5",
                     "Content-Length: 05",
                     "Content-Length: 5 ",
@@ -287,11 +291,12 @@ class BoundTests(SynchronousTestCase):
     def test_foreign_protocols(self) -> None:
         """What opens like another protocol ends the stream at its first line, without an answer (fault:A15)."""
         openings = [
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n",
-            b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00", b"SSH-2.0-OpenSSH_9.2\r\n", b"EHLO x\r\n", b"HELO x\r\n", b"USER x\r\n", b"\x00\x01\x00\x00",
-            b"\x80\x2e\x01", b"RTSP/1.0 200 OK\r\n", b"OPTIONS rtsp://x RTSP/1.0\r\n", b"\x05\x01\x00", b"\x04\x01\x00\x50", b"*1\r\n$4\r\nPING\r\n",
-            b"{\"a\":1}\r\n", b"<?xml version=\"1.0\"?>\r\n", b"CONNECT x:443 HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n", b"HEP3\x00\x06\r\n",
-            b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n", b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00", b"SSH-2.0-OpenSSH_9.2\r\n",
+            b"EHLO x\r\n", b"HELO x\r\n", b"USER x\r\n", b"\x00\x01\x00\x00", b"\x80\x2e\x01", b"RTSP/1.0 200 OK\r\n",
+            b"OPTIONS rtsp://x RTSP/1.0\r\n", b"\x05\x01\x00", b"\x04\x01\x00\x50", b"*1\r\n$4\r\nPING\r\n",
+            b"{\"a\":1}\r\n", b"<?xml version=\"1.0\"?>\r\n", b"CONNECT x:443 HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\n",
+            b"HEP3\x00\x06\r\n", b"GET /chat HTTP/1.1\r\nUpgrade: websocket\r\n",
         ]  # fmt: skip
         self.assertGreaterEqual(len(openings), 20)
         for opening in openings:

@@ -108,12 +108,17 @@ class SerialisationTests(SynchronousTestCase):
             with self.assertRaises(ValueError):
                 Response.adopt(200, bad, Headers(), b"").serialise()
 
-    @given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.binary(max_size=30))
+    @given(
+        st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.binary(max_size=30)
+    )
     @settings(max_examples=300, deadline=None)
     def test_any_text_into_any_setter(self, name: str, value: str, display: str, method: str, body: bytes) -> None:
-        """Any text into any public setter is refused, or comes back as itself and adds no field (fault:B1, fault:B3)."""
+        """Any text into any public setter is refused, or comes back as itself and adds no field (fault:B1,
+        fault:B3)."""
         try:
-            request = Request(method or "X", "sip:a@b.example", [("From", str(NameAddr("sip:a@b.example", display)))], body)
+            request = Request(
+                method or "X", "sip:a@b.example", [("From", str(NameAddr("sip:a@b.example", display)))], body
+            )
             request.headers.add(name, value)
             octets = request.serialise()
         except ValueError:

@@ -1,4 +1,5 @@
-"""Octets to messages: lines, names, folds, controls; and that what cannot be parsed is still answered where it can be."""
+"""Octets to messages: lines, names, folds, controls; and that what cannot be parsed is still answered where it can
+be."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from sip_p2p.sip.parse import parse_datagram, parse_head, parse_message, salvage
 from tests.sip.harness import CoreBench, message, statuses_of
 from tests.support import SynchronousTestCase, call_flows
 
-NOT_LINE_ENDS = ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\u00a0", "\u3000", "\u212a", "\u017f"]
+NOT_LINE_ENDS = [*"\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\u00a0\u3000\u212a\u017f"]
 
 
 class LineTests(SynchronousTestCase):
@@ -31,7 +32,8 @@ class LineTests(SynchronousTestCase):
             self.assertEqual(parsed.body, b"hi")
 
     def test_each_octet_at_each_structural_place(self) -> None:
-        """Any single octet in a name, before a colon, in a value or in the start line parses to itself or is 400 (fault:A11)."""
+        """Any single octet in a name, before a colon, in a value or in the start line parses to itself or is 400
+        (fault:A11)."""
         for value in range(256):
             octet = bytes([value])
             for octets in (
@@ -48,8 +50,8 @@ class LineTests(SynchronousTestCase):
                     self.assertIn(error.status, (400, 505))
                     continue
                 self.assertEqual(len(parsed.headers), 1, octets)
-                self.assertEqual(parse_message(parsed.serialise()).headers["X" if "X" in parsed.headers else parsed.headers.names()[0]],
-                                 next(iter(parsed.headers))[1])  # fmt: skip
+                name = "X" if "X" in parsed.headers else parsed.headers.names()[0]
+                self.assertEqual(parse_message(parsed.serialise()).headers[name], next(iter(parsed.headers))[1])
 
     def test_names_that_only_look_alike(self) -> None:
         """A Kelvin sign is no k and a long s is no S: names outside ASCII are not names (fault:A11)."""
@@ -65,19 +67,24 @@ class LineTests(SynchronousTestCase):
         self.assertIn(b"Subject: \xff\x80 x\r\n", parsed.serialise())
 
     def test_nul(self) -> None:
-        """NUL is refused in the head unless it is half of a quoted-pair, and is an octet like any other in a body (fault:A12)."""
+        """NUL is refused in the head unless it is half of a quoted-pair, and is an octet like any other in a body
+        (fault:A12)."""
         with self.assertRaises(MalformedMessage) as caught:
             parse_message(message("MESSAGE", extra="\r\nSubject: a\0b"))
         self.assertEqual(caught.exception.status, 400)
         self.assertIsNotNone(caught.exception.offset)
-        self.assertEqual(parse_message(message("MESSAGE", extra='\r\nSubject: "a\\\0b"')).headers["Subject"], '"a\\\0b"')
+        self.assertEqual(
+            parse_message(message("MESSAGE", extra='\r\nSubject: "a\\\0b"')).headers["Subject"], '"a\\\0b"'
+        )
         with self.assertRaises(MalformedMessage):
             parse_message(message("MESSAGE", extra='\r\nSubject: "a\\\\\0b"'))
         self.assertEqual(parse_message(message("MESSAGE", body=b"a\0b")).body, b"a\0b")
 
     def test_folds(self) -> None:
         """A folded value is one value with one space for each fold; a folded start line is 400 (RFC 3261 7.3.1)."""
-        parsed = parse_message(message("MESSAGE", extra="\r\nSubject: I know you're there,\r\n \t pick up\r\n\tthe phone"))
+        parsed = parse_message(
+            message("MESSAGE", extra="\r\nSubject: I know you're there,\r\n \t pick up\r\n\tthe phone")
+        )
         self.assertEqual(parsed.headers["Subject"], "I know you're there, pick up the phone")
         with self.assertRaises(MalformedMessage):
             parse_message(b"OPTIONS sip:a@b SIP/2.0\r\n more\r\nX: z\r\n\r\n")
@@ -103,7 +110,13 @@ class StartLineTests(SynchronousTestCase):
     def test_versions(self) -> None:
         """SIP/2.0 in any case is ours, another SIP is 505, anything else 400 (RFC 3261 7.1)."""
         self.assertIsInstance(parse_message(b"OPTIONS sip:a@b sip/2.0\r\nX: z\r\n\r\n"), Request)
-        for version, status in (("SIP/3.0", 505), ("SIP/2.1", 505), ("SIP/2.0x", 400), ("HTTP/1.1", 400), ("SIP/2", 400)):
+        for version, status in (
+            ("SIP/3.0", 505),
+            ("SIP/2.1", 505),
+            ("SIP/2.0x", 400),
+            ("HTTP/1.1", 400),
+            ("SIP/2", 400),
+        ):
             with self.assertRaises(MalformedMessage) as caught:
                 parse_message(f"OPTIONS sip:a@b {version}\r\nX: z\r\n\r\n".encode())
             self.assertEqual(caught.exception.status, status)
@@ -157,7 +170,10 @@ class SalvageTests(SynchronousTestCase):
 
     def test_good_fields_survive(self) -> None:
         """The fields that are whole come out, the broken lines do not, and the error stays."""
-        octets = b"OPTIONS sip:a@b SIP/2.0\r\nVia: v\r\nbroken line\r\nCall-ID: c\r\n folded\r\nX\0: y\r\nZ: a\nb\r\n\r\nbody: no"
+        octets = (
+            b"OPTIONS sip:a@b SIP/2.0\r\nVia: v\r\nbroken line\r\nCall-ID: c\r\n folded\r\n"
+            b"X\0: y\r\nZ: a\nb\r\n\r\nbody: no"
+        )
         item = salvage(octets, MalformedMessage("x"), loses_framing=False)
         self.assertEqual(dict(item.headers), {"Via": "v", "Call-ID": "c folded"})
         self.assertEqual(item.method, "OPTIONS")
@@ -177,7 +193,8 @@ class SalvageTests(SynchronousTestCase):
     @given(st.integers(0, 253), st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=4))
     @settings(max_examples=400, deadline=None)
     def test_mutations_of_real_messages(self, which: int, changes: list[tuple[int, int]]) -> None:
-        """A real message with some octets changed is answered or dropped, and the core lives on (fault:A9, fault:A1)."""
+        """A real message with some octets changed is answered or dropped, and the core lives on (fault:A9,
+        fault:A1)."""
         flows = call_flows()
         _, octets = flows[which % len(flows)]
         mutated = bytearray(octets)

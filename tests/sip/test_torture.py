@@ -43,7 +43,8 @@ class TortureTests(SynchronousTestCase):
             self._judge(torture, CoreBench().over_udp(torture.data), "udp")
 
     def test_every_message_over_a_stream(self) -> None:
-        """Each torture message on a connection, at once and cut at every octet, gets that same verdict (row:K12, fault:A8)."""
+        """Each torture message on a connection, at once and cut at every octet, gets that same verdict (row:K12,
+        fault:A8)."""
         for torture in ALL:
             if torture.name in LENGTH_IS_THE_FAULT:
                 continue
@@ -60,7 +61,8 @@ class TortureTests(SynchronousTestCase):
         return next(torture.data for torture in ALL if torture.name == name)
 
     def test_dblreq(self) -> None:
-        """Octets after a datagram's Content-Length are no second request; on a stream they are (4475 3.1.1.8, fault:I5)."""
+        """Octets after a datagram's Content-Length are no second request; on a stream they are (4475 3.1.1.8,
+        fault:I5)."""
         udp = CoreBench().over_udp(self._octets("dblreq.dat"))
         self.assertEqual((statuses_of(udp), delivered(udp)), ([405], []))
         stream = CoreBench().over_stream(self._octets("dblreq.dat"))
@@ -89,7 +91,8 @@ class TortureTests(SynchronousTestCase):
         self.assertTrue(framer.is_partial)
 
     def test_inv2543(self) -> None:
-        """A request without Content-Length is all of its datagram; on a stream it is answered 400 and ends it (fault:A4)."""
+        """A request without Content-Length is all of its datagram; on a stream it is answered 400 and ends it
+        (fault:A4)."""
         octets = self._octets("inv2543.dat")
         self.assertEqual(delivered(CoreBench().over_udp(octets)), ["INVITE"])
         outputs = CoreBench().over_stream(octets)

@@ -28,9 +28,7 @@ from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.harness import HERE, CoreBench, delivered, message, statuses_of
 from tests.support import MemoryTestCase, SynchronousTestCase
 
-METHODS = (
-    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
-)
+METHODS = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards")
 
 
@@ -66,7 +64,12 @@ class SyntaxTests(SynchronousTestCase):
 
     def test_duplicates_of_single_fields(self) -> None:
         """Two To, From, Call-ID, CSeq or Max-Forwards fields, the same or not, are 400 (fault:A2)."""
-        originals = {"To": f"<{HERE}>", "From": "<sip:peer@peer.example>;tag=ft", "Call-ID": "call-1", "CSeq": "1 MESSAGE"}
+        originals = {
+            "To": f"<{HERE}>",
+            "From": "<sip:peer@peer.example>;tag=ft",
+            "Call-ID": "call-1",
+            "CSeq": "1 MESSAGE",
+        }
         for name, same in {**originals, "Max-Forwards": "70"}.items():
             for value in (same, "<sip:evil@evil.example>;tag=x" if name in ("To", "From") else "2 MESSAGE"):
                 outputs = CoreBench().over_stream(message("MESSAGE", extra=f"\r\n{name}: {value}", body=b"x"))
@@ -80,7 +83,9 @@ class SyntaxTests(SynchronousTestCase):
             ("-1 MESSAGE", 400), ("+1 MESSAGE", 400), ("1_0 MESSAGE", 400), ("١ MESSAGE", 400), ("1MESSAGE", 400),
             ("1", 400), ("MESSAGE 1", 400), ("9" * 4000 + " MESSAGE", 400), ("1 message", 400), ("007 MESSAGE", None),
         ):  # fmt: skip
-            self.assertEqual(CoreBench().status(message("MESSAGE", replace={"CSeq": value}, body=b"x")), status, value[:40])
+            self.assertEqual(
+                CoreBench().status(message("MESSAGE", replace={"CSeq": value}, body=b"x")), status, value[:40]
+            )
         for value, status in (("0", None), ("255", None), ("-1", 400), ("x", 400), ("", 400), ("٣", 400)):
             octets = message("MESSAGE", replace={"Max-Forwards": value}, body=b"x")
             self.assertEqual(CoreBench().status(octets), status, f"Max-Forwards {value!r}")
@@ -88,9 +93,10 @@ class SyntaxTests(SynchronousTestCase):
     def test_uris(self) -> None:
         """Request-URIs that are none are 400, other schemes 416, escaped header fields 400 (fault:A13, row:G5)."""
         cases = {
-            "sip:": 400, "sip:@": 400, "sip:a@": 400, "sip:a@b@c": 400, "sip:a@b:99999": 400, "sip:a@[::1": 400, "sip:a@[fe80::1%eth0]": 400,
-            "sip:2001:db8::10": 400, "sip:a@b:": 400, "sip:a@b:x": 400, "a@b": 400, "sip:a@b?Route=%3Csip:c%3E": 400,
-            "nobody:x": 416, "http://example.com/": 416, "mailto:a@b.example": 416, "sip:%00@example.com": None, "sip:user@[2001:db8::1]": None,
+            "sip:": 400, "sip:@": 400, "sip:a@": 400, "sip:a@b@c": 400, "sip:a@b:99999": 400, "sip:a@[::1": 400,
+            "sip:a@[fe80::1%eth0]": 400, "sip:2001:db8::10": 400, "sip:a@b:": 400, "sip:a@b:x": 400, "a@b": 400,
+            "sip:a@b?Route=%3Csip:c%3E": 400, "nobody:x": 416, "http://example.com/": 416, "mailto:a@b.example": 416,
+            "sip:%00@example.com": None, "sip:user@[2001:db8::1]": None,
         }  # fmt: skip
         for uri, status in cases.items():
             self.assertEqual(CoreBench().status(message("MESSAGE", uri, body=b"x")), status, uri)
@@ -122,7 +128,9 @@ class UasTests(SynchronousTestCase):
     def test_to_the_application(self) -> None:
         """A request that passes every check reaches the application, and its answer has all that 8.2.6 copies."""
         bench = CoreBench()
-        (output,) = bench.over_stream(message("MESSAGE", body=b"hi", extra="\r\nVia: SIP/2.0/UDP lower;branch=z9hG4bKl"))
+        (output,) = bench.over_stream(
+            message("MESSAGE", body=b"hi", extra="\r\nVia: SIP/2.0/UDP lower;branch=z9hG4bKl")
+        )
         assert isinstance(output, RequestReceived)
         self.assertIs(output.profile, bench.profile)
         bench.core.respond(output.transaction, bench.core.response(output.transaction, 202), 0.0)
@@ -166,7 +174,8 @@ class UasTests(SynchronousTestCase):
         self.assertEqual(delivered(bench.over_stream(octets)), ["OPTIONS"])
 
     def test_dialogs_that_are_none(self) -> None:
-        """A request with a To tag belongs to no dialog here: 481, whatever its method; an ACK is never answered (row:G6)."""
+        """A request with a To tag belongs to no dialog here: 481, whatever its method; an ACK is never answered
+        (row:G6)."""
         for method in ("MESSAGE", "INVITE", "OPTIONS"):
             octets = message(method, replace={"To": f"<{HERE}>;tag=gone"})
             self.assertEqual(CoreBench().status(octets), 481, method)
@@ -180,7 +189,8 @@ class UasTests(SynchronousTestCase):
         self.assertEqual(bench.status(octets), 404)
 
     def test_require(self) -> None:
-        """An extension that is not understood is 420 with its name; one that was added is let pass (row:A19, row:G10)."""
+        """An extension that is not understood is 420 with its name; one that was added is let pass (row:A19,
+        row:G10)."""
         bench = CoreBench()
         octets = message("MESSAGE", extra="\r\nRequire: path, x-odd\r\nRequire: y", body=b"x")
         response = answer_of(bench.over_stream(octets))
@@ -197,7 +207,13 @@ class UasTests(SynchronousTestCase):
         response = answer_of(bench.over_stream(message("INVITE", body=b"x", replace=odd)))
         self.assertEqual(response.status, 415)
         self.assertIn("application/sdp", response.headers["Accept"])
-        octets = message("INVITE", body=b"x", replace=odd, extra="\r\nContent-Disposition: session;handling=optional", branch="z9hG4bKi")
+        octets = message(
+            "INVITE",
+            body=b"x",
+            replace=odd,
+            extra="\r\nContent-Disposition: session;handling=optional",
+            branch="z9hG4bKi",
+        )
         self.assertEqual(delivered(bench.over_stream(octets.replace(b"call-1", b"call-2"))), ["INVITE"])
         packed = message("MESSAGE", body=b"\x1f\x8b", extra="\r\nContent-Encoding: gzip")
         response = answer_of(CoreBench().over_stream(packed))
@@ -207,7 +223,10 @@ class UasTests(SynchronousTestCase):
 
     def test_max_forwards(self) -> None:
         """A user agent takes a request whose Max-Forwards is 0: there is nowhere to forward it to (row:G8)."""
-        self.assertEqual(delivered(CoreBench().over_stream(message("MESSAGE", replace={"Max-Forwards": "0"}, body=b"x"))), ["MESSAGE"])
+        self.assertEqual(
+            delivered(CoreBench().over_stream(message("MESSAGE", replace={"Max-Forwards": "0"}, body=b"x"))),
+            ["MESSAGE"],
+        )
         self.assertEqual(CoreBench().status(message("OPTIONS", drop=("Max-Forwards",))), 200)
 
     def test_merged_requests(self) -> None:
@@ -246,15 +265,22 @@ class UasTests(SynchronousTestCase):
     def test_rfc2543_peers(self) -> None:
         """Without a branch of RFC 3261 the older rules find the transaction (row:G9, fault:C9)."""
         bench = CoreBench()
-        for via in ("SIP/2.0/UDP peer.example", "SIP/2.0/UDP peer.example;branch=1", "SIP/2.0/UDP peer.example;branch=z9hG4bK"):
+        for via in (
+            "SIP/2.0/UDP peer.example",
+            "SIP/2.0/UDP peer.example;branch=1",
+            "SIP/2.0/UDP peer.example;branch=z9hG4bK",
+        ):
             octets = message("MESSAGE", body=b"x", replace={"Via": via, "Call-ID": via})
             self.assertEqual(delivered(bench.over_udp(octets)), ["MESSAGE"], via)
             self.assertEqual(bench.over_udp(octets), [], via)
-        other = message("MESSAGE", body=b"x", replace={"Via": "SIP/2.0/UDP peer.example;branch=1", "Call-ID": "another"})
+        other = message(
+            "MESSAGE", body=b"x", replace={"Via": "SIP/2.0/UDP peer.example;branch=1", "Call-ID": "another"}
+        )
         self.assertEqual(delivered(bench.over_udp(other)), ["MESSAGE"])
 
     def test_cancel(self) -> None:
-        """CANCEL is 481 without its INVITE; with it, 200 and the INVITE's 487; after a final response 200 alone (fault:C5)."""
+        """CANCEL is 481 without its INVITE; with it, 200 and the INVITE's 487; after a final response 200 alone
+        (fault:C5)."""
         bench = CoreBench()
         self.assertEqual(bench.status(message("CANCEL")), 481)
         invite = message("INVITE", branch="z9hG4bKinv", body=b"v=0", replace={"Content-Type": "application/sdp"})
@@ -276,8 +302,9 @@ class UasTests(SynchronousTestCase):
     def test_ack(self) -> None:
         """An ACK is never answered: not a broken one, not one for nothing, not one for another method (fault:C6)."""
         for octets in (
-            message("ACK"), message("ACK", drop=("Call-ID",)), message("ACK", replace={"CSeq": "x"}), message("ACK", "nobody:x"),
-            message("ACK", extra="\r\nRequire: odd"), message("ACK", replace={"CSeq": "1 INVITE"}),
+            message("ACK"), message("ACK", drop=("Call-ID",)), message("ACK", replace={"CSeq": "x"}),
+            message("ACK", "nobody:x"), message("ACK", extra="\r\nRequire: odd"),
+            message("ACK", replace={"CSeq": "1 INVITE"}),
         ):  # fmt: skip
             bench = CoreBench()
             self.assertEqual(statuses_of(bench.over_udp(octets)), [])
@@ -297,7 +324,8 @@ class UasTests(SynchronousTestCase):
         self.assertEqual(bench.core.take_outputs(), [])
 
     def test_changing_the_request_changes_no_answer(self) -> None:
-        """What an application does to the request that it was given touches neither matching nor the answer (fault:K10)."""
+        """What an application does to the request that it was given touches neither matching nor the answer
+        (fault:K10)."""
         bench = CoreBench()
         octets = message("MESSAGE", body=b"x")
         (received,) = bench.over_udp(octets)
@@ -312,7 +340,8 @@ class UasTests(SynchronousTestCase):
         self.assertEqual(statuses_of(bench.over_udp(octets)), [200])
 
     def test_an_application_that_never_answers(self) -> None:
-        """Over UDP a silent application's request gets 100, then 500 in its place, and the transaction ends (fault:K2)."""
+        """Over UDP a silent application's request gets 100, then 500 in its place, and the transaction ends
+        (fault:K2)."""
         bench = CoreBench()
         self.assertEqual(delivered(bench.over_udp(message("MESSAGE", body=b"x"))), ["MESSAGE"])
         seen: list[int] = []
@@ -325,7 +354,8 @@ class UasTests(SynchronousTestCase):
         self.assertEqual((seen, abandoned), ([100, 500], 1))
 
     def test_too_many(self) -> None:
-        """Over the bound of live transactions a request is 503 with Retry-After; those that are known are served (row:E20)."""
+        """Over the bound of live transactions a request is 503 with Retry-After; those that are known are served
+        (row:E20)."""
         bench = CoreBench()
         bench.core = UserAgentCore(CountingTokens(), transactions=1)
         bench.core.directory.add(bench.profile, SipUri.parse(HERE), "x")
@@ -376,9 +406,12 @@ class UacTests(SynchronousTestCase):
         return self.core.take_outputs()
 
     def test_what_a_request_carries(self) -> None:
-        """Via with a branch of RFC 3261, Max-Forwards, From with a tag, To without, Call-ID, CSeq (RFC 3261 8.1.1, row:G8)."""
+        """Via with a branch of RFC 3261, Max-Forwards, From with a tag, To without, Call-ID, CSeq (RFC 3261 8.1.1,
+        row:G8)."""
         _, request = self.ask()
-        self.assertEqual((request.via.transport, request.via.sent_by, request.via.asks_rport), ("TLS", "us.example:5061", True))
+        self.assertEqual(
+            (request.via.transport, request.via.sent_by, request.via.asks_rport), ("TLS", "us.example:5061", True)
+        )
         self.assertTrue((request.via.branch or "").startswith("z9hG4bK"))
         self.assertEqual(request.headers["Max-Forwards"], "70")
         self.assertEqual((request.from_.tag, request.to.tag), ("tag1", None))
@@ -456,7 +489,9 @@ class LeakTests(MemoryTestCase):
         for round_ in range(1000):
             bench.stream = Flow("TLS", True, "here.example:5061", "192.0.2.9", 40000, "peer.example")
             for number in range(10):
-                octets = message("INVITE", branch=f"z9hG4bK{round_}-{number}", replace={"Call-ID": f"{round_}-{number}"})
+                octets = message(
+                    "INVITE", branch=f"z9hG4bK{round_}-{number}", replace={"Call-ID": f"{round_}-{number}"}
+                )
                 bench.over_stream(octets)
             bench.core.flow_failed(bench.stream, ConnectionFailure("reset"), 0.0)
             outputs = bench.core.take_outputs()
