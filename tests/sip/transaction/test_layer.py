@@ -758,7 +758,7 @@ class TwoParties(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def lose_flow(self, data: st.DataObject) -> None:
-        """One side learns that its flow has failed, and forgets what was on it: a copy that is still on its way is new."""
+        """One side learns that its flow has failed, and forgets what was on it: a copy still on its way is new."""
         bench = data.draw(st.sampled_from((self.caller, self.callee)))
         if bench is self.callee:
             self.seen.clear()
