@@ -51,7 +51,7 @@ types: $(VENV)/.lint
 	@$(BIN)/mypy
 
 docs: $(VENV)/.docs rows
-	@$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs/html
+	@$(BIN)/python -m sphinx -q -N -W --keep-going -b html docs build/docs/html
 	@echo build/docs/html/index.html
 
 # The generated pages of the documents: what is shown by which test, and the figures of the machines.
