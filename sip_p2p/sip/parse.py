@@ -5,8 +5,7 @@ is decided here: start line, field names, folding, bounds, Content-Length. What 
 is read.
 
 :func:`declared_length` is the only place that reads Content-Length. The stream framer and the datagram parser both ask
-    it, so
-the two can never disagree about where a message ends.
+it, so the two can never disagree about where a message ends.
 """
 
 from __future__ import annotations

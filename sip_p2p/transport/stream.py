@@ -2,7 +2,7 @@
 
 :class:`StreamProtocol` is an ordinary Twisted protocol. Over TLS it is the protocol that the TLS factories of
 :mod:`sip_p2p.transport.tls` wrap, and it has no flow until they report the peer as verified; over TCP it has one at
-    once.
+once.
 """
 
 from __future__ import annotations
