@@ -141,7 +141,7 @@ def _word(output: Output) -> str:
 
 def counts(counters: Counters) -> dict[str, int]:
     """The counters that have moved."""
-    return {name: value for name in Counters.__slots__ if (value := getattr(counters, name))}
+    return {name: value for name in dir(counters) if name[0] != "_" and (value := getattr(counters, name))}
 
 
 class Bench:
