@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import final
+from typing import Any, final
 
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
@@ -28,7 +28,7 @@ class PrivateNetwork:
 
     packages = "util-linux iproute2"
 
-    def __init__(self, reactor, directory: str) -> None:
+    def __init__(self, reactor: Any, directory: str) -> None:
         self.directory = directory
         self._holder = Program(reactor, [find_program("unshare") or "unshare", "-n", "sh", "-c", _SETTING_UP])
         self._outside: int | None = None

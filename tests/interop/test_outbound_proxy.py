@@ -11,7 +11,7 @@ from twisted.internet import reactor
 
 from sip_p2p import RequestFailed, TlsFailure, TlsFailureReason
 from tests.interop.peers.kamailio import Kamailio
-from tests.interop.peers.ours import Service, run_command
+from tests.interop.peers.ours import Command, Service
 from tests.interop.peers.program import free_port, until
 from tests.interop.support import TEXT, InteropTestCase, Party
 
@@ -123,9 +123,7 @@ class ServiceTests(InteropTestCase):
             f"--allow={PROXY}",
             "--application=echo",
         )
-        command = await run_command(
-            reactor,
-            self.folder(),
+        command = await self.peer(Command).ends(
             "send",
             *self.arguments("bob", "bob.example", kamailio),
             "--json",
@@ -149,8 +147,8 @@ class ServiceTests(InteropTestCase):
         kamailio = self.peer(Kamailio)
         await kamailio.start(self.certificates.for_domain_only(PROXY), self.certificates.trust, alias=PROXY)
         arguments = self.arguments("bob", "bob.example", kamailio)[:-1]
-        command = await run_command(
-            reactor, self.folder(), "options", *arguments, "--proxy-name=else.example", f"sip:alice@{PROXY}"
+        command = await self.peer(Command).ends(
+            "options", *arguments, "--proxy-name=else.example", f"sip:alice@{PROXY}"
         )
         self.assertNotIn(command.exit_code, (0, None), command.report())
         self.assertNotIn("Traceback", command.text)

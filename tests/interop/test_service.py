@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import reactor
-
 from tests.interop.peers.kamailio import Kamailio
 from tests.interop.peers.node_sip import NodeSip
-from tests.interop.peers.ours import Service, run_command
+from tests.interop.peers.ours import Command, Service
 from tests.interop.peers.sipp import Sipp
 from tests.interop.support import TEXT, InteropTestCase
 
@@ -72,17 +70,18 @@ class ServiceTests(InteropTestCase):
         kamailio = self.peer(Kamailio)
         await kamailio.start(self.certificates.right("localhost"), self.certificates.trust)
         target = kamailio.uri("tls")
-        for arguments in (("options", *self.identity(), target), ("send", *self.identity(), target, TEXT)):
-            command = await run_command(reactor, self.folder(), *arguments)
-            self.assertEqual(command.exit_code, 0, command.report())
-        self.assertEqual((await kamailio.saw("MESSAGE")).body.decode(), TEXT)
+        command = await self.peer(Command).ends("options", *self.identity(), target)
+        self.assertEqual(command.exit_code, 0, command.report())
+        command = await self.peer(Command).ends("send", *self.identity(), target, TEXT)
+        self.assertEqual(command.exit_code, 0, command.report())
         self.assertIn("Kamailio says yes", command.output)
+        self.assertEqual((await kamailio.saw("MESSAGE")).body.decode(), TEXT)
 
     async def test_command_explains(self) -> None:
         """``sip-p2p options`` says in plain words that the peer's certificate has expired (row:D16)."""
         kamailio = self.peer(Kamailio)
         await kamailio.start(self.certificates.expired("localhost"), self.certificates.trust)
-        command = await run_command(reactor, self.folder(), "options", *self.identity(), kamailio.uri("tls"))
+        command = await self.peer(Command).ends("options", *self.identity(), kamailio.uri("tls"))
         self.assertNotIn(command.exit_code, (0, None))
         self.assertIn("expired", command.text)
         self.assertNotIn("Traceback", command.text)

@@ -49,6 +49,8 @@ class Sent:
 class Caller(DatagramProtocol):
     """A socket that sends what it is told to and hands out what comes back."""
 
+    transport: Any
+
     def __init__(self) -> None:
         self.waiting: Deferred[bytes] | None = None
 
@@ -58,11 +60,11 @@ class Caller(DatagramProtocol):
         self.transport.write(data, address)
         return self.waiting
 
-    def datagramReceived(self, data: bytes, address: Any) -> None:
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """The answer."""
         waiting, self.waiting = self.waiting, None
         if waiting is not None:
-            waiting.callback(data)
+            waiting.callback(datagram)
 
 
 def tapped(*parties: Party) -> Sent:
@@ -82,7 +84,7 @@ def holds(path: str, data: bytes) -> bool:
 class TsharkTests(InteropTestCase):
     """Everything that we emit."""
 
-    needs = (tshark,)
+    needs = (tshark.Capture,)
 
     async def decoded(self, messages: Iterable[bytes]) -> list[tshark.Decoded]:
         """What tshark makes of *messages*, each by itself."""
@@ -201,15 +203,14 @@ class TsharkTests(InteropTestCase):
 class WireTests(InteropTestCase):
     """Packets as they pass the interface, not as we think that we wrote them."""
 
-    needs = (tshark, PrivateNetwork)
+    needs = (tshark.Capture, PrivateNetwork)
 
     async def test_packets(self) -> None:
         """Each request and response over UDP and TCP is found in the captured packets, none malformed (row:C14)."""
         network = PrivateNetwork(reactor, self.folder())
         self.stop_later(network.leave)
         await network.enter()
-        capture = tshark.Capture(reactor, self.folder())
-        self.stop_later(capture.stop)
+        capture = self.peer(tshark.Capture)
         await capture.start()
         ports, sent = [], []
         for transport in ("udp", "tcp"):

@@ -1,14 +1,15 @@
 """baresip: a softphone that sends and answers OPTIONS and MESSAGE over UDP, TCP and TLS.
 
-It presents a certificate when it answers and verifies none. It does not run on a host that has loopback addresses only.
+It presents a certificate, both when it answers and when it dials, and verifies none. It does not run on a host that has
+loopback addresses only.
 """
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.interop.peers.program import Program, find_program, free_port
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import free_port
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
@@ -18,23 +19,16 @@ __all__ = ["Baresip"]
 _MODULES = "/usr/lib/baresip/modules"
 
 
-class Baresip:
+class Baresip(Peer):
     """One baresip without audio, told what to do through its standard input."""
 
     packages = "baresip-core"
+    programs = ("baresip",)
 
-    def __init__(self, reactor, directory: str, interface: str) -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.interface = interface
+    def __init__(self, reactor: Any, directory: str, interface: str) -> None:
+        super().__init__(reactor, directory, interface)
         # It takes the next port for TLS.
         self.port = free_port(interface)
-        self.program: Program | None = None
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("baresip") is not None else "baresip"
 
     def uri(self, transport: str, user: str = "peer") -> str:
         """A URI that reaches it over *transport*."""
@@ -53,22 +47,17 @@ class Baresip:
         if transport != "udp":
             # It drops a contact's URI parameters; what it is told of a proxy it keeps, and sends as a Route.
             account += f';outbound="{contact}"'
-        texts = {
-            "config": f"sip_listen {self.interface}:{self.port}\n"
-            + (f"sip_certificate {certificate.certificate}\n" if certificate is not None else "")
-            + f"module_path {_MODULES}\nmodule stdio.so\nmodule_app account.so\nmodule_app contact.so\n"
-            + "module_app menu.so\n",
-            "accounts": f"{account}\n",
-            "contacts": f'"us" <{contact}>\n',
-        }
-        for name, text in texts.items():
-            with open(os.path.join(self.directory, name), "w", encoding="utf-8") as file:
-                file.write(text)
-        self.program = Program(
-            self.reactor, [find_program("baresip") or "baresip", "-f", self.directory, "-s", "-v", "-4"]
+        shown = "" if certificate is None else f"sip_certificate {certificate.certificate}\n"
+        modules = "module stdio.so\nmodule_app account.so\nmodule_app contact.so\nmodule_app menu.so\n"
+        self.write_files(
+            {
+                "config": f"sip_listen {self.interface}:{self.port}\n{shown}module_path {_MODULES}\n{modules}",
+                "accounts": f"{account}\n",
+                "contacts": f'"us" <{contact}>\n',
+            }
         )
-        self.program.start(self.directory)
-        await self.program.find("baresip is ready")
+        program = self.launch("baresip", "-f", self.directory, "-s", "-v", "-4")
+        await program.find("baresip is ready")
 
     def options(self, uri: str) -> None:
         """Send OPTIONS."""
@@ -77,8 +66,3 @@ class Baresip:
     def message(self, text: str) -> None:
         """Send MESSAGE to the contact."""
         self.program.write(f"/message {text}\n")
-
-    async def stop(self) -> None:
-        """End it."""
-        if self.program is not None:
-            await self.program.stop()

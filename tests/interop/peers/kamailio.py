@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import ConnectedDatagramProtocol
 
-from tests.interop.peers.program import FakeClock, PeerFailed, Program, find_program, free_port, until
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import FakeClock, PeerFailed, free_port, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +115,8 @@ _RELAY = """    if ($rU == "{user}") {{
 class _RemoteCall(ConnectedDatagramProtocol):
     """One call over Kamailio's JSON-RPC datagram socket."""
 
+    transport: Any
+
     def __init__(self, request: bytes) -> None:
         self.request = request
         self.answer: Deferred[bytes] = Deferred()
@@ -121,9 +124,9 @@ class _RemoteCall(ConnectedDatagramProtocol):
     def startProtocol(self) -> None:
         self.transport.write(self.request)
 
-    def datagramReceived(self, data: bytes) -> None:
+    def datagramReceived(self, datagram: bytes, addr: object = None) -> None:
         if not self.answer.called:
-            self.answer.callback(data)
+            self.answer.callback(datagram)
 
     def connectionFailed(self, failure: Failure) -> None:
         self.answer.errback(failure)
@@ -147,7 +150,7 @@ class SeenRequest:
         self.body = bytes.fromhex(words[8]) if words[8] != "<null>" else b""
 
 
-class Kamailio:
+class Kamailio(Peer):
     """One Kamailio of one worker on ports of its own.
 
     It answers OPTIONS and MESSAGE to the user ``kamailio``, relays what :meth:`start` was given a route for, and
@@ -155,20 +158,13 @@ class Kamailio:
     """
 
     packages = "kamailio kamailio-tls-modules kamailio-extra-modules"
+    programs = ("kamailio",)
 
-    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.interface = interface
+    def __init__(self, reactor: Any, directory: str, interface: str = "127.0.0.1") -> None:
+        super().__init__(reactor, directory, interface)
         port = free_port(interface)
         self.ports = {"udp": port, "tcp": port, "tls": free_port(interface)}
-        self.program: Program | None = None
         self._seen = 0
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("kamailio") is not None else "kamailio"
 
     def uri(self, transport: str, user: str = "kamailio", host: str | None = None) -> str:
         """A URI that reaches this Kamailio over *transport*."""
@@ -204,35 +200,26 @@ class Kamailio:
         own = ""
         if client_certificate is not None:
             own = f"certificate = {client_certificate.certificate}\nprivate_key = {client_certificate.key}\n"
-        texts = {
-            "kamailio.cfg": _CONFIGURATION.format(
-                listen=listen, alias=alias, directory=directory, relays=routes, patience=int(patience * 1000)
-            ),
-            "tls.cfg": _TLS.format(
-                mutual="yes" if mutual else "no",
-                certificate=certificate.certificate,
-                key=certificate.key,
-                trust=trust,
-                own=own,
-            ),
-        }
-        for name, text in texts.items():
-            with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
-                file.write(text)
-        self.program = Program(
-            self.reactor,
-            [
-                *(find_program("kamailio") or "kamailio", "-f", f"{directory}/kamailio.cfg", "-DD", "-E"),
-                *("-Y", directory, "-w", directory, "-m", "32", "-M", "4"),
-            ],
+        self.write_files(
+            {
+                "kamailio.cfg": _CONFIGURATION.format(
+                    listen=listen, alias=alias, directory=directory, relays=routes, patience=int(patience * 1000)
+                ),
+                "tls.cfg": _TLS.format(
+                    mutual="yes" if mutual else "no",
+                    certificate=certificate.certificate,
+                    key=certificate.key,
+                    trust=trust,
+                    own=own,
+                ),
+            }
         )
-        self.program.start(directory, FakeClock.environment(clock))
-        await self.program.bound(*((transport, port) for transport, port in self.ports.items()))
-
-    async def stop(self) -> None:
-        """End it."""
-        if self.program is not None:
-            await self.program.stop()
+        program = self.launch(
+            "kamailio",
+            *("-f", f"{directory}/kamailio.cfg", "-DD", "-E", "-Y", directory, "-w", directory, "-m", "32", "-M", "4"),
+            environment=FakeClock.environment(clock),
+        )
+        await program.bound(*self.ports.items())
 
     async def request(self, method: str, uri: str, body: str = "", headers: tuple[str, ...] = ()) -> int:
         """Send a request out of a dialog and wait for its final status (408 and 477 are Kamailio's own words for
@@ -242,8 +229,7 @@ class Kamailio:
         if body:
             lines.append("Content-Type: text/plain;charset=UTF-8")
         parameters = [method, uri, ".", ".", "\r\n".join(lines) + "\r\n", body]
-        answer = await self._call("tm.t_uac_wait_block", parameters)
-        return int(answer["code"])
+        return int((await self._call("tm.t_uac_wait_block", parameters))["code"])
 
     async def _call(self, method: str, parameters: list[str]) -> dict[str, str]:
         client = _RemoteCall(json.dumps({"jsonrpc": "2.0", "method": method, "params": parameters, "id": 1}).encode())
@@ -259,7 +245,7 @@ class Kamailio:
                 os.unlink(own)
         if "result" not in answer:
             raise PeerFailed(f"{parameters} -> {answer}\n{self.program.report()}")
-        return answer["result"]
+        return cast("dict[str, str]", answer["result"])
 
     async def saw(self, method: str, seconds: float = 10.0) -> SeenRequest:
         """The next request of *method* that its script saw and this call has not returned yet."""

@@ -6,9 +6,10 @@ It verifies name and authority, negotiates TLS 1.2 and sends an IP address as SN
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.interop.peers.program import Program, find_program, free_port
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import free_port
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
@@ -35,21 +36,15 @@ publish=0
 """
 
 
-class Linphone:
+class Linphone(Peer):
     """One linphonec, told what to do through its standard input."""
 
     packages = "linphone-cli"
+    programs = ("linphonec",)
 
-    def __init__(self, reactor, directory: str) -> None:
-        self.reactor = reactor
-        self.directory = directory
+    def __init__(self, reactor: Any, directory: str) -> None:
+        super().__init__(reactor, directory)
         self.ports = {transport: free_port() for transport in ("udp", "tcp", "tls")}
-        self.program: Program | None = None
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("linphonec") is not None else "linphonec"
 
     def uri(self, transport: str) -> str:
         """A URI that reaches it over *transport*."""
@@ -67,17 +62,15 @@ class Linphone:
         tls = "" if trust is None else f"root_ca={trust}\n"
         if certificate is not None:
             tls += f"client_cert_chain={certificate.certificate}\nclient_cert_key={certificate.key}\n"
-        settings = os.path.join(self.directory, "settings")
-        with open(settings, "w", encoding="utf-8") as file:
-            ports = {"udp": self.ports["udp"], "tcp": self.ports["tcp"], "tls_port": self.ports["tls"]}
-            file.write(_SETTINGS.format(**ports, target=target, tls=tls))
-        self.program = Program(
-            self.reactor,
-            [find_program("linphonec") or "linphonec", "-c", settings, "-d", "6", "-l", self._log_path],
+        ports = {"udp": self.ports["udp"], "tcp": self.ports["tcp"], "tls_port": self.ports["tls"]}
+        self.write_files({"settings": _SETTINGS.format(**ports, target=target, tls=tls)})
+        program = self.launch(
+            "linphonec",
+            *("-c", f"{self.directory}/settings", "-d", "6", "-l", self._log_path),
+            environment={"HOME": self.directory, "XDG_DATA_HOME": ""},
         )
-        self.program.start(self.directory, {"HOME": self.directory, "XDG_DATA_HOME": ""})
-        await self.program.bound(("udp", self.ports["udp"]), ("tcp", self.ports["tcp"]))
-        await self.program.find("linphonec> ")
+        await program.bound(("udp", self.ports["udp"]), ("tcp", self.ports["tcp"]))
+        await program.find("linphonec> ")
 
     @property
     def _log_path(self) -> str:
@@ -94,8 +87,3 @@ class Linphone:
     def message(self, uri: str, text: str) -> None:
         """Send MESSAGE."""
         self.program.write(f"chat {uri} {text}\n")
-
-    async def stop(self) -> None:
-        """End it."""
-        if self.program is not None:
-            await self.program.stop()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from tests.interop.peers.program import FakeClock, PeerFailed, Program, find_program, free_port
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import FakeClock, PeerFailed, free_port
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
@@ -37,28 +38,24 @@ class SeenRequest:
         self.body: bytes = event["content"].encode()
 
 
-class NodeSip:
+class NodeSip(Peer):
     """One node process that answers every request with 200 and sends what it is told to."""
 
     packages = "nodejs npm; npm install --ignore-scripts sip"
+    programs = ("node",)
 
-    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.interface = interface
+    def __init__(self, reactor: Any, directory: str, interface: str = "127.0.0.1") -> None:
+        super().__init__(reactor, directory, interface)
         port = free_port(interface)
         self.ports = {"udp": port, "tcp": port, "tls": free_port(interface)}
-        self.program: Program | None = None
         self._commands = 0
         self._seen: dict[str, int] = {}
 
-    @staticmethod
-    def missing() -> str | None:
+    @classmethod
+    def missing(cls) -> str | None:
         """What is not installed, or None."""
-        if find_program("node") is None:
-            return "node"
         folder = os.path.join(node_modules(), "sip")
-        return None if os.path.isdir(folder) else f"the npm package sip in {folder}"
+        return super().missing() or (None if os.path.isdir(folder) else f"the npm package sip in {folder}")
 
     def uri(self, transport: str, user: str = "node", host: str | None = None) -> str:
         """A URI that reaches it over *transport*."""
@@ -87,15 +84,9 @@ class NodeSip:
                 options |= {"cert": certificate.certificate, "key": certificate.key}
             configuration |= {"tls_port": self.ports["tls"], "tls": options}
             ports.append(("tls", self.ports["tls"]))
-        self.program = Program(self.reactor, [find_program("node") or "node", _DRIVER, json.dumps(configuration)])
-        self.program.start(self.directory, FakeClock.environment(clock))
-        await self.program.bound(*ports)
+        program = self.launch("node", _DRIVER, json.dumps(configuration), environment=FakeClock.environment(clock))
+        await program.bound(*ports)
         await self.event("ready")
-
-    async def stop(self) -> None:
-        """End it."""
-        if self.program is not None:
-            await self.program.stop()
 
     async def event(self, kind: str, seconds: float = 15.0, where: str = "") -> dict[str, Any]:
         """The next event of *kind* that this call has not returned yet.
@@ -105,7 +96,7 @@ class NodeSip:
         pattern = rf'^{{"event":"{kind}".*{re.escape(where)}.*$'
         found = await self.program.find(pattern, seconds, self._seen.get(kind, 0))
         self._seen[kind] = found.end()
-        return json.loads(found.group(0))
+        return cast("dict[str, Any]", json.loads(found.group(0)))
 
     async def saw(self, method: str, seconds: float = 15.0) -> SeenRequest:
         """The next request of *method* that reached it."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from tests.interop.peers.program import Program
+from tests.interop.peers.peer import Peer
 
-__all__ = ["Service", "run_command"]
+if TYPE_CHECKING:
+    from tests.interop.peers.program import Program
+
+__all__ = ["Command", "Service"]
 
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 _COMMAND = "import sys; from sip_p2p.service.cli import main; sys.exit(main())"
@@ -21,20 +24,18 @@ def _environment() -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
-class Service:
+class Service(Peer):
     """``twistd -n sip-p2p`` with the application ``log`` or ``echo``, whose events are JSON lines."""
 
-    def __init__(self, reactor, directory: str) -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.program: Program | None = None
+    def __init__(self, reactor: Any, directory: str) -> None:
+        super().__init__(reactor, directory)
+        self.started: dict[str, Any] = {}
         self._seen: dict[str, int] = {}
 
     async def start(self, *arguments: str) -> None:
         """Start it with *arguments* and wait until it says that it runs."""
-        head = [sys.executable, "-c", _TWISTD, "--nodaemon", "--pidfile=", "--logfile=twistd.log", "sip-p2p"]
-        self.program = Program(self.reactor, [*head, *arguments])
-        self.program.start(self.directory, _environment())
+        head = ("-c", _TWISTD, "--nodaemon", "--pidfile=", "--logfile=twistd.log", "sip-p2p")
+        self.launch(sys.executable, *head, *arguments, environment=_environment())
         self.started = await self.event("started", 30.0)
 
     @property
@@ -46,7 +47,7 @@ class Service:
         """The next event of *kind* that this call has not returned yet."""
         found = await self.program.find(rf'^{{.*"event": "{kind}".*}}$', seconds, self._seen.get(kind, 0))
         self._seen[kind] = found.end()
-        return json.loads(found.group(0))
+        return cast("dict[str, Any]", json.loads(found.group(0)))
 
     @property
     def log(self) -> str:
@@ -57,18 +58,10 @@ class Service:
         with open(path, encoding="utf-8") as file:
             return file.read()
 
-    async def stop(self) -> None:
-        """End it as a service manager would."""
-        if self.program is not None:
-            await self.program.stop()
 
+class Command(Peer):
+    """The ``sip-p2p`` command."""
 
-async def run_command(reactor, directory: str, *arguments: str) -> Program:
-    """Run ``sip-p2p`` with *arguments* to its end."""
-    program = Program(reactor, [sys.executable, "-c", _COMMAND, *arguments])
-    program.start(directory, _environment())
-    try:
-        await program.ended(45.0)
-    finally:
-        await program.stop()
-    return program
+    async def ends(self, *arguments: str) -> Program:
+        """Run it with *arguments* to its end."""
+        return await self.run(sys.executable, ["-c", _COMMAND, *arguments], _environment())

@@ -8,17 +8,16 @@ import re
 import shutil
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ProcessDone
 from twisted.internet.protocol import ProcessProtocol
 from twisted.internet.task import deferLater
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from twisted.internet.interfaces import IReactorProcess, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
 
 __all__ = ["FAR_AHEAD", "FakeClock", "PeerFailed", "Program", "find_program", "free_port", "until"]
@@ -124,14 +123,14 @@ class Program:
     :ivar exit_code: None while it runs; negative for a signal.
     """
 
-    def __init__(self, reactor: IReactorProcess, arguments: Sequence[str]) -> None:
+    def __init__(self, reactor: Any, arguments: Sequence[str]) -> None:
         self.reactor = reactor
         self.arguments = list(arguments)
         self.text = ""
         self.output = ""
         self.exit_code: int | None = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
-        self._transport = None
+        self._transport: Any = None
 
     def start(self, directory: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it in *directory*, with this process's environment plus *environment*."""
@@ -147,7 +146,7 @@ class Program:
     @property
     def pid(self) -> int:
         """The process id."""
-        return self._transport.pid
+        return int(self._transport.pid)
 
     def write(self, text: str) -> None:
         """Type *text* on its standard input."""
@@ -165,10 +164,8 @@ class Program:
         self._look()
 
     def _ended(self, reason: Failure) -> None:
-        if reason.check(ProcessDone) is not None:
-            self.exit_code = 0
-        else:
-            self.exit_code = reason.value.exitCode if reason.value.exitCode is not None else -reason.value.signal
+        ended: Any = reason.value
+        self.exit_code = ended.exitCode if ended.exitCode is not None else -ended.signal
         self._look()
 
     def _look(self) -> None:
@@ -197,7 +194,7 @@ class Program:
     async def ended(self, seconds: float = 30.0) -> int:
         """Wait for it to end by itself; its exit code."""
         await self._when(lambda: self.exit_code is not None, seconds, "the end of the process")
-        return self.exit_code
+        return -1 if self.exit_code is None else self.exit_code
 
     async def find(self, pattern: str, seconds: float = 15.0, start: int = 0) -> re.Match[str]:
         """Wait until what it writes matches *pattern* at or after the offset *start*.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.interop.peers.program import PeerFailed, Program, find_program, free_port
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import PeerFailed, free_port
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
@@ -16,22 +17,15 @@ _SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scenarios
 _MODES = {"udp": "u1", "tcp": "t1"}
 
 
-class Sipp:
+class Sipp(Peer):
     """SIPp, started once for each exchange."""
 
     packages = "sip-tester"
+    programs = ("sipp",)
 
-    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.interface = interface
+    def __init__(self, reactor: Any, directory: str, interface: str = "127.0.0.1") -> None:
+        super().__init__(reactor, directory, interface)
         self.port = free_port(interface)
-        self.program: Program | None = None
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("sipp") is not None else "sipp"
 
     def uri(self, transport: str, user: str = "sipp") -> str:
         """A URI that reaches it over *transport*."""
@@ -41,17 +35,15 @@ class Sipp:
     def _scenario(self, name: str, words: dict[str, str]) -> str:
         with open(os.path.join(_SCENARIOS, name), encoding="utf-8") as file:
             lines = file.read().splitlines()
-        filled = []
+        filled: list[str] = []
         for line in lines:
             for word, value in words.items():
                 line = line.replace(f"@{word}@", value)
             # An empty line would end the head: what was not asked for leaves none.
             if line.strip() or not any(f"@{word}@" in lines[len(filled)] for word in words):
                 filled.append(line)
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("\n".join(filled))
-        return path
+        self.write_files({name: "\n".join(filled)})
+        return os.path.join(self.directory, name)
 
     def _arguments(self, scenario: str, transport: str) -> list[str]:
         return [
@@ -84,22 +76,15 @@ class Sipp:
             "EXTRA": "Content-Type: text/plain;charset=UTF-8" if body else "Accept: text/plain",
         }
         scenario = self._scenario("send.xml", words)
-        executable = find_program("sipp") or "sipp"
-        program = Program(self.reactor, [executable, f"{target[0]}:{target[1]}", *self._arguments(scenario, transport)])
-        program.start(self.directory)
-        try:
-            code = await program.ended(30.0)
-        finally:
-            await program.stop()
-        if code != 0:
+        arguments = [f"{target[0]}:{target[1]}", *self._arguments(scenario, transport)]
+        program = await self.run("sipp", arguments, seconds=30.0)
+        if program.exit_code != 0:
             raise PeerFailed(f"SIPp is not content\n{self.messages}\n{program.report()}")
 
     async def start_answering(self, method: str, transport: str) -> None:
         """Wait for one *method* request and answer it with 200."""
         scenario = self._scenario("answer.xml", {"METHOD": method})
-        self.program = Program(self.reactor, [find_program("sipp") or "sipp", *self._arguments(scenario, transport)])
-        self.program.start(self.directory)
-        await self.program.bound((transport, self.port))
+        await self.launch("sipp", *self._arguments(scenario, transport)).bound((transport, self.port))
 
     async def answered(self) -> str:
         """Wait until it has answered; the messages that it saw.
@@ -110,33 +95,19 @@ class Sipp:
             raise PeerFailed(f"SIPp is not content\n{self.messages}\n{self.program.report()}")
         return self.messages
 
-    async def stop(self) -> None:
-        """End what was started to answer."""
-        if self.program is not None:
-            await self.program.stop()
 
-
-class TlsBefore:
+class TlsBefore(Peer):
     """socat between TLS outside and TCP inside, for a peer without TLS of its own."""
 
     packages = "socat"
+    programs = ("socat",)
 
-    def __init__(self, reactor, directory: str, interface: str = "127.0.0.1") -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.interface = interface
+    def __init__(self, reactor: Any, directory: str, interface: str = "127.0.0.1") -> None:
+        super().__init__(reactor, directory, interface)
         self.port = free_port(interface)
-        self.program: Program | None = None
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("socat") is not None else "socat"
 
     async def _start(self, left: str, right: str) -> None:
-        self.program = Program(self.reactor, [find_program("socat") or "socat", "-d", "-d", left, right])
-        self.program.start(self.directory)
-        await self.program.bound(("tcp", self.port))
+        await self.launch("socat", "-d", "-d", left, right).bound(("tcp", self.port))
 
     async def accept(self, inside: int, certificate: Leaf, trust: str) -> None:
         """TLS at :attr:`port`, a certificate demanded; what comes goes to the TCP port *inside*."""
@@ -149,8 +120,3 @@ class TlsBefore:
         target = f"OPENSSL:{self.interface}:{outside},verify=1,commonname={self.interface}"
         target += f",cert={certificate.certificate},key={certificate.key},cafile={trust}"
         await self._start(f"TCP-LISTEN:{self.port},bind={self.interface},reuseaddr,fork", target)
-
-    async def stop(self) -> None:
-        """End it."""
-        if self.program is not None:
-            await self.program.stop()

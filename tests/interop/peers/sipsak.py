@@ -6,36 +6,22 @@ It loses the fifth digit of a port in the Request-URI, and its own MESSAGE mode 
 
 from __future__ import annotations
 
-import os
-
-from tests.interop.peers.program import PeerFailed, Program, find_program
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import PeerFailed
 
 __all__ = ["Sipsak"]
 
 
-class Sipsak:
+class Sipsak(Peer):
     """``sipsak``, started once for each request."""
 
     packages = "sipsak"
+    programs = ("sipsak",)
 
-    def __init__(self, reactor, directory: str) -> None:
-        self.reactor = reactor
-        self.directory = directory
-
-    @staticmethod
-    def missing() -> str | None:
-        """What is not installed, or None."""
-        return None if find_program("sipsak") is not None else "sipsak"
-
-    async def _run(self, transport: str, *arguments: str) -> str:
-        command = [find_program("sipsak") or "sipsak", "-vvv", f"--transport={transport}", "--local-ip=127.0.0.1"]
-        program = Program(self.reactor, [*command, *arguments])
-        program.start(self.directory)
-        try:
-            code = await program.ended(45.0)
-        finally:
-            await program.stop()
-        if code != 0:
+    async def _ask(self, transport: str, *arguments: str) -> str:
+        common = ("-vvv", f"--transport={transport}", f"--local-ip={self.interface}")
+        program = await self.run("sipsak", [*common, *arguments])
+        if program.exit_code != 0:
             raise PeerFailed(f"sipsak is not content\n{program.report()}")
         return program.text
 
@@ -44,17 +30,12 @@ class Sipsak:
 
         :raises PeerFailed: when the answer is not 200.
         """
-        return await self._run(transport, "-s", uri)
+        return await self._ask(transport, "-s", uri)
 
     async def send(self, uri: str, transport: str, message: str) -> str:
         """Send a request as it is written, with a Via of its own put first; what it printed.
 
         :raises PeerFailed: when the answer is not 200.
         """
-        path = os.path.join(self.directory, "request")
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(message)
-        return await self._run(transport, "--no-crlf", "-f", path, "-s", uri)
-
-    async def stop(self) -> None:
-        """Nothing outlives its method."""
+        self.write_files({"request": message})
+        return await self._ask(transport, "--no-crlf", "-f", f"{self.directory}/request", "-s", uri)

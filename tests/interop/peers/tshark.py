@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
-from tests.interop.peers.program import PeerFailed, Program, find_program
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import PeerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Capture", "Decoded", "decode", "missing", "write_messages"]
-
-packages = "tshark"
+__all__ = ["Capture", "Decoded", "decode", "write_messages"]
 
 _LINKTYPE_UPPER_PDU = 252
 _TAG_DISSECTOR = 12
@@ -24,14 +23,6 @@ _FIELDS = (
     "sip.to.tag sip.from.addr sip.to.addr sip.Via.transport sip.Via.sent-by.address sip.Via.branch "
     "sip.Content-Type sip.Content-Length _ws.expert.severity _ws.expert.message"
 ).split()
-
-
-def missing() -> str | None:
-    """What is not installed, or None."""
-    for name in ("tshark", "dumpcap"):
-        if find_program(name) is None:
-            return name
-    return None
 
 
 @final
@@ -66,7 +57,7 @@ def write_messages(path: str, messages: Iterable[bytes]) -> None:
             file.write(struct.pack("<IIII", number, 0, len(frame), len(frame)) + frame)
 
 
-async def decode(reactor, directory: str, path: str, ports: Iterable[int] = ()) -> list[Decoded]:
+async def decode(reactor: Any, directory: str, path: str, ports: Iterable[int] = ()) -> list[Decoded]:
     """Every frame of a capture file that carries SIP, as tshark understands it.
 
     :param ports: UDP and TCP ports on which SIP is spoken.
@@ -76,34 +67,23 @@ async def decode(reactor, directory: str, path: str, ports: Iterable[int] = ()) 
         arguments += ["-e", field]
     for port in ports:
         arguments += ["-d", f"udp.port=={port},sip", "-d", f"tcp.port=={port},sip"]
-    program = Program(reactor, [find_program("tshark") or "tshark", *arguments])
-    program.start(directory, {"HOME": directory})
-    try:
-        code = await program.ended(60.0)
-    finally:
-        await program.stop()
-    if code != 0:
+    program = await Peer(reactor, directory).run("tshark", arguments, {"HOME": directory}, 60.0)
+    if program.exit_code != 0:
         raise PeerFailed(program.report())
     return [decoded for decoded in map(Decoded, program.output.splitlines()) if "sip" in decoded.protocols]
 
 
-class Capture:
+class Capture(Peer):
     """What passes the loopback interface, written to a file by dumpcap."""
 
-    def __init__(self, reactor, directory: str) -> None:
-        self.reactor = reactor
-        self.directory = directory
-        self.path = os.path.join(directory, "wire.pcap")
-        self.program: Program | None = None
+    packages = "tshark"
+    programs = ("tshark", "dumpcap")
+
+    @property
+    def path(self) -> str:
+        """The file; complete when :meth:`stop` is done."""
+        return os.path.join(self.directory, "wire.pcap")
 
     async def start(self) -> None:
         """Start to capture."""
-        arguments = [find_program("dumpcap") or "dumpcap", "-q", "-P", "-i", "lo", "-w", self.path]
-        self.program = Program(self.reactor, arguments)
-        self.program.start(self.directory)
-        await self.program.find("^File: ")
-
-    async def stop(self) -> None:
-        """End it; the file is complete then."""
-        if self.program is not None:
-            await self.program.stop()
+        await self.launch("dumpcap", "-q", "-P", "-i", "lo", "-w", self.path).find("^File: ")
