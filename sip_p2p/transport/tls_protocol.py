@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import inspect
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
 from twisted.internet import tcp
@@ -34,6 +34,8 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IProtocol
 
     from sip_p2p.transport.tls_verify import VerifiedPeer
@@ -171,14 +173,16 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
     # header.
     _missing = 0
     _partial_header = b""
-    _direct: tcp.Connection | None = None
+    _socket: tcp.Connection | None = None
+    _send_at_once: Callable[[bytes], int] | None = None
 
     def makeConnection(self, transport: ITransport) -> None:
         """TCP is connected: start the handshake."""
         # Only Twisted's own plain sockets: whatever else can stand here (another TLS layer, a shaper, a recorder, a
         # test's transport) must see every byte.
-        if type(transport) in (tcp.Server, tcp.Client):
-            self._direct = transport  # type: ignore[assignment]
+        if type(transport) in (tcp.Server, tcp.Client) and hasattr(transport, "_tempDataBuffer"):
+            self._socket = cast(tcp.Connection, transport)
+            self._send_at_once = self._socket.getHandle().send
         self._flusher = TurnFlusher.of(self.factory._clock)
         super().makeConnection(transport)
 
@@ -338,14 +342,17 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
             except WantReadError:
                 parts.append(b"")
             data = b"".join(parts)
-        direct = self._direct
-        if direct is not None and not direct.dataBuffer and not direct._tempDataBuffer and direct.connected:
-            sent = direct.writeSomeData(data)
+        waiting = self._socket
+        if waiting is not None and not waiting.dataBuffer and not waiting._tempDataBuffer:
+            try:
+                sent = self._send_at_once(data)  # type: ignore[misc]
+            except OSError:
+                # The socket is full, or broken. That is left for the reactor to find: it reads first, and an alert may
+                # tell why.
+                sent = 0
             if sent == len(data):
                 return
-            # An error is left for the reactor to find: before it does, it reads, and an alert may tell why.
-            if isinstance(sent, int):
-                data = data[sent:]
+            data = data[sent:]
         assert self.transport is not None
         self.transport.write(data)
 
@@ -356,6 +363,12 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
         self.flush()
         super().loseConnection()
 
+    def abortConnection(self) -> None:
+        """Close at once and without ceremony."""
+        # Not even close_notify may overtake the reset: to the peer this is no end in order.
+        self._socket = None
+        super().abortConnection()
+
     def unregisterProducer(self) -> None:
         """The producer has finished; if the connection is to close, what it wrote leaves first."""
         self.flush()
@@ -364,7 +377,9 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: tell whoever is to know, once."""
         super().connectionLost(reason)
-        self._direct = None
+        # Whatever is still written is dropped at the door.
+        self.disconnecting, self._producer = True, None
+        self._socket = self._send_at_once = None
         self._flusher.discard(self)
 
 
@@ -383,13 +398,13 @@ def missing_foundations() -> list[str]:
         (TLSMemoryBIOProtocol, "_flushReceiveBIO", ("self",)),
         (TLSMemoryBIOProtocol, "_shutdownTLS", ("self",)),
         (TLSMemoryBIOProtocol, "_tlsShutdownFinished", ("self", "reason")),
-        (tcp.Connection, "writeSomeData", ("self", "data")),
+        (tcp.Connection, "getHandle", ("self",)),
     ]
     missing = [] if "clock" in _arguments(TLSMemoryBIOFactory, "__init__") else ["TLSMemoryBIOFactory(clock)"]
     missing += [f"{owner.__name__}.{name}" for owner, name, arguments in wanted if _arguments(owner, name) != arguments]
     for owner, names in (
         (TLSMemoryBIOProtocol, ("_handshakeDone", "_lostTLSConnection", "_aborted", "_producer", "disconnecting")),
-        (tcp.Connection, ("dataBuffer", "connected")),
+        (tcp.Connection, ("dataBuffer",)),
     ):
         missing.extend(f"{owner.__name__}.{name}" for name in names if not hasattr(owner, name))
     return missing
