@@ -178,6 +178,22 @@ class SipUri:
         return self._params.get("method")
 
     @property
+    def is_phone(self) -> bool:
+        """Whether ``user=phone`` says that the user is a telephone number."""
+        value = self._params.get("user")
+        return value is not None and ascii_lower(value) == "phone"
+
+    @property
+    def gr(self) -> str | None:
+        """The ``gr`` parameter of a GRUU (RFC 5627): empty where it has no value, None where it does not stand."""
+        return self._params["gr"] or "" if "gr" in self._params else None
+
+    @property
+    def ob(self) -> bool:
+        """Whether ``ob`` stands there: the Contact is reached over the flow that it came by (RFC 5626 section 4.3)."""
+        return "ob" in self._params
+
+    @property
     def ttl(self) -> int | None:
         """The ``ttl`` parameter, 0 to 255; None without it or when it is no such number."""
         value = self._params.get("ttl")
@@ -188,11 +204,13 @@ class SipUri:
 
     def header(self, name: str) -> str | None:
         """The first header component called *name*, without regard to case, or None."""
+        values = self.header_values(name)
+        return values[0] if values else None
+
+    def header_values(self, name: str) -> list[str]:
+        """The values of every header component called *name*, in order, without regard to case."""
         wanted = ascii_lower(name)
-        for present, value in self._headers:
-            if ascii_lower(present) == wanted:
-                return value
-        return None
+        return [value for present, value in self._headers if ascii_lower(present) == wanted]
 
     def replace(
         self,

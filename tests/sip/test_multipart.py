@@ -77,7 +77,7 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual((str(part.content_type), part.content), ("a/b", b""))
 
     def test_nested(self) -> None:
-        """A multipart in a multipart is taken apart with it, and found by Content-ID or type on any level (RFC 5621)."""
+        """A multipart in a multipart comes apart with it, and parts of any level are found (RFC 5621)."""
         inner = Multipart(
             [BodyPart(b"v=0", "application/sdp", [("Content-ID", "<sdp@a>")]), BodyPart(b"x", "text/plain")]
         )

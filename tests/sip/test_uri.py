@@ -60,9 +60,11 @@ class ParseTests(SynchronousTestCase):
         )
         self.assertEqual((uri.transport, uri.maddr, uri.ttl), ("tls", "239.255.255.1", 15))
         self.assertEqual((uri.method, uri.lr, uri.params["user"]), ("REGISTER", True, "phone"))
-        self.assertEqual((uri.params["gr"], "ob" in uri.params), ("x", True))
+        self.assertEqual((uri.is_phone, uri.gr, uri.ob), (True, "x", True))
+        self.assertEqual(SipUri.parse("sip:b.example;gr").gr, "")
         plain = SipUri.parse("sip:b.example")
         self.assertEqual((plain.transport, plain.maddr, plain.ttl, plain.method, plain.lr), (None,) * 4 + (False,))
+        self.assertEqual((plain.is_phone, plain.gr, plain.ob), (False, None, False))
         self.assertEqual((plain.user, plain.password, plain.port, plain.headers), (None, None, None, ()))
 
     def test_bad_ttl(self) -> None:
@@ -322,7 +324,7 @@ class BuildTests(SynchronousTestCase):
         self.assertEqual(uri.header("to"), "")
         self.assertEqual(uri.header("Body"), "x\r\ny")
         self.assertIsNone(uri.header("From"))
-        self.assertEqual([value for name, value in uri.headers if name.lower() == "subject"], ["a b", "c"])
+        self.assertEqual((uri.header_values("sUbject"), uri.header_values("x")), (["a b", "c"], []))
 
     def test_immutable(self) -> None:
         """No part of a URI can be set, nor its parameters changed (row:K1)."""
