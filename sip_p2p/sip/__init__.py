@@ -11,12 +11,20 @@ Figure 6 of RFC 3261, then :mod:`~sip_p2p.sip.user_agent`.
 ========================  ======================================  =====================================================
 module                    what                                    standard
 ========================  ======================================  =====================================================
-``abnf``                  the grammar's terminals                 RFC 3261 section 25, RFC 5954
-``uri``                   ``sip:``, ``sips:``, ``tel:``           RFC 3261 section 19.1, RFC 3966
+``abnf``, ``host``        the grammar's terminals                 RFC 3261 section 25, RFC 5954
+``uri``, ``tel``          ``sip:``, ``sips:``, ``tel:``           RFC 3261 section 19.1, RFC 3966
+``escaping``              percent escapes in URIs                 RFC 3261 section 19.1.2
 ``headers``, ``fields``   header fields, raw and typed            RFC 3261 sections 7.3 and 20
+``via``, ``name_addr``    Via; From, To, Contact, Route           RFC 3261 section 20, RFC 3581, RFC 5118
+``params``                parameters of header fields             RFC 3261 section 7.3.1
+``accept``, ``dates``     Accept and its kin; Date                RFC 3261 sections 20.1 to 20.3, 20.17
+``diagnostics``           Warning, Reason                         RFC 3261 section 20.43, RFC 3326
+``auth``                  challenges and credentials, unjudged    RFC 3261 sections 20.7 and 20.44
+``status``                names and phrases of statuses           RFC 3261 section 21, IANA
+``routing``               loose and strict routing by a UA        RFC 3261 section 12.2.1.1
 ``message``, ``parse``    requests and responses                  RFC 3261 section 7, RFC 4475
 ``framing``               messages out of a byte stream           RFC 3261 section 18.3, RFC 5626 section 4.4.1
-``body``                  types, charsets, multipart              RFC 5621, RFC 2046
+``body``, ``multipart``   types, charsets; several parts          RFC 5621, RFC 2046
 ``transaction``           the four machines and their layer       RFC 3261 section 17, RFC 6026, RFC 4320
 ``user_agent``            the rules for a UAC and a UAS           RFC 3261 section 8
 ========================  ======================================  =====================================================

@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 
 __all__ = [
-    "ALPHANUM_CHARS",
     "CALL_ID",
     "QUOTED_STRING",
     "Q_VALUE",
@@ -27,9 +26,6 @@ __all__ = [
     "quote",
     "unquote",
 ]
-
-ALPHANUM_CHARS = "A-Za-z0-9"
-"""``alphanum``, as the inside of a character class."""
 
 TOKEN_CHARS = r"A-Za-z0-9\-.!%*_+`'~"
 """The characters of a ``token``, as the inside of a character class."""
