@@ -3,46 +3,41 @@
 A manager holds one core, one driver and one pool. :class:`RealTimeServerTlsConnectionManager` is the usual one:
 everything it opens and accepts is mutual TLS unless a description says otherwise in clear words.
 :class:`RealTimeServerTcpConnectionManager` is for networks that are trusted for other reasons, and says so at every
-    start.
+start.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import Deferred, DeferredList, gatherResults, maybeDeferred, succeed
-from twisted.internet.error import CannotListenError
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.logger import Logger
 from twisted.python import threadable
-from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.events import Event, StateReason
 from sip_p2p.endpoint.incoming import IncomingRequest
-from sip_p2p.endpoint.listener import Listener
+from sip_p2p.endpoint.listener import Listener, Listeners
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.errors import (
     EndpointTerminated,
     InvalidOperation,
-    ListenFailed,
-    NotListening,
     TlsFailure,
 )
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
-from sip_p2p.transport.datagram import DatagramPort
-from sip_p2p.transport.deadlines import Deadlines
-from sip_p2p.transport.descriptions import listening_endpoint
 from sip_p2p.transport.driver import Driver
+from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.resolve import AddressResolver
-from sip_p2p.transport.stream import StreamFactory, StreamFlow, StreamProtocol
+from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+    from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.outputs import (
@@ -57,6 +52,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.base import ServerTransaction
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Tap
+    from sip_p2p.transport.pool import Pool
     from sip_p2p.transport.resolve import Resolver
     from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import TlsSettings
@@ -110,28 +106,22 @@ class RealTimeConnectionManager:
         )
         self.driver = Driver(reactor, self.core, self)
         self.tls_failed: Event[TlsFailure] = Event()
-        self._first = Deadlines(self.limits.first_message_timeout, self._silent)
-        self._first_verified = Deadlines(self.limits.authenticated_first_message_timeout, self._silent)
-        self._partial = Deadlines(self.limits.partial_message_timeout, self._too_slow)
-        self._idle = Deadlines(self.limits.idle_timeout, self._maybe_idle)
-        for deadlines in (self._first, self._first_verified, self._partial, self._idle):
-            self.driver.watch(deadlines)
-        self.pool = Pool(reactor, self, self._secure, self._credential)
-        self._listeners: list[Listener] = []
-        self._starting = 0
-        self._datagram_ports: dict[str, DatagramPort] = {}
-        self._own_datagram_ports: list[IListeningPort] = []
+        self._keeper = FlowKeeper(reactor, self.limits, self.driver, self)
+        self._listeners = Listeners(reactor, self, self._keeper)
         self._endpoints: list[RealTimeEndpoint] = []
         self._waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
         self._quiet: list[Deferred[None]] = []
-        self._by_address: dict[str, int] = {}
-        self._connections: dict[StreamProtocol, None] = {}
-        self._emptied: Deferred[None] | None = None
+        self._tls_failures: dict[str, int] = {}
+        self._tls_log = Throttle()
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
-    # -- listening
-    # ------------------------------------------------------------------------------------------------------------
+    default_prefix = "tcp"
+
+    @property
+    def pool(self) -> Pool:
+        """The stream flows."""
+        return self._keeper.pool
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -141,12 +131,12 @@ class RealTimeConnectionManager:
     @property
     def is_listening(self) -> bool:
         """Whether anybody can connect (row C4)."""
-        return bool(self._listeners)
+        return len(self._listeners) > 0
 
     @property
     def listening_port(self) -> int:
         """The port of the first listener; 0 while there is none (row C4)."""
-        return self._listeners[0].port if self._listeners else 0
+        return next((listener.port for listener in self._listeners), 0)
 
     def start_listening(self, description: str | tuple[str, int]) -> Deferred[Listener]:
         """Listen as *description* says (rows C1 to C3).
@@ -158,107 +148,47 @@ class RealTimeConnectionManager:
         :raises ValueError: when the description is wrong, with what is wrong about it.
         """
         self._check_usable()
-        text = self._describe(description)
-        endpoint = listening_endpoint(
-            self.reactor, text, self._tls_settings(), handshake_timeout=self.limits.handshake_timeout
-        )
-        transport = endpoint.transport
-        self._starting += 1
-        self._states_changed(StateReason.LISTENING)
-        factory = DatagramPort(self) if transport == "UDP" else StreamFactory(self, transport, is_incoming=True)
-        listening = maybeDeferred(endpoint.listen, factory)
-        return listening.addCallbacks(
-            self._listening, self._not_listening, callbackArgs=(text, transport, factory), errbackArgs=(text,)
-        )
+        return self._listeners.start(description)
 
     def listen_all(self, descriptions: Iterable[str | tuple[str, int]]) -> Deferred[list[Listener]]:
         """Listen on all of *descriptions* or on none: when one fails, those that succeeded are stopped (row C7)."""
-        started = [self.start_listening(description) for description in descriptions]
-
-        def settle(results: list[tuple[bool, Any]]) -> Any:
-            listeners = [result for succeeded, result in results if succeeded]
-            failures = [result for succeeded, result in results if not succeeded]
-            if not failures:
-                return listeners
-            stopped = DeferredList([listener.stop() for listener in listeners])
-            return stopped.addCallback(lambda _: failures[0])
-
-        return DeferredList(started, consumeErrors=True).addCallback(settle)
+        self._check_usable()
+        return self._listeners.start_all(descriptions)
 
     def stop_listening(self, listener: Listener | None = None) -> Deferred[None]:
         """Stop one listener, or all of them; open connections live on (row C8).
 
         Fails with :class:`~sip_p2p.errors.NotListening` when the listener is not one of ours.
         """
-        if listener is None:
-            stopped = [present.stop() for present in self.listeners]
-            return cast("Deferred[None]", gatherResults(stopped).addCallback(lambda _: None))
-        if listener not in self._listeners and listener.is_listening:
-            failed: Deferred[None] = Deferred()
-            failed.errback(Failure(NotListening(f"{listener!r} does not belong to this connection manager")))
-            return failed
-        return listener.stop()
+        check_thread()
+        return self._listeners.stop(listener)
 
-    def _describe(self, description: str | tuple[str, int]) -> str:
-        if isinstance(description, str):
-            return description
-        host, port = description
-        interface = f":interface={host.replace(':', chr(92) + ':')}" if host else ""
-        return f"{self.default_prefix}:port={port}{interface}"
-
-    #: The prefix of a description that is given as host and port.
-    default_prefix = "tcp"
-
-    def _listening(self, port: IListeningPort, text: str, transport: str, factory: object) -> Listener:
-        self._starting -= 1
-        listener = Listener(self, text, transport, port)
-        if self._terminated is not None:
-            listener.stop()
-            raise EndpointTerminated("the connection manager was terminated while it started to listen")
-        self._listeners.append(listener)
-        if isinstance(factory, DatagramPort):
-            self._datagram_ports["6" if ":" in listener.address[0] else "4"] = factory
-        if transport in ("TCP", "UDP", "WS") and not listener.address[0].startswith(_LOOPBACK):
-            self._log.warn("{listener} is clear text beyond loopback: nobody is verified on it", listener=listener)
-        self._states_changed(StateReason.LISTENING)
-        return listener
-
-    def _not_listening(self, failure: Failure, text: str) -> Failure:
-        self._starting -= 1
-        self._states_changed(StateReason.UNABLE_TO_LISTEN)
-        if failure.check(ListenFailed, TlsFailure, EndpointTerminated):
-            return failure
-        error = failure.value
-        cause = error.socketError if isinstance(error, CannotListenError) else error
-        return Failure(ListenFailed(f"cannot listen on {text}: {cause}", error))
-
-    def listener_stopped(self, listener: Listener) -> None:
-        """One of our listeners accepts nothing any more."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-            self._states_changed(StateReason.STOPPED_LISTENING)
-
-    def _states_changed(self, reason: StateReason) -> None:
+    def listening_changed(self, reason: StateReason) -> None:
+        """What listens has changed; called by the listeners."""
         for endpoint in tuple(self._endpoints):
-            endpoint.listening_changed(self.is_listening, self._starting > 0, reason)
+            endpoint.listening_changed(self.is_listening, self._listeners.starting > 0, reason)
 
-    # -- TLS, for the kind of manager that has it
-    # -----------------------------------------------------------------------------
-
-    def _tls_settings(self) -> TlsSettings | None:
+    def tls_settings(self) -> TlsSettings | None:
         """What TLS listeners and connections are made with; None for a manager without TLS."""
         return None
 
-    def _secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+    def secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+        """Wrap *factory* so that its connections are TLS and prove the target's name."""
         raise InvalidOperation(
             f"{target!r} needs TLS, and this connection manager has no certificate: use a TLS manager"
         )
 
-    def _credential(self) -> object:
+    def local_credential(self) -> object:
+        """What identifies our own certificate at the moment; flows made with another one are not shared."""
         return None
 
-    # -- flows
-    # ----------------------------------------------------------------------------------------------------------------
+    def is_busy(self, flow: StreamFlow) -> bool:
+        """Whether a transaction lives on *flow*."""
+        return self.core.layer.is_busy(flow)
+
+    def datagram_flow(self, target: Target) -> DatagramFlow:
+        """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
+        return self._keeper.datagram_flow(target)
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names: the advertised host, or our own address on the flow; a listener's port if there is
@@ -268,17 +198,13 @@ class RealTimeConnectionManager:
 
     def contact_address(self, transport: str, local: tuple[str, int]) -> tuple[str, int]:
         """The host (IPv6 in brackets) and port under which we can be reached over *transport* (rows A2, E28, J8)."""
-        port = local[1]
-        for listener in self._listeners:
-            if listener.transport == transport:
-                port = listener.port
-                break
+        port = self._listeners.port_of(transport) or local[1]
         host = self.advertise or self._certified_host(transport) or local[0]
         if host in ("0.0.0.0", "::", ""):
             host = "localhost"
         return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
 
-    def _may_request(self, flow: StreamFlow) -> bool:
+    def may_request(self, flow: StreamFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications (row D9)."""
         return True
 
@@ -286,115 +212,14 @@ class RealTimeConnectionManager:
         """The name that our own certificate proves, for transports that show it."""
         return ""
 
-    def datagram_flow(self, target: Target) -> DatagramFlow:
-        """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
-        family = "6" if ":" in target.host else "4"
-        port = self._datagram_ports.get(family)
-        if port is None:
-            port = DatagramPort(self)
-            listen = cast("Any", self.reactor).listenUDP
-            self._own_datagram_ports.append(listen(0, port, interface="::" if family == "6" else ""))
-            self._datagram_ports[family] = port
-        return port.flow_to(target.host, target.port)
-
-    def admits(self, flow: StreamFlow) -> str:
-        """Why an accepted flow is one too many; the empty string when it is welcome."""
-        if self._terminated is not None:
-            return "the connection manager is going away"
-        limits = self.limits
-        reason = ""
-        if len(self.pool) >= limits.connections:
-            reason = f"{limits.connections} connections are open"
-        elif self._by_address.get(
-            flow.remote_host, 0
-        ) >= limits.connections_per_address and not flow.remote_host.startswith(_LOOPBACK):
-            reason = f"{limits.connections_per_address} connections from {flow.remote_host} are open"
-        elif flow.peer and self.pool.count_of_peer(flow.peer) >= limits.connections_per_identity:
-            reason = f"{limits.connections_per_identity} connections of {flow.peer} are open"
-        if reason:
-            self._log.warn("refused {flow}: {reason}", flow=flow, reason=reason)
-        return reason
-
-    def connection_made(self, connection: StreamProtocol) -> bool:
-        """A TCP connection stands; False when too many are still without a verified peer."""
-        self._connections[connection] = None
-        if not connection.is_incoming:
-            return True
-        waiting = len(self._connections) - len(self.pool)
-        if waiting > self.limits.handshakes:
-            self._log.warn("refused a connection: {waiting} are in their handshake", waiting=waiting)
-            return False
-        return self._terminated is None
-
-    def connection_ended(self, connection: StreamProtocol) -> None:
-        """A TCP connection is gone."""
-        self._connections.pop(connection, None)
-        if not self._connections and self._emptied is not None:
-            emptied, self._emptied = self._emptied, None
-            # Not from within the connection's own end: what it carried has to be told first.
-            self.reactor.callLater(0, emptied.callback, None)
-
-    def flow_opened(self, flow: StreamFlow) -> None:
-        """A flow may carry messages."""
-        now = self.driver.now()
-        flow.last_message = now
-        flow.may_request = self._may_request(flow)
-        self.pool.add(flow)
-        if flow.is_incoming:
-            self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
-            (self._first_verified if flow.peer else self._first).start(flow, now)
-        self._idle.start(flow, now)
-        self.driver.rearm()
-
-    def flow_active(self, flow: StreamFlow, partial: bool) -> None:
-        """Something came; the deadlines move."""
-        now = self.driver.now()
-        if flow.messages and flow.last_message != now:
-            flow.last_message = now
-            if flow.is_incoming:
-                self._first.stop(flow)
-                self._first_verified.stop(flow)
-        if partial:
-            # From the message's first octet: what trickles in later does not move it.
-            if not self._partial.is_running(flow):
-                self._partial.start(flow, now)
-                self.driver.rearm()
-        else:
-            self._partial.stop(flow)
-
-    def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
-        """A flow is gone; what it carried ends."""
-        self.pool.remove(flow)
-        if flow.is_incoming:
-            left = self._by_address.get(flow.remote_host, 1) - 1
-            if left:
-                self._by_address[flow.remote_host] = left
-            else:
-                self._by_address.pop(flow.remote_host, None)
-        if isinstance(reason, TlsFailure):
-            self.tls_failed.tell(reason)
-        self.driver.flow_failed(flow, reason)
-
-    def _silent(self, flow: Any) -> None:
-        self._log.info("{flow} is closed: no message came", flow=flow)
-        flow.abort()
-
-    def _too_slow(self, flow: Any) -> None:
-        self._log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
-        flow.abort()
-
-    def _maybe_idle(self, flow: Any) -> None:
-        """The idle deadline is looked at lazily: a flow that was used meanwhile gets what is left of it."""
-        now = self.driver.now()
-        since = now - flow.last_message
-        if since < self._idle.duration or self.core.layer.is_busy(flow):
-            self._idle.start(flow, now)
-            return
-        self._log.debug("{flow} is closed: it was idle", flow=flow)
-        flow.close()
-
-    # -- the transaction user
-    # -------------------------------------------------------------------------------------------------
+    def tls_failure(self, failure: TlsFailure) -> None:
+        """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""
+        name = failure.reason.name.lower()
+        self._tls_failures[name] = self._tls_failures.get(name, 0) + 1
+        if self._tls_log.lets_through(self.driver.now()):
+            withheld = self._tls_log.take_withheld()
+            self._log.warn("{failure} ({withheld} more not logged)", failure=str(failure), withheld=withheld)
+        self.tls_failed.tell(failure)
 
     def request_received(self, output: RequestReceived) -> None:
         """Hand a request to the party that it is for."""
@@ -408,25 +233,11 @@ class RealTimeConnectionManager:
                 incoming.respond(403)
                 return
             if flow.is_incoming:
-                self._learn_alias(flow, output)
+                self._keeper.learn_alias(flow, output.request)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self._waiting_answers[output.transaction] = incoming
-
-    def _learn_alias(self, flow: StreamFlow, output: RequestReceived) -> None:
-        """Remember where the peer says that it listens, when its certificate covers that host (RFC 5923 section 8)."""
-        via = output.request.via
-        alias = (via.host, via.port or 5061)
-        if alias in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
-            return
-        verified = flow.verified
-        if (
-            verified is not None
-            and verified.identities is not None
-            and verified.identities.matches(via.host) is not None
-        ):
-            flow.aliases.add(alias)
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""
@@ -457,9 +268,6 @@ class RealTimeConnectionManager:
         if isinstance(user, Outgoing):
             user.transaction_ended(output)
 
-    # -- taps
-    # -----------------------------------------------------------------------------------------------------------------
-
     def add_tap(self, tap: Tap) -> None:
         """Show every message, in and out, to *tap*."""
         self.driver.add_tap(tap)
@@ -468,13 +276,22 @@ class RealTimeConnectionManager:
         """Stop showing messages to *tap*."""
         self.driver.remove_tap(tap)
 
-    # -- endpoints and the end
-    # ------------------------------------------------------------------------------------------------
-
     @property
     def endpoints(self) -> tuple[RealTimeEndpoint, ...]:
         """The parties that use this manager."""
         return tuple(self._endpoints)
+
+    @property
+    def fallback_endpoint(self) -> RealTimeEndpoint | None:
+        """Who gets a request that names nobody here (rows G3, G4); None answers it with 404."""
+        profile = self.core.directory.fallback
+        return None if profile is None else cast("RealTimeEndpoint", profile.user)
+
+    @fallback_endpoint.setter
+    def fallback_endpoint(self, endpoint: RealTimeEndpoint | None) -> None:
+        if endpoint is not None and endpoint not in self._endpoints:
+            raise ValueError(f"{endpoint!r} does not use this connection manager")
+        self.core.directory.fallback = None if endpoint is None else endpoint.profile
 
     @property
     def is_terminated(self) -> bool:
@@ -500,7 +317,7 @@ class RealTimeConnectionManager:
         """How much of everything lives: listeners, flows, connections being made, transactions, timers."""
         counts = {
             "listeners": len(self._listeners),
-            "connections": len(self._connections),
+            "connections": len(self._keeper.connections),
             "flows": len(self.pool),
             "dialling": self.pool.dialling,
             "unanswered": len(self._waiting_answers),
@@ -508,6 +325,16 @@ class RealTimeConnectionManager:
         transactions = self.core.layer.inventory()
         transactions["busy_flows"] = transactions.pop("flows")
         return counts | transactions
+
+    def metrics(self) -> dict[str, int]:
+        """Everything that is counted, by name: running totals, and what lives now (row M10)."""
+        core = self.core
+        totals = {f"core_{name}": getattr(core.counters, name) for name in type(core.counters).__slots__}
+        layer = core.layer.counters
+        totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
+        totals |= {f"tls_failures_{name}": count for name, count in self._tls_failures.items()}
+        totals["datagrams_ignored"] = self._keeper.datagrams_ignored
+        return totals | {f"live_{name}": count for name, count in self.inventory().items()}
 
     def _maybe_quiet(self) -> None:
         if not self._waiting_answers:
@@ -549,45 +376,16 @@ class RealTimeConnectionManager:
         return waiting
 
     def _end(self) -> Deferred[None]:
-        stopped = [listener.stop() for listener in self.listeners]
-
-        def end_flows(_: object) -> Deferred[Any]:
+        def end_flows(_: object) -> Deferred[None]:
             for endpoint in self.endpoints:
                 endpoint.connection_manager_terminated()
-            self.pool.close()
-            closed = self._close_connections()
-            ports: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._own_datagram_ports]
-            return gatherResults([closed, *ports])
-
-        ended = gatherResults([*stopped, self._when_quiet()]).addCallback(end_flows)
+            return self._keeper.close()
 
         def finish(result: object) -> None:
             self.driver.stop()
 
-        return cast("Deferred[None]", ended.addBoth(finish))
-
-    def _close_connections(self) -> Deferred[None]:
-        """Close every flow, drop what is still in its handshake, and abort what has not ended a second later."""
-        if not self._connections:
-            return succeed(None)
-        closed: Deferred[None] = Deferred()
-        self._emptied = closed
-        for connection in tuple(self._connections):
-            if connection.flow is None:
-                connection.abort()
-            else:
-                connection.flow.close()
-        alarm = self.reactor.callLater(_GOODBYE, self._abort_connections)
-
-        def ended(result: None) -> None:
-            if alarm.active():
-                alarm.cancel()
-
-        return closed.addCallback(ended)
-
-    def _abort_connections(self) -> None:
-        for connection in tuple(self._connections):
-            connection.abort()
+        ended = gatherResults([self._listeners.close(), self._when_quiet()]).addCallback(end_flows)
+        return ended.addBoth(finish)
 
 
 def check_thread() -> None:

@@ -46,6 +46,7 @@ class RealTimeEndpoint:
     """What every kind of endpoint can do; make a :class:`SipPeerToPeerEndpoint`.
 
     :ivar connection_manager: through which it is reached and reaches others.
+    :ivar profile: what the core knows of it: its methods and extensions.
     :ivar application_context: for the application's own use (row A15).
     :ivar state_changed: told when peers can connect, or cannot any more (row B2).
     :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
@@ -98,25 +99,22 @@ class RealTimeEndpoint:
         self._log = Logger("sip_p2p.endpoint")
         self.state_changed: Event[StateChanged] = Event()
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed)
-        self._profile = Profile(self, supported=(tag.lower() for tag in supported))
+        self.profile = Profile(self, supported=(tag.lower() for tag in supported))
         connection_manager.register(self)
         directory = connection_manager.core.directory
         try:
-            directory.add(self._profile, self._owner, self._contact_user)
+            directory.add(self.profile, self._owner, self._contact_user)
         except ValueError:
             connection_manager.unregister(self)
             raise
         if catch_all and directory.fallback is None:
-            directory.fallback = self._profile
+            directory.fallback = self.profile
         if message_received is not None:
             self.message_received.subscribe(message_received)
         for method, handler in (handlers or {}).items():
             self.handle(method, handler)
         if connection_manager.is_listening:
             self.listening_changed(True, False, StateReason.LISTENING)
-
-    # -- who it is
-    # ------------------------------------------------------------------------------------------------------------
 
     @property
     def owner_uri(self) -> SipUri:
@@ -158,7 +156,7 @@ class RealTimeEndpoint:
     @property
     def supported_extensions(self) -> set[str]:
         """The option tags that a peer may require; add to it what the application understands (row G10)."""
-        return self._profile.supported
+        return self.profile.supported
 
     @property
     def contact_uri(self) -> SipUri:
@@ -190,9 +188,6 @@ class RealTimeEndpoint:
     def _contact(self, transport: str, host: str, port: int) -> SipUri:
         where = f"{host}:{port}" if port else host
         return SipUri.parse(f"sip:{self._contact_user}@{where};transport={transport.lower()}")
-
-    # -- state
-    # ----------------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> EndpointState:
@@ -235,9 +230,6 @@ class RealTimeEndpoint:
             for waiting in waiters:
                 waiting.callback(None)
 
-    # -- receiving
-    # ------------------------------------------------------------------------------------------------------------
-
     @overload
     def handle(
         self, method: str, handler: RequestHandler, *, accept: Iterable[str] | None = None
@@ -267,28 +259,25 @@ class RealTimeEndpoint:
         if not callable(handler):
             raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
         self._handlers[method] = handler
-        self._profile.allow(method, None if accept is None else tuple(accept))
+        self.profile.allow(method, None if accept is None else tuple(accept))
         return handler
 
     def stop_handling(self, method: str) -> None:
         """Answer *method* with 405 again."""
         self._handlers.pop(method, None)
         if method != "MESSAGE" or not self.message_received:
-            self._profile.disallow(method)
+            self.profile.disallow(method)
 
     def _message_handlers_changed(self) -> None:
         if self.message_received:
-            self._profile.allow("MESSAGE")
+            self.profile.allow("MESSAGE")
         elif "MESSAGE" not in self._handlers:
-            self._profile.disallow("MESSAGE")
+            self.profile.disallow("MESSAGE")
 
     def request_received(self, incoming: IncomingRequest) -> None:
         """Give a request to its handlers; called by the manager."""
         handler = self._handlers.get(incoming.method)
         incoming.run(self.message_received.handlers if handler is None else (handler,))
-
-    # -- sending
-    # --------------------------------------------------------------------------------------------------------------
 
     def send_message(
         self,
@@ -414,9 +403,6 @@ class RealTimeEndpoint:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
 
-    # -- the end
-    # --------------------------------------------------------------------------------------------------------------
-
     @property
     def is_terminated(self) -> bool:
         """Whether :meth:`terminate` was called."""
@@ -435,7 +421,7 @@ class RealTimeEndpoint:
             waiters, self._connected_waiters = self._connected_waiters, []
             for waiting in waiters:
                 waiting.errback(EndpointTerminated("the endpoint was terminated"))
-            self.connection_manager.core.directory.remove(self._profile)
+            self.connection_manager.core.directory.remove(self.profile)
             self.connection_manager.unregister(self)
             if self._state is not EndpointState.DISCONNECTED:
                 self._become(EndpointState.DISCONNECTING, StateReason.TERMINATED_LOCALLY)

@@ -62,9 +62,6 @@ class IncomingRequest:
         self._deferred = False
         self._pending: Deferred[object] | None = None
 
-    # -- what came
-    # ------------------------------------------------------------------------------------------------------------
-
     @property
     def method(self) -> str:
         """The method."""
@@ -102,9 +99,6 @@ class IncomingRequest:
     def call_id(self) -> str:
         """The Call-ID."""
         return self.request.call_id
-
-    # -- the answer
-    # -----------------------------------------------------------------------------------------------------------
 
     @property
     def is_answered(self) -> bool:
@@ -173,9 +167,6 @@ class IncomingRequest:
         if pending is not None:
             pending.cancel()
 
-    # -- running handlers
-    # -----------------------------------------------------------------------------------------------------
-
     def run(self, handlers: tuple[RequestHandler, ...]) -> None:
         """Ask the handlers in order; the first that has an answer gives it, and all of them are asked."""
         decided: object = None
@@ -219,9 +210,8 @@ class IncomingRequest:
             elif isinstance(result, Response) or (isinstance(result, int) and not isinstance(result, bool)):
                 self.respond(result)
             else:
-                raise TypeError(
-                    f"a handler answers with None, a status, a Response or a Deferred of these, not {type(result).__name__}"
-                )
+                kind = type(result).__name__
+                raise TypeError(f"a handler answers with None, a status, a Response or a Deferred of these, not {kind}")
         except AlreadyResponded:
             return
         except Exception:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Outgoing"]
 
 _WITHOUT_CONTACT = frozenset(("BYE", "CANCEL", "INFO", "MESSAGE", "PRACK", "PUBLISH"))
-"""RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its successors)."""
+"""RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its
+successors)."""
 
 RETRY_STATUSES = frozenset((413, 480, 486, 500, 503, 600, 603))
 """The responses in which Retry-After may stand (RFC 3261 section 20.33)."""
@@ -93,9 +94,6 @@ class Outgoing:
             self._alarm = self._endpoint.connection_manager.reactor.callLater(self._timeout, self._too_late)
         self._find_flow()
 
-    # -- a flow
-    # ---------------------------------------------------------------------------------------------------------------
-
     def _find_flow(self) -> None:
         target = self._target
         if target.transport is Transport.UDP and self._is_too_large():
@@ -152,9 +150,6 @@ class Outgoing:
             self._try_next()
         else:
             self._fail(failure)
-
-    # -- the transaction
-    # ------------------------------------------------------------------------------------------------------
 
     def _send(self, flow: LiveFlow) -> None:
         self._step = None
@@ -220,9 +215,6 @@ class Outgoing:
         if not isinstance(reason, SipError):
             reason = ConnectionFailure(f"the flow was lost: {reason}")
         self._fail(Failure(reason))
-
-    # -- the end
-    # --------------------------------------------------------------------------------------------------------------
 
     def _too_late(self) -> None:
         self._alarm = None

@@ -32,9 +32,6 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
 
     Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must
     chain to ``trust``. Nothing of this can be switched off in one word.
-
-    :ivar credential: our own certificate and key; see :meth:`set_local_certificate`.
-    :ivar policy: who may talk to us.
     """
 
     default_prefix = "tls"
@@ -86,7 +83,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         )
         self._trust_dialed_peers = trust_dialed_peers
         self._settings = TlsSettings(
-            credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failed.tell
+            credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failure
         )
         if not need_mutual_tls:
             self._log.warn(
@@ -122,16 +119,20 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         """
         self._settings.replace(policy=allow if isinstance(allow, TrustPolicy) else TrustPolicy.parse(allow))
 
-    def _tls_settings(self) -> TlsSettings:
+    def tls_settings(self) -> TlsSettings:
+        """What TLS listeners are made with."""
         return self._settings
 
-    def _secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+    def secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+        """Wrap *factory* so that its connections are TLS and prove the target's name."""
         return client_tls_factory(self._settings, target.name, factory, self.reactor, self.limits.handshake_timeout)
 
-    def _credential(self) -> object:
+    def local_credential(self) -> object:
+        """Our own certificate: a flow made with another one is not shared."""
         return self._settings.credential
 
-    def _may_request(self, flow: StreamFlow) -> bool:
+    def may_request(self, flow: StreamFlow) -> bool:
+        """Whether the peer is listed, or dialled us and was let in, or may ask because we dialled it (row D9)."""
         verified = flow.verified
         if flow.is_incoming or verified is None or self._trust_dialed_peers:
             # Who dialled us was let in by name; who came without TLS, by an explicit description.

@@ -1,8 +1,7 @@
 """The rules for user agents (RFC 3261 section 8), between the transactions below and the application above.
 
 :class:`UserAgentCore` is the whole of SIP for one set of flows. Its inputs are messages, the wishes of the application,
-    lost
-flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of
+lost flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of
 section 8.2 in their order and answers everything that an application need not see; as UAC it completes a request and
 starts its transaction. Dialogs are a later layer: until then a request with a To tag belongs to none, and gets 481.
 """
@@ -44,8 +43,10 @@ KNOWN_METHODS = frozenset(
 21.5.2)."""
 
 _SINGLE_FIELDS = frozenset(
-    "Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version Organization "
-    "Priority Reply-To Retry-After Server Subject Timestamp To User-Agent".split()
+    """
+    Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version
+    Organization Priority Reply-To Retry-After Server Subject Timestamp To User-Agent
+    """.split()
 )
 _URI_CACHE = 512
 _RETRY_AFTER_WHEN_FULL = "5"
@@ -117,9 +118,6 @@ class UserAgentCore:
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
 
-    # -- what comes from a flow
-    # ---------------------------------------------------------------------------------------------
-
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
         if isinstance(message, Request):
@@ -161,9 +159,6 @@ class UserAgentCore:
         """*flow* is gone: whatever it carried ends now (section 17.1.4)."""
         self.layer.flow_failed(flow, reason, now)
 
-    # -- what comes from the application
-    # ------------------------------------------------------------------------------------
-
     def request(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
         """Send *request* on *flow* in a transaction of its own; its Via is added here (section 8.1.1.7).
 
@@ -191,9 +186,6 @@ class UserAgentCore:
             echo.to_tag = self._tokens.tag()
         return echo.response(status, reason)
 
-    # -- time and effects
-    # ---------------------------------------------------------------------------------------------------
-
     def handle_timer(self, now: float) -> None:
         """Do what is due. A request that its application never answered is answered 500 in its place."""
         before = len(self._outputs)
@@ -211,9 +203,6 @@ class UserAgentCore:
         outputs = self._outputs[:]
         self._outputs.clear()
         return outputs
-
-    # -- the UAS's checks
-    # ---------------------------------------------------------------------------------------------------
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         self.counters.requests += 1

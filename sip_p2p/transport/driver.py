@@ -103,9 +103,6 @@ class Driver:
         self._armed_for = 0.0
         self._drift = 0.0
 
-    # -- inputs
-    # ---------------------------------------------------------------------------------------------------------------
-
     def received(self, flow: LiveFlow, framed: Sequence[object]) -> None:
         """Everything that one delivery completed on *flow*."""
         now = self.now()
@@ -173,9 +170,6 @@ class Driver:
             self._call.cancel()
         self._call = None
 
-    # -- outputs
-    # --------------------------------------------------------------------------------------------------------------
-
     def drain(self) -> None:
         """Carry out what the core said, until it has nothing more to say.
 
@@ -231,9 +225,6 @@ class Driver:
                 user.ack_received(output)
         except Exception:
             self._log.failure("the application failed on {output}", output=type(output).__name__)
-
-    # -- time
-    # -----------------------------------------------------------------------------------------------------------------
 
     def _next_deadline(self) -> float | None:
         earliest = self._core.next_deadline()

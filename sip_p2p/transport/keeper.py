@@ -1,0 +1,259 @@
+"""The flows of one side, kept: who may open one, how long it may be silent, and what ends it.
+
+The connection manager above decides who is trusted and what our own name is; it is asked through :class:`FlowPolicy`.
+The pool below finds the flow for a request. Here are the bounds and deadlines between the two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, cast, final
+
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.logger import Logger
+
+from sip_p2p.errors import TlsFailure
+from sip_p2p.transport.datagram import DatagramPort
+from sip_p2p.transport.deadlines import Deadlines
+from sip_p2p.transport.pool import Pool
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+
+    from sip_p2p.sip.message import Request
+    from sip_p2p.transport.datagram import DatagramFlow
+    from sip_p2p.transport.driver import Driver
+    from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.stream import StreamFlow, StreamProtocol
+    from sip_p2p.transport.target import Target
+
+__all__ = ["LOOPBACK", "FlowKeeper", "FlowPolicy"]
+
+LOOPBACK = ("127.", "::1", "unix")
+"""What the addresses of this machine itself begin with."""
+
+_MOST_ALIASES = 8
+_GOODBYE = 1.0
+
+
+class FlowPolicy(Protocol):
+    """What the keeper asks the connection manager."""
+
+    def sent_by(self, transport: str, local: tuple[str, int]) -> str:
+        """What our Via names on a flow with this local address."""
+
+    def secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
+        """Wrap a factory so that its connections are TLS and prove the target's name."""
+
+    def local_credential(self) -> object:
+        """What identifies our own certificate at the moment."""
+
+    def may_request(self, flow: StreamFlow) -> bool:
+        """Whether the peer at the end of *flow* may ask anything of our applications."""
+
+    def tls_failure(self, failure: TlsFailure) -> None:
+        """A TLS connection came to nothing, or to an early end."""
+
+    def is_busy(self, flow: StreamFlow) -> bool:
+        """Whether a transaction lives on *flow*."""
+
+
+@final
+class FlowKeeper:
+    """Every flow of one connection manager; the owner that the stream and datagram protocols report to.
+
+    :ivar limits: the bounds.
+    :ivar driver: what carries messages to the core.
+    :ivar pool: the stream flows.
+    :ivar connections: every TCP connection, with a flow or still without.
+    """
+
+    def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
+        self._reactor = reactor
+        self.limits = limits
+        self.driver = driver
+        self._policy = policy
+        self._first = Deadlines(limits.first_message_timeout, self._silent)
+        self._first_verified = Deadlines(limits.authenticated_first_message_timeout, self._silent)
+        self._partial = Deadlines(limits.partial_message_timeout, self._too_slow)
+        self._idle = Deadlines(limits.idle_timeout, self._maybe_idle)
+        for deadlines in (self._first, self._first_verified, self._partial, self._idle):
+            driver.watch(deadlines)
+        self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
+        self.connections: dict[StreamProtocol, None] = {}
+        self._handshakes = 0
+        self._by_address: dict[str, int] = {}
+        self._datagram_ports: dict[str, DatagramPort] = {}
+        self._own_datagram_ports: list[IListeningPort] = []
+        self._emptied: Deferred[None] | None = None
+        self._closing = False
+        self._log = Logger("sip_p2p.transport.keeper")
+
+    @property
+    def handshakes(self) -> int:
+        """How many accepted connections have no flow yet."""
+        return self._handshakes
+
+    @property
+    def datagrams_ignored(self) -> int:
+        """How many datagrams were neither messages nor worth an answer."""
+        return sum(port.ignored for port in self._datagram_ports.values())
+
+    def sent_by(self, transport: str, local: tuple[str, int]) -> str:
+        """What our Via names on a flow with this local address."""
+        return self._policy.sent_by(transport, local)
+
+    def listens_on(self, port: DatagramPort, address: str) -> None:
+        """A UDP port is bound to *address*: what we send by UDP goes out of it from now on."""
+        self._datagram_ports["6" if ":" in address else "4"] = port
+
+    def datagram_flow(self, target: Target) -> DatagramFlow:
+        """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
+        family = "6" if ":" in target.host else "4"
+        port = self._datagram_ports.get(family)
+        if port is None:
+            port = DatagramPort(self)
+            listen = cast("Any", self._reactor).listenUDP
+            self._own_datagram_ports.append(listen(0, port, interface="::" if family == "6" else ""))
+            self._datagram_ports[family] = port
+        return port.flow_to(target.host, target.port)
+
+    def admits(self, flow: StreamFlow) -> str:
+        """Why an accepted flow is one too many; the empty string when it is welcome."""
+        if self._closing:
+            return "the connection manager is going away"
+        limits = self.limits
+        reason = ""
+        if len(self.pool) >= limits.connections:
+            reason = f"{limits.connections} connections are open"
+        elif self._by_address.get(
+            flow.remote_host, 0
+        ) >= limits.connections_per_address and not flow.remote_host.startswith(LOOPBACK):
+            reason = f"{limits.connections_per_address} connections from {flow.remote_host} are open"
+        elif flow.peer and self.pool.count_of_peer(flow.peer) >= limits.connections_per_identity:
+            reason = f"{limits.connections_per_identity} connections of {flow.peer} are open"
+        if reason:
+            self._log.warn("refused {flow}: {reason}", flow=flow, reason=reason)
+        return reason
+
+    def connection_made(self, connection: StreamProtocol) -> bool:
+        """A TCP connection stands; False when too many are still without a verified peer."""
+        self.connections[connection] = None
+        if not connection.is_incoming:
+            return True
+        self._handshakes += 1
+        if self._handshakes > self.limits.handshakes:
+            self._log.warn("refused a connection: {limit} are in their handshake", limit=self.limits.handshakes)
+            return False
+        return not self._closing
+
+    def connection_ended(self, connection: StreamProtocol) -> None:
+        """A TCP connection is gone."""
+        self.connections.pop(connection, None)
+        if connection.is_incoming and connection.flow is None:
+            self._handshakes -= 1
+        if not self.connections and self._emptied is not None:
+            emptied, self._emptied = self._emptied, None
+            # Not from within the connection's own end: what it carried has to be told first.
+            self._reactor.callLater(0, emptied.callback, None)
+
+    def flow_opened(self, flow: StreamFlow) -> None:
+        """A flow may carry messages."""
+        now = self.driver.now()
+        flow.last_message = now
+        flow.may_request = self._policy.may_request(flow)
+        self.pool.add(flow)
+        if flow.is_incoming:
+            self._handshakes -= 1
+            self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
+            (self._first_verified if flow.peer else self._first).start(flow, now)
+        self._idle.start(flow, now)
+        self.driver.rearm()
+
+    def flow_active(self, flow: StreamFlow, partial: bool) -> None:
+        """Something came; the deadlines move."""
+        now = self.driver.now()
+        if flow.messages and flow.last_message != now:
+            flow.last_message = now
+            if flow.is_incoming:
+                self._first.stop(flow)
+                self._first_verified.stop(flow)
+        if partial:
+            # From the message's first octet: what trickles in later does not move it.
+            if not self._partial.is_running(flow):
+                self._partial.start(flow, now)
+                self.driver.rearm()
+        else:
+            self._partial.stop(flow)
+
+    def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
+        """A flow is gone; what it carried ends."""
+        self.pool.remove(flow)
+        if flow.is_incoming:
+            left = self._by_address.get(flow.remote_host, 1) - 1
+            if left:
+                self._by_address[flow.remote_host] = left
+            else:
+                self._by_address.pop(flow.remote_host, None)
+        if isinstance(reason, TlsFailure):
+            self._policy.tls_failure(reason)
+        self.driver.flow_failed(flow, reason)
+
+    def _silent(self, flow: Any) -> None:
+        self._log.info("{flow} is closed: no message came", flow=flow)
+        flow.abort()
+
+    def _too_slow(self, flow: Any) -> None:
+        self._log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
+        flow.abort()
+
+    def _maybe_idle(self, flow: Any) -> None:
+        """The idle deadline is looked at lazily: a flow that was used meanwhile gets what is left of it."""
+        now = self.driver.now()
+        since = now - flow.last_message
+        if since < self._idle.duration or self._policy.is_busy(flow):
+            self._idle.start(flow, now)
+            return
+        self._log.debug("{flow} is closed: it was idle", flow=flow)
+        flow.close()
+
+    def learn_alias(self, flow: StreamFlow, request: Request) -> None:
+        """Remember where the peer says that it listens, when its certificate covers that host (RFC 5923 section 8)."""
+        via = request.via
+        alias = (via.host, via.port or 5061)
+        if alias in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
+            return
+        verified = flow.verified
+        if verified is None or verified.identities is None:
+            return
+        if verified.identities.matches(via.host) is not None:
+            flow.aliases.add(alias)
+
+    def close(self) -> Deferred[None]:
+        """Accept and make no more flows, close those that are there, and fire when every socket of ours is gone."""
+        self._closing = True
+        self.pool.close()
+        ports: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._own_datagram_ports]
+        return gatherResults([self._close_connections(), *ports]).addCallback(lambda _: None)
+
+    def _close_connections(self) -> Deferred[None]:
+        """Close every flow, drop what is still in its handshake, and abort what has not ended a second later."""
+        if not self.connections:
+            return succeed(None)
+        closed: Deferred[None] = Deferred()
+        self._emptied = closed
+        for connection in tuple(self.connections):
+            if connection.flow is None:
+                connection.abort()
+            else:
+                connection.flow.close()
+        alarm = self._reactor.callLater(_GOODBYE, self._abort_connections)
+
+        def ended(result: None) -> None:
+            if alarm.active():
+                alarm.cancel()
+
+        return closed.addCallback(ended)
+
+    def _abort_connections(self) -> None:
+        for connection in tuple(self.connections):
+            connection.abort()
