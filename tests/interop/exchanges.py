@@ -30,7 +30,7 @@ class ExchangeTestCase(InteropTestCase):
 
     async def it_asks(self, party: Party, peer: Any, transport: str, identity: str = "") -> None:
         """The peer's OPTIONS and MESSAGE get our 200, and reach our subscriber as they were meant."""
-        uri = party.uri(transport, peer.interface)
+        uri = party.uri(transport, peer.host)
         self.assertEqual(await peer.request("OPTIONS", uri), 200)
         self.assertEqual(await peer.request("MESSAGE", uri, TEXT), 200)
         (event,) = party.received

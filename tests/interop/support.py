@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.interop.certificates import Leaf
+    from tests.interop.peers.peer import Peer
 
 __all__ = ["OUR_DOMAIN", "TEXT", "InteropTestCase", "Party", "folder"]
 
 reactor: Any = _reactor
+
+P = TypeVar("P", bound="Peer")
 
 OUR_DOMAIN = "a.example"
 """The domain that our certificates prove."""
@@ -115,7 +118,7 @@ class InteropTestCase(TestCase):
         self.addCleanup(shutil.rmtree, path, ignore_errors=True)
         return path
 
-    def peer(self, kind: Any, *arguments: Any) -> Any:
+    def peer(self, kind: type[P], *arguments: Any) -> P:
         """A new peer of the class *kind*, stopped when the test is over."""
         peer = kind(reactor, self.folder(), *arguments)
         self.stop_later(peer.stop)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import gatherResults
+
 from sip_p2p import TlsFailureReason
 from tests.interop.exchanges import ExchangeTestCase
 from tests.interop.peers.kamailio import Kamailio
 from tests.interop.peers.program import FAR_AHEAD, FakeClock
+from tests.interop.support import TEXT
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
 
@@ -48,6 +51,15 @@ class ClearTextTests(ExchangeTestCase):
         seen = await kamailio.saw("MESSAGE")
         self.assertEqual((seen.transport, seen.body.decode()), ("tcp", text))
 
+    async def test_ipv6(self) -> None:
+        """OPTIONS and MESSAGE both ways over IPv6, datagrams and a stream (row:A4, row:C3)."""
+        for transport in ("udp", "tcp"):
+            kamailio = self.peer(Kamailio, "::1")
+            await kamailio.start(self.certificates.right("localhost"), self.certificates.trust)
+            party = await self.clear_text_party(rf"{transport}:port=0:interface=\:\:1")
+            await self.we_ask(party, kamailio, transport)
+            await self.it_asks(party, kamailio, transport)
+
     async def test_nobody_there(self) -> None:
         """A port where nobody listens is a connection failure and no TLS failure (row:F4)."""
         kamailio = await self.start()
@@ -87,6 +99,41 @@ class MutualTlsTests(ExchangeTestCase):
         """We answer Kamailio, and the application is told the identity that it proved (row:D4, row:D12)."""
         party = await self.tls_party(f"tls:{ON_LOOPBACK}")
         await self.it_asks(party, await self.right(), "tls", "localhost")
+
+    async def test_ipv6(self) -> None:
+        """OPTIONS and MESSAGE both ways over IPv6, where the certificate proves the address (row:D4, row:D12)."""
+        leaf = self.certificates.right("localhost")
+        kamailio = self.peer(Kamailio, "::1")
+        await kamailio.start(leaf, self.certificates.trust, client_certificate=leaf)
+        party = await self.tls_party(r"tls:port=0:interface=\:\:1")
+        await self.we_ask(party, kamailio, "tls")
+        await self.it_asks(party, kamailio, "tls", "localhost")
+
+    async def test_many_at_once(self) -> None:
+        """A hundred texts at once over one connection are each answered, and arrive once and in order (row:F1)."""
+        kamailio = await self.right()
+        party = await self.tls_party()
+        texts = [f"{TEXT} {number}" for number in range(100)]
+        await party.endpoint.request("OPTIONS", kamailio.uri("tls"))
+        port = (await kamailio.saw("OPTIONS")).port
+        answers = await gatherResults([party.endpoint.send_message(kamailio.uri("tls"), text) for text in texts])
+        self.assertEqual({answer.status for answer in answers}, {200})
+        seen = [await kamailio.saw("MESSAGE") for _ in texts]
+        self.assertEqual([request.body.decode() for request in seen], texts)
+        self.assertEqual({request.port for request in seen}, {port})
+        self.assertFalse(kamailio.saw_more("MESSAGE"))
+
+    async def test_it_starts_again(self) -> None:
+        """A peer that went away and came back gets the next text over a new connection (row:E13)."""
+        kamailio = await self.right()
+        party = await self.tls_party()
+        await party.endpoint.send_message(kamailio.uri("tls"), "before")
+        await kamailio.saw("MESSAGE")
+        await kamailio.stop()
+        await kamailio.start(self.certificates.right("localhost"), self.certificates.trust)
+        answer = await party.endpoint.send_message(kamailio.uri("tls"), "after")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual((await kamailio.saw("MESSAGE")).body, b"after")
 
     async def test_it_demands_no_certificate(self) -> None:
         """Server-side TLS alone works too, when that is what Kamailio is set to (row:D3)."""

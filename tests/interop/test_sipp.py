@@ -51,6 +51,15 @@ class ClearTextTests(InteropTestCase):
         """It answers our OPTIONS and MESSAGE over TCP (row:F1)."""
         await self.we_ask("tcp")
 
+    async def test_many_at_once(self) -> None:
+        """Three hundred texts, fifty at a time over one socket, are each answered and told once (row:B6, row:G9)."""
+        for transport in ("udp", "tcp"):
+            party = await self.clear_text_party(f"{transport}:{ON_LOOPBACK}")
+            address = ("127.0.0.1", party.manager.listening_port)
+            await self.peer(Sipp).request("MESSAGE", party.uri(transport), address, transport, TEXT, calls=300)
+            self.assertEqual(len({event.request.call_id for event in party.received}), 300)
+            self.assertEqual(len(party.received), 300)
+
     async def test_unknown_method(self) -> None:
         """A method that nobody has registered gets 405, not silence (row:B9)."""
         party = await self.clear_text_party(f"tcp:{ON_LOOPBACK}")

@@ -169,7 +169,7 @@ class Kamailio(Peer):
     def uri(self, transport: str, user: str = "kamailio", host: str | None = None) -> str:
         """A URI that reaches this Kamailio over *transport*."""
         suffix = "" if transport == "udp" else f";transport={transport}"
-        return f"sip:{user}@{host or self.interface}:{self.ports[transport]}{suffix}"
+        return f"sip:{user}@{host or self.host}:{self.ports[transport]}{suffix}"
 
     async def start(
         self,
@@ -195,7 +195,8 @@ class Kamailio(Peer):
         :param relays: user part of a Request-URI -> URI to which such requests go on.
         """
         directory = self.directory
-        listen = "\n".join(f"listen={name}:{self.interface}:{port}" for name, port in self.ports.items())
+        self._seen = 0
+        listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         routes = "".join(_RELAY.format(user=user, target=target) for user, target in (relays or {}).items())
         own = ""
         if client_certificate is not None:
@@ -252,6 +253,10 @@ class Kamailio(Peer):
         found = await self.program.find(rf"SEEN\|({method}\|.*)\|$", seconds, self._seen)
         self._seen = found.end()
         return SeenRequest(found.group(1))
+
+    def saw_more(self, method: str) -> bool:
+        """Whether its script saw a request of *method* that :meth:`saw` has not returned yet."""
+        return f"SEEN|{method}|" in self.program.text[self._seen :]
 
     @property
     def saw_any(self) -> bool:

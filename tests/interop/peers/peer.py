@@ -31,6 +31,11 @@ class Peer:
         self.interface = interface
         self._program: Program | None = None
 
+    @property
+    def host(self) -> str:
+        """The address as it stands in a URI."""
+        return f"[{self.interface}]" if ":" in self.interface else self.interface
+
     @classmethod
     def missing(cls) -> str | None:
         """What is not installed, or None."""

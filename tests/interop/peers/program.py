@@ -43,10 +43,11 @@ def find_program(name: str) -> str | None:
 
 def free_port(interface: str = "127.0.0.1") -> int:
     """A port that was free for UDP and for TCP a moment ago: for peers that cannot choose one and tell which."""
+    family = socket.AF_INET6 if ":" in interface else socket.AF_INET
     for _ in range(100):
         with (
-            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
+            socket.socket(family, socket.SOCK_STREAM) as stream,
+            socket.socket(family, socket.SOCK_DGRAM) as datagram,
         ):
             stream.bind((interface, 0))
             port: int = stream.getsockname()[1]

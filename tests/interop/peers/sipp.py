@@ -45,9 +45,10 @@ class Sipp(Peer):
         self.write_files({name: "\n".join(filled)})
         return os.path.join(self.directory, name)
 
-    def _arguments(self, scenario: str, transport: str) -> list[str]:
+    def _arguments(self, scenario: str, transport: str, calls: int = 1) -> list[str]:
         return [
-            *("-sf", scenario, "-i", self.interface, "-p", str(self.port), "-t", _MODES[transport], "-m", "1"),
+            *("-sf", scenario, "-i", self.interface, "-p", str(self.port), "-t", _MODES[transport], "-m", str(calls)),
+            *("-r", "1000", "-l", "50"),
             *("-timeout", "20", "-timeout_error", "-nostdin", "-trace_msg", "-message_file", self._messages),
         ]
 
@@ -62,9 +63,18 @@ class Sipp(Peer):
             return file.read()
 
     async def request(
-        self, method: str, uri: str, target: tuple[str, int], transport: str, body: str = "", status: int = 200
+        self,
+        method: str,
+        uri: str,
+        target: tuple[str, int],
+        transport: str,
+        body: str = "",
+        status: int = 200,
+        calls: int = 1,
     ) -> None:
-        """Send one request for *uri* to the address *target* and want *status*.
+        """Send a request for *uri* to the address *target* and want *status*.
+
+        :param calls: how many such requests to send, up to fifty of them at a time over one socket.
 
         :raises PeerFailed: when another answer comes, or none.
         """
@@ -76,7 +86,7 @@ class Sipp(Peer):
             "EXTRA": "Content-Type: text/plain;charset=UTF-8" if body else "Accept: text/plain",
         }
         scenario = self._scenario("send.xml", words)
-        arguments = [f"{target[0]}:{target[1]}", *self._arguments(scenario, transport)]
+        arguments = [f"{target[0]}:{target[1]}", *self._arguments(scenario, transport, calls)]
         program = await self.run("sipp", arguments, seconds=30.0)
         if program.exit_code != 0:
             raise PeerFailed(f"SIPp is not content\n{self.messages}\n{program.report()}")
