@@ -64,6 +64,8 @@ class EscapingTests(SynchronousTestCase):
             self.assertRaises(ValueError, USER.decode, raw, True)
         for raw in ("a b", "a\0", "a\n", "a\x7f", "a\t", 'a"', "a<", "a>", "a\\", "a@b", "a:b"):
             self.assertRaises(ValueError, USER.decode, raw, False)
+        for raw in ("\ud800", "a\udcc3\udca9"):
+            self.assertRaises(ValueError, USER.decode, raw, False)
 
     def test_normal_escapes(self) -> None:
         """Only a character outside the reserved set equals its escape (RFC 3261 section 19.1.4)."""
