@@ -116,6 +116,9 @@ class RequestPlan:
         return Request(self.method, self.uri, headers, self.body)
 
 
+_ECHOED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+
+
 @final
 class Echo:
     """What every response to one request copies from it (section 8.2.6.2), taken when the request came.
@@ -131,13 +134,8 @@ class Echo:
         names, values = headers.parallel_lists()
         self._names: list[str] = []
         self._values: list[str] = []
-        seen: set[str] = set()
         for index, name in enumerate(names):
-            if name == "Via":
-                self._names.append(name)
-                self._values.append(values[index])
-            elif (name == "From" or name == "To" or name == "Call-ID" or name == "CSeq") and name not in seen:
-                seen.add(name)
+            if name in _ECHOED and (name == "Via" or name not in self._names):
                 self._names.append(name)
                 self._values.append(values[index])
         self.has_to_tag = has_to_tag

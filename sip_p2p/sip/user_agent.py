@@ -12,7 +12,7 @@ import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import MalformedMessage
+from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.compose import Echo
 from sip_p2p.sip.directory import Directory
@@ -165,6 +165,9 @@ class UserAgentCore:
         :raises InvalidOperation: to be tried again later, when too many requests wait for an answer already.
         :raises ValueError: when it cannot be written.
         """
+        if self.layer.is_client_full:
+            # Before the Via is there: the same request can be tried again.
+            raise InvalidOperation("too many requests wait for an answer", retryable=True)
         via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}"
         request.headers.insert(0, "Via", via)
         return self.layer.request(request, flow, now)

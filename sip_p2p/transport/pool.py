@@ -16,7 +16,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
 
-from sip_p2p.errors import ConnectionFailure, EndpointTerminated
+from sip_p2p.errors import ConnectionFailure, EndpointTerminated, SipError
 from sip_p2p.transport.stream import StreamFactory, StreamFlow
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Dial(StreamFactory):
     def failed(self, reason: Failure) -> None:
         """No connection could be made at all."""
         where = f"{self.target.host}:{self.target.port}"
-        if reason.check(ConnectionFailure):
+        if reason.check(SipError):
             self._finish(reason)
             return
         if reason.check(ConnectTimeout):

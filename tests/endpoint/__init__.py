@@ -1,0 +1,1 @@
+"""The facade, on a network in memory."""

@@ -1,0 +1,298 @@
+"""The party: who it is, and its states, on a network in memory."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from sip_p2p import (
+    ConnectionFailure,
+    EndpointState,
+    EndpointTerminated,
+    InvalidOperation,
+    RealTimeServerTcpConnectionManager,
+    RequestFailed,
+    RestrictedHeader,
+    SipPeerToPeerEndpoint,
+    StateReason,
+    Target,
+    Transport,
+)
+from sip_p2p.sip.uri import SipUri
+from sip_p2p.testing import Network
+from tests.endpoint.support import PartyTestCase
+from tests.support import SynchronousTestCase
+
+
+class IdentityTests(PartyTestCase):
+    """Group A."""
+
+    def party(self, uri: str = "sip:carol@a.example", **options: object) -> SipPeerToPeerEndpoint:
+        """One more endpoint on Alice's manager."""
+        return SipPeerToPeerEndpoint(uri, self.alice.connection_manager, **options)  # type: ignore[arg-type]
+
+    def test_construction(self) -> None:
+        """An endpoint is its URI, its manager, a default transport and perhaps a proxy (row:A1)."""
+        carol = self.party(default_transport="tcp", proxy="tls:p.example:5071", application_context="mine")
+        self.assertEqual(carol.default_transport, Transport.TCP)
+        self.assertEqual(carol.proxy.target, Target("tls", "p.example", 5071))
+        self.assertEqual(carol.application_context, "mine")
+
+    def test_no_port_in_the_owner_uri(self) -> None:
+        """An owner URI with a port, or with header fields, is refused; the Contact has the port that is bound
+        (row:A2)."""
+        for uri in ("sip:carol@a.example:5060", "sip:carol@a.example?Subject=x", "nonsense", "http://a.example"):
+            with self.assertRaises(ValueError):
+                self.party(uri)
+        self.assertEqual(self.alice.contact_uri.port, 5061)
+        self.assertEqual(len(self.alice.connection_manager.endpoints), 1)
+
+    def test_tls_unless_said_otherwise(self) -> None:
+        """What is made without saying so is TLS; a manager for clear text has to be asked for by name (row:A3,
+        row:D3)."""
+        self.assertEqual(self.alice.default_transport, Transport.TLS)
+        manager = RealTimeServerTcpConnectionManager(self.network.host())
+        plain = SipPeerToPeerEndpoint("sip:p@p.example", manager)
+        self.assertEqual(plain.default_transport, Transport.TCP)
+        with self.assertRaises(InvalidOperation):
+            self.run_until(plain.send_message("sips:bob@b.example", "x"))
+        self.run_until(manager.terminate())
+
+    def test_transports(self) -> None:
+        """The URI's transport overrides the default; one that does not exist is refused at once (row:A4)."""
+        with self.assertRaises(ValueError):
+            self.party(default_transport="carrier-pigeon")
+        with self.assertRaises(ValueError):
+            self.alice.send_message("sip:bob@b.example;transport=pigeon", "x")
+        with self.assertRaises(ConnectionFailure):
+            self.run_until(self.alice.send_message("sip:bob@b.example;transport=tcp", "nobody listens there"))
+
+    def test_default_headers(self) -> None:
+        """Header fields for every request; those that the stack owns are refused when the endpoint is made (row:A8)."""
+        heard = []
+        self.bob.message_received.subscribe(lambda event: heard.append(event.request.headers.get("Organization")))
+        carol = self.party(default_headers=[("Organization", "Night shift")])
+        self.run_until(carol.send_message("sip:bob@b.example", "x"))
+        self.run_until(carol.send_message("sip:bob@b.example", "x", headers=[("Organization", "Day shift")]))
+        self.assertEqual(heard, ["Night shift", "Day shift"])
+        with self.assertRaises(RestrictedHeader):
+            self.party("sip:dave@a.example", default_headers=[("Via", "x")])
+
+    def test_instance_id(self) -> None:
+        """The instance id is a URN of its own, or the one that was given (row:A9)."""
+        given = "urn:uuid:6b6f8e0a-0000-4000-8000-000000000001"
+        self.assertEqual(self.party(instance_id=given).instance_id, given)
+        self.assertNotEqual(self.alice.instance_id, self.bob.instance_id)
+        with self.assertRaises(ValueError):
+            self.party("sip:dave@a.example", instance_id="not one")
+
+    def test_gruu(self) -> None:
+        """A GRUU that was given is the Contact; without one it is None (row:A10)."""
+        self.assertIsNone(self.alice.gruu)
+        carol = self.party(gruu="sip:carol@a.example;gr=urn:uuid:1")
+        seen = []
+        self.bob.handle("PING", lambda event: seen.append(event.request.headers["Contact"]))
+        self.run_until(carol.request("PING", "sip:bob@b.example"))
+        self.assertIn("<sip:carol@a.example;gr=urn:uuid:1>", seen[0])
+
+    def test_contact_and_address_of_record(self) -> None:
+        """The address of record and the routable URI are two; the latter names the bound port (row:A11, row:A12)."""
+        self.assertEqual(str(self.alice.aor), "sip:alice@a.example")
+        self.assertEqual(self.alice.owner_uri, self.alice.aor)
+        contact = self.alice.contact_uri
+        self.assertEqual((contact.host, contact.port, contact.transport), ("a.example", 5061, "tls"))
+        self.assertNotEqual(contact.user, "alice")
+        self.assertIn(self.alice.instance_id, self.alice.contact)
+
+    def test_contact_leads_to_exactly_this_endpoint(self) -> None:
+        """A request to an endpoint's Contact reaches that endpoint and no other (row:A11, row:G2)."""
+        carol = self.party()
+        heard: list[str] = []
+        self.alice.message_received.subscribe(lambda event: heard.append("alice"))
+        carol.message_received.subscribe(lambda event: heard.append("carol"))
+        self.run_until(self.bob.send_message(carol.contact_uri, "x"))
+        self.run_until(self.bob.send_message(self.alice.contact_uri, "x"))
+        self.assertEqual(heard, ["carol", "alice"])
+
+    def test_display_name(self) -> None:
+        """The display name goes into From, quoted and in UTF-8; line ends are refused (row:A13, fault:B1)."""
+        carol = self.party(display_name='Frau "Müller"')
+        seen = []
+        self.bob.message_received.subscribe(lambda event: seen.append(event.from_.display_name))
+        self.run_until(carol.send_message("sip:bob@b.example", "x"))
+        self.assertEqual(seen, ['Frau "Müller"'])
+        with self.assertRaises(ValueError):
+            self.party("sip:dave@a.example", display_name="a\r\nEvil: 1")
+
+    def test_user_agent(self) -> None:
+        """User-Agent is ours and the application's; it can be left out (row:A14)."""
+        seen = []
+        self.bob.message_received.subscribe(lambda event: seen.append(event.request.headers.get("User-Agent")))
+        for number, agent in enumerate((None, "pager/2.1", "")):
+            carol = self.party(f"sip:c{number}@a.example", user_agent=agent)
+            self.run_until(carol.send_message("sip:bob@b.example", "x"))
+        self.assertRegex(seen[0], r"sip_p2p/[0-9.]+")
+        self.assertRegex(seen[1], r"sip_p2p/[0-9.]+ pager/2\.1")
+        self.assertIsNone(seen[2])
+
+    def test_application_context(self) -> None:
+        """A slot for the application, which nobody else looks at (row:A15)."""
+        self.alice.application_context = context = object()
+        self.assertIs(self.alice.application_context, context)
+
+    def test_impersonation(self) -> None:
+        """Another From needs the consent of the policy hook; the owner's own needs none (row:A16)."""
+        with self.assertRaises(InvalidOperation):
+            self.alice.send_message("sip:bob@b.example", "x", from_="sip:boss@a.example")
+        asked: list[SipUri] = []
+        carol = self.party(may_impersonate=lambda uri: asked.append(uri) or True)
+        seen = []
+        self.bob.message_received.subscribe(lambda event: seen.append(str(event.from_.uri)))
+        self.run_until(carol.send_message("sip:bob@b.example", "x", from_="sip:boss@a.example"))
+        self.run_until(carol.send_message("sip:bob@b.example", "x", from_="sip:carol@a.example"))
+        self.assertEqual((seen, len(asked)), (["sip:boss@a.example", "sip:carol@a.example"], 1))
+
+    def test_extensions(self) -> None:
+        """Require of an unknown extension is 420; the set can be added to while it runs (row:A19, row:G10)."""
+        require = [("Require", "x-night")]
+        self.bob.message_received.subscribe(lambda event: None)
+        self.assertEqual(self.status_of(self.alice.send_message("sip:bob@b.example", "x", headers=require)), 420)
+        self.bob.supported_extensions.add("x-night")
+        self.assertEqual(self.status_of(self.alice.send_message("sip:bob@b.example", "x", headers=require)), 200)
+
+    def test_one_endpoint_for_each_address(self) -> None:
+        """A second endpoint for the same address of record on one manager is refused, and leaves nothing behind."""
+        with self.assertRaises(ValueError):
+            self.party("sip:alice@a.example")
+        self.assertEqual(self.alice.connection_manager.endpoints, (self.alice,))
+
+
+class StateTests(SynchronousTestCase):
+    """Group B: states, reasons and the end."""
+
+    def setUp(self) -> None:
+        """A party that does not listen yet."""
+        self.network = Network(delay=0.01)
+        self.alice = self.network.party("sip:alice@a.example", listen=())
+        self.seen: list[tuple[str, str, str]] = []
+        self.alice.state_changed.subscribe(
+            lambda event: self.seen.append((event.previous_state.value, event.state.value, event.reason.value))
+        )
+        self.addCleanup(self.network.finish)
+
+    def test_listening_and_stopping(self) -> None:
+        """Each change is an event with the state before, the one after and the reason (row:B1, row:B2, row:B3)."""
+        self.assertIs(self.alice.state, EndpointState.DISCONNECTED)
+        connected = self.alice.when_connected()
+        manager = self.alice.connection_manager
+        listener = self.network.run_until(manager.start_listening("tls:port=0"))
+        self.successResultOf(connected)
+        self.assertIs(self.alice.state, EndpointState.CONNECTED)
+        self.network.run_until(listener.stop())
+        self.assertEqual(
+            self.seen,
+            [
+                ("disconnected", "connecting", "listening"),
+                ("connecting", "connected", "listening"),
+                ("connected", "disconnecting", "stopped_listening"),
+                ("disconnecting", "disconnected", "no_listening_addresses"),
+            ],
+        )
+        self.successResultOf(self.alice.connection_manager.stop_listening())
+
+    def test_unable_to_listen(self) -> None:
+        """A listener that cannot bind ends in disconnected, with the reason (row:B3)."""
+        taken = self.network.run_until(self.alice.connection_manager.start_listening("tls:port=5061"))
+        self.seen.clear()
+        self.network.run_until(taken.stop())
+        host = self.network.find("a.example")
+        assert host is not None
+        from twisted.internet.protocol import Factory
+
+        port = host.listenTCP(5061, Factory())
+        self.seen.clear()
+        failed = self.alice.connection_manager.start_listening("tls:port=5061")
+        self.network.settle()
+        self.failureResultOf(failed)
+        self.assertEqual(self.seen[-1], ("connecting", "disconnected", StateReason.UNABLE_TO_LISTEN.value))
+        self.network.run_until(port.stopListening())
+
+    def test_sending_without_a_listener(self) -> None:
+        """An endpoint that only sends works while it is disconnected (row:B4, row:C11)."""
+        bob = self.network.party("sip:bob@b.example")
+        bob.message_received.subscribe(lambda event: None)
+        response = self.network.run_until(self.alice.send_message("sip:bob@b.example", "x"))
+        self.assertEqual((response.status, self.alice.state), (200, EndpointState.DISCONNECTED))
+
+    def test_contact_without_a_listener(self) -> None:
+        """Without a listener nobody can connect, and the Contact still leads back over the connection (row:C11)."""
+        bob = self.network.party("sip:bob@b.example")
+        contacts = []
+        bob.handle("PING", lambda event: contacts.append(event.request.headers["Contact"]))
+        heard = []
+        self.alice.message_received.subscribe(lambda event: heard.append(event.text))
+        self.network.run_until(self.alice.request("PING", "sip:bob@b.example"))
+        target = contacts[0].partition(">")[0].strip("<")
+        self.assertIn(";ob", target)
+        self.network.run_until(bob.send_message(target, "back to you"))
+        self.assertEqual(heard, ["back to you"])
+
+    def test_only_receiving(self) -> None:
+        """An endpoint made to receive needs no proxy, receives, and cannot send (row:B5)."""
+        bob = self.network.party("sip:bob@b.example", outbound=False)
+        bob.message_received.subscribe(lambda event: None)
+        self.assertEqual(self.network.run_until(self.alice.send_message("sip:bob@b.example", "x")).status, 200)
+        with self.assertRaises(InvalidOperation):
+            bob.send_message("sip:alice@a.example", "x")
+        with self.assertRaises(ValueError):
+            SipPeerToPeerEndpoint("sip:c@b.example", bob.connection_manager, outbound=False, proxy="p.example")
+
+    def test_terminate(self) -> None:
+        """terminate can be called again and again, ends what is under way, and nothing works afterwards
+        (row:B13, row:B14)."""
+        bob = self.network.party("sip:bob@b.example")
+        bob.message_received.subscribe(lambda event: Deferred())
+        waiting = self.alice.send_message("sip:bob@b.example", "x")
+        connected = self.alice.when_connected()
+        self.network.advance(1)
+        self.successResultOf(self.alice.terminate())
+        self.successResultOf(self.alice.terminate())
+        for deferred in (
+            waiting,
+            connected,
+            self.alice.send_message("sip:bob@b.example", "x"),
+            self.alice.when_connected(),
+        ):
+            self.failureResultOf(deferred, EndpointTerminated)
+        self.assertTrue(self.alice.is_terminated)
+        self.assertNotIn(self.alice, self.alice.connection_manager.endpoints)
+
+    def test_terminated_endpoint_is_nobody(self) -> None:
+        """Requests for an endpoint that is gone are 404, and its manager serves the others (row:B13, row:G5)."""
+        bob = self.network.party("sip:bob@b.example")
+        bob.message_received.subscribe(lambda event: None)
+        dave = SipPeerToPeerEndpoint("sip:dave@b.example", bob.connection_manager)
+        bob.terminate()
+        with self.assertRaises(RequestFailed) as caught:
+            self.network.run_until(self.alice.send_message("sip:bob@b.example", "x"))
+        self.assertEqual(caught.exception.status, 404)
+        dave.message_received.subscribe(lambda event: None)
+        self.assertEqual(self.network.run_until(self.alice.send_message("sip:dave@b.example", "x")).status, 200)
+
+    def test_terminated_while_connected(self) -> None:
+        """terminate while connected ends in disconnected, for that reason (row:B3)."""
+        self.network.run_until(self.alice.connection_manager.start_listening("tls:port=0"))
+        self.seen.clear()
+        self.alice.terminate()
+        self.assertEqual([reason for _, _, reason in self.seen], ["terminated_locally", "terminated_locally"])
+
+    def test_manager_ends_its_endpoints(self) -> None:
+        """When the manager is terminated its endpoints are, and a new one cannot be made with it (row:M8, row:E27)."""
+        manager = self.alice.connection_manager
+        self.network.run_until(manager.terminate())
+        self.assertTrue(self.alice.is_terminated)
+        self.failureResultOf(self.alice.send_message("sip:b@b.example", "x"), EndpointTerminated)
+        with self.assertRaises(EndpointTerminated):
+            SipPeerToPeerEndpoint("sip:new@a.example", manager)
+        with self.assertRaises(EndpointTerminated):
+            manager.start_listening("tls:port=0")
+        self.network.run_until(manager.terminate())
