@@ -101,7 +101,8 @@ class Pool:
         self._dialled: dict[_Key, StreamFlow] = {}
         self._dials: dict[_Key, _Dial] = {}
         self._flows: dict[StreamFlow, None] = {}
-        self._by_peer: dict[str, dict[StreamFlow, None]] = {}
+        self._by_identity: dict[str, dict[StreamFlow, None]] = {}
+        self._flows_of_peer: dict[str, int] = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -126,13 +127,8 @@ class Pool:
 
     def _find_incoming(self, target: Target) -> StreamFlow | None:
         """A flow that the peer opened and on which it proved the name that *target* asks for."""
-        for flows in self._by_peer.values():
-            for flow in flows:
-                verified = flow.verified
-                if verified is None or verified.identities is None or verified.identities.matches(target.name) is None:
-                    break
-                if not flow.is_open or not flow.is_incoming or flow.transport != target.transport.value:
-                    continue
+        for flow in self._by_identity.get(target.name, ()):
+            if flow.is_open and flow.is_incoming and flow.transport == target.transport.value:
                 if not target.has_port or (target.host, target.port) in flow.aliases:
                     return flow
         return None
@@ -208,24 +204,32 @@ class Pool:
     def add(self, flow: StreamFlow) -> None:
         """A flow is open."""
         self._flows[flow] = None
+        for identity in _identities(flow):
+            self._by_identity.setdefault(identity, {})[flow] = None
         if flow.peer:
-            self._by_peer.setdefault(flow.peer, {})[flow] = None
+            self._flows_of_peer[flow.peer] = self._flows_of_peer.get(flow.peer, 0) + 1
 
     def remove(self, flow: StreamFlow) -> None:
         """A flow is gone."""
-        self._flows.pop(flow, None)
+        if flow not in self._flows:
+            return
+        del self._flows[flow]
         key = cast("_Key | None", flow.key)
         if key is not None and self._dialled.get(key) is flow:
             del self._dialled[key]
-        of_peer = self._by_peer.get(flow.peer)
-        if of_peer is not None:
-            of_peer.pop(flow, None)
-            if not of_peer:
-                del self._by_peer[flow.peer]
+        for identity in _identities(flow):
+            flows = self._by_identity[identity]
+            del flows[flow]
+            if not flows:
+                del self._by_identity[identity]
+        if flow.peer:
+            self._flows_of_peer[flow.peer] -= 1
+            if not self._flows_of_peer[flow.peer]:
+                del self._flows_of_peer[flow.peer]
 
     def count_of_peer(self, peer: str) -> int:
         """How many flows lead to the party that *peer* is the key of."""
-        return len(self._by_peer.get(peer, ()))
+        return self._flows_of_peer.get(peer, 0)
 
     def close(self) -> None:
         """Make no more connections, and fail those that are being made."""
@@ -238,3 +242,9 @@ class Pool:
                 dial.attempt.cancel()
             for waiter in waiting:
                 waiter.errback(Failure(EndpointTerminated("the connection manager has been terminated")))
+
+
+def _identities(flow: StreamFlow) -> tuple[str, ...]:
+    """What the peer at the end of *flow* has proved."""
+    verified = flow.verified
+    return () if verified is None or verified.identities is None else verified.identities.identities
