@@ -128,9 +128,10 @@ class Pool:
     def _find_incoming(self, target: Target) -> StreamFlow | None:
         """A flow that the peer opened and on which it proved the name that *target* asks for."""
         for flow in self._by_identity.get(target.name, ()):
-            if flow.is_open and flow.is_incoming and flow.transport == target.transport.value:
-                if not target.has_port or (target.host, target.port) in flow.aliases:
-                    return flow
+            if not flow.is_open or not flow.is_incoming or flow.transport != target.transport.value:
+                continue
+            if not target.has_port or (target.host, target.port) in flow.aliases:
+                return flow
         return None
 
     def connect(self, target: Target, through: IStreamClientEndpoint | None = None) -> Deferred[StreamFlow]:
