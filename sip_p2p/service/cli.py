@@ -94,15 +94,28 @@ def _in_reactor(work: Callable[[IReactorTime], Coroutine[Deferred[Any], Any, Exi
     clock = cast("IReactorTime", installed)
     use_monotonic_time(clock)
     outcome: list[ExitCode | Failure] = []
+    working: list[Deferred[None]] = []
+    interrupted: list[bool] = []
 
     def ended(result: ExitCode | Failure) -> None:
         outcome.append(result)
-        if reactor.running:
+        if not interrupted:
             reactor.stop()
 
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(work(clock)).addBoth(ended))
+    def begin() -> None:
+        working.append(Deferred.fromCoroutine(work(clock)).addBoth(ended))
+
+    def stopping() -> Deferred[None] | None:
+        if outcome or not working:
+            return None
+        interrupted.append(True)
+        working[0].cancel()
+        return working[0]
+
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)
+    reactor.callWhenRunning(begin)
     reactor.run()
-    if not outcome:
+    if interrupted or not outcome:
         return ExitCode.INTERRUPTED
     result = outcome[0]
     if isinstance(result, ExitCode):
@@ -145,5 +158,8 @@ def _place(error: BaseException) -> str:
 @provider(ILogObserver)
 def _warnings_to_standard_error(event: LogEvent) -> None:
     level = event.get("log_level")
+    if str(event.get("log_namespace", "")).startswith("sip_p2p.endpoint"):
+        # What happens to connections is the outcome of the command, which tells it itself.
+        return
     if level in (LogLevel.warn, LogLevel.error, LogLevel.critical):
         print(f"sip-p2p: {printable(formatEvent(event))}", file=sys.stderr)

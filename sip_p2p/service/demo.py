@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.incoming import IncomingRequest
 
-__all__ = ["DemoOptions", "demonstrate"]
+__all__ = ["DemoOptions", "Demonstration", "demonstrate"]
 
 _PATIENCE = 4.0
 
@@ -44,7 +44,7 @@ class DemoOptions(CommandOptions):
 
 
 @final
-class _Demonstration:
+class Demonstration:
     """The stage: who takes part, and what was and was not as it should be."""
 
     def __init__(self, reactor: IReactorTime, folder: Path, out: TextIO) -> None:
@@ -100,7 +100,7 @@ class _Demonstration:
 async def demonstrate(reactor: IReactorTime, out: TextIO) -> ExitCode:
     """Play it on *reactor* and tell it to *out*."""
     with tempfile.TemporaryDirectory(prefix="sip-p2p-demo-") as folder:
-        stage = _Demonstration(reactor, Path(folder), out)
+        stage = Demonstration(reactor, Path(folder), out)
         try:
             await _play(stage, Path(folder))
         except (SipError, OSError) as error:
@@ -116,7 +116,7 @@ async def demonstrate(reactor: IReactorTime, out: TextIO) -> ExitCode:
     return ExitCode.OK
 
 
-async def _play(stage: _Demonstration, folder: Path) -> None:
+async def _play(stage: Demonstration, folder: Path) -> None:
     ours = CertificateAuthority.create("the authority of the demo", folder / "ours")
     stage.say("Two parties on this machine, with certificates of an authority that both trust:")
     alice = await stage.party("sip:alice@a.example", ours.issue("a.example").write(folder / "ours"), "b.example")
@@ -143,7 +143,7 @@ async def _play(stage: _Demonstration, folder: Path) -> None:
     stage.expect(len(tap.events()) == 6, f"the trace holds {len(tap.events())} messages instead of 6")
 
 
-async def _refuse_an_impostor(stage: _Demonstration, folder: Path, bob: SipPeerToPeerEndpoint) -> None:
+async def _refuse_an_impostor(stage: Demonstration, folder: Path, bob: SipPeerToPeerEndpoint) -> None:
     """Somebody who calls himself a.example, with a certificate that no trusted authority has issued."""
     stage.say("\nMallory calls himself alice, with a certificate for a.example that he has issued himself:")
     theirs = CertificateAuthority.create("the authority of mallory", folder / "theirs")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import Service
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
 
-_REFUSALS_A_MINUTE = 10
-
 _events = Logger("sip_p2p.service.events")
 
 
@@ -63,6 +62,9 @@ class StartFailed(SystemExit, Exception):
 class SipService(Service):
     """A party as a service.
 
+    :ivar application: what to do with what arrives.
+    :ivar manager: the connection manager.
+    :ivar endpoint: the party.
     :param party: who it is; it is ended with the service, which can therefore be started once.
     :param application: what to do with what arrives.
     :param listen: where to listen.
@@ -87,24 +89,20 @@ class SipService(Service):
         logs_to_file: bool = False,
     ) -> None:
         self._reactor = reactor
-        self._application = application
+        self.application = application
         self._listen = listen
         self._trace = trace
         self._tap = tap
         self._drain = drain
         self._owns_process = owns_process
         self._logs_to_file = logs_to_file
+        self._is_told = False
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
-        self._refusals: list[float] = []
-        self._unlogged = 0
         self._log = Logger("sip_p2p.service")
         self.manager = party.manager
         self.endpoint = party.endpoint
         self.name = "sip-p2p"
-
-    # -- start
-    # ----------------------------------------------------------------------------------------------------------
 
     def privilegedStartService(self) -> None:
         """Bind the ports.
@@ -132,9 +130,9 @@ class SipService(Service):
         if self._listening is not None:
             return
         endpoint = self.endpoint
-        endpoint.message_received.subscribe(self._application.message)
-        for method in self._application.methods:
-            endpoint.handle(method, self._application.request)
+        endpoint.message_received.subscribe(self.application.message)
+        for method in self.application.methods:
+            endpoint.handle(method, self.application.request)
         self.manager.tls_failed.subscribe(self._refused)
         if self._tap is not None:
             self.manager.add_tap(self._tap)
@@ -166,7 +164,8 @@ class SipService(Service):
             )
         if not listeners:
             self._log.info("{uri} only sends: there is no --listen", uri=str(self.endpoint.aor))
-        self._application.started(self.endpoint)
+        self._is_told = True
+        self.application.started(self.endpoint)
 
     def _start_failed(self, error: BaseException | None) -> StartFailed:
         # What was bound before the one that failed is not kept.
@@ -176,31 +175,10 @@ class SipService(Service):
             self._log.critical("{line}", line=line)
         return _told(line) if self._owns_process else StartFailed(line)
 
-    # -- what the log is told
-    # -------------------------------------------------------------------------------------------
-
     def _refused(self, failure: TlsFailure) -> None:
-        """Say why a connection was refused, a bounded number of times a minute (row D22)."""
-        now = self._reactor.seconds()
-        words = explain(failure)
+        """Put a refused connection between the messages of the trace."""
         if self._tap is not None:
-            self._tap.note(f"TLS: {words.what}", _wall_clock(), remote=failure.peer)
-        self._refusals = [moment for moment in self._refusals if moment > now - 60.0]
-        if len(self._refusals) >= _REFUSALS_A_MINUTE:
-            self._unlogged += 1
-            return
-        self._refusals.append(now)
-        missing, self._unlogged = self._unlogged, 0
-        self._log.warn(
-            "{what} {remedy}{missing}",
-            what=words.what,
-            remedy=words.remedy,
-            missing=f" ({missing} more were not logged)" if missing else "",
-            reason=failure.reason.name,
-        )
-
-    # -- stop
-    # -----------------------------------------------------------------------------------------------------------
+            self._tap.note(f"TLS: {explain(failure).what}", time.time(), remote=failure.peer)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, finish what is in flight within the drain time, close everything.
@@ -222,7 +200,7 @@ class SipService(Service):
 
     def _terminated(self, _: object) -> Deferred[None]:
         try:
-            last = _as_deferred(self._application.stopped())
+            last = _as_deferred(self.application.stopped() if self._is_told else None)
         except Exception:
             last = succeed(None)
             self._log.failure("the application failed while it stopped")
@@ -315,9 +293,3 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror or type(error).__name__}"
     return str(error)
-
-
-def _wall_clock() -> float:
-    import time
-
-    return time.time()

@@ -70,6 +70,11 @@ class MistakeTests(SynchronousTestCase):
             "--allow and --allow-any-authenticated contradict each other: choose one of them",
         ),
         ((*URI, "--allow", "*.b.example"), "--allow: '*.b.example': wildcards are not for identities"),
+        (
+            (*URI, "--allow", "b.example", "--listen", "tcp:5060"),
+            "--allow and --allow-any-authenticated need TLS: nobody proves a name in clear text",
+        ),
+        ((*URI, "--listen", "tls:0:certKey=a\\\0b"), "--listen is not the name of a file"),
         ((*URI, "--listen", " "), "--listen is empty: give a description such as tls:port=5061"),
         ((*URI, "--listen", "tcp:5060", "--listen", "tcp:5060"), "--listen tcp:5060 is given twice"),
     )
@@ -133,6 +138,30 @@ class ValueTests(SynchronousTestCase):
         assert plain is not None and named is not None
         self.assertEqual(repr(plain.target), "<Target TLS p.example:5071>")
         self.assertEqual(named.target.name, "p.example")
+
+    def test_certificates_in_descriptions(self) -> None:
+        """What the first tls: description says of us holds for dialling, unless --certificate says otherwise."""
+        description = r"tls:port=0:certKey=a\:b.pem:privateKey=k.pem:trustRoots=ca.pem"
+        options = self.parsed("--listen", "udp:0", "--listen", description)
+        self.assertEqual(options["certificate"], os.path.abspath("a:b.pem"))
+        self.assertEqual(
+            (options["private-key"], options.trust), (os.path.abspath("k.pem"), [os.path.abspath("ca.pem")])
+        )
+        options = self.parsed("--listen", description, "--certificate", "c.pem", "--trust", "t.pem")
+        self.assertEqual((options["certificate"], options["private-key"]), (os.path.abspath("c.pem"), None))
+        self.assertEqual(options.trust, [os.path.abspath("t.pem")])
+
+    def test_clear_text(self) -> None:
+        """row:A3: clear text is what everything that is named says to be clear text; naming nothing means TLS."""
+        for arguments, expected in (
+            ((), False),
+            (("--listen", "tcp:5060", "--listen", "unix:s"), True),
+            (("--listen", "tcp:5060", "--listen", "TLS:5061"), False),
+            (("--proxy", "udp:p.example"), True),
+            (("--proxy", "p.example", "--listen", "tcp:5060"), False),
+        ):
+            with self.subTest(arguments):
+                self.assertEqual(self.parsed(*arguments).is_clear_text, expected)
 
     def test_files_are_absolute(self) -> None:
         """Paths mean what they meant where the command was given, wherever ``twistd`` goes afterwards."""

@@ -1,0 +1,424 @@
+"""The service: its start, its work and its end, in the process of the tests and as ``twistd`` runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import LogLevel, globalLogPublisher
+from twisted.python import usage
+
+from sip_p2p.observe.trace import read_trace
+from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.sending import AskOptions, SendOptions, perform
+from sip_p2p.service.service import SipService, StartFailed, make
+from tests.service.support import COMMAND, TWIST, TWISTD, Process, keys, parsed, run
+from tests.support import SynchronousTestCase, TestCase, reactor
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.service.application import Answer
+
+LISTEN = "tls:port=0:interface=127.0.0.1"
+
+
+def identity(name: str = "a.example", user: str = "alice") -> tuple[str, ...]:
+    """Who somebody is, and whose word they take."""
+    folder = keys()
+    return (
+        "--uri", f"sip:{user}@{name}", "--certificate", str(folder / f"{name}.pem"), "--trust", str(folder / "ca.pem"),
+    )  # fmt: skip
+
+
+def port_is_free(port: int) -> bool:
+    """Whether *port* of 127.0.0.1 can be bound at once."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+class Recorder(Application):
+    """Remembers what it is told; ``message`` and ``stopped`` answer with what they are given."""
+
+    methods = ("INFO",)
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.answer: Answer = None
+        self.end: Deferred[None] | None = None
+        self.came: Deferred[None] = Deferred()
+
+    def started(self, endpoint: object) -> None:
+        """Remember it."""
+        self.told.append("started")
+
+    def message(self, event: IncomingRequest) -> Answer:
+        """Remember it, and answer as arranged."""
+        self.told.append(f"message {event.text}")
+        self.came.callback(None)
+        return self.answer
+
+    def request(self, event: IncomingRequest) -> Answer:
+        """Remember it."""
+        self.told.append(f"request {event.method}")
+        return 204
+
+    def stopped(self) -> Deferred[None] | None:
+        """Remember it, and end as arranged."""
+        self.told.append("stopped")
+        return self.end
+
+
+class ServiceTests(TestCase):
+    """On the reactor of the tests."""
+
+    def made(self, *arguments: str, application: Application | None = None) -> SipService:
+        """A service, ended with the test."""
+        service = make(reactor, parsed(*arguments))
+        if application is not None:
+            service.application = application
+        self.addCleanup(service.stopService)
+        return service
+
+    def logged(self) -> list[str]:
+        """The lines that the service's log gets from now on."""
+        lines: list[str] = []
+
+        def observe(event: dict[str, object]) -> None:
+            if str(event.get("log_namespace", "")).startswith("sip_p2p.service"):
+                level = event["log_level"]
+                assert isinstance(level, type(LogLevel.info))
+                lines.append(f"{level.name} " + str(event["log_format"]).format(**event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        return lines
+
+    async def ask(self, service: SipService, *arguments: str, text: str = "") -> int:
+        """What a request from b.example comes to: the exit code."""
+        to = ("--resolve", f"a.example=127.0.0.1:{service.manager.listening_port}", "--timeout", "5")
+        options = SendOptions() if text else AskOptions()
+        rest = ("sip:alice@a.example", text) if text else ("sip:alice@a.example",)
+        options.parseOptions([*identity("b.example", "bob"), *to, *arguments, *rest])
+        return int((await perform(reactor, options)).code)
+
+    async def test_its_life(self) -> None:
+        """row:M14 row:E27: it listens, tells its real port, answers, and leaves no port or delayed call behind."""
+        # trial's own deadline for this test is set after the first turn.
+        await deferLater(reactor, 0)
+        before = len(reactor.getDelayedCalls())
+        application = Recorder()
+        lines = self.logged()
+        service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", application=application)
+        service.privilegedStartService()
+        service.startService()
+        port = service.manager.listening_port
+        self.assertEqual(lines, [f"info sip:alice@a.example listens on tls 127.0.0.1:{port}"])
+        self.assertEqual(await self.ask(service), 0)
+        self.assertEqual(await self.ask(service, text="hello"), 0)
+        await service.stopService()
+        self.assertTrue(port_is_free(port))
+        self.assertEqual(application.told, ["started", "message hello", "stopped"])
+        self.assertEqual({name: count for name, count in service.manager.inventory().items() if count}, {})
+        self.assertEqual(len(reactor.getDelayedCalls()), before, reactor.getDelayedCalls())
+
+    async def test_delayed_calls_come_and_go(self) -> None:
+        """fault:J2: ten lives of a service leave as many delayed calls as there were."""
+        # trial's own deadline for this test is set after the first turn.
+        await deferLater(reactor, 0)
+        before = len(reactor.getDelayedCalls())
+        for _ in range(10):
+            service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", application=Recorder())
+            service.startService()
+            self.assertEqual(await self.ask(service), 0)
+            await service.stopService()
+        self.assertEqual(len(reactor.getDelayedCalls()), before, reactor.getDelayedCalls())
+
+    async def test_other_methods(self) -> None:
+        """An application gets the methods that it names, and no others."""
+        application = Recorder()
+        service = self.made(*identity(), "--listen", LISTEN, application=application)
+        service.startService()
+        asking = self.made("--uri", "sip:bob@b.example", *identity()[2:], application=Recorder())
+        asking.startService()
+        asking.manager.set_trust_policy("a.example")
+        service.manager.set_trust_policy("a.example")
+        target = f"sip:alice@a.example:{service.manager.listening_port}"
+        asking.manager.resolver = _Here()
+        self.assertEqual((await asking.endpoint.request("INFO", target)).status, 204)
+        self.assertEqual(application.told, ["started", "request INFO"])
+
+    async def test_only_sending(self) -> None:
+        """row:B4: without --listen it starts, says so, and can send."""
+        lines = self.logged()
+        service = self.made(*identity(), application=Recorder())
+        service.startService()
+        self.assertEqual(lines, ["info sip:alice@a.example only sends: there is no --listen"])
+        await service.stopService()
+
+    async def test_what_is_in_flight_is_finished(self) -> None:
+        """fault:J6: a stop waits for an answer that the application still owes, and the peer gets it."""
+        application = Recorder()
+        answer: Deferred[int] = Deferred()
+        application.answer = answer
+        service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", application=application)
+        service.startService()
+        port = service.manager.listening_port
+        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
+        await application.came
+        stopped = service.stopService()
+        again = service.stopService()
+        self.assertEqual((stopped.called, service.manager.is_listening), (False, False))
+        answer.callback(202)
+        self.assertEqual(await asked, 0)
+        await stopped
+        await again
+        self.assertTrue(port_is_free(port))
+
+    async def test_the_drain_has_an_end(self) -> None:
+        """fault:J6: an application that never answers, and never stops, is waited for as long as --drain says."""
+        application = Recorder()
+        application.answer = Deferred()
+        application.end = Deferred()
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--drain", "0.2", application=application
+        )
+        service.startService()
+        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
+        await application.came
+        started = reactor.seconds()
+        await service.stopService()
+        self.assertLess(reactor.seconds() - started, 3.0)
+        self.assertEqual(await asked, 4)
+        self.flushLoggedErrors()
+
+    async def test_an_application_that_fails_at_the_end(self) -> None:
+        """fault:K1: an exception in ``stopped`` is logged and does not keep the service from ending."""
+
+        class Failing(Recorder):
+            """Raises at the end."""
+
+            def stopped(self) -> None:
+                """Raise."""
+                raise RuntimeError("at the end")
+
+        service = self.made(*identity(), application=Failing())
+        service.startService()
+        await service.stopService()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_trace(self) -> None:
+        """row:M11 fault:B5: the trace holds what passed and who was refused, and neither text nor credential."""
+        path = self.mktemp()
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--trace", path, application=Recorder()
+        )
+        service.startService()
+        self.logged()
+        self.assertEqual(await self.ask(service, text="meet at seven"), 0)
+        other = keys() / "other" / "b.example.pem"
+        options = AskOptions()
+        port = service.manager.listening_port
+        options.parseOptions(
+            ["--uri", "sip:bob@b.example", "--certificate", str(other), "--trust", str(keys() / "ca.pem"),
+             "--resolve", f"a.example=127.0.0.1:{port}", "sip:alice@a.example"]
+        )  # fmt: skip
+        self.assertEqual((await perform(reactor, options)).code, 5)
+        await service.stopService()
+        content = Path(path).read_text()
+        events = list(read_trace(content.splitlines()))
+        self.assertEqual(
+            [event.start_line or event.note.partition(".")[0] for event in events],
+            [
+                "MESSAGE sip:alice@a.example SIP/2.0",
+                "SIP/2.0 200 OK",
+                "TLS: The peer's certificate was not issued by an authority that we trust",
+            ],
+        )
+        self.assertEqual((events[0].peer, events[0].local, events[0].direction), ("b.example", "a.example", "in"))
+        self.assertNotIn("seven", content)
+
+    async def test_secrets_in_the_trace(self) -> None:
+        """row:M11: the long option keeps bodies, and is a warning in the log of every start."""
+        path = self.mktemp()
+        lines = self.logged()
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--trace", path, "--trace-with-secrets",
+            application=Recorder(),
+        )  # fmt: skip
+        self.assertTrue(lines[0].startswith("warn --trace-with-secrets: "), lines)
+        service.startService()
+        await self.ask(service, text="meet at seven")
+        await service.stopService()
+        self.assertIn("meet at seven", Path(path).read_text())
+
+    async def test_instance_id(self) -> None:
+        """row:A9: with --state the instance id is the same after a restart, without it a new one."""
+        state = self.mktemp()
+        ids = [self.made(*identity(), "--state", state).endpoint.instance_id for _ in range(2)]
+        self.assertEqual(ids[0], ids[1])
+        self.assertNotEqual(self.made(*identity()).endpoint.instance_id, ids[0])
+
+    async def test_a_port_that_is_taken(self) -> None:
+        """row:C6: a port that cannot be bound is one line, and what was bound before it is let go."""
+        first = self.made(*identity(), "--listen", LISTEN, application=Recorder())
+        first.startService()
+        taken = f"tls:port={first.manager.listening_port}:interface=127.0.0.1"
+        second = self.made(*identity(), "--listen", LISTEN, "--listen", taken, application=Recorder())
+        error = self.assertRaises(StartFailed, second.startService)
+        self.assertTrue(str(error).startswith(f"sip-p2p: cannot listen on {taken}: "), str(error))
+        self.assertEqual((error.code, isinstance(error, Exception), isinstance(error, SystemExit)), (1, True, True))
+        await second.stopService()
+        self.assertFalse(second.manager.is_listening)
+
+    async def test_a_description_that_is_none(self) -> None:
+        """row:M14: a wrong description is one line at the start."""
+        service = self.made(*identity(), "--listen", "tls:port=x", application=Recorder())
+        error = self.assertRaises(StartFailed, service.privilegedStartService)
+        self.assertTrue(str(error).startswith("sip-p2p: cannot listen on 'tls:port=x': "), str(error))
+
+    async def test_what_cannot_be_made(self) -> None:
+        """row:M14: what the options name and is not there is an error before anything is bound."""
+        file = self.mktemp()
+        Path(file).write_bytes(b"")
+        for error, arguments in (
+            (usage.UsageError, ("--uri", "sip:alice@a.example")),
+            (usage.UsageError, ("--uri", "sip:alice@a.example", "--certificate", file, "--trust", file)),
+            (ApplicationError, (*identity(), "--application", "nothing")),
+            (OSError, (*identity(), "--trace", os.path.join(file, "x"))),
+            (OSError, (*identity(), "--state", file)),
+        ):
+            with self.subTest(arguments), self.assertRaises(error):
+                make(reactor, parsed(*arguments))
+
+
+class _Here:
+    """A resolver for which every name is on this machine."""
+
+    def resolve(self, target: object) -> Deferred[list[object]]:
+        """The same target on loopback."""
+        found: Deferred[list[object]] = Deferred()
+        found.callback([target.at("127.0.0.1")])  # type: ignore[attr-defined]
+        return found
+
+
+SLOW = """
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+from sip_p2p.service.application import Application
+
+class Slow(Application):
+    def message(self, event):
+        print("working", flush=True)
+        return deferLater(reactor, 0.5, lambda: 202)
+"""
+
+
+class ProcessTests(SynchronousTestCase):
+    """What ``twistd`` and ``twist`` really do, in processes of their own."""
+
+    def twistd(self, *arguments: str, folders: tuple[str, ...] = ()) -> Process:
+        """``twistd -n sip-p2p`` with a pid file of its own."""
+        return Process(self, TWISTD, "-n", f"--pidfile={self.mktemp()}", "sip-p2p", *arguments, folders=folders)
+
+    def port_of(self, process: Process) -> int:
+        """The port that the service says it listens on."""
+        return int(process.wait_for(" listens on tls ").rpartition(":")[2])
+
+    def test_sigterm_drains(self) -> None:
+        """row:M14 fault:J6: SIGTERM lets a request in flight be answered, frees the port, and ends the process."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "sip_p2p_test_slow.py").write_text(SLOW)
+        service = self.twistd(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "sip_p2p_test_slow:Slow",
+            folders=(str(folder),),
+        )  # fmt: skip
+        port = self.port_of(service)
+        asking = Process(
+            self, COMMAND, "send", *identity("b.example", "bob"), "--resolve", f"a.example=127.0.0.1:{port}",
+            "sip:alice@a.example", "hello",
+        )  # fmt: skip
+        service.wait_for("working")
+        service.signal(signal.SIGTERM)
+        self.assertEqual(asking.wait(), 0, asking.errors())
+        self.assertTrue(asking.lines[0].startswith("202 Accepted from a.example at 127.0.0.1:"), asking.lines)
+        self.assertEqual(service.wait(), -signal.SIGTERM)
+        self.assertTrue(port_is_free(port))
+        self.assertEqual(service.errors(), "")
+
+    def test_two_processes_over_mutual_tls(self) -> None:
+        """row:M14: the command asks the service, the service logs who it was, one JSON line an event."""
+        service = self.twistd(*identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "log")
+        port = self.port_of(service)
+        to = (*identity("b.example", "bob"), "--resolve", f"a.example=127.0.0.1:{port}", "sip:alice@a.example")
+        self.assertEqual(run(COMMAND, "options", *to).returncode, 0)
+        sent = run(COMMAND, "send", "--json", *to, "Grüße\n{}")
+        self.assertEqual((sent.returncode, json.loads(sent.stdout)["status"]), (0, 200))
+        event = json.loads(service.wait_for('"event": "message"'))
+        self.assertEqual((event["text"], event["peer"]), ("Grüße\n{}", "b.example"))
+        stranger = str(keys() / "other" / "b.example.pem")
+        refused = run(COMMAND, "options", "--uri", "sip:bob@b.example", "--certificate", stranger, *to[4:])
+        self.assertEqual(refused.returncode, 5)
+        self.assertTrue(refused.stderr.startswith("sip-p2p: The peer refused our certificate."), refused.stderr)
+        service.wait_for('"event": "tls-failure"')
+
+    def test_mistakes_under_twistd_and_twist(self) -> None:
+        """row:M14: a mistake is one line on standard error and exit code 1, under both programs."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        pidfile = self.mktemp()
+        for arguments, expected in (
+            (("--frob",), "sip-p2p: option --frob not recognized"),
+            ((), "sip-p2p: --uri is missing"),
+            (("--uri", "sip:a@b", "--application", "x"), "sip-p2p: x is neither log nor echo"),
+            (("--uri", "sip:a@b", "--listen", "tls:0"), "sip-p2p: --certificate is missing"),
+            (
+                ("--uri", "sip:a@b", "--listen", f"tcp:{port}:interface=127.0.0.1"),
+                f"sip-p2p: cannot listen on tcp:{port}:interface=127.0.0.1: ",
+            ),
+        ):
+            for program in ((*TWISTD, "-n", f"--pidfile={pidfile}"), TWIST):
+                with self.subTest(arguments=arguments, program=program[2][:40]):
+                    done = run(program, "sip-p2p", *arguments)
+                    self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+                    self.assertTrue(done.stderr.startswith(expected), done.stderr)
+                    self.assertFalse(os.path.exists(pidfile))
+
+    def test_check(self) -> None:
+        """row:M14: --check explains on standard output, binds nothing, and leaves with 0 or 1."""
+        good = run(TWISTD, "-n", "sip-p2p", *identity(), "--listen", LISTEN, "--check")
+        self.assertEqual((good.returncode, good.stderr), (0, ""))
+        self.assertTrue(good.stdout.endswith("It would start.\n"), good.stdout)
+        bad = run(TWISTD, "-n", "sip-p2p", *identity()[:4], "--check")
+        self.assertEqual((bad.returncode, bad.stderr), (1, ""))
+
+    def test_a_daemon_that_cannot_start(self) -> None:
+        """row:M14: who starts a daemon learns why it did not start, and the log says it in full."""
+        taken = socket.socket()
+        self.addCleanup(taken.close)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        log, pidfile = self.mktemp(), self.mktemp()
+        done = run(
+            TWISTD, f"--pidfile={pidfile}", f"--logfile={log}", "sip-p2p", "--uri", "sip:a@b",
+            "--listen", f"tcp:{port}:interface=127.0.0.1",
+        )  # fmt: skip
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"cannot listen on tcp:{port}", done.stderr)
+        self.assertIn(f"sip-p2p: cannot listen on tcp:{port}:interface=127.0.0.1: ", Path(log).read_text())
+        self.assertFalse(os.path.exists(pidfile))

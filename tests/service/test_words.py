@@ -1,0 +1,95 @@
+"""Failures in words, and the exit codes that go with them."""
+
+from __future__ import annotations
+
+from sip_p2p.errors import (
+    ConnectionFailure,
+    EndpointTerminated,
+    InvalidOperation,
+    ListenFailed,
+    OperationTimeout,
+    RequestFailed,
+    SipError,
+    TlsFailure,
+    TlsFailureReason,
+)
+from sip_p2p.service.words import TLS_WORDS, ExitCode, exit_code, explain
+from sip_p2p.sip.message import Response
+from tests.support import SynchronousTestCase
+
+
+class TlsWordsTests(SynchronousTestCase):
+    """The table of TLS failures."""
+
+    def test_every_reason_has_its_words(self) -> None:
+        """row:D20: no reason is without a sentence that says what is the matter and one that says what to do."""
+        self.assertEqual(set(TLS_WORDS), set(TlsFailureReason))
+        for reason, words in TLS_WORDS.items():
+            with self.subTest(reason):
+                for text in (words.what, words.remedy):
+                    self.assertTrue(text[0].isupper() and text.endswith(".") and text.isprintable(), text)
+        self.assertEqual(len({words.what for words in TLS_WORDS.values()}), len(TlsFailureReason))
+
+    def test_details_follow(self) -> None:
+        """The detail, the alert and the peer stand behind the sentence, each once."""
+        failure = TlsFailure(TlsFailureReason.LOCAL_CERTIFICATE_REJECTED, "b.example", detail="why", alert="unknown_ca")
+        self.assertEqual(
+            explain(failure).what, "The peer refused our certificate. (why, TLS alert unknown_ca, with b.example)"
+        )
+        failure = TlsFailure(TlsFailureReason.OTHER, detail="it sent the alert x", alert="x")
+        self.assertEqual(explain(failure).what, "TLS failed for another reason. (it sent the alert x)")
+
+
+class ExplainTests(SynchronousTestCase):
+    """:func:`explain` and :func:`exit_code`."""
+
+    def test_exit_codes(self) -> None:
+        """row:F4: scripts can tell a refusal, a timeout, a lost connection and a TLS failure apart."""
+        cases = (
+            (RequestFailed(Response(486)), ExitCode.REFUSED),
+            (OperationTimeout("late"), ExitCode.TIMEOUT),
+            (TlsFailure(TlsFailureReason.OTHER), ExitCode.TLS),
+            (ConnectionFailure("gone"), ExitCode.CONNECTION),
+            (EndpointTerminated("over"), ExitCode.CONNECTION),
+            (ListenFailed("taken"), ExitCode.CONNECTION),
+            (InvalidOperation("no"), ExitCode.USAGE),
+            (ValueError("no"), ExitCode.USAGE),
+        )
+        for failure, expected in cases:
+            with self.subTest(failure):
+                self.assertIs(exit_code(failure), expected)
+                self.assertTrue(explain(failure).what.endswith("."))
+
+    def test_every_code_has_a_meaning(self) -> None:
+        """``--help`` can say what each code stands for."""
+        for code in ExitCode:
+            self.assertTrue(code.meaning)
+
+    def test_what_a_status_suggests(self) -> None:
+        """A refusal names what the peer would take, or when to come back."""
+        cases = (
+            (405, ("Allow", "MESSAGE, OPTIONS"), "The peer takes these methods: MESSAGE, OPTIONS."),
+            (415, ("Accept", "text/plain"), "The peer takes these content types: text/plain."),
+            (503, ("Retry-After", "7"), "It asks to try again after 7 seconds."),
+            (404, ("Server", "x"), "Nobody of that name is there"),
+            (401, ("Server", "x"), "It asks for a password"),
+            (486, ("Server", "x"), ""),
+        )
+        for status, field, expected in cases:
+            with self.subTest(status):
+                remedy = explain(RequestFailed(Response(status, headers=[field]))).remedy
+                self.assertTrue(remedy.startswith(expected) and bool(remedy) == bool(expected), remedy)
+
+    def test_what_peers_wrote_is_made_safe(self) -> None:
+        """fault:B4: a reason phrase or a field of the peer cannot drive the terminal, forge a line or flood it."""
+        response = Response(405, "\x1b[2Jno", [("Allow", "A\x1b]0;x\x07")])
+        for failure in (
+            RequestFailed(response),
+            ConnectionFailure("a\x1bb\nc"),
+            TlsFailure(TlsFailureReason.OTHER, "p\x07", detail="d\n", alert="\x1b"),
+            SipError("x" * 10_000),
+        ):
+            words = explain(failure)
+            for text in (words.what, words.remedy):
+                self.assertTrue(text.isprintable(), text)
+                self.assertLess(len(text), 1000)
