@@ -18,11 +18,14 @@ from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.stream import host_and_port
 
 if TYPE_CHECKING:
+    from twisted.internet import udp
     from twisted.internet.interfaces import IUDPTransport
 
     from sip_p2p.transport.stream import FlowOwner
 
 __all__ = ["MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
+
+_ALL_ADDRESSES = ("0.0.0.0", "::")
 
 MAX_UNSAFE_REQUEST = 1300
 """RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being
@@ -75,10 +78,27 @@ class DatagramPort(DatagramProtocol):
             self._flows.move_to_end(key)
             return flow
         local = host_and_port(cast("IUDPTransport", self.transport).getHost())
+        if local[0] in _ALL_ADDRESSES:
+            local = (self._source_towards(key) or local[0], local[1])
         flow = self._flows[key] = DatagramFlow(self, self._owner.sent_by("UDP", local), local, key)
         if len(self._flows) > self._owner.limits.datagram_flows:
             self._flows.popitem(last=False)
         return flow
+
+    def _source_towards(self, peer: tuple[str, int]) -> str:
+        """The address from which the system writes to *peer*, which a port that is bound to all addresses cannot tell.
+
+        The empty string if there is none. To connect a datagram socket sends nothing.
+        """
+        probe = cast("udp.Port", self.transport).createInternetSocket()
+        try:
+            probe.connect(peer)
+            source: str = probe.getsockname()[0]
+        except OSError:
+            return ""
+        finally:
+            probe.close()
+        return source.partition("%")[0]
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """One datagram is at most one message (RFC 3261 section 18.3)."""

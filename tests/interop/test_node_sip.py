@@ -32,6 +32,14 @@ class ClearTextTests(ExchangeTestCase):
         """It answers our OPTIONS and MESSAGE over UDP (row:F1, row:E26)."""
         await self.we_ask(await self.clear_text_party(), await self.start(), "udp")
 
+    async def test_our_address_over_udp(self) -> None:
+        """From a socket that is bound to no address, Via and Contact name the one that it sends from (row:E28)."""
+        party, node = await self.clear_text_party(), await self.start()
+        await party.endpoint.request("OPTIONS", node.uri("udp"))
+        seen = await node.saw("OPTIONS")
+        self.assertEqual(seen.headers["via"][0]["host"], "127.0.0.1")
+        self.assertIn("@127.0.0.1:", seen.headers["contact"][0]["uri"])
+
     async def test_it_asks_over_udp(self) -> None:
         """We answer its OPTIONS and MESSAGE over UDP (row:B6, row:C14, row:F12)."""
         await self.it_asks(await self.clear_text_party(f"udp:{ON_LOOPBACK}"), await self.start(), "udp")
