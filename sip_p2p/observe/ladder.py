@@ -118,7 +118,8 @@ def _local(event: TraceEvent) -> str:
 
 
 def _remote(event: TraceEvent) -> str:
-    return event.peer or event.remote
+    """What to call the other side: the identity that it proved, or its address where that identity is ours as well."""
+    return event.peer if event.peer not in ("", event.local) else event.remote or event.peer
 
 
 def _safe(text: str, ascii_only: bool) -> str:

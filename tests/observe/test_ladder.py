@@ -96,11 +96,22 @@ class LadderTests(SynchronousTestCase):
 
     def test_one_party_alone(self) -> None:
         """A party that talks to itself, and a trace of notes only, are drawn as well."""
-        alone = [passed(1.0, "in", "OPTIONS sip:a SIP/2.0", peer="a.example")]
+        alone = [TraceEvent("message", 1.0, local="a.example", peer="a.example", head="OPTIONS sip:a SIP/2.0")]
         self.assertEqual(ladder(alone, width=60), "   0.000  a.example -> a.example  OPTIONS sip:a\n")
         beside = [*alone, passed(2.0, "out", "OPTIONS sip:b SIP/2.0")]
         self.assertEqual(ladder(beside, width=60).splitlines()[1], "   0.000  * a.example to itself: OPTIONS sip:a")
         self.assertEqual(ladder([TraceEvent("note", 5.0, note="stopped")]), "   0.000  * stopped\n")
+
+    def test_two_parties_of_one_name(self) -> None:
+        """Where both sides prove the same name, as on one machine, the address tells them apart."""
+        text = ladder([passed(1.0, "in", "OPTIONS sip:a SIP/2.0", peer="a.example")], width=60, ascii_only=True)
+        self.assertEqual(
+            text,
+            """\
+          a.example                           192.0.2.7:5061
+   0.000  |<----------------------------- OPTIONS sip:a --|
+""",
+        )
 
     def test_nothing_at_all(self) -> None:
         """An empty trace is an empty ladder."""
