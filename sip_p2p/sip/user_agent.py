@@ -13,7 +13,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage
-from sip_p2p.sip.body import parse_media_type
+from sip_p2p.sip.accept import is_acceptable, parse_accept
+from sip_p2p.sip.body import MediaType, content_codings, parse_disposition, parse_media_type
 from sip_p2p.sip.compose import Echo
 from sip_p2p.sip.directory import Directory
 from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
@@ -49,6 +50,7 @@ _SINGLE_FIELDS = frozenset(
     """.split()
 )
 _URI_CACHE = 512
+_SESSION_DESCRIPTION = MediaType("application", "sdp")
 _RETRY_AFTER_WHEN_FULL = "5"
 
 
@@ -89,7 +91,17 @@ class UserAgentCore:
     :ivar counters: totals.
     """
 
-    __slots__ = ("_merging", "_outputs", "_salt", "_tokens", "_uris", "counters", "directory", "layer")
+    __slots__ = (
+        "_merging",
+        "_merging_limit",
+        "_outputs",
+        "_salt",
+        "_tokens",
+        "_uris",
+        "counters",
+        "directory",
+        "layer",
+    )
 
     def __init__(
         self,
@@ -116,6 +128,7 @@ class UserAgentCore:
         self.directory = Directory()
         self.counters = Counters()
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._merging_limit = transactions + finished_transactions
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
@@ -325,6 +338,8 @@ class UserAgentCore:
         present = merging.get(key)
         if present is not None and present[1] != transaction.key:
             return True
+        if len(merging) >= self._merging_limit:
+            merging.popitem(last=False)
         merging[key] = (now + self.layer.timers.timeout, transaction.key)
         return False
 
@@ -341,13 +356,12 @@ class UserAgentCore:
             if unsupported:
                 self._answer(transaction, 420, now, extra=(("Unsupported", ", ".join(unsupported)),))
                 return False
-        if request.method == "INVITE" and not _could_accept(headers, "application/sdp"):
+        if request.method == "INVITE" and not _could_accept(headers):
             self._answer(transaction, 406, now, warning="no session description is acceptable to the caller")
             return False
         if not request.body:
             return True
-        encoding = headers.get("Content-Encoding")
-        if encoding is not None and encoding.lower() != "identity":
+        if "Content-Encoding" in headers and content_codings(headers.get_all("Content-Encoding")):
             self._answer(transaction, 415, now, extra=(("Accept-Encoding", "identity"),))
             return False
         content_type = headers.get("Content-Type")
@@ -435,21 +449,13 @@ def _warning(text: str) -> str:
     return f'399 sip_p2p "{safe}"'
 
 
-def _could_accept(headers: Headers, media_type: str) -> bool:
-    """Whether Accept, if there is one, leaves room for *media_type* (section 20.1)."""
+def _could_accept(headers: Headers) -> bool:
+    """Whether Accept, if there is one, leaves room for a session description (section 20.1)."""
     values = headers.get_all("Accept")
-    if not values:
-        return True
-    kind = media_type.partition("/")[0]
-    for value in values:
-        for element in value.split(","):
-            essence = element.partition(";")[0].strip(" \t").lower()
-            if essence in (media_type, f"{kind}/*", "*/*") or essence.startswith("multipart/"):
-                return True
-    return False
+    return not values or is_acceptable(parse_accept(values), _SESSION_DESCRIPTION)
 
 
 def _is_optional(headers: Headers) -> bool:
     """8.2.3: a body whose Content-Disposition says ``handling=optional`` may be passed over."""
     value = headers.get("Content-Disposition")
-    return value is not None and "handling=optional" in value.lower().replace(" ", "")
+    return value is not None and not parse_disposition(value).is_required
