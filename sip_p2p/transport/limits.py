@@ -111,5 +111,6 @@ class Limits:
         self.datagram_flows = datagram_flows
         for name in self.__slots__:
             value = getattr(self, name)
-            if name != "message" and (value < 0 or (value == 0 and name not in ("idle_timeout", "drain_timeout"))):
+            # Written so that a NaN, which is neither more nor less than anything, is refused as well.
+            if name != "message" and not (value > 0 or (value == 0 and name in ("idle_timeout", "drain_timeout"))):
                 raise ValueError(f"the limit {name!r} cannot be {value}")

@@ -55,7 +55,7 @@ class Target:
     """Where a request goes: one row of what RFC 3263 calls the ordered list.
 
     :ivar transport: how.
-    :ivar host: the host name or address to connect to; IPv6 without brackets.
+    :ivar host: the host name or address to connect to, in small letters; IPv6 without brackets.
     :ivar port: the port.
     :ivar name: what the certificate at the other end must prove (:class:`~sip_p2p.transport.identity.PeerIdentities`).
     :ivar has_port: whether a URI named the port, and with it one process rather than a domain.
@@ -70,14 +70,14 @@ class Target:
         :raises ValueError: for an unknown transport, an empty host or a port outside 1 to 65535.
         """
         self.transport = Transport.named(transport)
-        self.host = host.strip("[]")
+        self.host = host.strip("[]").lower()
         if not self.host:
             raise ValueError("a target needs a host")
         if port is not None and not 1 <= port <= 65535:
             raise ValueError(f"{port} is not a port: 1 to 65535")
         self.has_port = port is not None
         self.port = self.transport.default_port if port is None else port
-        self.name = (self.host if name is None else name.strip("[]")).lower()
+        self.name = self.host if name is None else name.strip("[]").lower()
 
     def at(self, host: str, port: int | None = None) -> Target:
         """The same target at another address: the name to be proved stays."""
