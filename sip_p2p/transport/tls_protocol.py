@@ -132,9 +132,9 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
         """Send what was gathered, unless it is held."""
         if self._holding or not self._pending:
             return
-        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        data = b"".join(self._pending)
         self._pending.clear()
-        self._write(data)
+        super().write(data)
 
     def write(self, data: bytes) -> None:
         """Send *data*, or hold it. After ``loseConnection`` it is dropped, as Twisted does."""

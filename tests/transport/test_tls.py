@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 from typing import Any
 
@@ -21,6 +22,7 @@ from sip_p2p.errors import InvalidOperation, TlsFailure, TlsFailureReason
 from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.tls_protocol import CorkedTlsProtocol, HoldingTlsProtocol
 from tests.support import SynchronousTestCase, TestCase
 from tests.transport.tls_pairs import (
     ANY,
@@ -57,7 +59,7 @@ class LifeTests(SynchronousTestCase):
 
     def test_order(self) -> None:
         """Connected, then verified, once each, then data; what was written before comes first and in order."""
-        for version in VERSIONS:
+        for version, protocol in itertools.product(VERSIONS, (CorkedTlsProtocol, HoldingTlsProtocol)):
             client, server = Party(b"held 1, "), Party(b"held 2, ")
             client.on_verified = lambda client=client: client.transport.write(b"then this")
             pair = TlsPair(
@@ -65,6 +67,7 @@ class LifeTests(SynchronousTestCase):
                 settings("b.example", maximum_version=version),
                 client=client,
                 server=server,
+                protocol=protocol,
             )
             client.transport.write(b"and more, ")
             pair.run()
@@ -263,8 +266,9 @@ class RefusalTests(SynchronousTestCase):
     def test_refused_after_our_handshake(self) -> None:
         """In TLS 1.3 the client learns of its refusal when it is done; it ends as a refusal, with the alert. row:D18"""
         stranger = TlsSettings(credential(other_authority().issue("a.example")), anchors(), ANY)
-        for client, alert in ((stranger, "unknown_ca"), (_without_certificate(), "certificate_required")):
-            pair = TlsPair(client, settings("b.example"), client=Party(b"hello")).run()
+        callers = ((stranger, "unknown_ca"), (_without_certificate(), "certificate_required"))
+        for (client, alert), protocol in itertools.product(callers, (CorkedTlsProtocol, HoldingTlsProtocol)):
+            pair = TlsPair(client, settings("b.example"), client=Party(b"hello"), protocol=protocol).run()
             self.assertEqual(pair.client.events, ["made", "verified", "lost"])
             self.assertEqual(pair.client.failure.reason, Reason.LOCAL_CERTIFICATE_REJECTED)
             self.assertEqual(pair.client.failure.alert, alert)

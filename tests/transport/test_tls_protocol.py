@@ -28,7 +28,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.protocols import tls as stock
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, connect
 from zope.interface import implementer
@@ -556,6 +556,12 @@ class CorkedTests(SharedSuite, SynchronousTestCase):
         """What the corked protocol leans on is there in the installed Twisted, so it is what is used."""
         self.assertEqual(missing_foundations(), [])
         self.assertIs(choose_protocol(), CorkedTlsProtocol)
+
+    def test_another_twisted(self) -> None:
+        """Where Twisted has changed what the corked protocol leans on, Twisted's own code does the work."""
+        self.patch(TLSMemoryBIOProtocol, "_write", lambda self, data, flags: None)
+        self.assertEqual(missing_foundations(), ["TLSMemoryBIOProtocol._write"])
+        self.assertIs(choose_protocol(), HoldingTlsProtocol)
 
 
 class HoldTests(SynchronousTestCase):

@@ -172,8 +172,9 @@ class TlsPair:
         server_settings: TlsSettings,
         expected: str = "b.example",
         *,
-        client: Party | None = None,
-        server: Party | None = None,
+        client: Any = None,
+        server: Any = None,
+        protocol: Any = None,
     ) -> None:
         self.clock = Clock()
         self.client = dialler = client if client is not None else Party()
@@ -182,6 +183,8 @@ class TlsPair:
             client_settings, expected, Factory.forProtocol(lambda: dialler), self.clock, TIMEOUT
         )
         answering = server_tls_factory(server_settings, Factory.forProtocol(lambda: answerer), self.clock, TIMEOUT)
+        if protocol is not None:
+            dialling.protocol = answering.protocol = protocol  # type: ignore[attr-defined]
         self.client_tls: Any = dialling.buildProtocol(None)
         self.server_tls: Any = answering.buildProtocol(None)
         self.from_client, self.from_server = bytearray(), bytearray()
