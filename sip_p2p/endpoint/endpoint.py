@@ -7,31 +7,40 @@ to whom a URI names, and is sent to by peers that the manager has verified.
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
 
 from sip_p2p.endpoint.address import RealTimeAddress, to_sip_uri
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager, check_thread
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
 from sip_p2p.endpoint.outgoing import Outgoing
+from sip_p2p.endpoint.party_options import (
+    compose_user_agent,
+    name_addr,
+    parse_instance_id,
+    parse_owner,
+    parse_proxy,
+    parse_transport,
+)
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
-from sip_p2p.sip.abnf import TOKEN, quote
+from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.compose import RequestPlan, application_fields
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import Profile
 from sip_p2p.sip.uri import SipUri, TelUri
-from sip_p2p.transport.proxy import ProxyConnector, route_value
+from sip_p2p.transport.proxy import route_value
 from sip_p2p.transport.target import Target, Transport, target_of
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamClientEndpoint
+
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.sip.message import Response
     from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.proxy import ProxyConnector
 
 __all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
 
@@ -74,18 +83,18 @@ class RealTimeEndpoint:
         handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self.connection_manager = connection_manager
-        self._owner = _owner_uri(owner_uri)
+        self._owner = parse_owner(owner_uri)
         self.application_context = application_context
-        self._transport = _default_transport(default_transport, connection_manager)
-        self._proxy = _proxy(proxy, proxy_tls_name, self._transport)
+        self._transport = parse_transport(default_transport, connection_manager.default_prefix)
+        self._proxy = parse_proxy(proxy, proxy_tls_name, self._transport)
         self._outbound = outbound
         if not outbound and self._proxy is not None:
             raise ValueError("an endpoint that does not send has no use for an outbound proxy")
         self._default_headers = application_fields(default_headers)
-        self._user_agent = _user_agent(user_agent)
+        self._user_agent = compose_user_agent(user_agent)
         self._display_name = "" if display_name is None else check_value("the display name", display_name)
-        self._from = _name_addr(self._display_name, str(self._owner))
-        self._instance_id = _instance_id(instance_id)
+        self._from = name_addr(self._display_name, str(self._owner))
+        self._instance_id = parse_instance_id(instance_id)
         self._gruu = None if gruu is None else str(to_sip_uri(gruu))
         self._contact_user = (
             f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
@@ -466,64 +475,3 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
         or name.
     :raises EndpointTerminated: when the manager has been terminated.
     """
-
-
-def _owner_uri(owner: str | SipUri | RealTimeAddress) -> SipUri:
-    uri = to_sip_uri(owner)
-    if uri.port is not None:
-        raise ValueError(f"{uri}: an owner URI names no port; where to listen is said to start_listening")
-    if uri.headers:
-        raise ValueError(f"{uri}: an owner URI carries no header fields")
-    return uri
-
-
-def _default_transport(given: Transport | str | None, manager: RealTimeConnectionManager) -> Transport:
-    if given is None:
-        return Transport.named(manager.default_prefix)
-    return Transport.named(given)
-
-
-def _proxy(
-    given: str | ProxyConnector | IStreamClientEndpoint | None, tls_name: str | None, transport: Transport
-) -> ProxyConnector | None:
-    if given is None:
-        if tls_name is not None:
-            raise ValueError("a certificate name for a proxy, and no proxy")
-        return None
-    if isinstance(given, ProxyConnector):
-        if tls_name is not None:
-            raise ValueError("a ProxyConnector carries its own certificate name")
-        return given
-    if isinstance(given, str):
-        return ProxyConnector.parse(given, tls_name)
-    if IStreamClientEndpoint.providedBy(given):
-        if tls_name is None:
-            raise ValueError("a proxy that is given as a client endpoint needs proxy_tls_name: nothing else names it")
-        return ProxyConnector(Target(transport, tls_name, None, tls_name), given)
-    raise TypeError(f"a proxy is text, a ProxyConnector or a client endpoint, not {type(given).__name__}")
-
-
-def _name_addr(display_name: str, uri: str) -> str:
-    return f"{quote(display_name)} <{uri}>" if display_name else f"<{uri}>"
-
-
-def _user_agent(application: str | None) -> str:
-    """RFC 3261 section 20.41: the stack's product token, then the application's own."""
-    from sip_p2p import __version__
-
-    if application is None:
-        return f"sip_p2p/{__version__}"
-    if not application:
-        return ""
-    return f"sip_p2p/{__version__} {check_value('User-Agent', application)}"
-
-
-def _instance_id(given: str | None) -> str:
-    if given is None:
-        return f"urn:uuid:{uuid.uuid4()}"
-    try:
-        return f"urn:uuid:{uuid.UUID(given.removeprefix('urn:uuid:'))}"
-    except ValueError:
-        raise ValueError(
-            f"{given!r} is not an instance id: write urn:uuid: and a UUID (RFC 5626 section 4.1)"
-        ) from None

@@ -269,7 +269,8 @@ class ProxyTests(SynchronousTestCase):
         """A proxy that is none, or a certificate name without one, is refused when the endpoint is made (row:A1)."""
         manager = self.proxy.connection_manager
         for options in (
-            {"proxy": "p.example:port"}, {"proxy": ""}, {"proxy_tls_name": "p.example"}, {"proxy": "tcp:p.example", "proxy_tls_name": "p"},
+            {"proxy": "p.example:port"}, {"proxy": ""}, {"proxy_tls_name": "p.example"},
+            {"proxy": "tcp:p.example", "proxy_tls_name": "p"},
             {"proxy": ProxyConnector.parse("p.example"), "proxy_tls_name": "q"},
         ):  # fmt: skip
             with self.assertRaises(ValueError, msg=str(options)):
