@@ -7,15 +7,23 @@ anything that Twisted can lead through.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation
+from sip_p2p.transport.identity import normalise_name
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
 
-__all__ = ["ProxyConnector"]
+__all__ = ["ProxyConnector", "route_value"]
+
+# The last of the three forms of a host is an IPv6 address without its brackets; nothing can be told of a port then.
+_PROXY = re.compile(
+    r"(?:(udp|tcp|tls|ws|wss):)?(\[[^\[\]]+\]|[^\[\]:]+|[^\[\]:]*:[^\[\]]*:[^\[\]]*)(?::([0-9]{1,5}))?",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @final
@@ -41,28 +49,24 @@ class ProxyConnector:
         :param tls_name: what the proxy's certificate must prove; by default its host name (row A7).
         :raises ValueError: when the text is none of these.
         """
-        transport = Transport.TLS
-        rest = text.strip()
-        kind, colon, after = rest.partition(":")
-        if colon and kind.lower() in ("udp", "tcp", "tls", "ws", "wss"):
-            transport = Transport.named(kind)
-            rest = after
-        host, port_text = rest, ""
-        if rest.startswith("["):
-            host, _, port_text = rest[1:].partition("]")
-            port_text = port_text.removeprefix(":")
-        elif rest.count(":") == 1:
-            host, _, port_text = rest.partition(":")
-        if not host or (port_text and not (port_text.isascii() and port_text.isdigit() and len(port_text) <= 5)):
+        form = _PROXY.fullmatch(text.strip())
+        if form is None:
             raise ValueError(
                 f"{text!r} is not a proxy: write host, host:port or transport:host:port, such as tls:proxy.example:5061"
             )
+        kind, host, port = form.groups()
+        transport = Transport.named(kind or "tls")
         try:
-            target = Target(transport, host, int(port_text) if port_text else None, tls_name)
+            target = Target(transport, normalise_name(host), None if port is None else int(port), tls_name)
         except ValueError as error:
             raise ValueError(f"{text!r} is not a proxy: {error}") from None
-        if tls_name is not None and not transport.is_secure:
-            raise ValueError(f"{text!r}: a certificate name has no meaning for a proxy without TLS")
+        if tls_name is not None:
+            if not transport.is_secure:
+                raise ValueError(f"{text!r}: a certificate name has no meaning for a proxy without TLS")
+            try:
+                normalise_name(tls_name)
+            except ValueError as error:
+                raise ValueError(f"the proxy's certificate cannot prove this name: {error}") from None
         return cls(target, endpoint)
 
     def first_hop(self, wanted: Transport) -> Target:
