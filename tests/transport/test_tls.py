@@ -162,6 +162,21 @@ class LifeTests(SynchronousTestCase):
         pair.run()
         self.assertIsInstance(pair.server.reason, ConnectionLost)
 
+    def test_ended_without_close(self) -> None:
+        """An end that OpenSSL reports of a verified connection is a lost connection too."""
+        for error in (SSL.SysCallError(-1, "Unexpected EOF"), SSL.Error([])):
+            pair = TlsPair(settings("a.example"), settings("b.example")).run()
+            pair.client_tls.wrappedProtocol.connectionLost(_failure(error))
+            self.assertIsInstance(pair.client.reason, ConnectionLost)
+
+    def test_data_before_verification(self) -> None:
+        """Should data ever come out of TLS before the peer is verified, it ends the connection unseen."""
+        pair = TlsPair(settings("a.example"), settings("b.example"))
+        pair.client_tls.wrappedProtocol.dataReceived(b"from whom?")
+        pair.run()
+        self.assertEqual((pair.client.heard, pair.client.events), (b"", ["made", "lost"]))
+        self.assertEqual(pair.client.failure.reason, Reason.OTHER)
+
     def test_broken_later(self) -> None:
         """A verified connection on which rubbish comes ends as a failure of TLS, with the errors of OpenSSL. row:D20"""
         pair = TlsPair(settings("a.example"), settings("b.example"), client=Party(b"x"), server=Party(b"y")).run()
@@ -392,6 +407,8 @@ class SettingsTests(SynchronousTestCase):
         old.run()
         self.assertEqual(old.server.heard, b"still here")
         self.assertIs(listener.credential, renewed)
+        self.assertIs(listener.anchors, anchors())
+        self.assertTrue(listener.need_mutual_tls)
 
     def test_replacement_reaches_no_handshake_under_way(self) -> None:
         """A handshake is judged by what held when it began. row:D2"""

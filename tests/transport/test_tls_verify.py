@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any
 
@@ -445,14 +446,14 @@ class ResumptionTests(SynchronousTestCase):
             self.assertEqual(second.server.transport.verified.certificate, party_credential("b.example").certificate)
 
     def test_changed_policy(self) -> None:
-        """A caller that is not allowed any more does not get in with a ticket from before. fault:F8"""
+        """A caller that is not allowed any more does not get in with a ticket from before. fault:F8 fault:F9"""
         for version in VERSIONS.values():
             judge = settings("a.example")
             second = self.resumed(judge, version, lambda judge=judge: judge.replace(policy=TrustPolicy(["c.example"])))
             self.assertEqual(second.server.failure.reason, Reason.CONNECTION_AUTHORIZATION_FAILED)
 
     def test_changed_anchors(self) -> None:
-        """Nor does one whose authority is not trusted any more. fault:F8"""
+        """Nor does one whose authority is not trusted any more. fault:F8 fault:F9"""
         for version in VERSIONS.values():
             judge = settings("a.example")
             other = TrustAnchors([other_authority().certificate])
@@ -474,3 +475,98 @@ class ResumptionTests(SynchronousTestCase):
         pair.run()
         self.assertNotIsInstance(pair.client.reason, TlsFailure)
         self.assertEqual(pair.server.failure.reason, Reason.REMOTE_DISCONNECTED)
+
+
+class _Completed:
+    """Stands for an OpenSSL connection whose handshake is complete."""
+
+    def __init__(self, certificate: x509.Certificate | None) -> None:
+        self._certificate = certificate
+
+    def get_peer_certificate(self, *, as_cryptography: bool) -> x509.Certificate | None:
+        return self._certificate
+
+    def get_protocol_version_name(self) -> str:
+        return "TLSv1.3"
+
+    def get_cipher_name(self) -> str | None:
+        return None
+
+
+class CompletionTests(SynchronousTestCase):
+    """The second look, when the handshake is complete."""
+
+    def refusal(
+        self, shown: x509.Certificate | None, judged: x509.Certificate | None = None, dialled: bool = False
+    ) -> Any:
+        """Why a completed handshake with *shown* is refused, when the callback had seen *judged*; None if it is not."""
+        check = PeerCheck(anchors(), ANY, expected=NAME if dialled else None, require_certificate=True)
+        if judged is not None:
+            self.assertTrue(check.judge(X509.from_cryptography(judged), 0, 0))
+        verified = check.conclude(_Completed(shown))
+        self.assertEqual(verified is None, check.refusal is not None)
+        # A refusal is for good.
+        if check.refusal is not None:
+            self.assertIsNone(check.conclude(_Completed(issue().certificate)))
+            self.assertFalse(check.judge(X509.from_cryptography(issue().certificate), 0, 0))
+        return check.refusal and check.refusal.reason
+
+    def test_the_one_that_was_judged(self) -> None:
+        """The peer's certificate must be the one that the callback has judged."""
+        one, other = issue().certificate, issue().certificate
+        self.assertIsNone(self.refusal(one, one))
+        self.assertEqual(self.refusal(other, one), Reason.OTHER)
+
+    def test_never_judged(self) -> None:
+        """A server's certificate that was not judged is refused: we resume no sessions when we dial. fault:F8"""
+        self.assertEqual(self.refusal(issue().certificate, dialled=True), Reason.OTHER)
+
+    def test_none(self) -> None:
+        """No certificate is no peer, whatever OpenSSL let pass. fault:F8"""
+        for dialled in (False, True):
+            self.assertEqual(self.refusal(None, dialled=dialled), Reason.REMOTE_CERTIFICATE_MISSING)
+
+    def test_resumed(self) -> None:
+        """A caller's resumed session is judged by all that does not need its chain. fault:F8"""
+        self.assertIsNone(self.refusal(issue().certificate))
+        expired = issue(not_before=NOW - 9 * DAY, not_after=NOW - DAY).certificate
+        self.assertEqual(self.refusal(expired), Reason.CERTIFICATE_EXPIRED)
+        self.assertEqual(self.refusal(issue(key=rsa_key(1024)).certificate), Reason.REMOTE_CERTIFICATE_WEAK)
+        forged = named(extensions=[(_latin_1_name(), False)]).certificate
+        self.assertEqual(self.refusal(forged), Reason.REMOTE_CERTIFICATE_INVALID)
+        self.assertEqual(self.refusal(named().certificate), Reason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE)
+
+    def test_bare_certificate(self) -> None:
+        """A certificate without any extension that limits its use is judged by its names."""
+        builder = x509.CertificateBuilder(
+            authority().certificate.subject, x509.Name([]), rsa_key(2048).public_key(), 1, NOW - DAY, NOW + DAY
+        ).add_extension(x509.SubjectAlternativeName([dns(NAME)]), critical=True)
+        bare = builder.sign(authority().key, authority().certificate.signature_hash_algorithm)
+        self.assertIsNone(self.refusal(bare, bare))
+
+    def test_nobody_judges_without_a_gate(self) -> None:
+        """A context of ours under somebody else's protocol accepts no certificate at all. fault:F1"""
+        context = TlsPair(settings("a.example"), settings(NAME)).client_tls.getHandle().get_context()
+        for owner in (None, object(), Party()):
+            ours, other = SSL.Connection(context, None), SSL.Connection(context, None)
+            ours.set_connect_state()
+            other.set_accept_state()
+            ours.set_app_data(owner)
+            problem: SSL.Error | None = None
+            for _ in range(4):
+                for reader, writer in ((ours, other), (other, ours)):
+                    with contextlib.suppress(SSL.WantReadError):
+                        reader.bio_write(writer.bio_read(65536))
+                    try:
+                        reader.do_handshake()
+                    except SSL.WantReadError:
+                        continue
+                    except SSL.Error as error:
+                        problem = problem or error
+            self.assertIn("certificate verify failed", str(problem))
+            self.flushLoggedErrors(AttributeError)
+
+    def test_shown(self) -> None:
+        """What was established shows itself."""
+        check = PeerCheck(anchors(), ANY, expected=None, require_certificate=False)
+        self.assertEqual(repr(check.conclude(_Completed(None))), "<VerifiedPeer without certificate TLSv1.3 >")
