@@ -11,7 +11,11 @@ module           what
 ``application``  what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
 ``check``        ``--check``: everything looked at and explained, nothing bound
 ``state``        what is kept between two runs: the instance id
-``cli``          the ``sip-p2p`` command and its exit codes; ``sending``, ``keys``, ``drawing`` and ``demo`` hold what
-it does ``words``        each failure in words, with what to do about it
+``cli``          the ``sip-p2p`` command and its exit codes
+``sending``      its ``send``, ``options`` and ``request``
+``keys``         its ``pki``
+``drawing``      its ``ladder``
+``demo``         its ``demo``
+``words``        each failure in words, with what to do about it
 ===============  ================================================================================================
 """

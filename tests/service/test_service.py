@@ -373,6 +373,68 @@ class ProcessTests(SynchronousTestCase):
         self.assertTrue(refused.stderr.startswith("sip-p2p: The peer refused our certificate."), refused.stderr)
         service.wait_for('"event": "tls-failure"')
 
+    def test_secrets_stay_out_of_logs(self) -> None:
+        """fault:B5: neither the log, the events nor the trace of a service hold a credential that was sent to it."""
+        trace = self.mktemp()
+        service = self.twistd(*identity(), "--listen", LISTEN, "--allow", "b.example", "--trace", trace)
+        port = self.port_of(service)
+        for method in ("MESSAGE", "OPTIONS", "INFO"):
+            done = run(
+                COMMAND, "request", method, *identity("b.example", "bob"), "--resolve", f"a.example=127.0.0.1:{port}",
+                "sip:alice@a.example", "--header", 'Authorization: Digest username="bob", response="hunter2"',
+                "--header", "Proxy-Authorization: Bearer hunter2",
+            )  # fmt: skip
+            self.assertIn(done.returncode, (0, 2), done.stderr)
+        service.signal(signal.SIGTERM)
+        service.wait()
+        content = Path(trace).read_text()
+        self.assertEqual(content.count("Authorization: Digest (withheld)"), 3)
+        self.assertNotIn("hunter2", "\n".join((content, *service.lines, service.errors())))
+
+    def test_what_peers_write_does_not_drive_the_terminal(self) -> None:
+        """fault:B4: controls that a peer sends neither end a line of the log nor reach a terminal as they are."""
+        service = self.twistd("--uri", "sip:alice@a.example", "--listen", "tcp:0:interface=127.0.0.1")
+        port = int(service.wait_for(" listens on tcp ").rpartition(":")[2])
+        message = (
+            b"MESSAGE sip:alice@a.example SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK1;rport\r\nMax-Forwards: 70\r\n"
+            b'From: "\xc2\x9b2J\xe2\x80\xae" <sip:x@h>;tag=1\r\nTo: <sip:alice@a.example>\r\nCall-ID: y\r\n'
+            b"CSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n"
+            b"a\r\nforged entry\x1b[1m\x00"
+        )
+        for data, answer in (
+            (message, b"SIP/2.0 200 "),
+            (message.replace(b"\xc2\x9b", b"\x1b["), b"SIP/2.0 400 "),
+            (message.replace(b"Call-ID: y", b"Call-ID: \x1b]0;x\x07"), b"SIP/2.0 "),
+            (b"\x1b[2J\x1b]0;x\x07 what\r\n\r\n", b""),
+        ):
+            with socket.create_connection(("127.0.0.1", port), 20) as peer:
+                peer.sendall(data)
+                received = peer.recv(4096)
+                self.assertTrue(received.startswith(answer), (data, received))
+        service.signal(signal.SIGTERM)
+        service.wait()
+        self.assertTrue(any('"event": "message"' in line for line in service.lines), service.lines)
+        for line in service.lines:
+            self.assertTrue(line.isprintable() and not line.startswith("forged"), line)
+
+    def test_a_daemon(self) -> None:
+        """row:M14: a daemon keeps the events of ``log`` in its log file, and SIGTERM ends it as it should."""
+        log, pidfile = self.mktemp(), self.mktemp()
+        done = run(
+            TWISTD, f"--pidfile={pidfile}", f"--logfile={log}", "sip-p2p", "--uri", "sip:alice@a.example",
+            "--listen", "tcp:0:interface=127.0.0.1",
+        )  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        pid = int(Path(pidfile).read_text())
+        started = Path(log).read_text()
+        port = int(started.partition(" listens on tcp 127.0.0.1:")[2].partition("\n")[0])
+        with socket.create_connection(("127.0.0.1", port), 20) as peer:
+            os.kill(pid, signal.SIGTERM)
+            self.assertEqual(peer.recv(1), b"")
+        self.assertTrue(port_is_free(port))
+        self.assertIn('[sip_p2p.service.events#info] {"time": "', started)
+        self.assertIn('"event": "started"', started)
+
     def test_mistakes_under_twistd_and_twist(self) -> None:
         """row:M14: a mistake is one line on standard error and exit code 1, under both programs."""
         taken = socket.socket()
