@@ -37,20 +37,22 @@ class _Collected:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._hosts: list[str] = []
+        self._found: list[Target] = []
         self.done: Deferred[list[Target]] = Deferred()
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """Nothing is kept of it: a look-up that nobody waits for any more may end by itself."""
 
     def addressResolved(self, address: IAddress) -> None:
-        """One more address."""
-        self._hosts.append(str(getattr(address, "host", "")))
+        """One more address; one with a zone identifier has no place in SIP, and is passed over."""
+        host = str(getattr(address, "host", ""))
+        if "%" not in host:
+            self._found.append(self._target.at(host))
 
     def resolutionComplete(self) -> None:
         """All addresses are there."""
-        if self._hosts:
-            self.done.callback([self._target.at(host) for host in self._hosts])
+        if self._found:
+            self.done.callback(self._found)
         else:
             self.done.errback(ConnectionFailure(f"no address for {self._target.host}"))
 
@@ -85,7 +87,13 @@ class StaticResolver:
         """
         :param table: host name to address and port; a port of None leaves the target's.
         :param otherwise: who resolves names that are not in the table.
+        :raises ValueError: for an entry that leads nowhere, with its name.
         """
+        for name, (host, port) in table.items():
+            try:
+                Target(Transport.TLS, host, port)
+            except ValueError as error:
+                raise ValueError(f"the entry of {name!r} leads nowhere: {error}") from None
         self._table = {name.lower(): entry for name, entry in table.items()}
         self._otherwise = otherwise
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.sip.host import normalise_any_host
+
 if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri
 
@@ -67,12 +69,11 @@ class Target:
         """
         :param port: None means the transport's own.
         :param name: None means *host*.
-        :raises ValueError: for an unknown transport, an empty host or a port outside 1 to 65535.
+        :raises ValueError: for an unknown transport, what is no host, or a port outside 1 to 65535.
         """
         self.transport = Transport.named(transport)
-        self.host = host.strip("[]").lower()
-        if not self.host:
-            raise ValueError("a target needs a host")
+        # A text that is no host would make some resolvers wait for ever.
+        self.host = normalise_any_host(host)
         if port is not None and not 1 <= port <= 65535:
             raise ValueError(f"{port} is not a port: 1 to 65535")
         self.has_port = port is not None
@@ -109,7 +110,7 @@ def target_of(uri: SipUri, default: Transport) -> Target:
     ``sips:`` means TLS, whatever else is said (RFC 5630 section 3.1); else the ``transport`` parameter, else *default*.
     ``maddr`` takes the host's place as an address, never as a name.
 
-    :raises ValueError: for an unknown transport, or ``sips:`` over UDP.
+    :raises ValueError: for an unknown transport, a ``maddr`` that is no host, a port of 0, or ``sips:`` over UDP.
     """
     named = uri.transport
     transport = default if named is None else Transport.named(named)

@@ -68,11 +68,16 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(Target("tls", "[2001:db8::1]", None, "[2001:DB8::1]"), Target("tls", "2001:db8::1"))
 
     def test_what_is_none(self) -> None:
-        """A host that is empty, a port outside 1 to 65535 and an unknown transport are refused at once
+        """A host that cannot be, a port outside 1 to 65535 and an unknown transport are refused at once
         (row:M4)."""
         for arguments in (
             ("tls", ""),
             ("tls", "[]"),
+            ("tls", "a..b"),
+            ("tls", "a b"),
+            ("tls", "a" * 64 + ".example"),
+            ("tls", "fe80::1%eth0"),
+            ("tls", "b.example\r\n"),
             ("tls", "b.example", 0),
             ("tls", "b.example", -1),
             ("tls", "b.example", 65536),
@@ -118,6 +123,11 @@ class TargetOfTests(SynchronousTestCase):
         self.assertEqual(
             where("sip:bob@b.example:7000;maddr=[2001:db8::9]"), (Transport.TLS, "2001:db8::9", 7000, "b.example")
         )
+
+    def test_maddr_that_is_none(self) -> None:
+        """A maddr that no resolver could make sense of is refused at once (row:E26, row:M4)."""
+        for maddr in ("a..b", "%00", "1.2.3", "a" * 64):
+            self.assertRaises(ValueError, where, f"sip:bob@b.example;maddr={maddr}")
 
     def test_secure(self) -> None:
         """sips means TLS whatever the default or the parameter says; over UDP it cannot be had (row:A5,
