@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.outputs import RequestReceived
+    from sip_p2p.transport.flow import LiveFlow
 
     RequestHandler: TypeAlias = Callable[["IncomingRequest"], Any]
 
@@ -48,19 +49,24 @@ class IncomingRequest:
     gone.
 
     :ivar request: the request itself.
-    :ivar peer: who sent it, as far as that was verified.
+    :ivar flow: what it came by, and where its answer goes.
     :ivar transaction: the server transaction that the answer goes through.
     """
 
-    __slots__ = ("_deferred", "_manager", "_pending", "peer", "request", "transaction")
+    __slots__ = ("_deferred", "_manager", "_pending", "flow", "request", "transaction")
 
     def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived) -> None:
         self._manager = manager
         self.transaction = output.transaction
         self.request: Request = output.request
-        self.peer = Peer(output.flow)  # type: ignore[arg-type]
+        self.flow = cast("LiveFlow", output.flow)
         self._deferred = False
         self._pending: Deferred[object] | None = None
+
+    @property
+    def peer(self) -> Peer:
+        """Who sent it, as far as that was verified."""
+        return Peer(self.flow)
 
     @property
     def method(self) -> str:
@@ -119,10 +125,13 @@ class IncomingRequest:
         :raises ValueError: for a status outside 100 to 699, or header fields that cannot be.
         :raises RestrictedHeader: for a field that the stack sets itself.
         """
-        checked = Response(status, reason)
-        response = self._manager.core.response(self.transaction, checked.status, checked.reason)
-        for name, value in application_fields(headers):
-            response.headers.add(name, value)
+        if reason is not None or not 200 <= status <= 699:
+            # Made only to be checked: what the core makes of it is trusted.
+            Response(status, reason)
+        response = self._manager.core.response(self.transaction, status, reason)
+        if headers:
+            for name, value in application_fields(headers):
+                response.headers.add(name, value)
         octets = body.encode("utf-8") if isinstance(body, str) else body
         if octets:
             if content_type is None and isinstance(body, str):
@@ -191,7 +200,9 @@ class IncomingRequest:
         deferred.addErrback(self._log)
 
     def _conclude(self, result: object) -> None:
-        if iscoroutine(result) or isinstance(result, Deferred):
+        if result is None:
+            self._settle(None)
+        elif iscoroutine(result) or isinstance(result, Deferred):
             deferred = _as_deferred(result)
             self._pending = deferred
             deferred.addCallbacks(self._settle, self._fail)
@@ -206,7 +217,7 @@ class IncomingRequest:
             return
         try:
             if result is None:
-                self.respond(200)
+                self._accept()
             elif isinstance(result, Response) or (isinstance(result, int) and not isinstance(result, bool)):
                 self.respond(result)
             else:
@@ -216,6 +227,12 @@ class IncomingRequest:
             return
         except Exception:
             self._fail(Failure())
+
+    def _accept(self) -> None:
+        """200 with nothing in it, which is what nearly every request gets: :meth:`respond` without its checks."""
+        manager = self._manager
+        manager.driver.respond(self.transaction, manager.core.response(self.transaction, 200))
+        manager.request_answered(self)
 
     def _fail(self, failure: Failure) -> None:
         self._pending = None

@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 _MEDIA_TYPE = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*/[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
+# How many values of Content-Type are remembered with what they mean, and how long each may be: no peer can add more.
+_MOST_KNOWN = 256
+_LONGEST_KNOWN = 128
+_known_media_types: dict[str, MediaType] = {}
 _TOKEN_AND_BLANKS = re.compile(rf"[ \t]*([{TOKEN_CHARS}]+)[ \t]*")
 
 CHARSETS: Final[Mapping[str, str]] = MappingProxyType(
@@ -127,10 +131,22 @@ class MediaType:
 
 
 def parse_media_type(text: str) -> MediaType:
-    """Parse the value of a Content-Type.
+    """Parse the value of a Content-Type. The few that a party meets are parsed once.
 
     :raises MalformedMessage: when it is none (400).
     """
+    known = _known_media_types.get(text)
+    if known is None:
+        known = _parse_media_type(text)
+        if len(text) <= _LONGEST_KNOWN:
+            if len(_known_media_types) >= _MOST_KNOWN:
+                _known_media_types.clear()
+            _known_media_types[text] = known
+    return known
+
+
+def _parse_media_type(text: str) -> MediaType:
+    """:func:`parse_media_type` for one that was not met before."""
     match = _MEDIA_TYPE.match(text)
     if match is None:
         raise MalformedMessage(f"Content-Type: not a media type: {text[:64]!r}")
