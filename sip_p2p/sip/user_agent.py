@@ -49,7 +49,9 @@ _SINGLE_FIELDS = frozenset(
     Organization Priority Reply-To Retry-After Server Subject Timestamp To User-Agent
     """.split()
 )
+_CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
 _URI_CACHE = 512
+_NOTHING: list[Output] = []
 _SESSION_DESCRIPTION = MediaType("application", "sdp")
 _RETRY_AFTER_WHEN_FULL = "5"
 
@@ -92,6 +94,7 @@ class UserAgentCore:
     """
 
     __slots__ = (
+        "_media_types",
         "_merging",
         "_merging_limit",
         "_outputs",
@@ -130,6 +133,7 @@ class UserAgentCore:
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._merging_limit = transactions + finished_transactions
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
+        self._media_types: dict[str, MediaType] = {}
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
@@ -146,7 +150,9 @@ class UserAgentCore:
 
     def receive(self, framed: object, flow: Flow, now: float) -> None:
         """Take whatever a framer found: a message, a keep-alive, or octets that are neither."""
-        if isinstance(framed, (Request, Response)):
+        if type(framed) is Request:
+            self._receive_request(framed, flow, now)
+        elif type(framed) is Response:
             self.receive_message(framed, flow, now)
         elif framed is PING:
             # RFC 5626 section 4.4.1: a single CRLF, at once.
@@ -216,22 +222,24 @@ class UserAgentCore:
 
     def take_outputs(self) -> list[Output]:
         """Everything said since the last call, in order."""
-        outputs = self._outputs[:]
-        self._outputs.clear()
+        taken = self._outputs
+        if not taken:
+            return _NOTHING
+        outputs = taken[:]
+        taken.clear()
         return outputs
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         self.counters.requests += 1
         headers = request.headers
-        if "Via" not in headers:
+        if "Via" not in headers.parallel_lists()[0]:
             self.counters.dropped_requests += 1
             return
-        is_ack = request.method == "ACK"
         try:
             stamp_source(request, flow.remote_host, flow.remote_port)
             self._check_syntax(request)
         except MalformedMessage as error:
-            if is_ack:
+            if request.method == "ACK":
                 self.counters.dropped_requests += 1
             else:
                 self._refuse(headers, flow, error.status, warning=error.reason)
@@ -258,27 +266,27 @@ class UserAgentCore:
 
         :raises MalformedMessage: with the status to answer.
         """
-        names, _ = request.headers.parallel_lists()
+        names, values = request.headers.parallel_lists()
         if len(set(names)) != len(names):
             for name in _SINGLE_FIELDS:
                 if names.count(name) > 1:
                     raise MalformedMessage(f"{name} stands {names.count(name)} times")
-        if request.cseq.method != request.method:
-            raise MalformedMessage(f"CSeq names {request.cseq.method!r} and the request line {request.method!r}")
+        cseq = request.cseq
+        if cseq.method != request.method:
+            raise MalformedMessage(f"CSeq names {cseq.method!r} and the request line {request.method!r}")
         if not request.call_id:
             raise MalformedMessage("Call-ID is empty")
         request.from_  # noqa: B018 - reading it is the check
         request.to  # noqa: B018
         request.use_uri(self._uri(request))
-        if "Max-Forwards" in names:
-            parse_max_forwards(request.headers["Max-Forwards"])
-        if "Contact" in names:
-            for value in request.headers.get_all("Contact"):
-                parse_contact(value)
-        for name in ("Route", "Record-Route"):
-            if name in names:
-                for value in request.headers.get_all(name):
-                    parse_name_addrs(value, name)
+        for index, name in enumerate(names):
+            if name in _CHECKED_FIELDS:
+                if name == "Max-Forwards":
+                    parse_max_forwards(values[index])
+                elif name == "Contact":
+                    parse_contact(values[index])
+                else:
+                    parse_name_addrs(values[index], name)
 
     def _uri(self, request: Request) -> SipUri | TelUri | OpaqueUri:
         """The Request-URI, parsed once for each of the few texts that a party is called by."""
@@ -332,8 +340,10 @@ class UserAgentCore:
             if merging[oldest][0] > now:
                 break
             del merging[oldest]
+        # Two strangers' requests are never merged: the key names whose request it is, as far as that was verified.
         cseq = request.cseq
-        key = f"{request.call_id}\n{cseq.number}\n{cseq.method}\n{request.from_.tag}\n{flow_peer(transaction)}"
+        flow = transaction.flow
+        key = f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}"
         transaction.merge_key = key
         present = merging.get(key)
         if present is not None and present[1] != transaction.key:
@@ -346,7 +356,8 @@ class UserAgentCore:
     def _understands(self, transaction: ServerTransaction, request: Request, profile: Profile, now: float) -> bool:
         """Sections 8.2.2.3 and 8.2.3: extensions that are required, and what the body is."""
         headers = request.headers
-        if "Require" in headers:
+        names, _ = headers.parallel_lists()
+        if "Require" in names:
             unsupported = [
                 tag
                 for value in headers.get_all("Require")
@@ -361,17 +372,27 @@ class UserAgentCore:
             return False
         if not request.body:
             return True
-        if "Content-Encoding" in headers and content_codings(headers.get_all("Content-Encoding")):
+        if "Content-Encoding" in names and content_codings(headers.get_all("Content-Encoding")):
             self._answer(transaction, 415, now, extra=(("Accept-Encoding", "identity"),))
             return False
         content_type = headers.get("Content-Type")
         if content_type is None:
             raise MalformedMessage("a body without Content-Type")
-        media_type = parse_media_type(content_type)
+        media_type = self._media_type(content_type)
         if not profile.accepts(request.method, media_type.essence) and not _is_optional(headers):
             self._answer(transaction, 415, now, extra=(("Accept", profile.accept_value_for(request.method)),))
             return False
         return True
+
+    def _media_type(self, text: str) -> MediaType:
+        """A Content-Type, parsed once for each of the few that peers use."""
+        known = self._media_types.get(text)
+        if known is None:
+            known = parse_media_type(text)
+            if len(self._media_types) >= _URI_CACHE:
+                self._media_types.clear()
+            self._media_types[text] = known
+        return known
 
     def _cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """9.2: CANCEL ends an INVITE that has no final response yet, and has no effect on anything else."""
@@ -436,11 +457,6 @@ class UserAgentCore:
         if warning:
             response.headers.add("Warning", _warning(warning))
         self._outputs.append(SendMessage(flow, response.serialise()))
-
-
-def flow_peer(transaction: ServerTransaction) -> str:
-    """Whose request it is, as far as that was verified: two strangers' requests are never merged."""
-    return transaction.flow.peer
 
 
 def _warning(text: str) -> str:

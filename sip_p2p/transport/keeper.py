@@ -220,8 +220,10 @@ class FlowKeeper:
         """Remember where the peer says that it listens, when its certificate covers that host (RFC 5923 section 8)."""
         via = request.via
         alias = (via.host, via.port or 5061)
-        if alias in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
+        # A peer names the same place in request after request: whether its certificate covers that is looked at once.
+        if alias == flow.last_alias or alias in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
             return
+        flow.last_alias = alias
         verified = flow.verified
         if verified is None or verified.identities is None:
             return

@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
-from sip_p2p.sip.framing import KeepAlive, StreamFramer
+from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.transport.flow import LiveFlow
 
 if TYPE_CHECKING:
@@ -63,9 +63,10 @@ class StreamFlow(LiveFlow):
     """A flow over one connection.
 
     :ivar last_message: when the last message came or went, on the driver's scale.
-    :ivar messages: how many messages came.
+    :ivar messages: how many messages came, keep-alives included.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
+    :ivar last_alias: the last such value that was looked at, covered or not.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class StreamFlow(LiveFlow):
         "_waiting",
         "aliases",
         "key",
+        "last_alias",
         "last_message",
         "may_request",
         "messages",
@@ -100,6 +102,7 @@ class StreamFlow(LiveFlow):
         self.messages = 0
         self.may_request = True
         self.aliases: set[tuple[str, int]] = set()
+        self.last_alias: tuple[str, int] | None = None
         self.key: object = None
         self.write_limits = write_limits
 
@@ -259,9 +262,7 @@ class StreamProtocol(Protocol):
                 driver.show("in", flow, octets)
             framer.raw = [] if driver.is_tapped else None
         if found:
-            for item in found:
-                if not isinstance(item, KeepAlive):
-                    flow.messages += 1
+            flow.messages += len(found)
             owner.flow_active(flow, framer.is_partial)
             driver.received(flow, found)
         elif framer.is_partial:
