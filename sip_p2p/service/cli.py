@@ -129,8 +129,13 @@ def main() -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     globalLogBeginner.beginLoggingTo([_warnings_to_standard_error], redirectStandardIO=False, discardBuffer=True)
+    code: object
     try:
-        code = run(sys.argv[1:], sys.stdout, sys.stderr)
+        try:
+            code = run(sys.argv[1:], sys.stdout, sys.stderr)
+        except SystemExit as left:
+            # --help and --version leave this way, and their text has to go out as well.
+            code = left.code
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
@@ -142,7 +147,7 @@ def main() -> NoReturn:
         place = _place(error)
         print(f"sip-p2p: unexpected: {type(error).__name__}: {printable(str(error))} ({place})", file=sys.stderr)
         code = ExitCode.USAGE
-    sys.exit(code)
+    raise SystemExit(code)
 
 
 def _place(error: BaseException) -> str:

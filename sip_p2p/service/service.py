@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, ensureDeferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherResults, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python import usage
@@ -96,6 +96,7 @@ class SipService(Service):
         self._drain = drain
         self._owns_process = owns_process
         self._logs_to_file = logs_to_file
+        self._is_started = False
         self._is_told = False
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
@@ -110,25 +111,33 @@ class SipService(Service):
         :raises StartFailed: when one cannot be bound.
         """
         super().privilegedStartService()  # type: ignore[no-untyped-call]
-        self._start_listening()
+        self._listen_once()
 
     def startService(self) -> None:
         """Run: bind the ports if that is still to be done, and tell the application.
 
-        :raises StartFailed: when a port cannot be bound.
+        :raises StartFailed: when a port cannot be bound, or the application fails.
         """
         if self._owns_process:
             use_monotonic_time(self._reactor)
         super().startService()  # type: ignore[no-untyped-call]
-        self._start_listening()
+        failed: list[StartFailed] = []
+        self._listen_once().addCallback(self._tell_application).addErrback(self._note_failure, failed)
+        if failed:
+            raise failed[0]
+        self._is_started = True
         if self._owns_process:
             # What was made so far stays for ever: the collector need not look at it again.
             gc.collect()
             gc.freeze()
 
-    def _start_listening(self) -> None:
+    def _listen_once(self) -> Deferred[None]:
+        """Bind the ports, the first time; what Twisted itself listens on is bound when this returns.
+
+        :raises StartFailed: when one cannot be bound.
+        """
         if self._listening is not None:
-            return
+            return self._listening
         endpoint = self.endpoint
         endpoint.message_received.subscribe(self.application.message)
         for method in self.application.methods:
@@ -136,23 +145,18 @@ class SipService(Service):
         self.manager.tls_failed.subscribe(self._refused)
         if self._tap is not None:
             self.manager.add_tap(self._tap)
-        failed: list[Failure] = []
+        failed: list[StartFailed] = []
         try:
             started = [self.manager.start_listening(description) for description in self._listen]
         except (SipError, ValueError) as error:
             raise self._start_failed(error) from None
-        for each in started:
-            each.addErrback(failed.append)
+        self._listening = gatherResults(started, consumeErrors=True).addCallbacks(self._bound, self._not_bound)
+        self._listening.addErrback(self._note_failure, failed)
         if failed:
-            raise self._start_failed(failed[0].value) from None
-        # Everything that Twisted listens on is bound at once; what was not would have to be waited for.
-        self._listening = gatherResults(started).addCallback(lambda listeners: self._bound(listeners, failed))
+            raise failed[0]
+        return self._listening
 
-    def _bound(self, listeners: list[Listener], failed: list[Failure]) -> None:
-        if failed:
-            self._log.critical("{failure}", failure=self._start_failed(failed[0].value))
-            cast("IReactorCore", self._reactor).stop()
-            return
+    def _bound(self, listeners: list[Listener]) -> None:
         for listener in listeners:
             host, port = listener.address
             self._log.info(
@@ -164,10 +168,32 @@ class SipService(Service):
             )
         if not listeners:
             self._log.info("{uri} only sends: there is no --listen", uri=str(self.endpoint.aor))
-        self._is_told = True
-        self.application.started(self.endpoint)
 
-    def _start_failed(self, error: BaseException | None) -> StartFailed:
+    def _not_bound(self, failure: Failure) -> Failure:
+        first = failure.value
+        return Failure(self._start_failed(first.subFailure.value if isinstance(first, FirstError) else first))
+
+    def _tell_application(self, _: object) -> None:
+        if self.manager.is_terminated:
+            return
+        self._is_told = True
+        try:
+            self.application.started(self.endpoint)
+        except Exception as error:
+            self._log.failure("the application failed at its start")
+            words = f"the application failed at its start: {type(error).__name__}: {error}"
+            raise self._start_failed(words) from error
+
+    def _note_failure(self, failure: Failure, failed: list[StartFailed]) -> None:
+        """A start that failed: raised by whoever is still starting, the end of the process for one that comes late."""
+        failure.trap(StartFailed)
+        if self._is_started:
+            self._log.critical("{line}", line=str(failure.value))
+            cast("IReactorCore", self._reactor).stop()
+        else:
+            failed.append(cast("StartFailed", failure.value))
+
+    def _start_failed(self, error: BaseException | str | None) -> StartFailed:
         # What was bound before the one that failed is not kept.
         self.manager.terminate()
         line = f"sip-p2p: {printable(str(error), 512)}"
@@ -189,7 +215,8 @@ class SipService(Service):
         if self._stopping is None:
             super().stopService()  # type: ignore[no-untyped-call]
             self._log.info("stopping: what is in flight has {drain} seconds", drain=f"{self._drain:g}")
-            self._stopping = self.manager.terminate().addCallback(self._terminated)
+            latest = self._reactor.seconds() + self._drain
+            self._stopping = self.manager.terminate().addCallback(lambda _: self._terminated(latest))
 
         def done(result: None) -> None:
             waiting.callback(None)
@@ -198,13 +225,13 @@ class SipService(Service):
         self._stopping.addCallback(done)
         return waiting
 
-    def _terminated(self, _: object) -> Deferred[None]:
+    def _terminated(self, latest: float) -> Deferred[None]:
         try:
             last = _as_deferred(self.application.stopped() if self._is_told else None)
         except Exception:
             last = succeed(None)
             self._log.failure("the application failed while it stopped")
-        last.addTimeout(max(self._drain, 0.1), self._reactor)
+        last.addTimeout(max(latest - self._reactor.seconds(), 0.1), self._reactor)
         last.addErrback(self._late)
         return last.addBoth(self._ended)
 

@@ -73,14 +73,15 @@ class ProcessTests(SynchronousTestCase):
 
     def test_a_reader_that_has_seen_enough(self) -> None:
         """A pipe that is closed at the other end is no reason for a traceback."""
-        process = subprocess.Popen(
-            [*COMMAND, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
-        )
-        assert process.stdout is not None
-        process.stdout.close()
-        _, errors = process.communicate(timeout=20)
-        self.assertEqual(errors, b"")
-        self.assertEqual(process.returncode, 1)
+        for arguments in (("demo",), ("--help",)):
+            with self.subTest(arguments):
+                process = subprocess.Popen(
+                    [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+                )
+                assert process.stdout is not None
+                process.stdout.close()
+                _, errors = process.communicate(timeout=20)
+                self.assertEqual((errors, process.returncode), (b"", 1))
 
     def test_a_terminal_without_unicode(self) -> None:
         """What the terminal cannot show is escaped, not an error."""

@@ -217,6 +217,33 @@ class ServiceTests(TestCase):
         await service.stopService()
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
+    async def test_an_application_that_fails_at_the_start(self) -> None:
+        """fault:K1: an exception in ``started`` is logged, and the start fails with one line that holds it."""
+
+        class Failing(Recorder):
+            """Raises at the start."""
+
+            def started(self, endpoint: object) -> None:
+                """Raise."""
+                raise RuntimeError("two\nlines")
+
+        service = self.made(*identity(), "--listen", LISTEN, application=Failing())
+        service.privilegedStartService()
+        error = self.assertRaises(StartFailed, service.startService)
+        self.assertEqual(str(error), "sip-p2p: the application failed at its start: RuntimeError: two\\nlines")
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        await service.stopService()
+        self.assertFalse(service.manager.is_listening)
+
+    async def test_privileges(self) -> None:
+        """Ports are bound before privileges are given up, and the application is told after."""
+        application = Recorder()
+        service = self.made(*identity(), "--listen", LISTEN, application=application)
+        service.privilegedStartService()
+        self.assertEqual((service.manager.is_listening, application.told), (True, []))
+        service.startService()
+        self.assertEqual(application.told, ["started"])
+
     async def test_trace(self) -> None:
         """row:M11 fault:B5: the trace holds what passed and who was refused, and neither text nor credential."""
         path = self.mktemp()
@@ -445,8 +472,6 @@ class ProcessTests(SynchronousTestCase):
         pidfile = self.mktemp()
         for arguments, expected in (
             (("--frob",), "sip-p2p: option --frob not recognized"),
-            ((), "sip-p2p: --uri is missing"),
-            (("--uri", "sip:a@b", "--application", "x"), "sip-p2p: x is neither log nor echo"),
             (("--uri", "sip:a@b", "--listen", "tls:0"), "sip-p2p: --certificate is missing"),
             (
                 ("--uri", "sip:a@b", "--listen", f"tcp:{port}:interface=127.0.0.1"),
