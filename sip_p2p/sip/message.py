@@ -41,7 +41,7 @@ class Message:
     :ivar body: the body's octets.
     """
 
-    __slots__ = ("_cseq", "_from", "_to", "_via", "body", "headers")
+    __slots__ = ("_cseq", "_echoed", "_from", "_to", "_via", "body", "headers")
 
     def __init__(self, headers: Headers, body: bytes) -> None:
         self.headers = headers
@@ -50,6 +50,36 @@ class Message:
         self._cseq: CSeq | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
+        self._echoed: list[str] | None = None
+
+    def read_mandatory(self) -> list[str] | None:
+        """Parse From, To, Call-ID, CSeq and the top Via together, for a message that has one field of each.
+
+        What this does for the usual message in one pass, the properties below do one by one for any.
+
+        :returns: the texts of Via, From, To, Call-ID and CSeq, as every response repeats them (section 8.2.6.2); None
+            for a message that has several Via fields, or whose fields have to be looked at one by one.
+        :raises MalformedMessage: when one of them is not what it should be.
+        """
+        names, values = self.headers.parallel_lists()
+        if len(set(names)) != len(names):
+            return None
+        try:
+            via = values[names.index("Via")]
+            from_ = values[names.index("From")]
+            to = values[names.index("To")]
+            call_id = values[names.index("Call-ID")]
+            cseq = values[names.index("CSeq")]
+        except ValueError:
+            return None
+        if self._cseq is None:
+            self._cseq = parse_cseq(cseq)
+        if self._from is None:
+            self._from = parse_name_addr(from_, "From")
+        if self._to is None:
+            self._to = parse_name_addr(to, "To")
+        self._echoed = [via, from_, to, call_id, cseq]
+        return self._echoed
 
     @property
     def start_line(self) -> str:
@@ -79,6 +109,10 @@ class Message:
                 value = split_values(value)[0]
             via = self._via = parse_via(value)
         return via
+
+    def use_via(self, via: Via) -> None:
+        """Take *via* for the parsed form of the topmost Via value, which the caller knows it to be."""
+        self._via = via
 
     def vias(self) -> list[Via]:
         """Every Via value, topmost first."""
@@ -136,9 +170,12 @@ class Message:
         """
         names, values = self.headers.parallel_lists()
         lines = [self.start_line]
-        for index, name in enumerate(names):
-            if name != "Content-Length":
-                lines.append(f"{name}: {values[index]}")
+        if "Content-Length" in names:
+            for index, name in enumerate(names):
+                if name != "Content-Length":
+                    lines.append(f"{name}: {values[index]}")
+        else:
+            lines += [f"{name}: {value}" for name, value in zip(names, values, strict=True)]
         body = self.body
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         head = "\r\n".join(lines)

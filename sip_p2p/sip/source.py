@@ -1,7 +1,7 @@
 """Where a request really came from, written into its top Via (RFC 3261 section 18.2.1, RFC 3581 section 4).
 
 ``received`` is always set, and ``rport`` is filled in where the client asked for it; what the peer itself may have
-written there is replaced.
+written there is replaced. The parsed Via that the request hands out says the same as its field.
 """
 
 from __future__ import annotations
@@ -25,17 +25,14 @@ def stamp_source(request: Request, host: str, port: int) -> None:
     names, values = request.headers.parallel_lists()
     index = names.index("Via")
     value = values[index]
-    if "," not in value and '"' not in value and "eceived" not in value and "ECEIVED" not in value:
-        asked = value.find(";rport;")
-        if asked >= 0:
-            values[index] = f"{value[:asked]};rport={port}{value[asked + 6 :]};received={host}"
-            return
-        if value.endswith(";rport"):
-            values[index] = f"{value}={port};received={host}"
-            return
-        if "port" not in value and "PORT" not in value:
-            values[index] = f"{value};received={host}"
-            return
+    if via.stands_alone_in(value) and ";received=" not in value and ";rport=" not in value:
+        end = value.find(";rport") + 6
+        stamped = f"{value};received={host}" if end < 6 else f"{value[:end]}={port}{value[end:]};received={host}"
+        values[index] = stamped
+        via.read_again(stamped)
+        return
     elements = split_values(value)
-    elements[0] = str(via.with_source(host, port if via.asks_rport else None))
+    changed = via.with_source(host, port if via.asks_rport else None)
+    elements[0] = str(changed)
     values[index] = ", ".join(elements)
+    request.use_via(changed)

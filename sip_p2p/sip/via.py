@@ -143,6 +143,19 @@ class Via:
         via._text = ""
         return via
 
+    def stands_alone_in(self, value: str) -> bool:
+        """Whether *value* is the text of this Via alone, and in the usual shape: names in small letters, nothing in
+        quotes."""
+        return self._text == value
+
+    def read_again(self, text: str) -> None:
+        """Take the parameters from *text*: this Via in its usual shape, with the source of the request written into it.
+
+        For :mod:`~sip_p2p.sip.source` only, on the path of every request; everybody else takes :meth:`with_source`.
+        """
+        self._text = text
+        self._params = None
+
     def __str__(self) -> str:
         return f"{self.protocol}/{self.transport} {self.sent_by}{format_params(self._parsed_params(), self._quoted)}"
 
