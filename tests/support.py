@@ -153,13 +153,24 @@ class MemoryTestCase(SynchronousTestCase):
             gc.collect()
         self.assertEqual(dict(found), {}, "these objects were left in reference cycles")
 
+    def run(self, result: Any) -> None:
+        """Run the test, remembering what was alive before it: that is somebody else's."""
+        gc.collect()
+        self._alive_before = {id(thing) for thing in gc.get_objects()}
+        super().run(result)
+        self._alive_before = set()
+
     def assert_none_alive(self, *types: type) -> None:
-        """Fail if an instance of any of *types* is still alive after a collection.
+        """Fail if an instance of any of *types* that the test has made is still alive after a collection.
 
         Sees what the garbage collector tracks: instances of ordinary and slotted classes, not bytes, str or numbers.
         """
         gc.collect()
-        found = Counter(type(thing).__qualname__ for thing in gc.get_objects() if isinstance(thing, types))
+        found = Counter(
+            type(thing).__qualname__
+            for thing in gc.get_objects()
+            if isinstance(thing, types) and id(thing) not in self._alive_before
+        )
         self.assertEqual(dict(found), {}, "these objects are still alive")
 
 

@@ -241,8 +241,9 @@ class RealTimeConnectionManager:
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""
-        self._waiting_answers.pop(incoming.transaction, None)
-        self._maybe_quiet()
+        if self._waiting_answers:
+            self._waiting_answers.pop(incoming.transaction, None)
+            self._maybe_quiet()
 
     def request_abandoned(self, output: RequestAbandoned) -> None:
         """Nobody waits for this answer any more."""

@@ -116,7 +116,8 @@ class RequestPlan:
         return Request(self.method, self.uri, headers, self.body)
 
 
-_ECHOED = frozenset(("Via", "From", "To", "Call-ID", "CSeq"))
+_ECHOED_ONCE = ["Via", "From", "To", "Call-ID", "CSeq"]
+_ECHOED = frozenset(_ECHOED_ONCE)
 
 
 @final
@@ -130,16 +131,23 @@ class Echo:
 
     __slots__ = ("_names", "_values", "has_to_tag", "to_tag")
 
-    def __init__(self, headers: Headers, has_to_tag: bool) -> None:
+    def __init__(self, headers: Headers, has_to_tag: bool, texts: list[str] | None = None) -> None:
+        """
+        :param texts: what :meth:`~sip_p2p.sip.message.Message.read_mandatory` returned, where it could.
+        """
+        self.has_to_tag = has_to_tag
+        self.to_tag = ""
+        if texts is not None:
+            self._names = _ECHOED_ONCE
+            self._values = texts
+            return
         names, values = headers.parallel_lists()
-        self._names: list[str] = []
-        self._values: list[str] = []
+        self._names = []
+        self._values = []
         for index, name in enumerate(names):
             if name in _ECHOED and (name == "Via" or name not in self._names):
                 self._names.append(name)
                 self._values.append(values[index])
-        self.has_to_tag = has_to_tag
-        self.to_tag = ""
 
     def response(self, status: int, reason: str | None = None) -> Response:
         """A response with the copied fields and nothing else; 100 carries no tag of ours."""

@@ -267,17 +267,17 @@ class UserAgentCore:
         :raises MalformedMessage: with the status to answer.
         """
         names, values = request.headers.parallel_lists()
-        if len(set(names)) != len(names):
+        if request.read_mandatory() is None:
             for name in _SINGLE_FIELDS:
                 if names.count(name) > 1:
                     raise MalformedMessage(f"{name} stands {names.count(name)} times")
+            request.from_  # noqa: B018 - reading it is the check
+            request.to  # noqa: B018
         cseq = request.cseq
         if cseq.method != request.method:
             raise MalformedMessage(f"CSeq names {cseq.method!r} and the request line {request.method!r}")
         if not request.call_id:
             raise MalformedMessage("Call-ID is empty")
-        request.from_  # noqa: B018 - reading it is the check
-        request.to  # noqa: B018
         request.use_uri(self._uri(request))
         for index, name in enumerate(names):
             if name in _CHECKED_FIELDS:

@@ -207,7 +207,9 @@ class Driver:
                         self._tell(output)
         finally:
             self._draining = False
-        self._arm()
+        deadline = core.next_deadline()
+        if deadline is not None:
+            self._arm(deadline)
 
     def _tell(self, output: Output) -> None:
         """Hand an output to the transaction user; what it raises harms nobody else."""
@@ -237,15 +239,14 @@ class Driver:
     def rearm(self) -> None:
         """Look again at what is due first; for whoever starts a deadline outside of a delivery."""
         if not self._draining:
-            self._arm()
+            self._arm(self._next_deadline())
 
-    def _arm(self) -> None:
-        """See that the delayed call comes no later than the next deadline.
+    def _arm(self, deadline: float | None) -> None:
+        """See that the delayed call comes no later than *deadline*.
 
         A call that comes too early costs one look; so it is not moved when deadlines go away, as they do with every
         answer.
         """
-        deadline = self._next_deadline()
         if deadline is None or self._stopped:
             return
         now = self.now()
@@ -266,3 +267,4 @@ class Driver:
         for deadlines in self._deadlines:
             deadlines.handle_timer(now)
         self.drain()
+        self._arm(self._next_deadline())

@@ -115,7 +115,7 @@ class ServerTransaction(Transaction):
         self.method = request.method
         self.state = state
         self.is_final_sent = False
-        self.echo = Echo(request.headers, request.to.tag is not None)
+        self.echo = Echo(request.headers, request.to.tag is not None, request.read_mandatory())
         self.merge_key = ""
 
     def start(self, table: TransactionTable, now: float) -> None:
