@@ -218,6 +218,9 @@ class StreamFramer:
                 # 18.3: on a stream the field MUST be there; to guess 0 would hand the body to the next message's
                 # reader.
                 raise MalformedMessage("Content-Length is missing on a stream")
+            size = end - position + 4 + length
+            if size > self._limits.message:
+                raise MalformedMessage(f"a message of {size} octets is over the limit of {self._limits.message}", 513)
         except MalformedMessage as error:
             self._lose(buffer, position, error, found)
             return -1
