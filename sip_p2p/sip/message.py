@@ -61,6 +61,8 @@ class Message:
             for a message that has several Via fields, or whose fields have to be looked at one by one.
         :raises MalformedMessage: when one of them is not what it should be.
         """
+        if self._echoed is not None:
+            return self._echoed
         names, values = self.headers.parallel_lists()
         if len(set(names)) != len(names):
             return None
@@ -129,6 +131,8 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID (section 20.8)."""
+        if self._echoed is not None:
+            return self._echoed[3]
         return self.single("Call-ID")
 
     @property
