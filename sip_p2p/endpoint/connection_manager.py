@@ -218,7 +218,8 @@ class RealTimeConnectionManager:
         self._tls_failures[name] = self._tls_failures.get(name, 0) + 1
         if self._tls_log.lets_through(self.driver.now()):
             withheld = self._tls_log.take_withheld()
-            self._log.warn("{failure} ({withheld} more not logged)", failure=str(failure), withheld=withheld)
+            more = f" ({withheld} more were not logged)" if withheld else ""
+            self._log.warn("{failure}{more}", failure=str(failure), more=more)
         self.tls_failed.tell(failure)
 
     def request_received(self, output: RequestReceived) -> None:
@@ -243,7 +244,7 @@ class RealTimeConnectionManager:
         """A request that had to wait has its final answer."""
         if self._waiting_answers:
             self._waiting_answers.pop(incoming.transaction, None)
-            self._maybe_quiet()
+            self.maybe_quiet()
 
     def request_abandoned(self, output: RequestAbandoned) -> None:
         """Nobody waits for this answer any more."""
@@ -251,7 +252,7 @@ class RealTimeConnectionManager:
         if incoming is not None:
             self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
             incoming.abandoned()
-        self._maybe_quiet()
+        self.maybe_quiet()
 
     def ack_received(self, output: AckReceived) -> None:
         """An ACK outside of any dialog: there is nothing that it could acknowledge."""
@@ -337,15 +338,20 @@ class RealTimeConnectionManager:
         totals["datagrams_ignored"] = self._keeper.datagrams_ignored
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}
 
-    def _maybe_quiet(self) -> None:
-        if not self._waiting_answers:
+    @property
+    def _is_quiet(self) -> bool:
+        return not self._waiting_answers and not any(endpoint.requests_under_way for endpoint in self._endpoints)
+
+    def maybe_quiet(self) -> None:
+        """Something ended: tell those who wait for the last of it."""
+        if self._quiet and self._is_quiet:
             quiet, self._quiet = self._quiet, []
             for waiting in quiet:
                 waiting.callback(None)
 
     def _when_quiet(self) -> Deferred[None]:
-        """Fires when no request waits for its application any more, or the drain deadline has passed."""
-        if not self._waiting_answers or not self.limits.drain_timeout:
+        """Fires when no request, of ours or for us, waits for its answer any more, or the drain deadline has passed."""
+        if self._is_quiet or not self.limits.drain_timeout:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._quiet.append(waiting)

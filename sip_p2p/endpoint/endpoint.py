@@ -411,6 +411,12 @@ class RealTimeEndpoint:
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
+        self.connection_manager.maybe_quiet()
+
+    @property
+    def requests_under_way(self) -> int:
+        """How many of its requests have no outcome yet."""
+        return len(self._outgoing)
 
     @property
     def is_terminated(self) -> bool:

@@ -276,8 +276,9 @@ class UserAgentCore:
         cseq = request.cseq
         if cseq.method != request.method:
             raise MalformedMessage(f"CSeq names {cseq.method!r} and the request line {request.method!r}")
-        if not request.call_id:
-            raise MalformedMessage("Call-ID is empty")
+        call_id = request.call_id
+        if not call_id or " " in call_id or not call_id.isprintable():
+            raise MalformedMessage("Call-ID is empty, or holds what no word may hold")
         request.use_uri(self._uri(request))
         for index, name in enumerate(names):
             if name in _CHECKED_FIELDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 
 from sip_p2p import (
     ConnectionFailure,
@@ -296,3 +297,23 @@ class StateTests(SynchronousTestCase):
         with self.assertRaises(EndpointTerminated):
             manager.start_listening("tls:port=0")
         self.network.run_until(manager.terminate())
+
+    def test_manager_waits_for_what_is_under_way(self) -> None:
+        """terminate lets a request of ours get its answer, within the drain deadline, and takes no new one (row:B13)."""
+        bob = self.network.party("sip:bob@b.example")
+        bob.message_received.subscribe(lambda event: deferLater(self.network.clock, 2, lambda: 202))
+        sending = self.alice.send_message("sip:bob@b.example", "x")
+        self.network.advance(1)
+        ending = self.alice.connection_manager.terminate()
+        self.failureResultOf(self.alice.send_message("sip:bob@b.example", "y"), EndpointTerminated)
+        self.assertNoResult(ending)
+        self.network.run_until(ending)
+        self.assertEqual(self.successResultOf(sending).status, 202)
+        never = self.network.party("sip:erin@e.example")
+        never.message_received.subscribe(lambda event: Deferred())
+        waiting = bob.send_message("sip:erin@e.example", "x")
+        self.network.advance(1)
+        started = self.network.clock.seconds()
+        self.network.run_until(bob.connection_manager.terminate())
+        self.failureResultOf(waiting, EndpointTerminated)
+        self.assertLess(self.network.clock.seconds() - started, 7)
