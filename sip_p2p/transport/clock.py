@@ -16,6 +16,7 @@ from twisted.internet.base import ReactorBase
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.internet.base import DelayedCall
     from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["time_source", "use_monotonic_time"]
@@ -41,10 +42,10 @@ def use_monotonic_time(reactor: IReactorTime) -> None:
     """
     if not isinstance(reactor, ReactorBase) or reactor.seconds is time.monotonic:
         return
-    pending = reactor.getDelayedCalls()
-    shift = time.monotonic() - reactor.seconds()
+    now = reactor.seconds()
+    left = [(call, call.getTime() - now) for call in reactor.getDelayedCalls()]
     cast("_HasSeconds", reactor).seconds = time.monotonic
-    for call in pending:
-        if hasattr(call, "time") and hasattr(call, "seconds"):
-            call.time += shift
-            call.seconds = time.monotonic
+    for call, seconds in left:
+        cast("DelayedCall", call).seconds = time.monotonic
+        # Not by changing its time in place: the reactor keeps its calls in order, cancelled ones among them.
+        call.reset(max(0.0, seconds))
