@@ -95,7 +95,8 @@ class RealTimeEndpoint:
         self._display_name = "" if display_name is None else check_value("the display name", display_name)
         self._from = name_addr(self._display_name, str(self._owner))
         self._instance_id = parse_instance_id(instance_id)
-        self._gruu = None if gruu is None else str(to_sip_uri(gruu))
+        routable = None if gruu is None else to_sip_uri(gruu)
+        self._gruu = None if routable is None else str(routable)
         self._contact_user = (
             f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
         )
@@ -112,7 +113,7 @@ class RealTimeEndpoint:
         connection_manager.register(self)
         directory = connection_manager.core.directory
         try:
-            directory.add(self.profile, self._owner, self._contact_user)
+            directory.add(self.profile, self._owner, self._contact_user, routable)
         except ValueError:
             connection_manager.unregister(self)
             raise

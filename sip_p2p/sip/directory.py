@@ -1,8 +1,7 @@
 """Whose request is it? The parties behind one core, found by Request-URI and To (RFC 3261 section 8.2.2.1).
 
 Several endpoints can share one set of listeners. The order of the search is: the opaque user part that we put into an
-endpoint's Contact, the address of record in the Request-URI, the address of record in To, and last the fallback, if
-any.
+endpoint's Contact, the address of record or the GRUU in the Request-URI, the same in To, and last the fallback, if any.
 """
 
 from __future__ import annotations
@@ -36,19 +35,21 @@ class Directory:
         self.fallback: Profile | None = None
 
     def __len__(self) -> int:
-        return len(self._by_address)
+        return len(self._by_contact_user)
 
-    def add(self, profile: Profile, address: SipUri, contact_user: str) -> None:
-        """Enter a party under its address of record and the user part of its Contact.
+    def add(self, profile: Profile, address: SipUri, contact_user: str, gruu: SipUri | None = None) -> None:
+        """Enter a party under its address of record, the user part of its Contact and perhaps its GRUU (RFC 5627).
 
         :raises ValueError: when another party has one of them.
         """
-        key = _address_key(address.user, address.host)
-        if key in self._by_address:
-            raise ValueError(f"{address} is served already")
+        addresses = (address,) if gruu is None else (address, gruu)
+        for each in addresses:
+            if _address_key(each.user, each.host) in self._by_address:
+                raise ValueError(f"{each} is served already")
         if contact_user in self._by_contact_user:
             raise ValueError(f"the contact {contact_user!r} is taken")
-        self._by_address[key] = profile
+        for each in addresses:
+            self._by_address[_address_key(each.user, each.host)] = profile
         self._by_contact_user[contact_user] = profile
 
     def remove(self, profile: Profile) -> None:
@@ -74,7 +75,7 @@ class Directory:
             found = self._by_address.get(_address_key(user, uri.host))
             if found is not None:
                 return found
-        if len(self._by_address) == 1 and self.fallback is not None:
+        if len(self._by_contact_user) == 1 and self.fallback is not None:
             return self.fallback
         to = request.to.uri
         if isinstance(to, SipUri):

@@ -95,6 +95,16 @@ class IdentityTests(PartyTestCase):
         self.run_until(carol.request("PING", "sip:bob@b.example"))
         self.assertIn("<sip:carol@a.example;gr=urn:uuid:1>", seen[0])
 
+    def test_gruu_leads_to_its_endpoint(self) -> None:
+        """A request to a GRUU reaches the endpoint that has it, though its user part is nobody's name (row:A10,
+        row:G1)."""
+        dave = self.party("sip:dave@a.example", gruu="sip:7hs-5Rk@a.example;gr")
+        heard: list[str] = []
+        self.alice.message_received.subscribe(lambda event: heard.append("alice"))
+        dave.message_received.subscribe(lambda event: heard.append("dave"))
+        self.run_until(self.bob.send_message("sip:7hs-5Rk@a.example;gr", "x"))
+        self.assertEqual(heard, ["dave"])
+
     def test_contact_and_address_of_record(self) -> None:
         """The address of record and the routable URI are two; the latter names the bound port (row:A11, row:A12)."""
         self.assertEqual(str(self.alice.aor), "sip:alice@a.example")
