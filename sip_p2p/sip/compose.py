@@ -159,8 +159,3 @@ class Echo:
         return Response.adopt(
             status, reason_phrase(status) if reason is None else reason, Headers.adopt(names, values), b""
         )
-
-    @property
-    def is_answerable(self) -> bool:
-        """Whether there is a Via to lead a response back."""
-        return "Via" in self._names
