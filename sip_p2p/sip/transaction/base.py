@@ -8,9 +8,12 @@ user.
 from __future__ import annotations
 
 import enum
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.compose import Echo
+from sip_p2p.sip.fields import parse_timestamp
 
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
@@ -131,9 +134,12 @@ class ServerTransaction(Transaction):
         raise TypeError("a server transaction is one of two machines")
 
     def trying(self) -> Response:
-        """A 100 of our own, with the Timestamp that section 8.2.6.1 asks for."""
+        """A 100 of our own, with the Timestamp that section 8.2.6.1 asks for, where the request has one that is one."""
         response = self.echo.response(100)
         timestamp = self.request.headers.get("Timestamp")
         if timestamp is not None:
-            response.headers.add("Timestamp", timestamp)
+            # It is made when a timer fires, with nobody left to refuse the request: nothing in it may raise.
+            with suppress(MalformedMessage):
+                parse_timestamp(timestamp)
+                response.headers.add("Timestamp", timestamp)
         return response

@@ -177,7 +177,9 @@ class InviteClientTransaction(ClientTransaction):
     def _build_ack(self, response: Response) -> bytes:
         """17.1.1.3: the ACK's To is the response's, with its tag; all else is the INVITE's."""
         headers = self._ack_fields.copy()
-        headers.set("To", response.headers.get("To") or headers["To"])
+        names, values = headers.parallel_lists()
+        # As it came: a quoted-pair may hide a NUL in it, which only our own words may not have.
+        values[names.index("To")] = response.headers.get("To") or headers["To"]
         return Request.adopt("ACK", self._ack_uri, headers, b"").serialise()
 
     def _stop_retransmitting(self, table: TransactionTable) -> None:

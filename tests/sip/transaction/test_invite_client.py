@@ -230,6 +230,16 @@ class AckTests(SynchronousTestCase):
         self.assertIn(b"From: <sip:a@a.example>;tag=caller", ack)
         self.assertIn(b"Call-ID: call", ack)
 
+    def test_response_with_a_quoted_nul(self) -> None:
+        """The To of a refusal goes into the ACK as it came, a NUL in a quoted-pair included. fault:A12"""
+        bench = Bench()
+        transaction = bring(bench, "calling")
+        response = make_response(transaction.request, 486)
+        names, values = response.headers.parallel_lists()
+        values[names.index("To")] = '"\\\0" <sip:b@b.example>;tag=x'
+        bench.response(response)
+        self.assertIn(b'\r\nTo: "\\\0" <sip:b@b.example>;tag=x\r\n', bench.sent()[0])
+
     def test_response_without_to(self) -> None:
         """A final response that lost its To is acknowledged with ours: the peer must stop retransmitting. fault:A17"""
         bench = Bench()

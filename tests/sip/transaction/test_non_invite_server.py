@@ -202,6 +202,25 @@ class WireTests(SynchronousTestCase):
         bench.respond(transaction, 200)
         self.assertEqual(bench.said(), [">200"])
 
+    def test_100_without_a_timestamp_that_is_none(self) -> None:
+        """A Timestamp that is no number, a quoted NUL above all, neither stands in our 100 nor stops the timers.
+        fault:A12"""
+        for value in ("\\\0", "soon", '"5"', ""):
+            bench = Bench()
+            request = make_request()
+            names, values = request.headers.parallel_lists()
+            names.append("Timestamp")
+            values.append(value)
+            transaction = bench.receive_new(request)
+            bench.now = 3.5
+            bench.layer.handle_timer(bench.now)
+            [trying] = bench.sent()
+            self.assertNotIn(b"Timestamp", trying)
+            bench.now = 40.0
+            bench.layer.handle_timer(bench.now)
+            bench.layer.handle_timer(bench.now + 10)
+            self.assertFalse(bench.is_live(transaction))
+
     def test_100_is_made_from_the_request_as_it_came(self) -> None:
         """8.2.6: our 100 has the Via, From, To, Call-ID, CSeq and Timestamp of the request, untouched. fault:K10"""
         bench = Bench()
