@@ -8,7 +8,6 @@ user.
 from __future__ import annotations
 
 import enum
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sip_p2p.errors import MalformedMessage
@@ -137,9 +136,12 @@ class ServerTransaction(Transaction):
         """A 100 of our own, with the Timestamp that section 8.2.6.1 asks for, where the request has one that is one."""
         response = self.echo.response(100)
         timestamp = self.request.headers.get("Timestamp")
-        if timestamp is not None:
-            # It is made when a timer fires, with nobody left to refuse the request: nothing in it may raise.
-            with suppress(MalformedMessage):
-                parse_timestamp(timestamp)
-                response.headers.add("Timestamp", timestamp)
+        if timestamp is None:
+            return response
+        try:
+            parse_timestamp(timestamp)
+        except MalformedMessage:
+            # A timer makes this response, with nobody left to refuse the request: nothing here may raise.
+            return response
+        response.headers.add("Timestamp", timestamp)
         return response
