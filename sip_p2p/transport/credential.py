@@ -203,7 +203,7 @@ class TrustAnchors:
     :ivar certificates: their certificates.
     """
 
-    __slots__ = ("certificates",)
+    __slots__ = ("_encoded", "certificates")
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         """
@@ -212,6 +212,7 @@ class TrustAnchors:
         self.certificates: tuple[x509.Certificate, ...] = tuple(certificates)
         if not self.certificates:
             raise ValueError("there is no certificate of an authority to trust: name a PEM file that holds one")
+        self._encoded = frozenset(each.public_bytes(Encoding.DER) for each in self.certificates)
 
     @classmethod
     def from_files(cls, *paths: _Path) -> TrustAnchors:
@@ -246,7 +247,9 @@ class TrustAnchors:
         return cls(_anchors_of_file(Path("the given PEM"), data))
 
     def __contains__(self, certificate: object) -> bool:
-        return certificate in self.certificates
+        """Whether a certificate, as an object or as DER, is one of them."""
+        der = certificate.public_bytes(Encoding.DER) if isinstance(certificate, x509.Certificate) else certificate
+        return der in self._encoded
 
     def __repr__(self) -> str:
         return f"<TrustAnchors: {len(self.certificates)}>"

@@ -11,12 +11,15 @@ Left out: revocation.
 from __future__ import annotations
 
 import datetime
+import functools
+from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 from OpenSSL.SSL import X509VerificationCodes
 from twisted.logger import Logger
 
@@ -25,7 +28,6 @@ from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
 from sip_p2p.transport.tls_failure import verification_reason, verification_words
 
 if TYPE_CHECKING:
-    from OpenSSL.crypto import X509
     from OpenSSL.SSL import Connection
 
     from sip_p2p.transport.credential import TrustAnchors
@@ -34,21 +36,23 @@ __all__ = ["PeerCheck", "VerifiedPeer"]
 
 _log = Logger()
 
-_SIP_DOMAIN = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.20")
+_SIP_DOMAIN = "1.3.6.1.5.5.7.3.20"
 # In SIP one certificate serves the side that dials and the side that answers, and public authorities have stopped to
 # put clientAuth into what they issue for servers: either will do, as will id-kp-sipDomain and anyExtendedKeyUsage (RFC
 # 5924).
 _PURPOSES = frozenset(
     [
-        ExtendedKeyUsageOID.SERVER_AUTH,
-        ExtendedKeyUsageOID.CLIENT_AUTH,
-        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+        ExtendedKeyUsageOID.SERVER_AUTH.dotted_string,
+        ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string,
         _SIP_DOMAIN,
     ]
 )
 _WEAK_DIGESTS = frozenset(["md2", "md4", "md5", "sha1"])
 _SMALLEST_RSA_KEY = 2048
 _SMALLEST_EC_KEY = 224
+# Larger certificates are examined each time, so that nobody can make us remember megabytes.
+_LONGEST_REMEMBERED = 4096
 
 
 @final
@@ -59,29 +63,34 @@ class VerifiedPeer:
         without mutual TLS accepts.
     :ivar matched: the identity by which the peer was accepted: the name that was dialled, or the one that the policy
         allows; the empty string without a certificate.
-    :ivar certificate: the peer's certificate, or None.
     :ivar tls_version: such as ``TLSv1.3``.
     :ivar cipher: the cipher suite, by OpenSSL's name.
     :ivar is_client: whether *we* are the client of this TLS connection.
     """
 
-    __slots__ = ("certificate", "cipher", "identities", "is_client", "matched", "tls_version")
+    __slots__ = ("_certificate", "cipher", "identities", "is_client", "matched", "tls_version")
 
     def __init__(
         self,
         identities: PeerIdentities | None,
         matched: str,
-        certificate: x509.Certificate | None,
+        certificate: bytes,
         tls_version: str,
         cipher: str,
         is_client: bool,
     ) -> None:
         self.identities = identities
         self.matched = matched
-        self.certificate = certificate
+        # As DER: parsed, it would take several kilobytes for each connection.
+        self._certificate = certificate
         self.tls_version = tls_version
         self.cipher = cipher
         self.is_client = is_client
+
+    @property
+    def certificate(self) -> x509.Certificate | None:
+        """The peer's certificate, or None; read anew each time."""
+        return x509.load_der_x509_certificate(self._certificate) if self._certificate else None
 
     @property
     def key(self) -> str:
@@ -124,7 +133,8 @@ class PeerCheck:
         self._policy = policy
         self._expected = expected
         self._require = require_certificate
-        self._approved: x509.Certificate | None = None
+        # The certificate that was found good.
+        self._approved = b""
         self.peer = expected or ""
         self.refusal: TlsFailure | None = None
 
@@ -136,7 +146,7 @@ class PeerCheck:
     @property
     def has_approved(self) -> bool:
         """Whether the peer's certificate came and was found good."""
-        return self._approved is not None and self.refusal is None
+        return bool(self._approved) and self.refusal is None
 
     def judge(self, certificate: X509, code: int, depth: int) -> bool:
         """One step of OpenSSL's verification: whether it may go on.
@@ -147,87 +157,82 @@ class PeerCheck:
         """
         if self.refusal is not None:
             return False
-        judged: x509.Certificate | None = None
+        der = b""
         try:
-            judged = certificate.to_cryptography()
-            _check_readable(judged)
+            der = dump_certificate(FILETYPE_ASN1, certificate)
             if code == X509VerificationCodes.ERR_INVALID_PURPOSE:
                 # OpenSSL knows nothing of RFC 5924; the same rule follows below for what it lets pass.
-                _check_purposes(judged, is_authority=depth > 0)
+                _examined(der).check_purposes(is_authority=depth > 0)
                 return True
             if code != X509VerificationCodes.OK:
                 raise _Refused(verification_reason(code), verification_words(code, depth))
-            _check_strength(judged, is_anchor=judged in self._anchors)
+            _examined(der).check_strength(is_anchor=der in self._anchors)
             if depth == 0:
-                self._identify(judged)
-                self._approved = judged
+                self._identify(_examined(der))
+                self._approved = der
         except _Refused as refused:
-            self._refuse(refused.reason, refused.detail, judged)
+            self._refuse(refused.reason, refused.detail, der)
         except Exception:
-            self._failed("judging the peer's certificate failed", judged)
+            self._failed("judging the peer's certificate failed", der)
         return self.refusal is None
 
     def conclude(self, connection: Connection) -> VerifiedPeer | None:
         """The handshake is complete: what it has established, or None after a refusal."""
         if self.refusal is not None:
             return None
-        certificate: x509.Certificate | None = None
+        der = b""
         try:
-            certificate = connection.get_peer_certificate(as_cryptography=True)
+            certificate = connection.get_peer_certificate()
             identities: PeerIdentities | None = None
             matched = ""
             if certificate is not None:
-                _check_readable(certificate)
-                self._check_approval(certificate)
-                identities, matched = self._identify(certificate)
+                der = dump_certificate(FILETYPE_ASN1, certificate)
+                found = _examined(der)
+                # The same octets as any other connection of this peer has.
+                der = found.der
+                self._check_approval(found)
+                identities, matched = self._identify(found)
             elif self._require:
                 raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_MISSING, "")
-            return VerifiedPeer(
-                identities,
-                matched,
-                certificate,
-                connection.get_protocol_version_name(),
-                connection.get_cipher_name() or "",
-                self.is_client,
-            )
+            version, cipher = connection.get_protocol_version_name(), connection.get_cipher_name() or ""
+            return VerifiedPeer(identities, matched, der, version, cipher, self.is_client)
         except _Refused as refused:
-            self._refuse(refused.reason, refused.detail, certificate)
+            self._refuse(refused.reason, refused.detail, der)
         except Exception:
-            self._failed("verifying the completed handshake failed", certificate)
+            self._failed("verifying the completed handshake failed", der)
         return None
 
-    def _check_approval(self, certificate: x509.Certificate) -> None:
-        if self._approved is not None:
-            if self._approved != certificate:
+    def _check_approval(self, found: _Examined) -> None:
+        if self._approved:
+            if self._approved != found.der:
                 raise _Refused(TlsFailureReason.OTHER, "the certificate is not the one that was verified")
+            self._approved = found.der
             return
         # Only a resumed session gets here without the callback. Its ticket was made by this very context, which trusts
         # the same authorities, after a full verification; what may have changed since is the time. We never resume.
         if self.is_client:
             raise _Refused(TlsFailureReason.OTHER, "the certificate was not verified")
-        now = datetime.datetime.now(datetime.UTC)
-        if now > certificate.not_valid_after_utc:
+        found.check_readable()
+        if datetime.datetime.now(datetime.UTC) > found.expires:
             raise _Refused(TlsFailureReason.CERTIFICATE_EXPIRED, "it expired after the session was made")
-        _check_strength(certificate, is_anchor=certificate in self._anchors)
+        found.check_strength(is_anchor=found.der in self._anchors)
 
-    def _identify(self, certificate: x509.Certificate) -> tuple[PeerIdentities, str]:
+    def _identify(self, found: _Examined) -> tuple[PeerIdentities, str]:
         """What the peer's own certificate proves, and the identity by which it is welcome."""
-        if _is_authority(certificate) and certificate not in self._anchors:
+        found.check_readable()
+        if found.is_authority and found.der not in self._anchors:
             raise _Refused(
                 TlsFailureReason.REMOTE_CERTIFICATE_INVALID, "it is an authority's certificate, not a party's"
             )
-        _check_purposes(certificate, is_authority=False)
-        try:
-            identities = PeerIdentities.from_certificate(certificate)
-        except ValueError as error:
-            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_INVALID, str(error)) from None
-        found = ", ".join(identities.identities)
+        found.check_purposes(is_authority=False)
+        identities = found.identities
+        proved = ", ".join(identities.identities)
         if self._expected is not None:
             matched = identities.matches(self._expected)
             if matched is None:
                 raise _Refused(
                     TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE,
-                    f"it proves {found or 'no SIP identity'}, not {self._expected}",
+                    f"it proves {proved or 'no SIP identity'}, not {self._expected}",
                 )
             return identities, matched
         if not identities:
@@ -235,62 +240,96 @@ class PeerCheck:
         matched = self._policy.allows(identities)
         if matched is None:
             raise _Refused(
-                TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, f"it proves {found}; allowed: {self._policy}"
+                TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, f"it proves {proved}; allowed: {self._policy}"
             )
         return identities, matched
 
-    def _refuse(self, reason: TlsFailureReason, detail: str, certificate: x509.Certificate | None) -> None:
+    def _refuse(self, reason: TlsFailureReason, detail: str, der: bytes) -> None:
+        certificate: x509.Certificate | None = None
+        with suppress(ValueError):
+            certificate = x509.load_der_x509_certificate(der)
         self.refusal = TlsFailure(reason, self.peer, certificate, detail=detail)
 
-    def _failed(self, what: str, certificate: x509.Certificate | None) -> None:
+    def _failed(self, what: str, der: bytes) -> None:
         # The refusal stands first: nothing that happens to the logging may undo it.
-        self._refuse(TlsFailureReason.OTHER, f"{what}, so the peer is refused", certificate)
+        self._refuse(TlsFailureReason.OTHER, f"{what}, so the peer is refused", der)
         _log.failure("{what}, so {peer} is refused", what=what, peer=self.peer)
 
 
-def _check_readable(certificate: x509.Certificate) -> None:
-    """Refuse a certificate that OpenSSL can use and cryptography cannot read to its end."""
-    try:
-        _ = certificate.extensions, certificate.public_key(), certificate.signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_INVALID, str(error)) from None
+@final
+class _Examined:
+    """What a certificate says by itself, whoever shows it to whom.
+
+    :ivar der: the certificate.
+    :ivar expires: the end of its validity.
+    :ivar identities: what it proves, if it is a party's.
+    :ivar is_authority: whether it is marked as an authority's.
+    """
+
+    __slots__ = (
+        "_digest", "_purposes", "_unreadable", "_weak_key", "_without_signature",
+        "der", "expires", "identities", "is_authority",
+    )  # fmt: skip
+
+    def __init__(self, der: bytes) -> None:
+        self.der = der
+        self.expires = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        self.identities = PeerIdentities()
+        self.is_authority = False
+        self._unreadable = self._weak_key = self._digest = ""
+        self._purposes: frozenset[str] | None = None
+        self._without_signature = False
+        try:
+            self._read(x509.load_der_x509_certificate(der))
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            # OpenSSL can use it, and still nobody may: what cannot be read to its end cannot be judged.
+            self._unreadable = str(error) or "it cannot be read"
+
+    def _read(self, certificate: x509.Certificate) -> None:
+        self.expires = certificate.not_valid_after_utc
+        key = certificate.public_key()
+        smallest = _SMALLEST_EC_KEY if isinstance(key, ec.EllipticCurvePublicKey) else _SMALLEST_RSA_KEY
+        if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey, ec.EllipticCurvePublicKey)) and key.key_size < smallest:
+            self._weak_key = f"its key has only {key.key_size} bits"
+        digest = certificate.signature_hash_algorithm
+        self._digest = digest.name if digest is not None else ""
+        for extension in certificate.extensions:
+            value = extension.value
+            if isinstance(value, x509.BasicConstraints):
+                self.is_authority = value.ca
+            elif isinstance(value, x509.ExtendedKeyUsage):
+                self._purposes = frozenset(each.dotted_string for each in value)
+            elif isinstance(value, x509.KeyUsage):
+                self._without_signature = not value.digital_signature
+        self.identities = PeerIdentities.from_certificate(certificate)
+
+    def check_readable(self) -> None:
+        """Refuse a certificate that is malformed."""
+        if self._unreadable:
+            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_INVALID, self._unreadable)
+
+    def check_purposes(self, *, is_authority: bool) -> None:
+        """Refuse a certificate whose key usage or extended key usage rules SIP out; without either, all is well."""
+        self.check_readable()
+        usage = TlsFailureReason.REMOTE_CERTIFICATE_INVALID_USAGE
+        if self._purposes is not None and _PURPOSES.isdisjoint(self._purposes):
+            raise _Refused(usage, f"its extended key usage allows only {', '.join(sorted(self._purposes))}")
+        # Every key exchange that we offer has the peer sign with this key.
+        if self._without_signature and not is_authority:
+            raise _Refused(usage, "its key usage does not allow signatures")
+
+    def check_strength(self, *, is_anchor: bool) -> None:
+        """Refuse keys and signatures that RFC 9325 calls too weak; an anchor is not trusted for its signature."""
+        self.check_readable()
+        if self._weak_key:
+            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, self._weak_key)
+        if self._digest in _WEAK_DIGESTS and not is_anchor:
+            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, f"it is signed with {self._digest.upper()}")
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+def _examined(der: bytes) -> _Examined:
+    """The examination of a certificate; those of peers and authorities that are often seen are remembered."""
+    return _remembered(der) if len(der) <= _LONGEST_REMEMBERED else _Examined(der)
 
 
-def _check_purposes(certificate: x509.Certificate, *, is_authority: bool) -> None:
-    """Refuse a certificate whose key usage or extended key usage rules SIP out; where they are absent, nothing is."""
-    usage = TlsFailureReason.REMOTE_CERTIFICATE_INVALID_USAGE
-    extensions = certificate.extensions
-    try:
-        purposes = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        purposes = None
-    if purposes is not None and _PURPOSES.isdisjoint(purposes):
-        listed = ", ".join(each.dotted_string for each in purposes)
-        raise _Refused(usage, f"its extended key usage allows only {listed}")
-    if is_authority:
-        return
-    try:
-        key_usage = extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    # Every key exchange that we offer has the peer sign with this key.
-    if not key_usage.digital_signature:
-        raise _Refused(usage, "its key usage does not allow signatures")
-
-
-def _check_strength(certificate: x509.Certificate, *, is_anchor: bool) -> None:
-    """Refuse keys and signatures that RFC 9325 calls too weak; an anchor is trusted as it is, not for its signature."""
-    key = certificate.public_key()
-    smallest = _SMALLEST_EC_KEY if isinstance(key, ec.EllipticCurvePublicKey) else _SMALLEST_RSA_KEY
-    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey, ec.EllipticCurvePublicKey)) and key.key_size < smallest:
-        raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, f"its key has only {key.key_size} bits")
-    digest = certificate.signature_hash_algorithm
-    if digest is not None and digest.name in _WEAK_DIGESTS and not is_anchor:
-        raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, f"it is signed with {digest.name.upper()}")
+_remembered = functools.lru_cache(maxsize=512)(_Examined)

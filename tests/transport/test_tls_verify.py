@@ -483,8 +483,8 @@ class _Completed:
     def __init__(self, certificate: x509.Certificate | None) -> None:
         self._certificate = certificate
 
-    def get_peer_certificate(self, *, as_cryptography: bool) -> x509.Certificate | None:
-        return self._certificate
+    def get_peer_certificate(self) -> X509 | None:
+        return self._certificate and X509.from_cryptography(self._certificate)
 
     def get_protocol_version_name(self) -> str:
         return "TLSv1.3"
