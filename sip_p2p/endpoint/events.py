@@ -1,19 +1,23 @@
 """Events: something happened, and whoever subscribed is told (rows B2, B6, B11).
 
 Handlers run on the reactor's thread, in the order in which they subscribed, before the operation that caused the event
-completes. One that raises is logged with its traceback and keeps nobody else from being told. Handlers may subscribe
-and unsubscribe while an event is told: that counts from the next event on.
+completes. One that raises is logged with its traceback and keeps nobody else from being told; a coroutine is run, and
+nobody waits for it. Handlers may subscribe and unsubscribe while an event is told: that counts from the next event on.
 """
 
 from __future__ import annotations
 
 import enum
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from twisted.python.failure import Failure
 
 __all__ = ["EndpointState", "Event", "StateChanged", "StateReason"]
 
@@ -21,6 +25,10 @@ T = TypeVar("T")
 H = TypeVar("H", bound="Callable[[Any], Any]")
 
 _log = Logger("sip_p2p.endpoint.events")
+
+
+def _log_failure(failure: Failure, event: str) -> None:
+    _log.failure("a handler of {event} raised", failure=failure, event=event)
 
 
 class Event(Generic[T]):
@@ -65,12 +73,17 @@ class Event(Generic[T]):
                 self._changed()
 
     def tell(self, event: T) -> None:
-        """Tell every handler; what they return does not matter."""
+        """Tell every handler; what they return does not matter, but for a coroutine, which is run."""
         for handler in self._handlers:
             try:
-                handler(event)
-            except Exception:
+                result = handler(event)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
                 _log.failure("a handler of {event} raised", event=type(event).__name__)
+                continue
+            if iscoroutine(result):
+                Deferred.fromCoroutine(result).addErrback(_log_failure, type(event).__name__)
 
     def __bool__(self) -> bool:
         return bool(self._handlers)
