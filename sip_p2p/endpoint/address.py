@@ -79,7 +79,9 @@ def to_sip_uri(target: str | SipUri | TelUri | RealTimeAddress, default_domain: 
         text = target.strip()
         if text.startswith("<") and text.endswith(">"):
             text = text[1:-1]
-        if "@" in text and not text.lower().startswith(("sip:", "sips:", "tel:")):
+        user, at, _ = text.partition("@")
+        if at and ":" not in user:
+            # With a colon it would be somebody's scheme, or a password, which nobody should write.
             text = f"sip:{text}"
         try:
             parsed = parse_uri(text)
