@@ -51,6 +51,9 @@ class FlowOwner(StructuralProtocol):
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         """Something came; *partial* tells whether a message is still incomplete."""
 
+    def flow_closing(self, flow: StreamFlow) -> None:
+        """We have closed the flow, and it is not gone yet."""
+
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """The flow is gone."""
 
@@ -71,6 +74,7 @@ class StreamFlow(LiveFlow):
 
     __slots__ = (
         "_is_paused",
+        "_owner",
         "_transport",
         "_waiting",
         "aliases",
@@ -84,6 +88,7 @@ class StreamFlow(LiveFlow):
 
     def __init__(
         self,
+        owner: FlowOwner,
         protocol_transport: ITCPTransport,
         transport: str,
         sent_by: str,
@@ -95,6 +100,7 @@ class StreamFlow(LiveFlow):
         write_limits: tuple[int, int],
     ) -> None:
         super().__init__(transport, True, sent_by, local, remote, is_incoming=is_incoming, verified=verified)
+        self._owner = owner
         self._transport = protocol_transport
         self._is_paused = False
         self._waiting = 0
@@ -130,6 +136,7 @@ class StreamFlow(LiveFlow):
             # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
             cast("IConsumer", self._transport).unregisterProducer()
             self._transport.loseConnection()
+            self._owner.flow_closing(self)
 
     def abort(self) -> None:
         """Drop the connection at once."""
@@ -227,6 +234,7 @@ class StreamProtocol(Protocol):
         remote = host_and_port(transport.getPeer())
         limits = self._owner.limits
         flow = StreamFlow(
+            self._owner,
             transport,
             self._settings.transport,
             self._owner.sent_by(self._settings.transport, local),
@@ -263,10 +271,12 @@ class StreamProtocol(Protocol):
             framer.raw = [] if driver.is_tapped else None
         if found:
             flow.messages += len(found)
-            owner.flow_active(flow, framer.is_partial)
-            driver.received(flow, found)
-        elif framer.is_partial:
+            owner.flow_active(flow, False)
+        if framer.is_partial:
+            # Of another message than the one that was incomplete before, if any was found.
             owner.flow_active(flow, True)
+        if found:
+            driver.received(flow, found)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone; what it carried fails with the reason, in our own terms."""
@@ -286,7 +296,11 @@ def _in_our_terms(error: BaseException | None, flow: StreamFlow | None) -> Conne
         return error
     where = "" if flow is None else f" to {flow.remote_host}:{flow.remote_port}"
     if isinstance(error, (ConnectionDone, ConnectionLost)):
-        failure = ConnectionFailure(f"the connection{where} was closed")
+        words = f"the connection{where} was closed"
+        if flow is not None and flow.is_secure and not flow.is_incoming and not flow.messages:
+            # In TLS 1.3 the peer judges our certificate when for us the handshake is over; some say nothing about it.
+            words += " before the peer had said anything: it may have refused our certificate"
+        failure = ConnectionFailure(words)
     else:
         failure = ConnectionFailure(f"the connection{where} was lost: {error}")
     failure.__cause__ = error

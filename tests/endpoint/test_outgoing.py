@@ -6,6 +6,9 @@ import threading
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.interfaces import IHandshakeListener
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
 
 from sip_p2p import (
     ConnectionFailure,
@@ -21,6 +24,7 @@ from sip_p2p import (
     Transport,
 )
 from sip_p2p.testing import Network
+from sip_p2p.transport.tls import server_tls_factory
 from tests.endpoint.support import PartyTestCase
 from tests.support import SynchronousTestCase
 
@@ -83,6 +87,25 @@ class SendingTests(PartyTestCase):
             self.run_until(self.alice.send_message("sip:carol@c.example", "x"))
         self.assertIs(tls.exception.reason, TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE)
         self.assertIsInstance(tls.exception, ConnectionFailure)
+
+    def test_closed_without_a_word(self) -> None:
+        """A peer that closes after the handshake without an alert may have refused our certificate: the error says so
+        (row:D18, row:F4)."""
+
+        @implementer(IHandshakeListener)
+        class Mute(Protocol):
+            def handshakeCompleted(self) -> None:
+                self.transport.loseConnection()
+
+        bob = self.bob.connection_manager
+        settings = bob.tls_settings()
+        host = self.network.find("b.example")
+        port = host.listenTCP(5099, server_tls_factory(settings, Factory.forProtocol(Mute), host, 5))
+        mute = self.alice.send_message("sip:bob@b.example:5099", "x")
+        self.network.advance(5)
+        failure = self.failureResultOf(mute, ConnectionFailure)
+        self.assertIn("may have refused our certificate", str(failure.value))
+        self.run_until(port.stopListening())
 
     def test_own_headers(self) -> None:
         """Header fields of the application go out; those of the stack are refused by name, but for tools (row:F6)."""
