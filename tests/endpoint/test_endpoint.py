@@ -309,7 +309,8 @@ class StateTests(SynchronousTestCase):
         self.network.run_until(manager.terminate())
 
     def test_manager_waits_for_what_is_under_way(self) -> None:
-        """terminate lets a request of ours get its answer, within the drain deadline, and takes no new one (row:B13)."""
+        """terminate lets a request of ours get its answer, within the drain deadline, and takes no new one
+        (row:B13)."""
         bob = self.network.party("sip:bob@b.example")
         bob.message_received.subscribe(lambda event: deferLater(self.network.clock, 2, lambda: 202))
         sending = self.alice.send_message("sip:bob@b.example", "x")
