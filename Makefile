@@ -15,7 +15,7 @@ SUITES := $(patsubst tests/%/__init__.py,tests.%,$(sort $(wildcard tests/*/__ini
           $(patsubst tests/%.py,tests.%,$(sort $(wildcard tests/test_*.py)))
 TESTS ?= $(filter-out tests.interop tests.test_packaging,$(SUITES))
 
-.PHONY: help demo test test-packaging interop bench lint format types docs rows check coverage clean
+.PHONY: help demo test test-packaging test-oldest interop bench lint format types docs rows check coverage clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -30,6 +30,12 @@ test: $(VENV)/.test
 test-packaging: $(VENV)/.test
 	@mkdir -p build
 	@$(TRIAL) tests.test_packaging
+
+# What touches Twisted and OpenSSL, with the oldest versions that setup.cfg allows.
+test-oldest: $(VENV)-oldest/.test
+	@mkdir -p build
+	@$(VENV)-oldest/bin/python -m twisted.trial --temp-directory=build/trial --reporter=text \
+	    tests.transport tests.endpoint tests.service tests.testing tests.test_examples
 
 # Skips, with the reason, what is not installed; .ci/run lists the packages.
 interop: $(VENV)/.test
@@ -70,7 +76,7 @@ coverage: $(VENV)/.test
 check: lint types test docs
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* docs/_build
+	rm -rf $(VENV) $(VENV)-oldest build dist *.egg-info .mypy_cache .ruff_cache .hypothesis _trial_temp* docs/_build
 
 # One stamp for each set of packages; a change of setup.cfg or pyproject.toml installs again.
 $(VENV)/.made:
@@ -85,4 +91,10 @@ $(VENV)/.installed: $(VENV)/.made setup.cfg pyproject.toml
 
 $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.installed
 	@$(PIP) -e '.[$*]'
+	@touch $@
+
+$(VENV)-oldest/.test: setup.cfg pyproject.toml
+	@$(PYTHON) -m venv $(VENV)-oldest
+	@sed -n '/^install_requires/,/^[^ ]*_data/s/^ *\([A-Za-z.]*\).* >= */\1==/p' setup.cfg > $(VENV)-oldest/oldest.txt
+	@$(VENV)-oldest/bin/python -m pip install -qq --disable-pip-version-check -c $(VENV)-oldest/oldest.txt -e '.[test]'
 	@touch $@

@@ -34,8 +34,8 @@ MAY_IMPORT = {
 which all but sip may know ``__version__``."""
 
 PURE = frozenset(
-    "__future__ abc base64 binascii bisect collections collections.abc contextlib enum functools hashlib heapq hmac ipaddress"
-    " itertools math operator re string struct types typing urllib.parse".split()
+    "__future__ abc base64 binascii bisect collections collections.abc contextlib enum functools hashlib heapq hmac"
+    " ipaddress itertools math operator re string struct types typing urllib.parse".split()
 )
 """The standard modules that know neither the world nor the time: all that ``sip_p2p.sip`` may use."""
 
