@@ -225,6 +225,9 @@ class RealTimeConnectionManager:
     def request_received(self, output: RequestReceived) -> None:
         """Hand a request to the party that it is for."""
         incoming = IncomingRequest(self, output)
+        if incoming.is_answered:
+            # It came in one delivery with its own CANCEL, or with the end of its flow: there is nothing left to ask.
+            return
         flow = output.flow
         if isinstance(flow, StreamFlow) and flow.peer:
             if not flow.may_request:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, cast, final
 
+from twisted.internet.error import MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 
 from sip_p2p.errors import ConnectionFailure, MalformedMessage
@@ -45,9 +46,9 @@ class DatagramFlow(LiveFlow):
     def flush(self) -> None:
         """One datagram a message."""
         parts = self._parts
+        self._parts = []
         for data in parts:
             self._port.send(data, self.remote_host, self.remote_port)
-        parts.clear()
 
     def close(self) -> None:
         """Nothing: UDP has no connection, and the next datagram may come from a better peer."""
@@ -133,12 +134,15 @@ class DatagramPort(DatagramProtocol):
         return source_port
 
     def send(self, data: bytes, host: str, port: int) -> None:
-        """Write one datagram. What the network refuses is lost, as any datagram may be: the timers see to the rest."""
+        """Write one datagram.
+
+        What the system refuses, or no datagram can hold, is lost, as any datagram may be: the timers see to the rest.
+        """
         if self.transport is None:
             return
         try:
             self.transport.write(data, (host, port))
-        except OSError:
+        except (OSError, MessageLengthError):
             self.ignored += 1
 
     def stopProtocol(self) -> None:

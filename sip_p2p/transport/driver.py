@@ -82,6 +82,7 @@ class Driver:
         "_draining",
         "_drift",
         "_log",
+        "_look_again",
         "_reactor",
         "_stopped",
         "_taps",
@@ -98,6 +99,7 @@ class Driver:
         self._taps: tuple[Tap, ...] = ()
         self._deadlines: tuple[Deadlines[LiveFlow], ...] = ()
         self._draining = False
+        self._look_again = False
         self._stopped = False
         self._call: IDelayedCall | None = None
         self._armed_for = 0.0
@@ -207,9 +209,11 @@ class Driver:
                         self._tell(output)
         finally:
             self._draining = False
-        deadline = core.next_deadline()
-        if deadline is not None:
-            self._arm(deadline)
+        if self._look_again:
+            self._look_again = False
+            self._arm(self._next_deadline())
+        else:
+            self._arm(core.next_deadline())
 
     def _tell(self, output: Output) -> None:
         """Hand an output to the transaction user; what it raises harms nobody else."""
@@ -237,8 +241,10 @@ class Driver:
         return earliest
 
     def rearm(self) -> None:
-        """Look again at what is due first; for whoever starts a deadline outside of a delivery."""
-        if not self._draining:
+        """Look again at what is due first, at the end of this turn if there is one; for whoever starts a deadline."""
+        if self._draining:
+            self._look_again = True
+        else:
             self._arm(self._next_deadline())
 
     def _arm(self, deadline: float | None) -> None:
@@ -263,8 +269,12 @@ class Driver:
     def _wake(self) -> None:
         self._call = None
         now = self.now()
-        self._core.handle_timer(now)
-        for deadlines in self._deadlines:
-            deadlines.handle_timer(now)
+        try:
+            self._core.handle_timer(now)
+            for deadlines in self._deadlines:
+                deadlines.handle_timer(now)
+        except Exception:
+            # One that fails must not stop the clock of all the others.
+            self._log.failure("a timer failed")
         self.drain()
         self._arm(self._next_deadline())

@@ -76,7 +76,8 @@ class FlowKeeper:
         self._first_verified = Deadlines(limits.authenticated_first_message_timeout, self._silent)
         self._partial = Deadlines(limits.partial_message_timeout, self._too_slow)
         self._idle = Deadlines(limits.idle_timeout, self._maybe_idle)
-        for deadlines in (self._first, self._first_verified, self._partial, self._idle):
+        self._closed = Deadlines(limits.close_timeout, self._still_there)
+        for deadlines in (self._first, self._first_verified, self._partial, self._idle, self._closed):
             driver.watch(deadlines)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
         self.connections: dict[StreamProtocol, None] = {}
@@ -185,6 +186,11 @@ class FlowKeeper:
         else:
             self._partial.stop(flow)
 
+    def flow_closing(self, flow: StreamFlow) -> None:
+        """We have closed a flow: what is left to say, and the peer's goodbye, may not take for ever."""
+        self._closed.start(flow, self.driver.now())
+        self.driver.rearm()
+
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """A flow is gone; what it carried ends."""
         self.pool.remove(flow)
@@ -204,6 +210,10 @@ class FlowKeeper:
 
     def _too_slow(self, flow: Any) -> None:
         self._log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
+        flow.abort()
+
+    def _still_there(self, flow: Any) -> None:
+        self._log.debug("{flow} is cut off: it was closed, and did not end", flow=flow)
         flow.abort()
 
     def _maybe_idle(self, flow: Any) -> None:

@@ -31,6 +31,8 @@ class Limits:
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
     :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
         and the connection is closed.
+    :ivar close_timeout: from our closing of a connection to its end, for what is left to say and the peer's goodbye;
+        then it is aborted.
     :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed.
     :ivar answer_timeout: how long an application may take to answer a request; then it is answered 500.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
@@ -48,6 +50,7 @@ class Limits:
     __slots__ = (
         "answer_timeout",
         "authenticated_first_message_timeout",
+        "close_timeout",
         "connect_timeout",
         "connections",
         "connections_per_address",
@@ -75,6 +78,7 @@ class Limits:
         first_message_timeout: float = 10.0,
         authenticated_first_message_timeout: float = 30.0,
         partial_message_timeout: float = 10.0,
+        close_timeout: float = 5.0,
         idle_timeout: float = 120.0,
         answer_timeout: float = 24.0,
         drain_timeout: float = 5.0,
@@ -97,6 +101,7 @@ class Limits:
         self.first_message_timeout = first_message_timeout
         self.authenticated_first_message_timeout = authenticated_first_message_timeout
         self.partial_message_timeout = partial_message_timeout
+        self.close_timeout = close_timeout
         self.idle_timeout = idle_timeout
         self.answer_timeout = answer_timeout
         self.drain_timeout = drain_timeout

@@ -135,8 +135,8 @@ class StreamFlow(LiveFlow):
             self.is_open = False
             # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
             cast("IConsumer", self._transport).unregisterProducer()
-            self._transport.loseConnection()
             self._owner.flow_closing(self)
+            self._transport.loseConnection()
 
     def abort(self) -> None:
         """Drop the connection at once."""

@@ -121,12 +121,12 @@ class NonInviteServerTransaction(ServerTransaction):
             self.state = _TERMINATED
 
     def _timer_trying(self, table: TransactionTable, now: float) -> None:
+        self._wait(table.queue.answer, table, now)
         if self.state is _TRYING:
             # RFC 4320 section 4.1: the client's Timer E has reached T2 and the user is silent.
             self.state = _PROCEEDING
             self._provisional = self.trying().serialise()
             table.send(self.flow, self._provisional)
-        self._wait(table.queue.answer, table, now)
 
     def flow_failed(self, reason: BaseException, table: TransactionTable) -> None:
         """17.2.4: no response can leave any more; the user is told, if it has not heard that it was too slow."""

@@ -1,0 +1,176 @@
+"""What a peer that means no good, or has lost its way, can do to a party: nothing that lasts."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+
+from sip_p2p.endpoint.incoming import IncomingRequest
+from sip_p2p.transport.limits import Limits
+from tests.endpoint.support import PartyTestCase
+
+
+class Raw(Protocol):
+    """A connection on which a test says what it likes."""
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """What the party said."""
+        self.received += data
+
+    def send(self, data: bytes) -> None:
+        """Say it."""
+        cast("Any", self.transport).write(data)
+
+
+class RawDatagrams(DatagramProtocol):
+    """The same for datagrams."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """What the party said."""
+        self.received.append(datagram)
+
+
+def octets(
+    method: str = "OPTIONS", number: int = 1, *, over: str = "TCP", branch: str = "", body: bytes = b""
+) -> bytes:
+    """A request in clear text."""
+    branch = branch or f"z9hG4bK{method}{number}"
+    kind = "Content-Type: text/plain\r\n" if body else ""
+    head = (
+        f"{method} sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/{over} peer.example;rport;branch={branch}\r\n"
+        f"Max-Forwards: 70\r\nFrom: <sip:x@peer.example>;tag=1\r\nTo: <sip:bob@b.example>\r\nCall-ID: c{number}\r\n"
+        f"CSeq: 1 {method}\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class HostilePeerTests(PartyTestCase):
+    """Bob listens in clear text as well, and a stranger is there."""
+
+    def setUp(self) -> None:
+        """Bob's further listeners."""
+        super().setUp()
+        self.manager = self.bob.connection_manager
+        self.run_until(self.manager.listen_all(["tcp:port=5060", "udp:port=5060"]))
+        self.stranger = self.network.host(names=["peer.example"])
+        [self.address] = self.network.addresses_of("b.example")
+        self.raw: list[Raw] = []
+        self.addCleanup(self.hang_up)
+
+    def dial(self) -> Raw:
+        """A connection to Bob's clear-text port."""
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        raw = cast("Raw", self.run_until(TCP4ClientEndpoint(self.stranger, self.address, 5060).connect(factory)))
+        self.raw.append(raw)
+        return raw
+
+    def hang_up(self) -> None:
+        """End what the stranger has opened."""
+        for raw in self.raw:
+            cast("Any", raw.transport).abortConnection()
+        self.network.advance(1)
+
+    def connections(self) -> int:
+        """How many connections Bob has."""
+        return self.manager.inventory()["connections"]
+
+    def test_peer_that_vanished(self) -> None:
+        """A TLS connection that was idle is closed, and gone soon after, though the peer never says goodbye
+        (fault:G5)."""
+        mute = self.network.party("sip:mute@m.example", listen=(), manager={"limits": Limits(idle_timeout=0)})
+        self.run_until(mute.request("OPTIONS", "sip:bob@b.example"))
+        [flow] = mute.connection_manager.pool
+        cast("Any", flow)._transport.pauseProducing()
+        self.assertEqual(self.connections(), 1)
+        self.network.advance(300)
+        self.assertEqual(self.connections(), 0)
+
+    def test_peer_that_never_reads(self) -> None:
+        """A connection that was to be closed, and whose peer reads nothing of what is left to say, is cut off
+        (fault:G8)."""
+        raw = self.dial()
+        cast("Any", raw.transport).pauseProducing()
+        for batch in range(40):
+            raw.send(b"".join(octets(number=1000 * batch + number) for number in range(100)))
+            self.network.advance(0.1)
+        self.assertEqual(self.connections(), 1)
+        self.network.advance(300)
+        self.assertEqual(self.connections(), 0)
+
+    def test_busy_peer(self) -> None:
+        """Messages that follow each other without a gap are no slow message, wherever the reads end (fault:H2)."""
+        raw = self.dial()
+        whole = octets(number=1)
+        raw.send(whole[:50])
+        for number in range(1, 40):
+            raw.send(octets(number=number)[50:] + octets(number=number + 1)[:50])
+            self.network.advance(1)
+        self.assertEqual(raw.received.count(b"SIP/2.0 200"), 39)
+        self.network.advance(15)
+        self.assertEqual(self.connections(), 0)
+
+    def test_answer_larger_than_a_datagram(self) -> None:
+        """An answer that no datagram can hold is not sent, and the next request on the flow is answered (fault:I3)."""
+        self.bob.handle("INFO", lambda event: event.response(200, body="x" * 70_000))
+        port = RawDatagrams()
+        bound = cast("Any", self.stranger).listenUDP(5060, port)
+        self.addCleanup(bound.stopListening)
+        for number, method in enumerate(("INFO", "OPTIONS")):
+            cast("Any", port.transport).write(octets(method, number, over="UDP"), (self.address, 5060))
+            self.network.advance(1)
+        self.assertEqual([datagram[:11] for datagram in port.received], [b"SIP/2.0 200"])
+
+    def test_invite_cancelled_in_the_same_breath(self) -> None:
+        """An INVITE whose CANCEL came with it is answered 487 and never shown to the application (fault:C5,
+        fault:K4)."""
+        asked: list[IncomingRequest] = []
+        self.bob.handle("INVITE", lambda event: asked.append(event) or Deferred())
+        raw = self.dial()
+        invite = octets("INVITE", branch="z9hG4bKx")
+        cancel = octets("CANCEL", branch="z9hG4bKx")
+        raw.send(invite + cancel)
+        self.network.advance(1)
+        self.assertEqual(
+            sorted(line[8:11] for line in raw.received.split(b"\r\n") if line[:4] == b"SIP/"), [b"200", b"487"]
+        )
+        self.assertEqual(asked, [])
+
+    def test_invite_cancelled_while_it_is_worked_on(self) -> None:
+        """An INVITE that the application works on is cancelled there, too (fault:C5)."""
+        working: Deferred[None] = Deferred()
+        self.bob.handle("INVITE", lambda event: working)
+        ended = working.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        raw = self.dial()
+        raw.send(octets("INVITE", branch="z9hG4bKx"))
+        self.network.advance(0.1)
+        raw.send(octets("CANCEL", branch="z9hG4bKx"))
+        self.network.advance(1)
+        self.assertIn(b"SIP/2.0 487", raw.received)
+        self.assertTrue(ended.called)
+
+    def test_request_that_its_application_has_broken(self) -> None:
+        """What an application does to a request that it was given stops no timer, its own or another's (fault:K10,
+        fault:K2)."""
+
+        def breaks(event: Any) -> Deferred[None]:
+            event.request.headers = None
+            return Deferred(lambda _: None)
+
+        self.bob.handle("INFO", breaks)
+        self.bob.handle("PUBLISH", lambda event: Deferred(lambda _: None))
+        asked = [self.alice.request(method, "sip:bob@b.example") for method in ("INFO", "PUBLISH")]
+        self.assertEqual([self.status_of(each) for each in asked], [500, 500])
+        self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+        self.assertEqual(self.manager.inventory()["servers"], 0)
