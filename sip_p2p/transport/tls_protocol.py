@@ -81,7 +81,10 @@ class TurnFlusher:
 
     def discard(self, connection: CorkedTlsProtocol) -> None:
         """Forget *connection*, which has nothing to send any more."""
-        if self._waiting.pop(connection, self) is None and not self._waiting and self._delayed_call is not None:
+        if connection not in self._waiting:
+            return
+        del self._waiting[connection]
+        if not self._waiting and self._delayed_call is not None:
             self._delayed_call.cancel()
             self._delayed_call = None
 
