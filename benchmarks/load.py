@@ -321,7 +321,9 @@ def _send_all(connected: socket.socket, data: bytes) -> None:
     except BlockingIOError:
         sent = 0
     while sent < len(data):
-        select.select([], [connected], [], _STALLED_AFTER)
+        poll = select.poll()
+        poll.register(connected, select.POLLOUT)
+        poll.poll(_STALLED_AFTER * 1e3)
         sent += connected.send(data[sent:])
 
 

@@ -27,7 +27,7 @@ __all__ = ["Growth", "Held", "goals", "main", "measure_memory", "tables"]
 
 _SAMPLES = 20
 _QUIET = 0.3
-_SHORT_T1 = 0.02
+_SHORT_T1 = 0.005
 _MOST_GROWTH = 1.0
 
 
@@ -131,7 +131,9 @@ def _conversations(plan: Plan, count: int) -> Iterator[Conversation]:
 
 
 def _readable(connected: socket.socket) -> None:
-    if not select.select([connected], [], [], 10.0)[0]:
+    poll = select.poll()
+    poll.register(connected, select.POLLIN)
+    if not poll.poll(10_000):
         raise TimeoutError("the server does not answer")
 
 
