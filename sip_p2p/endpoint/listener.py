@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IListeningPort, IReactorTime
 
+    from sip_p2p.transport.descriptions import ListeningEndpoint
     from sip_p2p.transport.keeper import FlowKeeper
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.tls import TlsSettings
@@ -37,11 +38,14 @@ class Listener:
     :ivar address: the host and port that are really bound; a port of 0 in the description is a real one here.
     """
 
-    __slots__ = ("_owner", "_port", "_stopping", "address", "description", "transport")
+    __slots__ = ("_factory", "_owner", "_port", "_stopping", "address", "description", "transport")
 
-    def __init__(self, owner: Listeners, description: str, transport: str, port: IListeningPort) -> None:
+    def __init__(
+        self, owner: Listeners, description: str, transport: str, port: IListeningPort, factory: object
+    ) -> None:
         self._owner = owner
         self._port = port
+        self._factory = factory
         self._stopping: Deferred[None] | None = None
         self.description = description
         self.transport = transport
@@ -128,10 +132,21 @@ class Listeners:
         :returns: the listener, when its port is bound. Fails with :class:`~sip_p2p.errors.ListenFailed`.
         :raises ValueError: when the description is wrong, with what is wrong about it.
         """
-        text = self._describe(description)
-        endpoint = listening_endpoint(
+        return self._begin(self._described(description))
+
+    def _described(self, description: str | tuple[str, int]) -> ListeningEndpoint:
+        """What *description* describes; a ValueError where it is wrong."""
+        if isinstance(description, str):
+            text = description
+        else:
+            host, port = description
+            interface = f":interface={host.replace(':', chr(92) + ':')}" if host else ""
+            text = f"{self._owner.default_prefix}:port={port}{interface}"
+        return listening_endpoint(
             self._reactor, text, self._owner.tls_settings(), handshake_timeout=self._owner.limits.handshake_timeout
         )
+
+    def _begin(self, endpoint: ListeningEndpoint) -> Deferred[Listener]:
         transport = endpoint.transport
         self.starting += 1
         self._owner.listening_changed(StateReason.LISTENING)
@@ -142,12 +157,17 @@ class Listeners:
         )
         listening = maybeDeferred(endpoint.listen, factory)
         return listening.addCallbacks(
-            self._listening, self._not_listening, callbackArgs=(text, transport, factory), errbackArgs=(text,)
+            self._listening, self._not_listening, callbackArgs=(endpoint, factory), errbackArgs=(endpoint,)
         )
 
     def start_all(self, descriptions: Iterable[str | tuple[str, int]]) -> Deferred[list[Listener]]:
-        """Listen on all of *descriptions* or on none: when one fails, those that succeeded are stopped (row C7)."""
-        started = [self.start(description) for description in descriptions]
+        """Listen on all of *descriptions* or on none: when one fails, those that succeeded are stopped (row C7).
+
+        :raises ValueError: when one of them is wrong; nothing is started then.
+        """
+        # All of them are read before the first is started.
+        endpoints = [self._described(description) for description in descriptions]
+        started = [self._begin(endpoint) for endpoint in endpoints]
 
         def settle(results: list[tuple[bool, Any]]) -> Any:
             listeners = [result for succeeded, result in results if succeeded]
@@ -175,38 +195,33 @@ class Listeners:
         self._closed = True
         return self.stop()
 
-    def _describe(self, description: str | tuple[str, int]) -> str:
-        if isinstance(description, str):
-            return description
-        host, port = description
-        interface = f":interface={host.replace(':', chr(92) + ':')}" if host else ""
-        return f"{self._owner.default_prefix}:port={port}{interface}"
-
-    def _listening(self, port: IListeningPort, text: str, transport: str, factory: object) -> Listener:
+    def _listening(self, port: IListeningPort, endpoint: ListeningEndpoint, factory: object) -> Listener:
         self.starting -= 1
-        listener = Listener(self, text, transport, port)
+        listener = Listener(self, endpoint.description, endpoint.transport, port, factory)
         if self._closed:
             listener.stop()
             raise EndpointTerminated("the connection manager was terminated while it started to listen")
         self._listeners.append(listener)
         if isinstance(factory, DatagramPort):
             self._keeper.listens_on(factory, listener.address[0])
-        if transport in ("TCP", "UDP", "WS") and not listener.address[0].startswith(LOOPBACK):
+        if listener.transport in ("TCP", "UDP", "WS") and not listener.address[0].startswith(LOOPBACK):
             self._log.warn("{listener} is clear text beyond loopback: nobody is verified on it", listener=listener)
         self._owner.listening_changed(StateReason.LISTENING)
         return listener
 
-    def _not_listening(self, failure: Failure, text: str) -> Failure:
+    def _not_listening(self, failure: Failure, endpoint: ListeningEndpoint) -> Failure:
         self.starting -= 1
         self._owner.listening_changed(StateReason.UNABLE_TO_LISTEN)
         if failure.check(ListenFailed, TlsFailure, EndpointTerminated):
             return failure
         error = failure.value
         cause = error.socketError if isinstance(error, CannotListenError) else error
-        return Failure(ListenFailed(f"cannot listen on {text}: {cause}", error))
+        return Failure(ListenFailed(f"cannot listen on {endpoint.description}: {cause}", error))
 
     def stopped(self, listener: Listener) -> None:
         """One of them accepts nothing any more; called by the listener."""
+        if isinstance(listener._factory, DatagramPort):
+            self._keeper.stops_on(listener._factory)
         if listener in self._listeners:
             self._listeners.remove(listener)
             self._owner.listening_changed(StateReason.STOPPED_LISTENING)

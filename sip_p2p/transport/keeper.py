@@ -83,7 +83,9 @@ class FlowKeeper:
         self.connections: dict[StreamProtocol, None] = {}
         self._handshakes = 0
         self._by_address: dict[str, int] = {}
-        self._datagram_ports: dict[str, DatagramPort] = {}
+        # By family; the port that is used is the last one.
+        self._datagram_ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
+        self._datagrams_ignored_before = 0
         self._own_datagram_ports: list[IListeningPort] = []
         self._emptied: Deferred[None] | None = None
         self._closing = False
@@ -97,7 +99,8 @@ class FlowKeeper:
     @property
     def datagrams_ignored(self) -> int:
         """How many datagrams were neither messages nor worth an answer."""
-        return sum(port.ignored for port in self._datagram_ports.values())
+        ports = (port for ports in self._datagram_ports.values() for port in ports)
+        return self._datagrams_ignored_before + sum(port.ignored for port in ports)
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names on a flow with this local address."""
@@ -105,18 +108,25 @@ class FlowKeeper:
 
     def listens_on(self, port: DatagramPort, address: str) -> None:
         """A UDP port is bound to *address*: what we send by UDP goes out of it from now on."""
-        self._datagram_ports["6" if ":" in address else "4"] = port
+        self._datagram_ports["6" if ":" in address else "4"].append(port)
+
+    def stops_on(self, port: DatagramPort) -> None:
+        """A UDP port is being closed: what we send by UDP leaves from another one."""
+        for ports in self._datagram_ports.values():
+            if port in ports:
+                ports.remove(port)
+                self._datagrams_ignored_before += port.ignored
 
     def datagram_flow(self, target: Target) -> DatagramFlow:
         """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
         family = "6" if ":" in target.host else "4"
-        port = self._datagram_ports.get(family)
-        if port is None:
+        ports = self._datagram_ports[family]
+        if not ports:
             port = DatagramPort(self)
             listen = cast("Any", self._reactor).listenUDP
             self._own_datagram_ports.append(listen(0, port, interface="::" if family == "6" else ""))
-            self._datagram_ports[family] = port
-        return port.flow_to(target.host, target.port)
+            ports.append(port)
+        return ports[-1].flow_to(target.host, target.port)
 
     def admits(self, flow: StreamFlow) -> str:
         """Why an accepted flow is one too many; the empty string when it is welcome."""
