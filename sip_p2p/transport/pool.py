@@ -16,8 +16,9 @@ from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.python.failure import Failure
 
-from sip_p2p.errors import ConnectionFailure, EndpointTerminated, SipError
+from sip_p2p.errors import ConnectionFailure, EndpointTerminated, InvalidOperation, SipError
 from sip_p2p.transport.stream import StreamFactory, StreamFlow
+from sip_p2p.transport.target import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,11 +43,22 @@ class _Dial(StreamFactory):
         self._done = done
         self.waiting: list[Deferred[StreamFlow]] = []
         self.attempt: Deferred[IProtocol] | None = None
+        self._connection: StreamProtocol | None = None
         self._ended = False
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
         """The protocol of the one connection that this factory makes."""
-        return super().buildProtocol(addr)
+        self._connection = super().buildProtocol(addr)
+        return self._connection
+
+    def give_up(self) -> None:
+        """Nobody waits any more: make no connection, and drop one that has not come to carry messages."""
+        self._ended = True
+        if self.attempt is not None:
+            self.attempt.addErrback(lambda _: None)
+            self.attempt.cancel()
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.abort()
 
     def flow_ready(self, flow: StreamFlow) -> None:
         """The connection carries messages."""
@@ -139,12 +151,17 @@ class Pool:
 
         Fails with :class:`~sip_p2p.errors.ConnectionFailure` or :class:`~sip_p2p.errors.TlsFailure`. Cancelling it
         gives up the wait, and the connection too when nobody else waits.
+
+        :raises InvalidOperation: for a target that is neither TCP nor TLS.
+        :raises EndpointTerminated: after :meth:`close`.
         """
         found = self.find(target)
         if found is not None:
             return succeed(found)
         if self._closed:
             raise EndpointTerminated("the connection manager has been terminated")
+        if target.transport not in (Transport.TCP, Transport.TLS):
+            raise InvalidOperation(f"{target!r} is no connection that can be made here: there are TCP and TLS")
         key = (target, self._credential())
         dial = self._dials.get(key)
         fresh = dial is None
@@ -184,9 +201,7 @@ class Pool:
             dial.waiting.remove(gone)
         if not dial.waiting and self._dials.get(key) is dial:
             del self._dials[key]
-            if dial.attempt is not None:
-                dial.attempt.addErrback(lambda _: None)
-                dial.attempt.cancel()
+            dial.give_up()
 
     def _dial_ended(self, key: _Key, dial: _Dial, outcome: StreamFlow | Failure) -> None:
         if self._dials.get(key) is dial:
@@ -196,11 +211,11 @@ class Pool:
             outcome.key = key
             self._dialled[key] = outcome
             for waiter in waiting:
-                waiter.callback(outcome)
+                # One of them may have given up another meanwhile.
+                if not waiter.called:
+                    waiter.callback(outcome)
             return
-        for waiter in waiting:
-            # A Failure each: what one of them does to its own must not reach the others.
-            waiter.errback(Failure(outcome.value))
+        _fail(waiting, outcome.value)
 
     def add(self, flow: StreamFlow) -> None:
         """A flow is open."""
@@ -238,11 +253,17 @@ class Pool:
         for key, dial in list(self._dials.items()):
             self._dials.pop(key, None)
             waiting, dial.waiting = dial.waiting, []
-            if dial.attempt is not None:
-                dial.attempt.addErrback(lambda _: None)
-                dial.attempt.cancel()
-            for waiter in waiting:
-                waiter.errback(Failure(EndpointTerminated("the connection manager has been terminated")))
+            dial.give_up()
+            _fail(waiting, EndpointTerminated("the connection manager has been terminated"))
+
+
+def _fail(waiting: list[Deferred[StreamFlow]], error: BaseException | None) -> None:
+    """Tell everybody who waits that there will be no connection."""
+    for waiter in waiting:
+        # One of them may have given up another meanwhile.
+        if not waiter.called:
+            # A Failure each: what one of them does to its own must not reach the others.
+            waiter.errback(Failure(error))
 
 
 def _identities(flow: StreamFlow) -> tuple[str, ...]:
