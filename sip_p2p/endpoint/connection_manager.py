@@ -26,6 +26,7 @@ from sip_p2p.errors import (
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.driver import Driver
+from sip_p2p.transport.identity import normalise_name
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.pool import Pool
@@ -73,7 +74,6 @@ class RealTimeConnectionManager:
     :ivar reactor: the reactor.
     :ivar limits: the bounds; a change counts for what is opened later.
     :ivar resolver: where names lead.
-    :ivar advertise: the host that our Via and Contact name; None lets the manager choose (row E28).
     :ivar tokens: where branches, tags and Call-IDs come from.
     :ivar core: the SIP core.
     :ivar driver: what runs it.
@@ -94,7 +94,7 @@ class RealTimeConnectionManager:
         self.reactor = reactor
         self.limits = Limits() if limits is None else limits
         self.resolver: Resolver = AddressResolver(reactor) if resolver is None else resolver
-        self.advertise = advertise
+        self._advertise = None if advertise is None else normalise_name(advertise)
         if timers is None:
             timers = Timers(answer_deadline=self.limits.answer_timeout)
         self.tokens: TokenSource = RandomTokens() if tokens is None else tokens
@@ -117,6 +117,19 @@ class RealTimeConnectionManager:
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
     default_prefix = "tcp"
+
+    @property
+    def advertise(self) -> str | None:
+        """The host that our Via and Contact name; None lets the manager choose (row E28). Setting it counts for what is
+        sent from then on.
+
+        :raises ValueError: for what is neither a host name nor an address.
+        """
+        return self._advertise
+
+    @advertise.setter
+    def advertise(self, host: str | None) -> None:
+        self._advertise = None if host is None else normalise_name(host)
 
     @property
     def pool(self) -> Pool:
@@ -199,7 +212,7 @@ class RealTimeConnectionManager:
     def contact_address(self, transport: str, local: tuple[str, int]) -> tuple[str, int]:
         """The host (IPv6 in brackets) and port under which we can be reached over *transport* (rows A2, E28, J8)."""
         port = self._listeners.port_of(transport) or local[1]
-        host = self.advertise or self._certified_host(transport) or local[0]
+        host = self._advertise or self._certified_host(transport) or local[0]
         if host in ("0.0.0.0", "::", ""):
             host = "localhost"
         return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port

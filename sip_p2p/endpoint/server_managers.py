@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
+from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         credential = self.credential
         if transport not in ("TLS", "WSS") or credential is None:
             return ""
-        identities = PeerIdentities.from_certificate(credential.certificate).identities
+        identities = credential.identities.identities
         return identities[0] if identities else ""
 
 
