@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import sip_p2p  # noqa: E402
+import sip_p2p
 
 project = "sip_p2p"
 author = "the sip_p2p authors"
@@ -26,4 +26,6 @@ html_show_copyright = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+# Two classes have this name; what a connection manager takes is the protocol, not the one that keeps a trace.
+autodoc_type_aliases = {"Tap": "sip_p2p.transport.driver.Tap"}
 autodoc_default_options = {"members": True, "show-inheritance": True}
