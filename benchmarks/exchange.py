@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks import kamailio
-from benchmarks.load import Plan, Result, Target
+from benchmarks.plan import Plan, Result, Target
 from benchmarks.processes import Server, measure, start_python
 from benchmarks.report import Goal, goals_table, machine, table
 from benchmarks.setting import FULL, QUICK, Setting

@@ -10,12 +10,16 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet import reactor, ssl
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.stdio import StandardIO
 
 from benchmarks.lifeline import Lifeline
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import ITCPTransport, IUDPTransport
 
 __all__ = ["FloorDatagrams", "FloorStream", "main"]
 
@@ -31,8 +35,10 @@ class FloorStream(Protocol):
     """Answers on a TCP or TLS connection."""
 
     def connectionMade(self) -> None:
+        transport = cast("ITCPTransport", self.transport)
+        transport.setTcpNoDelay(True)
+        self._write = transport.write
         self._rest = b""
-        self.transport.setTcpNoDelay(True)
 
     def dataReceived(self, data: bytes) -> None:
         if self._rest:
@@ -51,14 +57,17 @@ class FloorStream(Protocol):
             start = after
         self._rest = data[start:]
         if answers:
-            self.transport.write(b"".join(answers))
+            self._write(b"".join(answers))
 
 
 class FloorDatagrams(DatagramProtocol):
     """Answers each datagram."""
 
+    def startProtocol(self) -> None:
+        self._write = cast("IUDPTransport", self.transport).write
+
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
-        self.transport.write(_answer(datagram, 0, len(datagram)), addr)
+        self._write(_answer(datagram, 0, len(datagram)), addr)
 
 
 def main() -> None:
@@ -72,10 +81,11 @@ def main() -> None:
     with open(options.trust, "rb") as file:
         authority = ssl.Certificate.loadPEM(file.read())
     factory = Factory.forProtocol(FloorStream)
+    loop: Any = reactor
     ports = {
-        "tls": reactor.listenSSL(0, factory, certificate.options(authority), backlog=512, interface="127.0.0.1"),
-        "tcp": reactor.listenTCP(0, factory, backlog=512, interface="127.0.0.1"),
-        "udp": reactor.listenUDP(0, FloorDatagrams(), interface="127.0.0.1"),
+        "tls": loop.listenSSL(0, factory, certificate.options(authority), backlog=512, interface="127.0.0.1"),
+        "tcp": loop.listenTCP(0, factory, backlog=512, interface="127.0.0.1"),
+        "udp": loop.listenUDP(0, FloorDatagrams(), interface="127.0.0.1"),
     }
     StandardIO(Lifeline())
     gc.collect()

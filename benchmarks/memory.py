@@ -14,11 +14,14 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.channels import connect, tls_context
 from benchmarks.cpu import cpu_seconds
-from benchmarks.load import Conversation, KeptLoad, Plan, Target, Wording, connect, tls_context
+from benchmarks.load import Conversation, KeptLoad
+from benchmarks.plan import Plan, Target
 from benchmarks.processes import Server, start_python
 from benchmarks.report import Goal, goals_table, machine, table
 from benchmarks.setting import FULL, QUICK, Setting
+from benchmarks.wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,13 +90,14 @@ def _started(setting: Setting, name: str, *arguments: str) -> Server:
     return start_python(name, module, setting.folder, *keys, *arguments)
 
 
-def _plan(setting: Setting, server: Server, transport: str, **values: int) -> Plan:
+def _plan(setting: Setting, server: Server, transport: str, window: int = 1, count: int = 0) -> Plan:
     return Plan(
         transport,
         [Target(server.name, server.ports[transport], server.pids())],
         certificate=str(setting.client),
         trust=str(setting.trust),
-        **values,
+        window=window,
+        count=count,
     )
 
 

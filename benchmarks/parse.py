@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks.load import Wording
 from benchmarks.report import Goal, goals_table, machine, speed, table
 from benchmarks.setting import FULL, QUICK, Scale
 from benchmarks.timing import Piece, Timed, measure_pieces
+from benchmarks.wording import Wording
 from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import parse_message

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.load import Plan, Result
+from benchmarks.plan import Plan, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

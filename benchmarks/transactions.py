@@ -11,10 +11,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from benchmarks.load import Wording
 from benchmarks.report import machine, speed, table
 from benchmarks.setting import FULL, QUICK, Scale
 from benchmarks.timing import Piece, Timed, measure_pieces
+from benchmarks.wording import Wording
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response

@@ -7,9 +7,9 @@ from array import array
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from benchmarks import exchange, kamailio, memory, parse, transactions
-from benchmarks.load import Wording, WrongAnswer
 from benchmarks.report import Goal, goals_table, machine, speed
 from benchmarks.setting import SMOKE, Setting
+from benchmarks.wording import Wording, WrongAnswer
 
 
 class InProcessTests(SynchronousTestCase):
