@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import sip_p2p
 from sip_p2p.service.options import Options
+from sip_p2p.transport import descriptions
 from tests.documents import ROOT, blocks, commands, documents
 
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
@@ -47,6 +48,14 @@ class CommandTests(SynchronousTestCase):
         known -= {"--help", "--version", "--_shell-completion"}
         text = (ROOT / "docs/cli.rst").read_text("utf-8")
         self.assertEqual(known - set(OPTION.findall(text)), set())
+
+    def test_descriptions_are_documented(self) -> None:
+        """docs/cli.rst names every parameter of a tls: description that the module itself describes."""
+        table = (descriptions.__doc__ or "").partition("what\n")[2].partition("\n\n")[0]
+        keys = re.findall(r"^(\w+) {2,}", table, re.MULTILINE)
+        self.assertGreater(len(keys), 6)
+        text = (ROOT / "docs/cli.rst").read_text("utf-8")
+        self.assertEqual([key for key in keys if f"``{key}``" not in text], [])
 
     def test_make_targets_exist(self) -> None:
         """Every ``make`` that a document names is in the Makefile."""
