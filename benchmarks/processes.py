@@ -124,6 +124,7 @@ def start_python(name: str, module: str, folder: Path, *arguments: str) -> Serve
         if line:
             server.ports = json.loads(line)
             return server
+        process.wait(5.0)
     process.kill()
     process.wait()
     server.check_alive()

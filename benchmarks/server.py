@@ -10,6 +10,7 @@ import argparse
 import cProfile
 import gc
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer, reactor, stdio
@@ -71,7 +72,7 @@ def main() -> None:
         print(json.dumps(ports), flush=True)
 
     def failed(failure: object) -> None:
-        print(failure, flush=True)
+        print(failure, file=sys.stderr, flush=True)
         reactor.stop()
 
     def begin() -> None:
