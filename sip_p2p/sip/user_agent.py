@@ -94,7 +94,6 @@ class UserAgentCore:
     """
 
     __slots__ = (
-        "_media_types",
         "_merging",
         "_merging_limit",
         "_outputs",
@@ -133,7 +132,6 @@ class UserAgentCore:
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._merging_limit = transactions + finished_transactions
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
-        self._media_types: dict[str, MediaType] = {}
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
@@ -379,21 +377,11 @@ class UserAgentCore:
         content_type = headers.get("Content-Type")
         if content_type is None:
             raise MalformedMessage("a body without Content-Type")
-        media_type = self._media_type(content_type)
+        media_type = parse_media_type(content_type)
         if not profile.accepts(request.method, media_type.essence) and not _is_optional(headers):
             self._answer(transaction, 415, now, extra=(("Accept", profile.accept_value_for(request.method)),))
             return False
         return True
-
-    def _media_type(self, text: str) -> MediaType:
-        """A Content-Type, parsed once for each of the few that peers use."""
-        known = self._media_types.get(text)
-        if known is None:
-            known = parse_media_type(text)
-            if len(self._media_types) >= _URI_CACHE:
-                self._media_types.clear()
-            self._media_types[text] = known
-        return known
 
     def _cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """9.2: CANCEL ends an INVITE that has no final response yet, and has no effect on anything else."""

@@ -33,6 +33,7 @@ LOOPBACK = ("127.", "::1", "unix")
 
 _MOST_ALIASES = 8
 _GOODBYE = 1.0
+_IDLE_LOOKS = 8
 
 
 class FlowPolicy(Protocol):
@@ -75,7 +76,7 @@ class FlowKeeper:
         self._first = Deadlines(limits.first_message_timeout, self._silent)
         self._first_verified = Deadlines(limits.authenticated_first_message_timeout, self._silent)
         self._partial = Deadlines(limits.partial_message_timeout, self._too_slow)
-        self._idle = Deadlines(limits.idle_timeout, self._maybe_idle)
+        self._idle = Deadlines(limits.idle_timeout / _IDLE_LOOKS, self._maybe_idle)
         self._closed = Deadlines(limits.close_timeout, self._still_there)
         for deadlines in (self._first, self._first_verified, self._partial, self._idle, self._closed):
             driver.watch(deadlines)
@@ -182,18 +183,20 @@ class FlowKeeper:
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         """Something came; the deadlines move."""
-        now = self.driver.now()
-        if flow.messages and flow.last_message != now:
-            flow.last_message = now
-            if flow.is_incoming:
-                self._first.stop(flow)
-                self._first_verified.stop(flow)
         if partial:
             # From the message's first octet: what trickles in later does not move it.
-            if not self._partial.is_running(flow):
-                self._partial.start(flow, now)
+            if not flow.is_partial:
+                flow.is_partial = True
+                self._partial.start(flow, self.driver.now())
                 self.driver.rearm()
-        else:
+            return
+        if flow.is_silent and flow.is_incoming:
+            self._first.stop(flow)
+            self._first_verified.stop(flow)
+        flow.is_silent = False
+        flow.last_message = self.driver.now()
+        if flow.is_partial:
+            flow.is_partial = False
             self._partial.stop(flow)
 
     def flow_closing(self, flow: StreamFlow) -> None:
@@ -227,10 +230,9 @@ class FlowKeeper:
         flow.abort()
 
     def _maybe_idle(self, flow: Any) -> None:
-        """The idle deadline is looked at lazily: a flow that was used meanwhile gets what is left of it."""
+        """Idleness is looked for now and then, so that a message costs it no more than noting the time."""
         now = self.driver.now()
-        since = now - flow.last_message
-        if since < self._idle.duration or self._policy.is_busy(flow):
+        if now - flow.last_message < self.limits.idle_timeout or self._policy.is_busy(flow):
             self._idle.start(flow, now)
             return
         self._log.debug("{flow} is closed: it was idle", flow=flow)

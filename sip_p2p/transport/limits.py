@@ -33,7 +33,8 @@ class Limits:
         and the connection is closed.
     :ivar close_timeout: from our closing of a connection to its end, for what is left to say and the peer's goodbye;
         then it is aborted.
-    :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed.
+    :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed,
+        an eighth later at the latest.
     :ivar answer_timeout: how long an application may take to answer a request; then it is answered 500.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
     :ivar connections: accepted connections altogether; more are closed at once.

@@ -67,6 +67,8 @@ class StreamFlow(LiveFlow):
 
     :ivar last_message: when the last message came or went, on the driver's scale.
     :ivar messages: how many messages came, keep-alives included.
+    :ivar is_silent: whether none has come yet.
+    :ivar is_partial: whether one has begun and is not complete.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     :ivar last_alias: the last such value that was looked at, covered or not.
@@ -78,6 +80,8 @@ class StreamFlow(LiveFlow):
         "_transport",
         "_waiting",
         "aliases",
+        "is_partial",
+        "is_silent",
         "key",
         "last_alias",
         "last_message",
@@ -106,6 +110,8 @@ class StreamFlow(LiveFlow):
         self._waiting = 0
         self.last_message = 0.0
         self.messages = 0
+        self.is_silent = True
+        self.is_partial = False
         self.may_request = True
         self.aliases: set[tuple[str, int]] = set()
         self.last_alias: tuple[str, int] | None = None
