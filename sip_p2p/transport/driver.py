@@ -181,17 +181,23 @@ class Driver:
             return
         self._draining = True
         touched: list[LiveFlow] = []
+        closing: list[LiveFlow] = []
         core = self._core
         try:
             while True:
                 outputs = core.take_outputs()
                 if not outputs:
-                    if not touched:
-                        break
                     # A flush may find its connection gone, which is an input of its own.
-                    flows, touched = touched, []
-                    for flow in flows:
-                        flow.flush()
+                    if touched:
+                        flows, touched = touched, []
+                        for flow in flows:
+                            self._flush(flow)
+                    elif closing:
+                        flows, closing = closing, []
+                        for flow in flows:
+                            flow.close()
+                    else:
+                        break
                     continue
                 for output in outputs:
                     if type(output) is SendMessage:
@@ -201,10 +207,10 @@ class Driver:
                         if flow.cork(output.data):
                             touched.append(flow)
                     elif type(output) is CloseFlow:
-                        closing = cast("LiveFlow", output.flow)
-                        closing.flush()
-                        self._log.info("closing {flow}: {reason}", flow=closing, reason=output.reason)
-                        closing.close()
+                        # At the end of the turn: requests that came before may be answered in this one.
+                        flow = cast("LiveFlow", output.flow)
+                        self._log.info("closing {flow}: {reason}", flow=flow, reason=output.reason)
+                        closing.append(flow)
                     else:
                         self._tell(output)
         finally:
@@ -214,6 +220,14 @@ class Driver:
             self._arm(self._next_deadline())
         else:
             self._arm(core.next_deadline())
+
+    def _flush(self, flow: LiveFlow) -> None:
+        """Write what is held for *flow*; one that cannot be written to is dropped, and the others are written."""
+        try:
+            flow.flush()
+        except Exception:
+            self._log.failure("writing to {flow} failed", flow=flow)
+            flow.abort()
 
     def _tell(self, output: Output) -> None:
         """Hand an output to the transaction user; what it raises harms nobody else."""
@@ -248,20 +262,25 @@ class Driver:
             self._arm(self._next_deadline())
 
     def _arm(self, deadline: float | None) -> None:
-        """See that the delayed call comes no later than *deadline*.
+        """See that the delayed call comes no later than *deadline*, the earliest of those that may be new.
 
         A call that comes too early costs one look; so it is not moved when deadlines go away, as they do with every
-        answer.
+        answer. When the wall clock was set, which the call follows, it is made anew.
         """
-        if deadline is None or self._stopped:
+        if self._stopped:
             return
         now = self.now()
         drift = self._reactor.seconds() - now
         call = self._call
         if call is not None and call.active():
-            if deadline >= self._armed_for and abs(drift - self._drift) < _CLOCK_STEP:
+            if abs(drift - self._drift) >= _CLOCK_STEP:
+                deadline = self._next_deadline()
+            elif deadline is None or deadline >= self._armed_for:
                 return
             call.cancel()
+            self._call = None
+        if deadline is None:
+            return
         self._armed_for = deadline
         self._drift = drift
         self._call = self._reactor.callLater(max(0.0, deadline - now), self._wake)
@@ -276,5 +295,5 @@ class Driver:
         except Exception:
             # One that fails must not stop the clock of all the others.
             self._log.failure("a timer failed")
+        self._look_again = True
         self.drain()
-        self._arm(self._next_deadline())
