@@ -270,7 +270,7 @@ class UasTests(SynchronousTestCase):
             "SIP/2.0/UDP peer.example;branch=1",
             "SIP/2.0/UDP peer.example;branch=z9hG4bK",
         ):
-            octets = message("MESSAGE", body=b"x", replace={"Via": via, "Call-ID": via})
+            octets = message("MESSAGE", body=b"x", replace={"Via": via, "Call-ID": via.replace(" ", "")})
             self.assertEqual(delivered(bench.over_udp(octets)), ["MESSAGE"], via)
             self.assertEqual(bench.over_udp(octets), [], via)
         other = message(
