@@ -21,6 +21,7 @@ from sip_p2p.endpoint.party_options import (
     compose_user_agent,
     name_addr,
     parse_instance_id,
+    parse_option_tags,
     parse_owner,
     parse_proxy,
     parse_transport,
@@ -109,7 +110,12 @@ class RealTimeEndpoint:
         self._log = Logger("sip_p2p.endpoint")
         self.state_changed: Event[StateChanged] = Event()
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed)
-        self.profile = Profile(self, supported=(tag.lower() for tag in supported))
+        self.profile = Profile(self, supported=parse_option_tags(supported))
+        if message_received is not None:
+            self.message_received.subscribe(message_received)
+        for method, handler in (handlers or {}).items():
+            self.handle(method, handler)
+        # From here on it can be found: nothing that can be wrong about the arguments comes later.
         connection_manager.register(self)
         directory = connection_manager.core.directory
         try:
@@ -119,10 +125,6 @@ class RealTimeEndpoint:
             raise
         if catch_all and directory.fallback is None:
             directory.fallback = self.profile
-        if message_received is not None:
-            self.message_received.subscribe(message_received)
-        for method, handler in (handlers or {}).items():
-            self.handle(method, handler)
         if connection_manager.is_listening:
             self.listening_changed(True, False, StateReason.LISTENING)
 
@@ -359,7 +361,8 @@ class RealTimeEndpoint:
             raise InvalidOperation(f"{method} belongs to a session and cannot be sent by itself")
         if retry_after not in ("once", "never"):
             raise ValueError(f"retry_after is 'once' or 'never', not {retry_after!r}")
-        if timeout is not None and timeout <= 0:
+        # Written so that a NaN, which is neither more nor less than anything, is refused as well.
+        if timeout is not None and not timeout > 0:
             raise ValueError(f"a timeout of {timeout} s leaves no time")
         uri = to_sip_uri(target, self._owner.host)
         tokens = self.connection_manager.tokens

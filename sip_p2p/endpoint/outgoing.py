@@ -101,7 +101,7 @@ class Outgoing:
             target = self._target = target.over(Transport.TCP)
         manager = self._endpoint.connection_manager
         if target.transport is not Transport.UDP:
-            flow = manager.pool.find(target)
+            flow = manager.pool.find(target, self._through)
             if flow is not None:
                 self._send(flow)
                 return

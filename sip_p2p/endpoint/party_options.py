@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from sip_p2p.endpoint.address import to_sip_uri
-from sip_p2p.sip.abnf import quote
+from sip_p2p.sip.abnf import is_token, quote
 from sip_p2p.sip.headers import check_value
 from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.sip.uri import SipUri
 
-__all__ = ["compose_user_agent", "name_addr", "parse_instance_id", "parse_owner", "parse_proxy", "parse_transport"]
+__all__ = [
+    "compose_user_agent",
+    "name_addr",
+    "parse_instance_id",
+    "parse_option_tags",
+    "parse_owner",
+    "parse_proxy",
+    "parse_transport",
+]
 
 
 def parse_owner(given: str | SipUri | RealTimeAddress) -> SipUri:
@@ -70,6 +80,18 @@ def parse_proxy(
             raise ValueError("a proxy that is given as a client endpoint needs proxy_tls_name: nothing else names it")
         return ProxyConnector(Target(transport, tls_name, None, tls_name), given)
     raise TypeError(f"a proxy is text, a ProxyConnector or a client endpoint, not {type(given).__name__}")
+
+
+def parse_option_tags(given: Iterable[str]) -> list[str]:
+    """The option tags of the extensions that are understood (RFC 3261 section 19.2), in small letters.
+
+    :raises ValueError: when one is no token.
+    """
+    tags = list(given)
+    for tag in tags:
+        if not is_token(tag):
+            raise ValueError(f"{tag!r} is not an option tag: it must be a token of RFC 3261 section 25.1")
+    return [tag.lower() for tag in tags]
 
 
 def name_addr(display_name: str, uri: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.abnf import TOKEN, has_octets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -86,13 +86,16 @@ def canonical_name(name: str) -> str:
 def check_value(name: str, value: str) -> str:
     """Return *value* without surrounding blanks, if it can stand in a header field.
 
-    :raises ValueError: when it holds CR, LF or NUL, which would end the field or hide what follows.
+    :raises ValueError: when it holds CR, LF or NUL, which would end the field or hide what follows, or what has no
+        UTF-8 form.
     :raises TypeError: when it is not text.
     """
     if not isinstance(value, str):
         raise TypeError(f"the value of {name} must be str, not {type(value).__name__}")
     if "\r" in value or "\n" in value or "\0" in value:
         raise ValueError(f"the value of {name} holds CR, LF or NUL: {value[:64]!r}")
+    if not (value.isascii() or has_octets(value)):
+        raise ValueError(f"the value of {name} has no UTF-8 form: {value[:64]!r}")
     return value.strip(" \t")
 
 

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.abnf import TOKEN, has_octets
 from sip_p2p.sip.body import MediaType, decode_text, parse_media_type
 from sip_p2p.sip.fields import CSeq, NameAddr, Via, parse_cseq, parse_name_addr, parse_via, split_values
 from sip_p2p.sip.headers import Headers
@@ -289,13 +289,16 @@ class Response(Message):
     ) -> None:
         """
         :param reason: None means the phrase that the RFCs give to *status*.
-        :raises ValueError: when *status* is not between 100 and 699 or *reason* holds CR, LF or NUL.
+        :raises ValueError: when *status* is not between 100 and 699, or *reason* holds CR, LF or NUL or what has no
+            UTF-8 form.
         """
         if not 100 <= status <= 699:
             raise ValueError(f"{status} is not a SIP status: 100 to 699")
         phrase = reason_phrase(status) if reason is None else reason
         if "\r" in phrase or "\n" in phrase or "\0" in phrase:
             raise ValueError(f"CR, LF or NUL in a reason phrase: {phrase[:64]!r}")
+        if not (phrase.isascii() or has_octets(phrase)):
+            raise ValueError(f"a reason phrase has no UTF-8 form: {phrase[:64]!r}")
         super().__init__(headers if isinstance(headers, Headers) else Headers(headers), body)
         self.status = status
         self.reason = phrase

@@ -1,9 +1,10 @@
 """Flows that are kept, and which of them may carry a request (RFC 5923, RFC 5922).
 
-The key of a flow that we opened is where it leads, *which name it was verified for*, and which credential of ours it
-was made with: two names at one address never share a connection. A flow that a peer opened is used for requests to that
-peer only if TLS proved the name that is asked for, and only when the request names the domain itself or a sent-by under
-which the peer presented itself there. However many requests wait for one key, one connection is made.
+The key of a flow that we opened is where it leads, *which name it was verified for*, which credential of ours it was
+made with, and which client endpoint made it, if not ours: two names at one address never share a connection. A flow
+that a peer opened is used for requests to that peer only if TLS proved the name that is asked for, and only when the
+request names the domain itself or a sent-by under which the peer presented itself there. However many requests wait for
+one key, one connection is made.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool"]
 
-_Key: TypeAlias = "tuple[Target, object]"
+_Key: TypeAlias = "tuple[Target, object, object]"
 
 
 @final
@@ -128,12 +129,15 @@ class Pool:
         """How many connections are being made."""
         return len(self._dials)
 
-    def find(self, target: Target) -> StreamFlow | None:
-        """A flow that may carry a request to *target* now, or None."""
-        flow = self._dialled.get((target, self._credential()))
+    def find(self, target: Target, through: IStreamClientEndpoint | None = None) -> StreamFlow | None:
+        """A flow that may carry a request to *target* now, or None.
+
+        What is to go by a client endpoint of its own goes by no other way: the application has its reasons for it.
+        """
+        flow = self._dialled.get((target, self._credential(), through))
         if flow is not None and flow.is_open:
             return flow
-        if target.transport.is_secure:
+        if through is None and target.transport.is_secure:
             return self._find_incoming(target)
         return None
 
@@ -155,14 +159,14 @@ class Pool:
         :raises InvalidOperation: for a target that is neither TCP nor TLS.
         :raises EndpointTerminated: after :meth:`close`.
         """
-        found = self.find(target)
+        found = self.find(target, through)
         if found is not None:
             return succeed(found)
         if self._closed:
             raise EndpointTerminated("the connection manager has been terminated")
         if target.transport not in (Transport.TCP, Transport.TLS):
             raise InvalidOperation(f"{target!r} is no connection that can be made here: there are TCP and TLS")
-        key = (target, self._credential())
+        key = (target, self._credential(), through)
         dial = self._dials.get(key)
         fresh = dial is None
         if dial is None:

@@ -170,6 +170,20 @@ class IdentityTests(PartyTestCase):
         self.bob.supported_extensions.add("x-night")
         self.assertEqual(self.status_of(self.alice.send_message("sip:bob@b.example", "x", headers=require)), 200)
 
+    def test_arguments_that_are_none(self) -> None:
+        """An endpoint that could not be made leaves nothing behind: its address is free for the next."""
+        wrong: list[dict[str, object]] = [
+            {"handlers": {"NOT A METHOD": print}},
+            {"handlers": {"INFO": "not a function"}},
+            {"message_received": 5},
+            {"supported": ["a\r\nX: y"]},
+        ]
+        for arguments in wrong:
+            with self.assertRaises((ValueError, TypeError)):
+                self.party(**arguments)
+        self.assertEqual(self.alice.connection_manager.endpoints, (self.alice,))
+        self.party().terminate()
+
     def test_one_endpoint_for_each_address(self) -> None:
         """A second endpoint for the same address of record on one manager is refused, and leaves nothing behind."""
         with self.assertRaises(ValueError):

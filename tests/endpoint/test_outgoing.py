@@ -180,6 +180,11 @@ class SendingTests(PartyTestCase):
             self.alice.send_message(5, "x")  # type: ignore[arg-type]
         with self.assertRaises(ValueError):
             self.alice.send_message("sip:bob@b.example", "x", timeout=0)
+        with self.assertRaises(ValueError):
+            self.alice.send_message("sip:bob@b.example", "x", timeout=float("nan"))
+        for target in ("sip:bob@b.example", "sip:bob@b.example;transport=udp"):
+            with self.assertRaises(ValueError):
+                self.alice.send_message(target, "x", headers=[("Subject", "\ud800")], timeout=5)
 
     def test_numbers(self) -> None:
         """A tel URI is sent into the owner's own domain (row:K4)."""
@@ -276,6 +281,20 @@ class ProxyTests(SynchronousTestCase):
         )
         self.network.run_until(behind.request("PING", "sip:bob@far.example"))
         self.assertEqual(len(self.seen), 1)
+
+    def test_client_endpoints_do_not_share(self) -> None:
+        """A connection that one client endpoint made carries nothing that is to go by another, or by none (row:A6,
+        fault:G1)."""
+        manager = self.network.party("sip:x@x.example", listen=()).connection_manager
+        parties = [manager.endpoints[0]]
+        for user in ("y", "z"):
+            way = HostnameEndpoint(manager.reactor, "p.example", 5061)
+            named = {"proxy": way, "proxy_tls_name": "p.example"}
+            parties.append(SipPeerToPeerEndpoint(f"sip:{user}@x.example", manager, **named))  # type: ignore[arg-type]
+        for _ in range(2):
+            for party in parties:
+                self.network.run_until(party.request("PING", "sip:bob@p.example"))
+        self.assertEqual((len(self.seen), manager.inventory()["flows"]), (6, 3))
 
     def test_never_less_than_tls(self) -> None:
         """sips: and transport=tls raise the hop to the proxy to TLS; nothing lowers it (row:A5)."""

@@ -13,6 +13,7 @@ from sip_p2p.endpoint.party_options import (
     compose_user_agent,
     name_addr,
     parse_instance_id,
+    parse_option_tags,
     parse_owner,
     parse_proxy,
     parse_transport,
@@ -74,6 +75,13 @@ class OptionTests(SynchronousTestCase):
                 parse_proxy(given, name, Transport.TLS)
         with self.assertRaises(TypeError):
             parse_proxy(b"p.example", None, Transport.TLS)  # type: ignore[arg-type]
+
+    def test_option_tags(self) -> None:
+        """An option tag is a token, and its case counts for nothing (row:A19, fault:B1)."""
+        self.assertEqual(parse_option_tags(["100rel", "X-Night"]), ["100rel", "x-night"])
+        for wrong in ("", "a b", "a,b", "a\r\nX: y"):
+            with self.assertRaises(ValueError):
+                parse_option_tags([wrong])
 
     def test_from(self) -> None:
         """A display name stands in quotes that it cannot end; without one there are only angle brackets (row:A13,

@@ -62,7 +62,7 @@ class HeadersTests(SynchronousTestCase):
     def test_values_that_would_break_out(self) -> None:
         """CR, LF and NUL are refused in a value, by every way in (fault:B1)."""
         headers = Headers([("X-1", "1")])
-        for bad in ("a\r\nEvil: 1", "a\nb", "a\rb", "a\0b"):
+        for bad in ("a\r\nEvil: 1", "a\nb", "a\rb", "a\0b", "no octets: \ud800"):
             for way in (
                 lambda bad=bad: Headers([("X-1", bad)]),
                 lambda bad=bad: headers.add("X-1", bad),

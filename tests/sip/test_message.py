@@ -80,7 +80,7 @@ class ResponseTests(SynchronousTestCase):
         for status in (99, 700, 0, -1):
             with self.assertRaises(ValueError):
                 Response(status)
-        for phrase in ("a\r\nX: y", "a\nb", "a\0"):
+        for phrase in ("a\r\nX: y", "a\nb", "a\0", "\ud800"):
             with self.assertRaises(ValueError):
                 Response(200, phrase)
 
