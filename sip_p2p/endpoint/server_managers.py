@@ -85,6 +85,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         self._settings = TlsSettings(
             credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failure
         )
+        if self.policy.allows_any:
+            self._log.warn("everybody whom the trusted authorities vouch for may talk to us: any_authenticated is set")
         if not need_mutual_tls:
             self._log.warn(
                 "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"

@@ -83,6 +83,14 @@ class ConstructionTests(SynchronousTestCase):
         self.assertIs(manager.credential, credential)
         self.assertIs(manager.policy, policy)
 
+    def test_what_weakens_is_logged_at_every_start(self) -> None:
+        """Letting everybody in whom an authority vouches for, and doing without certificates, are warned of (row:D7)."""
+        warnings = logged_warnings(self)
+        self.manager(allow=TrustPolicy.any_authenticated())
+        self.assertIn("any_authenticated", warnings[-1])
+        self.manager(need_mutual_tls=False)
+        self.assertIn("need_mutual_tls", warnings[-1])
+
     def test_several_authorities(self) -> None:
         """trust is one file, a folder, or several of either."""
         for trust in (str(self.trust), self.folder, [self.trust], (str(self.trust), self.folder)):
