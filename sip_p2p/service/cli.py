@@ -47,11 +47,24 @@ class SipOptions(CommandOptions):
         ["demo", None, DemoOptions, "two parties prove who they are and talk; a third is refused"],
     ]
 
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Read *options*, beginning with the name of the command.
+
+        :raises UsageError: one line that says what is wrong.
+        """
+        given = list(sys.argv[1:] if options is None else options)
+        command = next((each for each in given if not each.startswith("-")), None)
+        if command is not None and command not in [known[0] for known in self.subCommands]:
+            raise usage.UsageError(f"{printable(command)} is no command. {self._commands()}")
+        super().parseOptions(given)
+
     def postOptions(self) -> None:
         """See that there is a command."""
         if self.subCommand is None:
-            names = ", ".join(command[0] for command in self.subCommands)
-            raise usage.UsageError(f"which command? There are {names}; sip-p2p --help says more")
+            raise usage.UsageError(f"which command? {self._commands()}")
+
+    def _commands(self) -> str:
+        return f"There are {', '.join(known[0] for known in self.subCommands)}; sip-p2p --help says more"
 
 
 def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> ExitCode:

@@ -15,6 +15,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.pki import CertificateAuthority, subject_alternative_names
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.words import ExitCode
+from sip_p2p.transport.identity import normalise_name
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -47,7 +48,7 @@ class KeysOptions(CommandOptions):
         except ValueError:
             self.days = 0.0
         if not 0 < self.days <= 3650:
-            raise usage.UsageError(f"--days {printable(self['days'])} is not a number of days between 0 and 3650")
+            raise usage.UsageError(f"--days {printable(self['days'])} is not a number of days above 0 and up to 3650")
         for names in self.names:
             try:
                 if not subject_alternative_names(*names):
@@ -93,13 +94,18 @@ class KeysOptions(CommandOptions):
         return ExitCode.OK
 
     def _examples(self, trust: Path, issued: list[Path]) -> list[str]:
-        first, last = self.names[0][0], self.names[-1][0]
+        # As a URI writes them, and proves them: names beyond ASCII as A-labels, IPv6 addresses in brackets.
+        first, last = (normalise_name(names[0]) for names in (self.names[0], self.names[-1]))
         return [
-            f"twistd -n sip-p2p --uri sip:me@{first} --certificate {shlex.quote(str(issued[0]))} "
-            f"--trust {shlex.quote(str(trust))} --allow {last} --listen tls:port=5061",
-            f"sip-p2p send --uri sip:me@{last} --certificate {shlex.quote(str(issued[-1]))} "
-            f"--trust {shlex.quote(str(trust))} sip:me@{first} hello",
+            f"twistd -n sip-p2p --uri {_uri(first)} --certificate {shlex.quote(str(issued[0]))} "
+            f"--trust {shlex.quote(str(trust))} --allow {shlex.quote(last)} --listen tls:port=5061",
+            f"sip-p2p send --uri {_uri(last)} --certificate {shlex.quote(str(issued[-1]))} "
+            f"--trust {shlex.quote(str(trust))} {_uri(first)} hello",
         ]
+
+
+def _uri(name: str) -> str:
+    return shlex.quote(f"sip:me@[{name}]" if ":" in name else f"sip:me@{name}")
 
 
 def _words(error: OSError | ValueError) -> str:

@@ -119,6 +119,15 @@ class CommandOptions(usage.Options):
         if arguments:
             raise usage.UsageError(f"what is {printable(arguments[0])} for? Only options are expected here")
 
+    def getSynopsis(self) -> str:
+        """How it is called: ours names the whole command, so what stands before it is not put in front again."""
+        return str(getattr(self, "synopsis", "") or super().getSynopsis())
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The options, their texts without the line breaks that docstrings have."""
+        self.docs = {name: " ".join((text or "").split()) for name, text in self.docs.items()}
+        return str(super().getUsage(width))
+
     def opt_version(self) -> NoReturn:
         """print the version and leave"""
         print(f"sip-p2p {sip_p2p.__version__}")

@@ -12,12 +12,13 @@ from twisted.python import usage
 
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.peer import Peer
-from sip_p2p.errors import RequestFailed, RestrictedHeader, SipError, TlsFailure
+from sip_p2p.errors import MalformedMessage, RequestFailed, RestrictedHeader, SipError, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.options import PartyOptions, seconds
 from sip_p2p.service.party import make_party
 from sip_p2p.service.words import ExitCode, exit_code, explain
 from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.compose import application_fields
 
 if TYPE_CHECKING:
@@ -116,14 +117,12 @@ class RequestOptions(RequestingOptions):
     def opt_header(self, field: str) -> None:
         """'NAME: VALUE': one more header field; may be given several times"""
         name, colon, value = field.partition(":")
+        if not colon:
+            raise usage.UsageError(f"--header {printable(field)} is not 'Name: value': it has no colon")
         try:
-            if not colon:
-                raise ValueError("it has no colon")
             self.headers.extend(application_fields([(name.strip(), value.strip())]))
         except (ValueError, RestrictedHeader) as error:
-            raise usage.UsageError(
-                f"--header {printable(field)} is not 'Name: value': {printable(str(error))}"
-            ) from None
+            raise usage.UsageError(f"--header {printable(field)} cannot be sent: {printable(str(error))}") from None
 
     opt_H = opt_header
 
@@ -145,6 +144,12 @@ class RequestOptions(RequestingOptions):
         if self["body"] is not None:
             if self.content_type is None:
                 raise usage.UsageError("--body is given without --content-type: what does the file hold?")
+            try:
+                parse_media_type(self.content_type)
+            except MalformedMessage:
+                raise usage.UsageError(
+                    f"--content-type {printable(self.content_type)} is not a media type such as text/plain"
+                ) from None
             self.body = _read(self["body"])
         elif self.content_type is not None:
             raise usage.UsageError("--content-type is given without --body")

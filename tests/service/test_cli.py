@@ -27,7 +27,11 @@ class RunTests(SynchronousTestCase):
                 "sip-p2p: which command? There are send, options, request, pki, ladder, demo; "
                 "sip-p2p --help says more\n",
             ),
-            (("dance",), "sip-p2p: Unknown command: dance\n"),
+            (
+                ("dan\x1bce", "--frob"),
+                "sip-p2p: dan\\x1bce is no command. There are send, options, request, pki, ladder, demo; "
+                "sip-p2p --help says more\n",
+            ),
             (("--frob",), "sip-p2p: option --frob not recognized\n"),
             (("send", "--frob"), "sip-p2p: option --frob not recognized\n"),
             (("send", "--trust"), "sip-p2p: option --trust requires argument\n"),
@@ -49,6 +53,13 @@ class RunTests(SynchronousTestCase):
                 left = self.assertRaises(SystemExit, run, arguments, io.StringIO(), io.StringIO())
             self.assertEqual(left.code, 0)
             self.assertIn(expected, " ".join(printed.getvalue().split()))
+
+    def test_help_says_once_how_a_command_is_called(self) -> None:
+        """The help of a command begins with its whole command line, and with no other."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            self.assertRaises(SystemExit, run, ("send", "--help"), io.StringIO(), io.StringIO())
+        self.assertEqual(printed.getvalue().splitlines()[0], "Usage: sip-p2p send --uri URI [options] TO TEXT")
 
 
 class ProcessTests(SynchronousTestCase):

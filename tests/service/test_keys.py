@@ -39,6 +39,14 @@ class KeysTests(SynchronousTestCase):
             self.assertEqual(stat.S_IMODE((folder / name).stat().st_mode), 0o600)
         self.assertIn(f"--certificate {folder}/a.example.pem --trust {folder}/ca.pem --allow b.example", out)
 
+    def test_the_next_steps_can_be_taken(self) -> None:
+        """A name beyond ASCII is shown as a URI has it, and so is an IPv6 address."""
+        code, out, _ = made(self.mktemp(), "grüße.example", "::1")
+        self.assertEqual(code, ExitCode.OK)
+        self.assertIn("--uri sip:me@xn--gre-6ka8l.example ", out)
+        self.assertIn("--allow ::1 ", out)
+        self.assertIn("--uri 'sip:me@[::1]' ", out)
+
     def test_the_authority_is_used_again(self) -> None:
         """A second call adds a certificate of the same authority."""
         folder = Path(self.mktemp())
@@ -77,8 +85,8 @@ class KeysTests(SynchronousTestCase):
             ((folder, "a b"), "'a b'"),
             ((folder, ","), "a name is empty"),
             ((folder, "a.example", "a.example"), "a.example is given twice"),
-            (("--days", "many", folder, "a.example"), "--days many is not a number of days between 0 and 3650"),
-            (("--days", "nan", folder, "a.example"), "--days nan is not a number of days between 0 and 3650"),
+            (("--days", "many", folder, "a.example"), "--days many is not a number of days above 0 and up to 3650"),
+            (("--days", "nan", folder, "a.example"), "--days nan is not a number of days above 0 and up to 3650"),
         )
         for arguments, expected in cases:
             with self.subTest(arguments):

@@ -202,3 +202,7 @@ class ValueTests(SynchronousTestCase):
                 left = self.assertRaises(SystemExit, Options().parseOptions, [argument])
             self.assertEqual(left.code, 0)
             self.assertIn(expected, printed.getvalue())
+
+    def test_help_without_the_breaks_of_docstrings(self) -> None:
+        """A text that comes from a docstring of two lines has no gap in it."""
+        self.assertEqual(Options().getUsage(width=400).count("may be given several times"), 4)

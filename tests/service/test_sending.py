@@ -79,11 +79,16 @@ class OptionsTests(SynchronousTestCase):
             (
                 RequestOptions,
                 ("INFO", to, *URI, "--header", "Via: x"),
-                "--header Via: x is not 'Name: value': the header",
+                "--header Via: x cannot be sent: the header",
             ),
-            (RequestOptions, ("INFO", to, *URI, "--header", "a: b\r\nc: d"), "--header a: b\\r\\nc: d is not"),
+            (RequestOptions, ("INFO", to, *URI, "--header", "a: b\r\nc: d"), "--header a: b\\r\\nc: d cannot be sent"),
             (RequestOptions, ("INFO", to, *URI, "--body", str(large)), "--body is given without --content-type"),
             (RequestOptions, ("INFO", to, *URI, "--content-type", "a/b"), "--content-type is given without --body"),
+            (
+                RequestOptions,
+                ("INFO", to, *URI, "--content-type", "text", "--body", str(large)),
+                "--content-type text is not a media type such as text/plain",
+            ),
             (
                 RequestOptions,
                 ("INFO", to, *URI, "--content-type", "a/b", "--body", str(large)),
