@@ -179,6 +179,7 @@ class IncomingRequest:
     def run(self, handlers: tuple[RequestHandler, ...]) -> None:
         """Ask the handlers in order; the first that has an answer gives it, and all of them are asked."""
         decided: object = None
+        result: object = None
         for handler in handlers:
             try:
                 result = handler(self)
@@ -193,6 +194,9 @@ class IncomingRequest:
             elif iscoroutine(result) or isinstance(result, Deferred):
                 self._watch(result)
         self._conclude(decided)
+        # A Failure knows the frames in which it arose, and this is one of them: with a name here it would keep itself
+        # alive, and the request with it.
+        del decided, result
 
     def _watch(self, result: object) -> None:
         """A later handler's unfinished work: let it finish, and report what it raises."""

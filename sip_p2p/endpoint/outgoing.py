@@ -249,6 +249,8 @@ class Outgoing:
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
         self._alarm = None
+        # A failure may know a frame of ours, which knows us.
+        self._failure = None
         step, self._step = self._step, None
         if step is not None:
             step.addErrback(lambda _: None)

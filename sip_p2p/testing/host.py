@@ -164,8 +164,9 @@ class Host:
         return call
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        """The pending calls that were asked for on this host."""
-        return [call for call in self._calls if call.active()]
+        """The pending calls that were asked for on this host; those that were made or cancelled are let go of."""
+        self._calls = [call for call in self._calls if call.active()]
+        return self._calls[:]
 
     def callFromThread(self, callable: Callable[..., object], *args: object, **kw: object) -> None:
         """Call at the next turn. There are no threads here; code that expects them is served all the same."""
