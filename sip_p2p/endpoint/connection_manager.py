@@ -22,6 +22,7 @@ from sip_p2p.errors import (
     EndpointTerminated,
     InvalidOperation,
     TlsFailure,
+    TlsFailureReason,
 )
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -111,7 +112,7 @@ class RealTimeConnectionManager:
         self._endpoints: list[RealTimeEndpoint] = []
         self._waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
         self._quiet: list[Deferred[None]] = []
-        self._tls_failures: dict[str, int] = {}
+        self._tls_failures = dict.fromkeys(TlsFailureReason, 0)
         self._tls_log = Throttle()
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
@@ -227,8 +228,7 @@ class RealTimeConnectionManager:
 
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""
-        name = failure.reason.name.lower()
-        self._tls_failures[name] = self._tls_failures.get(name, 0) + 1
+        self._tls_failures[failure.reason] += 1
         if self._tls_log.lets_through(self.driver.now()):
             withheld = self._tls_log.take_withheld()
             more = f" ({withheld} more were not logged)" if withheld else ""
@@ -337,6 +337,7 @@ class RealTimeConnectionManager:
             "listeners": len(self._listeners),
             "connections": len(self._keeper.connections),
             "flows": len(self.pool),
+            "handshakes": self._keeper.handshakes,
             "dialling": self.pool.dialling,
             "unanswered": len(self._waiting_answers),
         }
@@ -350,7 +351,8 @@ class RealTimeConnectionManager:
         totals = {f"core_{name}": getattr(core.counters, name) for name in type(core.counters).__slots__}
         layer = core.layer.counters
         totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
-        totals |= {f"tls_failures_{name}": count for name, count in self._tls_failures.items()}
+        totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
+        totals["connections_refused"] = self._keeper.refused
         totals["datagrams_ignored"] = self._keeper.datagrams_ignored
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}
 

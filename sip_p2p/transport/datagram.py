@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
     from sip_p2p.transport.stream import FlowOwner
 
-__all__ = ["MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
+__all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")
+
+LONGEST_DATAGRAM = 65535
+"""The whole of what UDP can carry: Twisted's own default would cut a large message off."""
 
 MAX_UNSAFE_REQUEST = 1300
 """RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being

@@ -42,6 +42,7 @@ from zope.interface import implementer
 
 from sip_p2p.errors import TlsFailure
 from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.datagram import LONGEST_DATAGRAM
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings, server_tls_factory
 
@@ -75,8 +76,6 @@ _REFUSED = {
     "ssl": "Twisted's ssl: cannot ask for the peer's certificate; use tls:",
 }
 _BACKLOG = 50
-# The whole of what UDP can carry: Twisted's own default would cut a large message off.
-_LONGEST_DATAGRAM = 65535
 
 
 def listening_endpoint(
@@ -158,7 +157,7 @@ class _DatagramEndpoint(ListeningEndpoint):
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Begin to listen."""
         return execute(
-            self._reactor.listenUDP, self._port, factory, interface=self._interface, maxPacketSize=_LONGEST_DATAGRAM
+            self._reactor.listenUDP, self._port, factory, interface=self._interface, maxPacketSize=LONGEST_DATAGRAM
         )
 
 

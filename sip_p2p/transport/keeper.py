@@ -12,9 +12,10 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succe
 from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure
-from sip_p2p.transport.datagram import DatagramPort
+from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.pool import Pool
+from sip_p2p.transport.throttle import Throttle
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
@@ -66,6 +67,7 @@ class FlowKeeper:
     :ivar driver: what carries messages to the core.
     :ivar pool: the stream flows.
     :ivar connections: every TCP connection, with a flow or still without.
+    :ivar refused: how many accepted connections were one too many.
     """
 
     def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
@@ -82,8 +84,11 @@ class FlowKeeper:
             driver.watch(deadlines)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
         self.connections: dict[StreamProtocol, None] = {}
+        self.refused = 0
         self._handshakes = 0
+        self._accepted = 0
         self._by_address: dict[str, int] = {}
+        self._refusals_log = Throttle()
         # By family; the port that is used is the last one.
         self._datagram_ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
         self._datagrams_ignored_before = 0
@@ -125,7 +130,8 @@ class FlowKeeper:
         if not ports:
             port = DatagramPort(self)
             listen = cast("Any", self._reactor).listenUDP
-            self._own_datagram_ports.append(listen(0, port, interface="::" if family == "6" else ""))
+            interface = "::" if family == "6" else ""
+            self._own_datagram_ports.append(listen(0, port, interface=interface, maxPacketSize=LONGEST_DATAGRAM))
             ports.append(port)
         return ports[-1].flow_to(target.host, target.port)
 
@@ -135,7 +141,7 @@ class FlowKeeper:
             return "the connection manager is going away"
         limits = self.limits
         reason = ""
-        if len(self.pool) >= limits.connections:
+        if self._accepted >= limits.connections:
             reason = f"{limits.connections} connections are open"
         elif self._by_address.get(
             flow.remote_host, 0
@@ -144,8 +150,16 @@ class FlowKeeper:
         elif flow.peer and self.pool.count_of_peer(flow.peer) >= limits.connections_per_identity:
             reason = f"{limits.connections_per_identity} connections of {flow.peer} are open"
         if reason:
-            self._log.warn("refused {flow}: {reason}", flow=flow, reason=reason)
+            self._refuse(repr(flow), reason)
         return reason
+
+    def _refuse(self, what: str, reason: str) -> None:
+        """Count a connection that is one too many, and log it within bounds."""
+        self.refused += 1
+        if self._refusals_log.lets_through(self.driver.now()):
+            withheld = self._refusals_log.take_withheld()
+            more = f" ({withheld} more were not logged)" if withheld else ""
+            self._log.warn("refused {what}: {reason}{more}", what=what, reason=reason, more=more)
 
     def connection_made(self, connection: StreamProtocol) -> bool:
         """A TCP connection stands; False when too many are still without a verified peer."""
@@ -154,7 +168,7 @@ class FlowKeeper:
             return True
         self._handshakes += 1
         if self._handshakes > self.limits.handshakes:
-            self._log.warn("refused a connection: {limit} are in their handshake", limit=self.limits.handshakes)
+            self._refuse("a connection", f"{self.limits.handshakes} are in their handshake")
             return False
         return not self._closing
 
@@ -176,6 +190,7 @@ class FlowKeeper:
         self.pool.add(flow)
         if flow.is_incoming:
             self._handshakes -= 1
+            self._accepted += 1
             self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
             (self._first_verified if flow.peer else self._first).start(flow, now)
         self._idle.start(flow, now)
@@ -208,6 +223,7 @@ class FlowKeeper:
         """A flow is gone; what it carried ends."""
         self.pool.remove(flow)
         if flow.is_incoming:
+            self._accepted -= 1
             left = self._by_address.get(flow.remote_host, 1) - 1
             if left:
                 self._by_address[flow.remote_host] = left
