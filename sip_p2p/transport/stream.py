@@ -20,6 +20,8 @@ from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.transport.flow import LiveFlow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IAddress, IConsumer, ITCPTransport
     from twisted.python.failure import Failure
 
@@ -79,6 +81,7 @@ class StreamFlow(LiveFlow):
         "_owner",
         "_transport",
         "_waiting",
+        "_write",
         "aliases",
         "is_partial",
         "is_silent",
@@ -106,6 +109,7 @@ class StreamFlow(LiveFlow):
         super().__init__(transport, True, sent_by, local, remote, is_incoming=is_incoming, verified=verified)
         self._owner = owner
         self._transport = protocol_transport
+        self._write: Callable[[bytes], None] = getattr(protocol_transport, "write_at_once", protocol_transport.write)
         self._is_paused = False
         self._waiting = 0
         self.last_message = 0.0
@@ -132,7 +136,7 @@ class StreamFlow(LiveFlow):
             if self._waiting > self.write_limits[1]:
                 self.abort()
                 return
-        self._transport.write(data)
+        self._write(data)
 
     def close(self) -> None:
         """Close it once what was written has left."""

@@ -147,6 +147,10 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
         else:
             super().write(data)
 
+    def write_at_once(self, data: bytes) -> None:
+        """:meth:`write`, for whoever has gathered what belongs together: it does not wait for the end of the turn."""
+        self.write(data)
+
     def loseConnection(self) -> None:
         """Close with a close_notify when everything is sent; before the peer is verified, drop what is held, abort."""
         if self._holding:
@@ -295,6 +299,14 @@ class CorkedTlsProtocol(HoldingTlsProtocol):
             self.flush()
         elif not self._corked:
             self._flusher.add(self)
+
+    def write_at_once(self, data: bytes) -> None:
+        """:meth:`write`, for whoever has gathered what belongs together: it does not wait for the end of the turn."""
+        nested, self._corked = self._corked, True
+        self.write(data)
+        self._corked = nested
+        if not nested:
+            self.flush()
 
     def flush(self) -> None:
         """Send what was gathered, unless it is held."""

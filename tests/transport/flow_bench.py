@@ -160,8 +160,13 @@ class Bench:
         self.driver = Driver(self.clock, self.core, self.user)
 
     def receive(self, flow: LiveFlow, *octets: bytes) -> None:
-        """One delivery of one or more messages."""
+        """One delivery of one or more messages, and the end of the turn that it came in."""
         self.driver.received(flow, [parse_message(each) for each in octets])
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        """The reactor has read what there was, and calls what is to be called before it waits again."""
+        self.clock.advance(0)
 
     def answer(self, output: RequestReceived, status: int = 200) -> None:
         """Answer a request, as a handler would."""

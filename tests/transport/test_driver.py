@@ -36,6 +36,55 @@ class OutputTests(SynchronousTestCase):
         positions = [written.index(b"Call-ID: call-%d\r\n" % number) for number in range(20)]
         self.assertEqual(positions, sorted(positions))
 
+    def test_turn(self) -> None:
+        """What several flows bring in one turn is dealt with at its end, in order, and each of them is written to
+        once."""
+        log: list[str] = []
+        flow, other = CountedFlow(1, log=log), CountedFlow(2, log=log)
+        self.user.answers = self.bench.answer
+        for number, each in enumerate((flow, other, flow)):
+            self.driver.received(each, [parse_message(request(number=number))])
+        self.assertEqual((self.user.told, len(self.bench.calls())), ([], 1))
+        self.bench.end_turn()
+        self.assertEqual([output.request.call_id for output in self.user.told], ["call-0", "call-1", "call-2"])
+        self.assertEqual(log, ["write 1", "write 2"])
+        self.assertEqual((statuses(flow.writes[0]), statuses(other.writes[0])), ([200, 200], [200]))
+
+    def test_turn_that_brings_much(self) -> None:
+        """What a turn brings is not let grow without bound: many messages do not wait for its end (fault:A7)."""
+        flow = CountedFlow()
+        self.user.answers = self.bench.answer
+        many = [parse_message(request(number=number)) for number in range(513)]
+        self.driver.received(flow, many)
+        self.assertEqual((len(statuses(flow.writes[0])), len(self.bench.calls())), (513, 0))
+
+    def test_lost_at_once(self) -> None:
+        """A request is heard of although its flow is lost in the turn that brought it (fault:C4)."""
+        flow = CountedFlow()
+        self.driver.received(flow, [parse_message(request())])
+        self.driver.flow_failed(flow, ConnectionFailure("gone"))
+        self.assertEqual(self.user.names, ["RequestReceived", "RequestAbandoned"])
+
+    def test_in_time(self) -> None:
+        """A response that came before its timer ran out counts, although both are looked at in one turn."""
+        flow = CountedFlow()
+        self.driver.request(outgoing(), flow, "caller")
+        reply = self.bench.reply(flow)
+        self.bench.clock.rightNow += 3600.0
+        self.driver.received(flow, [parse_message(reply)])
+        self.bench.end_turn()
+        self.assertEqual(self.user.names, ["ResponseReceived"])
+
+    def test_what_the_core_cannot_take(self) -> None:
+        """A fault of ours with one flow's messages is logged, costs that flow, and reaches no other."""
+        flow, other = CountedFlow(1), CountedFlow(2)
+        self.user.answers = self.bench.answer
+        self.driver.received(flow, [object()])
+        self.driver.received(other, [parse_message(request())])
+        self.bench.end_turn()
+        self.assertEqual((flow.log, statuses(other.writes[0])), (["abort 1"], [200]))
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
     def test_one_write_each(self) -> None:
         """Of two flows that one turn touches each is written to once, the first touched first."""
         log: list[str] = []
@@ -57,9 +106,11 @@ class OutputTests(SynchronousTestCase):
         bench.user.answers = bench.answer
         protocol, wire = bench.connect()
         protocol.dataReceived(b"".join(request(number=number) for number in range(30)))
+        bench.end_turn()
         self.assertEqual([statuses(data) for data in wire.writes], [[200] * 30])
         protocol.dataReceived(b"\r\n")
         protocol.dataReceived(request("ACK", 31))
+        bench.end_turn()
         self.assertEqual(len(wire.writes), 1)
 
     def test_order(self) -> None:
@@ -186,6 +237,7 @@ class OutputTests(SynchronousTestCase):
         broken = request(number=2).replace(b"Content-Length: 1", b"Content-Length: x")
         unparsable = salvage(broken, MalformedMessage("Content-Length"), loses_framing=True)
         self.driver.received(flow, [parse_message(request(number=1)), unparsable])
+        self.bench.end_turn()
         self.assertEqual(flow.log, ["write 40000", "close 40000"])
         self.assertEqual(statuses(flow.writes[0]), [400, 200])
 
@@ -194,6 +246,7 @@ class OutputTests(SynchronousTestCase):
         flow = CountedFlow()
         self.user.answers = self.bench.answer
         self.driver.received(flow, [PING, parse_message(request())])
+        self.bench.end_turn()
         (written,) = flow.writes
         self.assertTrue(written.startswith(b"\r\nSIP/2.0 200"))
 
@@ -447,6 +500,7 @@ class TimeTests(SynchronousTestCase):
         self.driver.stop()
         self.assertEqual(self.bench.calls(), [])
         self.driver.request(outgoing(number=2), self.flow, "caller")
+        self.bench.receive(self.flow, request())
         self.driver.flow_failed(self.flow, ConnectionFailure("gone"))
         self.assertEqual(self.bench.calls(), [])
         self.assertEqual(self.bench.user.names, ["TransactionFailed", "TransactionFailed"])
