@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -59,7 +59,7 @@ class Stranger(Protocol):
 class ManagerTestCase(SynchronousTestCase):
     """Bob, who listens on TLS and TCP, and whoever is needed against him."""
 
-    limits: dict[str, Any] = {}  # noqa: RUF012 - each class of tests has its own, and none changes it
+    limits: ClassVar[dict[str, Any]] = {}
 
     def setUp(self) -> None:
         """A network with Bob on it."""
@@ -106,7 +106,7 @@ class BasicTests(ManagerTestCase):
     """What a manager is, before anything happens."""
 
     def test_defaults(self) -> None:
-        """Each manager has its own limits, core and pool, and knows its endpoints (row:L19)."""
+        """Each manager has its own limits, core and pool, and knows its endpoints."""
         one, two = (RealTimeServerTcpConnectionManager(self.network.host()) for _ in range(2))
         for name in ("limits", "core", "pool", "driver", "tokens", "tls_failed"):
             self.assertIsNot(getattr(one, name), getattr(two, name), name)
@@ -229,7 +229,7 @@ class TlsFailedTests(ManagerTestCase):
 class ConnectionLimitTests(ManagerTestCase):
     """No more than three connections altogether."""
 
-    limits = {"connections": 3}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"connections": 3}
 
     def test_one_too_many(self) -> None:
         """Over the bound a connection is closed at once, logged and counted; those that are there go on, and when one
@@ -270,7 +270,7 @@ class ConnectionLimitTests(ManagerTestCase):
 class AddressLimitTests(ManagerTestCase):
     """No more than two connections from one address."""
 
-    limits = {"connections_per_address": 2}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"connections_per_address": 2}
 
     def test_one_address(self) -> None:
         """Over the bound a connection from the same address is closed at once; others get through (fault:H3)."""
@@ -304,7 +304,7 @@ class AddressLimitTests(ManagerTestCase):
 class IdentityLimitTests(ManagerTestCase):
     """No more than two connections of one verified identity."""
 
-    limits = {"connections_per_identity": 2}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"connections_per_identity": 2}
 
     def test_one_identity(self) -> None:
         """Over the bound a connection of the same party is closed after its handshake, wherever it comes from; other
@@ -328,7 +328,7 @@ class IdentityLimitTests(ManagerTestCase):
 class HandshakeLimitTests(ManagerTestCase):
     """No more than three connections that have not finished their handshake."""
 
-    limits = {"handshakes": 3}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"handshakes": 3}
 
     def test_silent_strangers(self) -> None:
         """Over the bound a connection is dropped at once; when the silent ones have been dropped, peers get through
@@ -354,7 +354,7 @@ class HandshakeLimitTests(ManagerTestCase):
 class IdleTests(ManagerTestCase):
     """How long a connection stays that nobody uses."""
 
-    limits = {"idle_timeout": 60}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"idle_timeout": 60}
 
     def test_after_a_page(self) -> None:
         """A connection that carried a page is used for the next, and closed when there is none for a while (row:E6,
@@ -428,10 +428,10 @@ class CounterTests(ManagerTestCase):
         alice = self.party("a.example")
         pinging = alice.request("PING", "sip:bob@b.example")
         self.network.advance(0.1)
+        live = self.inventory()
+        self.assertGreater(live.pop("timers"), 0)
         self.assertEqual(
-            self.inventory(),
-            {"listeners": 2, "connections": 1, "flows": 1, "busy_flows": 1, "servers": 1, "unanswered": 1, "timers": 2}
-            | {"timers": self.inventory()["timers"]},
+            live, {"listeners": 2, "connections": 1, "flows": 1, "busy_flows": 1, "servers": 1, "unanswered": 1}
         )
         mine = alice.connection_manager.inventory()
         self.assertEqual((mine["clients"], mine["flows"], mine["dialling"]), (1, 1, 0))
@@ -459,7 +459,7 @@ class CounterTests(ManagerTestCase):
 class TerminateTests(ManagerTestCase):
     """The end."""
 
-    limits = {"drain_timeout": 4}  # noqa: RUF012
+    limits: ClassVar[dict[str, Any]] = {"drain_timeout": 4}
 
     def setUp(self) -> None:
         """Bob answers a PING when he is told to."""
@@ -556,8 +556,6 @@ class TerminateTests(ManagerTestCase):
     def test_during_outgoing_handshakes(self) -> None:
         """Connections that are being made are given up at every stage, with EndpointTerminated for who waits
         (row:B13, row:B14, fault:J2)."""
-        manager = RealTimeServerTcpConnectionManager(self.network.host(), limits=Limits(drain_timeout=0))
-        self.assertIsNotNone(manager)
         erin = self.network.party("sip:erin@e.example", listen=(), manager={"limits": Limits(drain_timeout=0)})
         mute = self.network.host(names=["mute.example"])
         factory = Factory.forProtocol(Stranger)

@@ -20,8 +20,7 @@ class PeerTests(SynchronousTestCase):
     def peer_of(self, sender: SipPeerToPeerEndpoint, receiver: SipPeerToPeerEndpoint, target: str) -> Peer:
         """The peer that *receiver* is told of when *sender* sends."""
         seen: list[Peer] = []
-        handler = receiver.handle("PING", lambda event: seen.append(event.peer))
-        self.assertIsNotNone(handler)
+        receiver.handle("PING", lambda event: seen.append(event.peer))
         self.network.run_until(sender.request("PING", target))
         return seen[0]
 

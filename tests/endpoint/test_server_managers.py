@@ -84,7 +84,8 @@ class ConstructionTests(SynchronousTestCase):
         self.assertIs(manager.policy, policy)
 
     def test_what_weakens_is_logged_at_every_start(self) -> None:
-        """Letting everybody in whom an authority vouches for, and doing without certificates, are warned of (row:D7)."""
+        """Letting everybody in whom an authority vouches for, and doing without certificates, are warned of
+        (row:D7)."""
         warnings = logged_warnings(self)
         self.manager(allow=TrustPolicy.any_authenticated())
         self.assertIn("any_authenticated", warnings[-1])
