@@ -440,6 +440,18 @@ class CorkedTests(SharedSuite, SynchronousTestCase):
             connection.connectionLost(Failure(ConnectionDone()))
         self.assertEqual(clock.getDelayedCalls(), [])
 
+    def test_at_once(self) -> None:
+        """What is written at once leaves with what was written before it, in one write, and does not wait for the end
+        of the turn."""
+        pair = self.pair()
+        sizes = self.counted(pair)
+        pair.server.transport.write(b"one ")
+        self.assertEqual(sizes, [])
+        pair.server.transport.write_at_once(b"two")
+        self.assertEqual(len(sizes), 1)
+        pair.run()
+        self.assertEqual((pair.client.heard, len(sizes)), (b"one two", 1))
+
     def test_one_failure_spares_the_others(self) -> None:
         """A connection that fails to send is logged and keeps no other from sending."""
 
@@ -573,7 +585,8 @@ class HoldTests(SynchronousTestCase):
             pair = Pair(protocol, Recorder(), Recorder())
             pair.tls[0].hold_writes()
             pair.client.transport.write(b"one ")
-            pair.client.transport.writeSequence([b"two ", b"three "])
+            pair.client.transport.writeSequence([b"two "])
+            pair.client.transport.write_at_once(b"three ")
             pair.run()
             self.assertEqual(pair.server.heard, b"")
             pair.tls[0].release_writes()
