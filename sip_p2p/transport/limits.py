@@ -41,8 +41,9 @@ class Limits:
     :ivar connections_per_address: accepted connections from one address, loopback excepted; more are closed at once.
     :ivar connections_per_identity: accepted connections of one verified identity; more are closed after the handshake.
     :ivar handshakes: accepted connections that have not finished their handshake; more are closed at once.
-    :ivar write_buffer: octets waiting to be written to one connection; over it reading from that peer is paused.
-    :ivar write_buffer_hard: over this the connection is aborted.
+    :ivar write_buffer: octets waiting to be written to one connection, beyond the 64 KiB that its transport takes; over
+        it reading from that peer is paused.
+    :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.

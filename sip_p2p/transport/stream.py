@@ -16,7 +16,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
-from sip_p2p.sip.framing import StreamFramer
+from sip_p2p.sip.framing import KeepAlive, StreamFramer
 from sip_p2p.transport.flow import LiveFlow
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ class StreamFlow(LiveFlow):
     """A flow over one connection.
 
     :ivar last_message: when the last message came or went, on the driver's scale.
-    :ivar messages: how many messages came, keep-alives included.
+    :ivar messages: how many messages came; keep-alives are none.
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
+    :ivar is_lost: whether the connection has ended.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     :ivar last_alias: the last such value that was looked at, covered or not.
@@ -78,11 +79,14 @@ class StreamFlow(LiveFlow):
 
     __slots__ = (
         "_is_paused",
+        "_is_stalled",
         "_owner",
         "_transport",
         "_waiting",
+        "_waiting_octets",
         "_write",
         "aliases",
+        "is_lost",
         "is_partial",
         "is_silent",
         "key",
@@ -111,7 +115,10 @@ class StreamFlow(LiveFlow):
         self._transport = protocol_transport
         self._write: Callable[[bytes], None] = getattr(protocol_transport, "write_at_once", protocol_transport.write)
         self._is_paused = False
-        self._waiting = 0
+        self._is_stalled = False
+        self._waiting: list[bytes] = []
+        self._waiting_octets = 0
+        self.is_lost = False
         self.last_message = 0.0
         self.messages = 0
         self.is_silent = True
@@ -123,7 +130,11 @@ class StreamFlow(LiveFlow):
         self.write_limits = write_limits
 
     def flush(self) -> None:
-        """One write for the whole turn; a peer that does not read what it asked for is cut off at the hard limit."""
+        """One write for the whole turn.
+
+        What the transport has no room for waits here. While too much waits nothing more is read from the peer, which
+        could only make us owe it more; over the hard limit it is cut off.
+        """
         parts = self._parts
         if not parts:
             return
@@ -131,38 +142,61 @@ class StreamFlow(LiveFlow):
         parts.clear()
         if not self.is_open:
             return
-        if self._is_paused:
-            self._waiting += len(data)
-            if self._waiting > self.write_limits[1]:
-                self.abort()
-                return
-        self._write(data)
+        if not self._is_stalled:
+            self._write(data)
+            return
+        self._waiting.append(data)
+        self._waiting_octets += len(data)
+        high, hard = self.write_limits
+        if self._waiting_octets > hard:
+            self.abort()
+        elif self._waiting_octets > high and not self._is_paused:
+            self._is_paused = True
+            cast("IPushProducer", self._transport).pauseProducing()
 
     def close(self) -> None:
         """Close it once what was written has left."""
-        if self.is_open:
-            self.flush()
-            self.is_open = False
-            # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
-            cast("IConsumer", self._transport).unregisterProducer()
-            self._owner.flow_closing(self)
-            self._transport.loseConnection()
+        self.flush()
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._is_stalled = False
+        self._write_waiting()
+        # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
+        cast("IConsumer", self._transport).unregisterProducer()
+        self._owner.flow_closing(self)
+        self._transport.loseConnection()
 
     def abort(self) -> None:
-        """Drop the connection at once."""
+        """Drop the connection at once; nothing happens when it has ended."""
         self.is_open = False
-        self._transport.abortConnection()
+        self._waiting.clear()
+        if not self.is_lost:
+            self._transport.abortConnection()
 
     def peer_stalled(self) -> None:
-        """The peer does not read: stop reading from it, so that it cannot make us owe it more."""
-        self._is_paused = True
-        cast("IPushProducer", self._transport).pauseProducing()
+        """The transport's buffer is full: what is written from now on waits here."""
+        self._is_stalled = True
 
     def peer_reads_again(self) -> None:
-        """What was written has left; read on."""
-        self._is_paused = False
-        self._waiting = 0
+        """The transport's buffer is empty: write what waited, as far as there is room, and read on when all has
+        left."""
+        self._is_stalled = False
         if self.is_open:
+            self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        waiting = self._waiting
+        written = 0
+        for data in waiting:
+            written += 1
+            self._waiting_octets -= len(data)
+            self._write(data)
+            if self._is_stalled and self.is_open:
+                break
+        del waiting[:written]
+        if self._is_paused and not waiting:
+            self._is_paused = False
             cast("IPushProducer", self._transport).resumeProducing()
 
 
@@ -188,10 +222,10 @@ class _Responses:
 
 
 def host_and_port(address: IAddress) -> tuple[str, int]:
-    """The host and port of a socket address; a Unix socket has its name for a host, and port 0."""
+    """The host and port of a socket address; a Unix socket, whose name is no host, is ``unix`` with port 0."""
     host = getattr(address, "host", None)
     if host is None:
-        return str(getattr(address, "name", "") or "unix"), 0
+        return "unix", 0
     text = str(host).partition("%")[0]
     mapped = text.removeprefix("::ffff:") if text.startswith("::ffff:") and "." in text else text
     return mapped, int(getattr(address, "port", 0))
@@ -280,7 +314,9 @@ class StreamProtocol(Protocol):
                 driver.show("in", flow, octets)
             framer.raw = [] if driver.is_tapped else None
         if found:
-            flow.messages += len(found)
+            for item in found:
+                if type(item) is not KeepAlive:
+                    flow.messages += 1
             owner.flow_active(flow, False)
         if framer.is_partial:
             # Of another message than the one that was incomplete before, if any was found.
@@ -297,6 +333,7 @@ class StreamProtocol(Protocol):
         if flow is not None:
             self.flow = None
             flow.is_open = False
+            flow.is_lost = True
             self._owner.flow_lost(flow, error)
 
 

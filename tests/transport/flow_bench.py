@@ -189,6 +189,7 @@ class CountedTransport(StringTransport):
 
     :ivar writes: each write.
     :ivar done: what else was asked of it, in order.
+    :ivar full_after: after so many further writes its buffer is full; 0 for never.
     """
 
     disconnected = False
@@ -198,10 +199,15 @@ class CountedTransport(StringTransport):
         self.writes: list[bytes] = []
         self.done: list[str] = []
         self.options: list[str] = []
+        self.full_after = 0
 
     def write(self, data: bytes) -> None:
         super().write(data)
         self.writes.append(data)
+        if self.full_after:
+            self.full_after -= 1
+            if not self.full_after and self.producer is not None:
+                self.producer.pauseProducing()
 
     def setTcpNoDelay(self, enabled: bool) -> None:
         self.options.append(f"nodelay {enabled}")
@@ -289,3 +295,8 @@ class StreamBench(Bench):
         wire = CountedTransport() if over is None else over
         protocol.makeConnection(wire)
         return protocol, wire
+
+    def deliver(self, protocol: StreamProtocol, data: bytes) -> None:
+        """What a turn of the reactor brings on a connection, to the end of that turn."""
+        protocol.dataReceived(data)
+        self.clock.advance(0)
