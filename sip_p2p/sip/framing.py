@@ -49,7 +49,8 @@ class StreamFramer:
 
     :ivar pings_sent: how many pings of ours wait for their pong; the owner counts up when it sends one. Only then is a
         single CRLF between messages a pong at once: without that it could be the first half of a ping.
-    :ivar raw: None, or a list that gets the exact octets of every message found, for whoever traces them.
+    :ivar raw: None, or a list that gets the exact octets of every message found, for whoever traces them; it may be
+        set at any time, and counts for messages that begin after that.
     :ivar failed: True once the stream is lost; what comes after is ignored.
     """
 
@@ -114,7 +115,7 @@ class StreamFramer:
                 position += self._needed
                 self._head = None
                 found.append(message)
-                if self.raw is not None:
+                if self.raw is not None and self._raw_head:
                     self.raw.append(self._raw_head + message.body)
                 continue
             if buffer[position] == 13:
@@ -132,7 +133,9 @@ class StreamFramer:
             length = self._begin(buffer, position, end, found)
             if length < 0:
                 break
-            if self.raw is not None:
+            if self.raw is None:
+                self._raw_head = b""
+            else:
                 self._raw_head = bytes(buffer[position : end + 4])
                 if length == 0:
                     self.raw.append(self._raw_head)
