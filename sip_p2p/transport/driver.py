@@ -121,8 +121,12 @@ class Driver:
         """Everything that one delivery completed on *flow*; the core has it before this turn of the reactor is over."""
         if self._stopped:
             return
-        if self._turn_end is None:
+        turn_end = self._turn_end
+        if turn_end is None:
             self._turn_end = self._reactor.callLater(0, self._take_received)
+        elif turn_end.getTime() > self._reactor.seconds():
+            # The wall clock was set back, and the turn that is meant is over.
+            turn_end.reset(0)
         self._received.append((flow, framed))
         self._waiting += len(framed)
         if self._waiting > _MOST_WAITING:

@@ -419,6 +419,19 @@ class TimeTests(SynchronousTestCase):
             self.clock.advance(8)
             self.assertEqual(expired, [self.flow])
 
+    def test_clock_set_back_in_the_middle_of_a_turn(self) -> None:
+        """What came when the clock was set back is dealt with at the end of the next turn that brings something, not a
+        day later (fault:J1)."""
+        self.bench.user.answers = self.bench.answer
+        self.clock.advance(2 * DAY)
+        self.driver.received(self.flow, [parse_message(request(number=1))])
+        self.clock.rightNow -= DAY
+        self.bench.end_turn()
+        self.assertEqual(self.flow.writes, [])
+        self.driver.received(self.flow, [parse_message(request(number=2))])
+        self.bench.end_turn()
+        self.assertEqual([statuses(data) for data in self.flow.writes], [[200, 200]])
+
     def test_late_alarm(self) -> None:
         """After a reactor that was blocked each repeated timer fires once, not once for each time it missed
         (fault:K3)."""
