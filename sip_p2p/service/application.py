@@ -29,6 +29,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, final
 
 from twisted.internet.defer import Deferred
@@ -37,6 +38,7 @@ from twisted.logger import Logger
 from sip_p2p.errors import MalformedMessage, SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.service.words import explain
+from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -304,7 +306,22 @@ def load_application(name: str, lines: JsonLines | None = None) -> Application:
         application: Application = made()
     except Exception as error:
         raise ApplicationError(f"{name} cannot be made without arguments: {_where(error)}") from error
+    _check_methods(name, application.methods)
     return application
+
+
+def _check_methods(name: str, methods: object) -> None:
+    if isinstance(methods, str) or not isinstance(methods, Iterable):
+        raise ApplicationError(
+            f"{name}.methods is {printable(repr(methods))}: give a tuple of names, such as ('INFO',)"
+        )
+    for method in methods:
+        if not isinstance(method, str) or TOKEN.fullmatch(method) is None:
+            raise ApplicationError(f"{name}.methods holds {printable(repr(method))}, which is no method")
+        if method in ("ACK", "CANCEL"):
+            raise ApplicationError(f"{name}.methods holds {method}, which no application answers")
+        if method == "MESSAGE":
+            raise ApplicationError(f"{name}.methods holds MESSAGE, which goes to message() and need not be named")
 
 
 def _module(name: str) -> object:

@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 from sip_p2p.errors import TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.application import Application, ApplicationError, load_application
-from sip_p2p.service.options import description_prefix
+from sip_p2p.service.options import description_prefix, description_values
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
 from sip_p2p.transport.credential import Credential, TrustAnchors
@@ -29,7 +29,7 @@ from sip_p2p.transport.tls import TlsSettings
 if TYPE_CHECKING:
     from sip_p2p.service.options import Options
 
-__all__ = ["Report", "check"]
+__all__ = ["Report", "another_name", "check"]
 
 _SOON = 30
 
@@ -115,16 +115,23 @@ def _check_certificate(options: Options, report: Report, moment: datetime.dateti
 
 
 def _check_names(options: Options, credential: Credential, report: Report) -> None:
-    domain = options.uri.host if options.uri is not None else ""
-    names = ", ".join(credential.identities.identities) or "no name at all"
-    if credential.identities.matches(domain) is not None:
-        report.ok("names", f"the certificate proves {names}")
-        return
-    text = f"the certificate proves {names} and not {domain}, which is where --uri says that you are"
-    if options.proxy is not None and not options.listen:
+    text = another_name(options, credential)
+    if not text:
+        report.ok("names", f"the certificate proves {', '.join(credential.identities.identities)}")
+    elif options.proxy is not None and not options.listen:
         report.note("names", f"{text}: the proxy has to vouch for you")
     else:
+        domain = options.uri.host if options.uri is not None else ""
         report.wrong("names", f"{text}: peers will refuse it; have one issued for {domain}")
+
+
+def another_name(options: Options, credential: Credential) -> str:
+    """What is to be said of a certificate that does not prove the domain of ``--uri``; empty where it does."""
+    domain = options.uri.host if options.uri is not None else ""
+    if credential.identities.matches(domain) is not None:
+        return ""
+    names = ", ".join(credential.identities.identities) or "no name at all"
+    return f"the certificate proves {names} and not {domain}, which is where --uri says that you are"
 
 
 def _check_trust(
@@ -171,6 +178,8 @@ def _check_policy(options: Options, report: Report) -> None:
         return
     if options.policy is None:
         report.note("allow", "only localhost may talk to you: name your peers with --allow")
+    elif policy.allows_any:
+        report.note("allow", "everybody may talk to you in whose certificate a trusted authority has signed")
     else:
         report.ok("allow", f"may talk to you: {policy}")
 
@@ -200,6 +209,8 @@ def _check_listening(
         report.ok("listen", f"{description} is {endpoint.transport}; whether its port is free, the start will tell")
         if endpoint.transport != "TLS":
             report.note("listen", f"{description} is clear text: whoever connects there proves nothing")
+        elif description_values(description).get("mutual") == "no":
+            report.note("listen", f"{description} lets in who shows no certificate, and so proves nothing")
 
 
 def _check_proxy(options: Options, report: Report) -> None:

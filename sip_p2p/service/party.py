@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.service.options import PartyOptions
+    from sip_p2p.transport.credential import Credential
     from sip_p2p.transport.identity import TrustPolicy
     from sip_p2p.transport.limits import Limits
 
@@ -37,6 +38,12 @@ class Party:
     def __init__(self, manager: RealTimeConnectionManager, endpoint: SipPeerToPeerEndpoint) -> None:
         self.manager = manager
         self.endpoint = endpoint
+
+    @property
+    def credential(self) -> Credential | None:
+        """The certificate that it proves itself with; None in clear text."""
+        manager = self.manager
+        return manager.credential if isinstance(manager, RealTimeServerTlsConnectionManager) else None
 
 
 def make_party(

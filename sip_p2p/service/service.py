@@ -26,6 +26,7 @@ from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
 from sip_p2p.service.application import Application, ApplicationError, JsonLines, load_application
+from sip_p2p.service.check import another_name
 from sip_p2p.service.options import Options
 from sip_p2p.service.party import make_party
 from sip_p2p.service.state import instance_id
@@ -283,6 +284,11 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         instance_id=identity,
         limits=Limits(drain_timeout=options.drain),
     )
+    credential = party.credential
+    if credential is not None and options.listen:
+        text = another_name(options, credential)
+        if text:
+            Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
     trace = tap = None
     if options["trace"] is not None:
         trace = TraceWriter(options["trace"])

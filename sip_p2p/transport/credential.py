@@ -122,11 +122,12 @@ class Credential:
             return cls.from_pkcs12(data, password, source=source)
         key_source = source if private_key is None else os.fspath(private_key)
         key_data = data if private_key is None else _read(private_key, "the private key")
-        _warn_if_readable(key_source)
         certificates = _certificates(data, source)
         for each in chain:
             certificates.extend(_certificates(_read(each, "the certificate chain"), os.fspath(each)))
-        return cls._assembled(certificates, _private_key(key_data, key_source, password), source)
+        key = _private_key(key_data, key_source, password)
+        _warn_if_readable(key_source)
+        return cls._assembled(certificates, key, source)
 
     @classmethod
     def from_pem(

@@ -35,6 +35,18 @@ class Picky(Application):
     def __init__(self, wish):
         self.wish = wish
 
+class Spelled(Application):
+    methods = "INFO"
+
+class Blank(Application):
+    methods = ("IN FO",)
+
+class Stack(Application):
+    methods = ("ACK",)
+
+class Twice(Application):
+    methods = ["MESSAGE"]
+
 class Other:
     pass
 
@@ -89,6 +101,10 @@ class LoadTests(SynchronousTestCase):
             "sip_p2p_test_good:Other": "sip_p2p_test_good:Other is not a class that derives from",
             "sip_p2p_test_good:thing": "sip_p2p_test_good:thing is not a class that derives from",
             "sip_p2p_test_good:Picky": "sip_p2p_test_good:Picky cannot be made without arguments: TypeError",
+            "sip_p2p_test_good:Spelled": "sip_p2p_test_good:Spelled.methods is 'INFO': give a tuple of names",
+            "sip_p2p_test_good:Blank": "sip_p2p_test_good:Blank.methods holds 'IN FO', which is no method",
+            "sip_p2p_test_good:Stack": "sip_p2p_test_good:Stack.methods holds ACK, which no application answers",
+            "sip_p2p_test_good:Twice": "sip_p2p_test_good:Twice.methods holds MESSAGE, which goes to message()",
             "sip_p2p_test_broken:C": "the module sip_p2p_test_broken cannot be imported: SyntaxError: ",
             "sip_p2p_test_raising:C": "the module sip_p2p_test_raising cannot be imported: RuntimeError: two\\nlines (",
             "sip_p2p_test_needy:C": "the module sip_p2p_test_needy cannot be imported: ModuleNotFoundError: ",

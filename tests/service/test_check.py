@@ -77,6 +77,12 @@ class CheckTests(SynchronousTestCase):
             "note  listen: udp:0 is clear text",
         )
         self.assert_finds(check(parsed(*identity(), "--listen", "tls:0")), True, "note  allow: only localhost")
+        self.assert_finds(
+            check(parsed(*identity(), "--listen", "tls:0:mutual=no", "--allow-any-authenticated")),
+            True,
+            "note  allow: everybody may talk to you in whose certificate",
+            "note  listen: tls:0:mutual=no lets in who shows no certificate",
+        )
 
     def test_certificates_near_and_past_their_end(self) -> None:
         """row:D16: the days that are left are told; a few are a note, none is wrong, and so is one not valid yet."""

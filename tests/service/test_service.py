@@ -289,6 +289,14 @@ class ServiceTests(TestCase):
         await service.stopService()
         self.assertIn("meet at seven", Path(path).read_text())
 
+    async def test_a_certificate_for_another_name(self) -> None:
+        """row:D11: who listens with a certificate that does not prove the domain of --uri is warned at each start."""
+        lines = self.logged()
+        self.made("--uri", "sip:alice@c.example", *identity()[2:])
+        self.assertEqual(lines, [])
+        self.made("--uri", "sip:alice@c.example", *identity()[2:], "--listen", LISTEN)
+        self.assertTrue(lines[0].startswith("warn the certificate proves a.example and not c.example, "), lines)
+
     async def test_instance_id(self) -> None:
         """row:A9: with --state the instance id is the same after a restart, without it a new one."""
         state = self.mktemp()

@@ -233,6 +233,12 @@ class MistakeTests(FileTestCase):
         Credential.from_files(certificate, key)
         self.assertEqual(self.warnings, [])
 
+    def test_readable_file_without_a_key(self) -> None:
+        """Nobody is warned of a key that is not in the file."""
+        certificate = self.file("b.crt", self.issued.certificate_pem, 0o644)
+        self.assert_refused(NOT_FOUND, ["holds no PEM private key"], Credential.from_files, certificate)
+        self.assertEqual(self.warnings, [])
+
     def test_no_identity(self) -> None:
         """A certificate without a SIP identity is used, with a warning: some peers may not look."""
         issued = authority().issue("b.example", alternative_names=[x509.DNSName("*.example")])
