@@ -4,8 +4,8 @@ An alarm counts only when its sender's certificate proves the domain that the Fr
 
 Run it with::
 
-    sip-p2p pki certs localhost
-    python examples/alarm_receiver.py certs
+    sip-p2p pki keys localhost
+    python examples/alarm_receiver.py keys
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def alarm(event: IncomingRequest) -> int:
     return 200
 
 
-async def main(reactor: IReactorTime, folder: str = "certs", port: str = "5063") -> None:
+async def main(reactor: IReactorTime, folder: str = "keys", port: str = "5063") -> None:
     """Take alarms until the process is interrupted."""
     manager = RealTimeServerTlsConnectionManager(
         reactor,

@@ -2,7 +2,7 @@
 
 Run it with::
 
-    python examples/broadcaster.py certs "the building closes at six" sip:bob@localhost:5062 sip:carol@localhost:5064
+    python examples/broadcaster.py keys "the building closes at six" sip:bob@localhost:5062 sip:carol@localhost:5064
 """
 
 from __future__ import annotations

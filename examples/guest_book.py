@@ -3,7 +3,7 @@
 Run it with::
 
     cd examples
-    twistd -n sip-p2p --uri sip:guests@localhost --certificate ../certs/localhost.pem --trust ../certs/ca.pem \\
+    twistd -n sip-p2p --uri sip:guests@localhost --certificate ../keys/localhost.pem --trust ../keys/ca.pem \\
         --listen tls:port=5065:interface=127.0.0.1 --application guest_book:GuestBook
 """
 

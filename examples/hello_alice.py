@@ -2,7 +2,7 @@
 
 Run it with::
 
-    python examples/hello_alice.py certs sip:bob@localhost:5062 "hello, Bob"
+    python examples/hello_alice.py keys sip:bob@localhost:5062 "hello, Bob"
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def main(
-    reactor: IReactorTime, folder: str, target: str = "sip:bob@localhost:5062", text: str = "hello, Bob"
+    reactor: IReactorTime, folder: str = "keys", target: str = "sip:bob@localhost:5062", text: str = "hello, Bob"
 ) -> None:
     """Send one message; the exit code is 1 when it did not arrive."""
     manager = RealTimeServerTlsConnectionManager(

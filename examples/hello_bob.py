@@ -2,8 +2,8 @@
 
 Run it with::
 
-    sip-p2p pki certs localhost
-    python examples/hello_bob.py certs
+    sip-p2p pki keys localhost
+    python examples/hello_bob.py keys
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sip_p2p import IncomingRequest
 
 
-async def main(reactor: IReactorTime, folder: str = "certs", port: str = "5062") -> None:
+async def main(reactor: IReactorTime, folder: str = "keys", port: str = "5062") -> None:
     """Listen on the loopback interface until the process is interrupted."""
     manager = RealTimeServerTlsConnectionManager(
         reactor, certificate=f"{folder}/localhost.pem", trust=f"{folder}/ca.pem", allow=["localhost"]

@@ -2,7 +2,7 @@
 
 Run it with::
 
-    python examples/ping.py certs sip:bob@localhost:5062 3
+    python examples/ping.py keys sip:bob@localhost:5062 3
 """
 
 from __future__ import annotations

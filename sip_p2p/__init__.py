@@ -15,11 +15,14 @@ Beside them stand ``pki`` (a private authority and its certificates) and ``testi
 
 The names below are the public ones; each is imported when it is first asked for, so that ``sip_p2p.sip`` can be used
 without Twisted, and nothing here ever installs a reactor.
+
+Where a text says "row A13", ``docs/acceptance.rst`` has that row, and the tests that show it.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from sip_p2p.errors import (
@@ -155,7 +158,8 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         home = _HOMES.get(name)
         if home is None:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            # With the module and the name, the interpreter can say what may have been meant.
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name, obj=sys.modules[__name__])
         value = globals()[name] = getattr(importlib.import_module(home), name)
         return value
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import Any
+from unittest import TestResult
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,6 +31,15 @@ class CodeTests(SynchronousTestCase):
                 for node in ast.walk(tree):
                     if isinstance(node, ast.ImportFrom) and node.module == "sip_p2p":
                         self.assertEqual({alias.name for alias in node.names} - set(sip_p2p.__all__), set(), path.name)
+
+    def test_the_test_of_a_program(self) -> None:
+        """The test that docs/testing.rst shows can be run as it stands, and passes."""
+        (block,) = blocks(ROOT / "docs/testing.rst", "python")
+        names: dict[str, Any] = {}
+        exec(block, names)
+        result = TestResult()
+        names["GreetingTests"]("test_greeting").run(result)
+        self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
 
 
 class CommandTests(SynchronousTestCase):

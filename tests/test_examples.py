@@ -25,7 +25,7 @@ class ExampleCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        """Make the certificates that ``sip-p2p pki certs localhost`` would make."""
+        """Make the certificates that ``sip-p2p pki keys localhost`` would make."""
         super().setUp()
         self.folder = Path(self.mktemp())
         authority = CertificateAuthority.create()

@@ -55,6 +55,7 @@ class NameTests(SynchronousTestCase):
     def test_unknown_name(self) -> None:
         """A name that does not exist is an AttributeError that says so."""
         error = self.assertRaises(AttributeError, getattr, sip_p2p, "SipPeerToPeerEndpont")
+        self.assertEqual((error.name, error.obj), ("SipPeerToPeerEndpont", sip_p2p))
         self.assertIn("SipPeerToPeerEndpont", str(error))
 
     def test_type_checkers_see_the_same(self) -> None:

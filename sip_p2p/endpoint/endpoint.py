@@ -462,6 +462,9 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     Three kinds of application, one class: with listeners and perhaps a proxy it does both; with ``outbound=False`` it
     only receives, and sending raises; without a listener it only sends, and nobody can connect to it.
 
+    :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
+    :ivar state_changed: told when peers can connect, or cannot any more (row B2).
+    :ivar connection_manager: through which it is reached and reaches others.
     :param owner_uri: who it is: ``sip:user@domain``, without a port (row A2).
     :param connection_manager: its listeners, flows and proofs of identity.
     :param default_transport: for targets that name none; by default the manager's own, TLS or TCP.

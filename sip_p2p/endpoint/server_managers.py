@@ -32,6 +32,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
 
     Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must
     chain to ``trust``. Nothing of this can be switched off in one word.
+
+    :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
     """
 
     default_prefix = "tls"

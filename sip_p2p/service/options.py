@@ -343,7 +343,8 @@ class Options(PartyOptions):
             try:
                 self.policy = TrustPolicy.parse(self.allow)
             except ValueError as error:
-                raise usage.UsageError(f"--allow: {printable(str(error))}") from None
+                text = str(error).replace("TrustPolicy.any_authenticated()", "--allow-any-authenticated")
+                raise usage.UsageError(f"--allow: {printable(text)}") from None
 
     def _take_from_descriptions(self) -> None:
         """Without --certificate, what the first ``tls:`` description says of us holds for dialling as well."""

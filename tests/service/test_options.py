@@ -71,6 +71,11 @@ class MistakeTests(SynchronousTestCase):
         ),
         ((*URI, "--allow", "*.b.example"), "--allow: '*.b.example': wildcards are not for identities"),
         (
+            (*URI, "--allow", "*"),
+            "--allow: '*': wildcards are not for identities; write '.example.com' for all names below example.com, or "
+            "use --allow-any-authenticated",
+        ),
+        (
             (*URI, "--allow", "b.example", "--listen", "tcp:5060"),
             "--allow and --allow-any-authenticated need TLS: nobody proves a name in clear text",
         ),
