@@ -34,7 +34,7 @@ from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.resolve import AddressResolver
 from sip_p2p.transport.stream import StreamFlow
-from sip_p2p.transport.throttle import Throttle
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,7 +113,8 @@ class RealTimeConnectionManager:
         self._waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
         self._quiet: list[Deferred[None]] = []
         self._tls_failures = dict.fromkeys(TlsFailureReason, 0)
-        self._tls_log = Throttle()
+        self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
+        self._peers_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
@@ -229,10 +230,7 @@ class RealTimeConnectionManager:
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""
         self._tls_failures[failure.reason] += 1
-        if self._tls_log.lets_through(self.driver.now()):
-            withheld = self._tls_log.take_withheld()
-            more = f" ({withheld} more were not logged)" if withheld else ""
-            self._log.warn("{failure}{more}", failure=str(failure), more=more)
+        self._tls_log.warn("{failure}", failure=str(failure))
         self.tls_failed.tell(failure)
 
     def request_received(self, output: RequestReceived) -> None:
@@ -244,8 +242,10 @@ class RealTimeConnectionManager:
         flow = output.flow
         if isinstance(flow, StreamFlow) and flow.peer:
             if not flow.may_request:
-                self._log.warn(
-                    "{flow} may not send us a {method}: allow= does not list it", flow=flow, method=incoming.method
+                self._peers_log.warn(
+                    "{flow} may not send us a {method}: allow= does not list it",
+                    flow=flow,
+                    method=incoming.method[:32],
                 )
                 incoming.respond(403)
                 return
@@ -266,7 +266,7 @@ class RealTimeConnectionManager:
         """Nobody waits for this answer any more."""
         incoming = self._waiting_answers.pop(output.transaction, None)
         if incoming is not None:
-            self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
+            self._peers_log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
             incoming.abandoned()
         self.maybe_quiet()
 

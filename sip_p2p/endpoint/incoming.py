@@ -256,7 +256,7 @@ class IncomingRequest:
         _log.failure("a handler of {method} failed", failure=failure, method=self.method)
 
     def __repr__(self) -> str:
-        return f"<IncomingRequest {self.method} from {self.peer.identity or self.peer.address}>"
+        return f"<IncomingRequest {self.method[:32]} from {self.peer.identity or self.peer.address}>"
 
 
 def _as_deferred(result: Any) -> Deferred[Any]:

@@ -26,6 +26,7 @@ from sip_p2p.sip.outputs import (
     TransactionTimedOut,
 )
 from sip_p2p.transport.clock import time_source
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +90,7 @@ class Driver:
         "_drift",
         "_log",
         "_look_again",
+        "_peers_log",
         "_reactor",
         "_received",
         "_stopped",
@@ -105,6 +107,7 @@ class Driver:
         self._core = core
         self._user = user
         self._log = Logger("sip_p2p.transport.driver")
+        self._peers_log = ThrottledLog("sip_p2p.transport.driver", self.now)
         self._taps: tuple[Tap, ...] = ()
         self._deadlines: tuple[Deadlines[LiveFlow], ...] = ()
         self._draining = False
@@ -253,7 +256,7 @@ class Driver:
                     elif type(output) is CloseFlow:
                         # At the end of the turn: requests that came before may be answered in this one.
                         flow = cast("LiveFlow", output.flow)
-                        self._log.info("closing {flow}: {reason}", flow=flow, reason=output.reason)
+                        self._peers_log.info("closing {flow}: {reason}", flow=flow, reason=output.reason)
                         closing.append(flow)
                     else:
                         self._tell(output)

@@ -15,7 +15,7 @@ from sip_p2p.errors import TlsFailure
 from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.pool import Pool
-from sip_p2p.transport.throttle import Throttle
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
@@ -88,7 +88,7 @@ class FlowKeeper:
         self._handshakes = 0
         self._accepted = 0
         self._by_address: dict[str, int] = {}
-        self._refusals_log = Throttle()
+        self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
         # By family; the port that is used is the last one.
         self._datagram_ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
         self._datagrams_ignored_before = 0
@@ -156,10 +156,7 @@ class FlowKeeper:
     def _refuse(self, what: str, reason: str) -> None:
         """Count a connection that is one too many, and log it within bounds."""
         self.refused += 1
-        if self._refusals_log.lets_through(self.driver.now()):
-            withheld = self._refusals_log.take_withheld()
-            more = f" ({withheld} more were not logged)" if withheld else ""
-            self._log.warn("refused {what}: {reason}{more}", what=what, reason=reason, more=more)
+        self._peers_log.warn("refused {what}: {reason}", what=what, reason=reason)
 
     def connection_made(self, connection: StreamProtocol) -> bool:
         """A TCP connection stands; False when too many are still without a verified peer."""
@@ -234,11 +231,11 @@ class FlowKeeper:
         self.driver.flow_failed(flow, reason)
 
     def _silent(self, flow: Any) -> None:
-        self._log.info("{flow} is closed: no message came", flow=flow)
+        self._peers_log.info("{flow} is closed: no message came", flow=flow)
         flow.abort()
 
     def _too_slow(self, flow: Any) -> None:
-        self._log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
+        self._peers_log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
         flow.abort()
 
     def _still_there(self, flow: Any) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
-__all__ = ["Throttle"]
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Throttle", "ThrottledLog"]
 
 
 @final
@@ -37,3 +42,30 @@ class Throttle:
         """How many were withheld, counting anew from here."""
         withheld, self.withheld = self.withheld, 0
         return withheld
+
+
+@final
+class ThrottledLog:
+    """Says what peers can cause to be said. All of it shares one :class:`Throttle`; what was left out is counted."""
+
+    __slots__ = ("_log", "_now", "_throttle")
+
+    def __init__(self, namespace: str, now: Callable[[], float]) -> None:
+        """:param now: seconds on a monotonic scale."""
+        self._log = Logger(namespace)
+        self._now = now
+        self._throttle = Throttle()
+
+    def info(self, words: str, **values: object) -> None:
+        """What happens every day; *words* is a format as :class:`~twisted.logger.Logger` has it."""
+        self._say(self._log.info, words, values)
+
+    def warn(self, words: str, **values: object) -> None:
+        """What somebody may want to look at."""
+        self._say(self._log.warn, words, values)
+
+    def _say(self, say: Callable[..., None], words: str, values: dict[str, object]) -> None:
+        if self._throttle.lets_through(self._now()):
+            withheld = self._throttle.take_withheld()
+            more = f" ({withheld} more were not logged)" if withheld else ""
+            say(words + "{more}", more=more, **values)

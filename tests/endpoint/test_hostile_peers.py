@@ -7,6 +7,7 @@ from typing import Any, cast
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.transport.limits import Limits
@@ -174,3 +175,27 @@ class HostilePeerTests(PartyTestCase):
         self.assertEqual([self.status_of(each) for each in asked], [500, 500])
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
         self.assertEqual(self.manager.inventory()["servers"], 0)
+
+    def test_log_of_many(self) -> None:
+        """However many strangers talk nonsense, stay silent or hang up, the log holds a few lines of it (fault:H6,
+        fault:B4)."""
+        lines: list[str] = []
+
+        def observe(event: dict[str, Any]) -> None:
+            if str(event.get("log_namespace", "")).startswith("sip_p2p") and event["log_level"] >= LogLevel.info:
+                lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        method = "M" * 1000
+        self.bob.handle(method, lambda event: Deferred(lambda _: None))
+        for number in range(150):
+            raw = self.dial()
+            raw.send((b"nonsense\r\n\r\n", octets(method, number), b"OPT", b"")[number % 4])
+            if number % 4 == 1:
+                self.network.advance(0.1)
+                cast("Any", raw.transport).abortConnection()
+        self.network.advance(60)
+        self.assertEqual(self.connections(), 0)
+        self.assertLess(len(lines), 70)
+        self.assertLess(max(map(len, lines)), 300)

@@ -1,0 +1,52 @@
+"""What peers can cause to be logged, and how much of it is."""
+
+from __future__ import annotations
+
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.trial.unittest import SynchronousTestCase
+
+from sip_p2p.transport.throttle import Throttle, ThrottledLog
+
+
+class ThrottleTests(SynchronousTestCase):
+    """:class:`sip_p2p.transport.throttle.Throttle`."""
+
+    def test_bucket(self) -> None:
+        """So many at once, then so many a second, and the rest are counted (row:D22, fault:H6)."""
+        throttle = Throttle(burst=3, rate=2)
+        self.assertEqual([throttle.lets_through(100.0) for _ in range(5)], [True, True, True, False, False])
+        self.assertEqual([throttle.lets_through(100.6) for _ in range(2)], [True, False])
+        self.assertEqual(throttle.withheld, 3)
+        self.assertEqual((throttle.take_withheld(), throttle.withheld), (3, 0))
+        self.assertEqual([throttle.lets_through(999.0) for _ in range(4)], [True, True, True, False])
+
+    def test_time_that_goes_back(self) -> None:
+        """A scale that steps back gives nothing away and locks nothing up."""
+        throttle = Throttle(burst=1, rate=1)
+        self.assertTrue(throttle.lets_through(100.0))
+        self.assertFalse(throttle.lets_through(50.0))
+        self.assertTrue(throttle.lets_through(51.5))
+
+
+class ThrottledLogTests(SynchronousTestCase):
+    """:class:`sip_p2p.transport.throttle.ThrottledLog`."""
+
+    def test_lines(self) -> None:
+        """All lines share one bound, and the next that is said tells how many were not (row:D22, fault:H6)."""
+        said: list[tuple[object, str]] = []
+
+        def observe(event: dict[str, object]) -> None:
+            if event.get("log_namespace") == "test.throttled":
+                said.append((event["log_level"], formatEvent(event)))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        time = [5.0]
+        bounded = ThrottledLog("test.throttled", lambda: time[0])
+        for number in range(10):
+            bounded.info("closed {number}", number=number)
+        bounded.warn("refused {what}", what="{odd}")
+        self.assertEqual(said, [(LogLevel.info, f"closed {number}") for number in range(10)])
+        time[0] = 7.0
+        bounded.warn("refused {what}", what="{odd}")
+        self.assertEqual(said[10:], [(LogLevel.warn, "refused {odd} (1 more were not logged)")])
