@@ -177,6 +177,9 @@ class RealTimeEndpoint:
         While nothing listens it names the host alone; the Contact of a request then follows the flow that carries it.
         """
         transport = "TLS" if self._transport.is_secure else self._transport.value
+        open_ones = [listener.transport for listener in self.connection_manager.listeners]
+        if open_ones and transport not in open_ones:
+            transport = open_ones[0]
         host, port = self.connection_manager.contact_address(transport, ("", 0))
         return self._contact(transport, host, port)
 

@@ -156,8 +156,11 @@ def exit_code(failure: BaseException) -> ExitCode:
     return ExitCode.USAGE
 
 
-def explain(failure: BaseException) -> Words:
-    """What happened and what to do about it. Text that came from a peer is made printable."""
+def explain(failure: BaseException, first_hop: str = "peer") -> Words:
+    """What happened and what to do about it. Text that came from a peer is made printable.
+
+    :param first_hop: what a connection that could not be had was to: the peer itself, or the proxy before it.
+    """
     if isinstance(failure, TlsFailure):
         words = TLS_WORDS[failure.reason]
         details = [printable(detail) for detail in (failure.detail,) if detail]
@@ -176,8 +179,8 @@ def explain(failure: BaseException) -> Words:
         )
     if isinstance(failure, ConnectionFailure):
         return Words(
-            f"No connection to the peer: {printable(str(failure)).rstrip('.')}.",
-            "See that the peer runs, that its name and port are right, and that no firewall stands in between.",
+            f"No connection to the {first_hop}: {printable(str(failure)).rstrip('.')}.",
+            f"See that the {first_hop} runs, that its name and port are right, and that no firewall stands in between.",
         )
     return Words(f"{printable(str(failure) or type(failure).__name__)}.", "")
 

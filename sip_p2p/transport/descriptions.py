@@ -318,10 +318,15 @@ class _Description:
             if key not in known:
                 raise ValueError(f"{self.prefix}: has no key {key!r}: it has {', '.join(known)}")
         if len(self.positional) > 1:
-            raise ValueError(f"what is {self.positional[1]!r} for? Only the port may stand without a key")
+            raise ValueError(
+                f"what is {self.positional[1]!r} for? Only the port may stand without a key, and a colon inside a "
+                "value has a backslash before it"
+            )
         interface = self.values.get("interface", "")
         if interface and not isIPAddress(interface) and not isIPv6Address(interface):
-            raise ValueError(f"interface={interface} is not an IP address of this machine: give one (:: as \\:\\:)")
+            raise ValueError(
+                f"interface={interface} is not an IP address: give one, with a backslash before each colon in it"
+            )
         backlog = _number("backlog", self.values.get("backlog", str(_BACKLOG)), 1)
         return self.port(), interface, backlog
 

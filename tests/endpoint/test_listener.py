@@ -347,6 +347,16 @@ class PortZeroTests(ListenerTestCase):
             self.assertIn(f"@{address}:{port};transport={transport}>", seen[-1].headers["Contact"])
         self.assertEqual(plain.contact_uri.port, udp.port)
 
+    def test_contact_names_what_listens(self) -> None:
+        """Where nothing listens on the manager's own transport, the Contact names one on which something does
+        (row:A11)."""
+        (udp,) = self.start("udp:port=0")
+        contact = self.bob.contact_uri
+        self.assertEqual((contact.params["transport"], contact.port), ("udp", udp.port))
+        (tls,) = self.start("tls:port=0")
+        contact = self.bob.contact_uri
+        self.assertEqual((contact.params["transport"], contact.port), ("tls", tls.port))
+
     def test_follows_a_change(self) -> None:
         """When the listener is another one, so are port and Contact (fault:J8)."""
         (first,) = self.start("tls:port=0")

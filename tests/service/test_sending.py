@@ -218,6 +218,14 @@ class PerformTests(TestCase):
         self.assertEqual((code, out), (ExitCode.CONNECTION, ""))
         self.assertTrue(err.startswith("sip-p2p: No connection to the peer: could not connect to 127.0.0.1"), err)
 
+    async def test_a_proxy_that_is_not_there(self) -> None:
+        """A connection that could not be had with --proxy was one to the proxy, and that is what is said."""
+        options = parsed(AskOptions, *self.arguments(1), "--proxy", "127.0.0.1:1", "sip:alice@a.example")
+        code, _, err = await self.shown(options)
+        self.assertEqual(code, ExitCode.CONNECTION)
+        self.assertTrue(err.startswith("sip-p2p: No connection to the proxy: could not connect to 127.0.0.1:1"), err)
+        self.assertIn("See that the proxy runs", err)
+
     async def test_no_answer(self) -> None:
         """row:F3: a peer that says nothing is code 3, after the time that was given."""
         silent = reactor.listenTCP(0, Factory.forProtocol(Protocol), interface="127.0.0.1")

@@ -325,6 +325,7 @@ class MistakeTests(DescriptionTestCase):
             ("tls:5061:backlog=0", "backlog=0 is not a number from 1"),
             ("tls:5061:interface=b.example", "interface=b.example is not an IP address"),
             ("tls:5061:interface=\\:\\:g", "is not an IP address"),
+            ("tls:5061:interface=::", "a colon inside a value has a backslash before it"),
             ("tls:5061:mutual=maybe", "mutual=maybe is neither yes nor no"),
             ("tls:5061:allow=", "empty name"),
             ("tls:5061:allow=*.example", "allow=*.example:"),
