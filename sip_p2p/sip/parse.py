@@ -191,8 +191,9 @@ def _unfold(lines: list[str]) -> list[str]:
     parts: list[str] = []
     for line in lines:
         if line[:1] == " " or line[:1] == "\t":
-            if not unfolded and len(parts) == 1:
-                raise MalformedMessage("the start line is folded", 400, len(parts[0]))
+            if not unfolded and len(parts) <= 1:
+                # A blank at the very beginning included: the stream framer has no other opinion.
+                raise MalformedMessage("the start line is folded", 400, len(parts[0]) if parts else 0)
             parts.append(line.strip(" \t"))
         else:
             if parts:

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.parse import parse_datagram, parse_head, parse_message, salvage
+from sip_p2p.sip.parse import Unparsable, parse_datagram, parse_head, parse_message, salvage
 from tests.sip.harness import CoreBench, message, statuses_of
 from tests.support import SynchronousTestCase, call_flows
 
@@ -88,6 +89,21 @@ class LineTests(SynchronousTestCase):
         self.assertEqual(parsed.headers["Subject"], "I know you're there, pick up the phone")
         with self.assertRaises(MalformedMessage):
             parse_message(b"OPTIONS sip:a@b SIP/2.0\r\n more\r\nX: z\r\n\r\n")
+
+    def test_blank_before_the_start_line(self) -> None:
+        """A start line that begins with a blank is 400, whatever else is folded, on a stream as in a datagram
+        (fault:A11, fault:A5)."""
+        for blank in (b" ", b"\t", b" \t"):
+            for rest in (message(), message(extra="\r\nSubject: a\r\n b")):
+                octets = blank + rest
+                with self.assertRaises(MalformedMessage) as caught:
+                    parse_message(octets)
+                self.assertEqual(caught.exception.status, 400)
+                for pieces in ([octets], [octets[i : i + 1] for i in range(len(octets))]):
+                    framer = StreamFramer()
+                    found = [item for piece in pieces for item in framer.feed(piece)]
+                    self.assertEqual([type(item) for item in found], [Unparsable])
+                    self.assertTrue(framer.failed)
 
     def test_offsets(self) -> None:
         """An error says where, so that a person finds it (M-rows: bad input names itself)."""
