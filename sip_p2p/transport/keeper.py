@@ -202,10 +202,12 @@ class FlowKeeper:
                 self._partial.start(flow, self.driver.now())
                 self.driver.rearm()
             return
-        if flow.is_silent and flow.is_incoming:
-            self._first.stop(flow)
-            self._first_verified.stop(flow)
-        flow.is_silent = False
+        # Keep-alives are no messages: they keep a connection, and give nobody one.
+        if flow.is_silent and flow.messages:
+            flow.is_silent = False
+            if flow.is_incoming:
+                self._first.stop(flow)
+                self._first_verified.stop(flow)
         flow.last_message = self.driver.now()
         if flow.is_partial:
             flow.is_partial = False
@@ -245,7 +247,9 @@ class FlowKeeper:
     def _maybe_idle(self, flow: Any) -> None:
         """Idleness is looked for now and then, so that a message costs it no more than noting the time."""
         now = self.driver.now()
-        if now - flow.last_message < self.limits.idle_timeout or self._policy.is_busy(flow):
+        if self._policy.is_busy(flow):
+            flow.last_message = now
+        if now - flow.last_message < self.limits.idle_timeout:
             self._idle.start(flow, now)
             return
         self._log.debug("{flow} is closed: it was idle", flow=flow)

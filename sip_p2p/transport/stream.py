@@ -67,7 +67,7 @@ class FlowOwner(StructuralProtocol):
 class StreamFlow(LiveFlow):
     """A flow over one connection.
 
-    :ivar last_message: when the last message came or went, on the driver's scale.
+    :ivar last_message: when the last message came or a transaction was last seen here, on the driver's scale.
     :ivar messages: how many messages came; keep-alives are none.
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
