@@ -372,6 +372,18 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(sent, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5])
         self.assertEqual(len(self.flow.writes), 1)
 
+    def test_answers_to_invite(self) -> None:
+        """A final response to an INVITE that is never acknowledged is repeated over UDP, and leaves once over a
+        connection (fault:C8, RFC 3261 section 17.2.1)."""
+        self.bench.user.answers = lambda output: self.bench.answer(output, 486)
+        datagrams = CountedFlow(1, reliable=False)
+        self.bench.receive(self.flow, request("INVITE", 1))
+        self.bench.receive(datagrams, request("INVITE", 2))
+        self.clock.pump([0.5] * 80)
+        self.assertEqual([statuses(data) for data in self.flow.writes], [[486]])
+        self.assertEqual(len(datagrams.writes), 11)
+        self.assertEqual((self.bench.calls(), sum(self.bench.core.layer.inventory().values())), ([], 0))
+
     def test_early_alarm(self) -> None:
         """An alarm that rings early, because the wall clock was set ahead, fires nothing and is set again
         (fault:J1)."""
@@ -509,6 +521,8 @@ class TimeTests(SynchronousTestCase):
     def test_stop(self) -> None:
         """After stop() there is no delayed call, whatever still happens; stopping twice is harmless (fault:J2)."""
         self.driver.request(outgoing(number=1), self.flow, "caller")
+        self.driver.received(self.flow, [parse_message(request())])
+        self.assertEqual(len(self.bench.calls()), 2)
         self.driver.stop()
         self.driver.stop()
         self.assertEqual(self.bench.calls(), [])
