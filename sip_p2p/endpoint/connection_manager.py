@@ -104,6 +104,7 @@ class RealTimeConnectionManager:
             timers,
             transactions=self.limits.transactions,
             finished_transactions=self.limits.finished_transactions,
+            finished_octets=self.limits.finished_octets,
         )
         self.driver = Driver(reactor, self.core, self)
         self.tls_failed: Event[TlsFailure] = Event()

@@ -24,6 +24,7 @@ from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
 from sip_p2p.sip.source import stamp_source
+from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.layer import TransactionLayer
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
@@ -51,6 +52,7 @@ _SINGLE_FIELDS = frozenset(
 )
 _CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
 _URI_CACHE = 512
+_LONGEST_KEY = 256
 _NOTHING: list[Output] = []
 _SESSION_DESCRIPTION = MediaType("application", "sdp")
 _RETRY_AFTER_WHEN_FULL = "5"
@@ -112,11 +114,13 @@ class UserAgentCore:
         *,
         transactions: int = 16384,
         finished_transactions: int = 1_000_000,
+        finished_octets: int = LIMIT_OCTETS,
     ) -> None:
         """
         :param tokens: where branches, tags and Call-IDs come from.
         :param transactions: how many transactions without a final response may live each way; more are answered 503.
         :param finished_transactions: how many finished ones may wait out their timers on UDP.
+        :param finished_octets: how many octets these may hold altogether.
         """
         self._outputs: list[Output] = []
         self._tokens = tokens
@@ -126,6 +130,7 @@ class UserAgentCore:
             Timers() if timers is None else timers,
             limits_active=transactions,
             limits_finished=finished_transactions,
+            limits_octets=finished_octets,
         )
         self.directory = Directory()
         self.counters = Counters()
@@ -342,14 +347,15 @@ class UserAgentCore:
         # Two strangers' requests are never merged: the key names whose request it is, as far as that was verified.
         cseq = request.cseq
         flow = transaction.flow
-        key = f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}"
+        key = _short(f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}")
         transaction.merge_key = key
+        whose = _short(transaction.key)
         present = merging.get(key)
-        if present is not None and present[1] != transaction.key:
+        if present is not None and present[1] != whose:
             return True
         if len(merging) >= self._merging_limit:
             merging.popitem(last=False)
-        merging[key] = (now + self.layer.timers.timeout, transaction.key)
+        merging[key] = (now + self.layer.timers.timeout, whose)
         return False
 
     def _understands(self, transaction: ServerTransaction, request: Request, profile: Profile, now: float) -> bool:
@@ -446,6 +452,13 @@ class UserAgentCore:
         if warning:
             response.headers.add("Warning", _warning(warning))
         self._outputs.append(SendMessage(flow, response.serialise()))
+
+
+def _short(key: str) -> str:
+    """*key*, or a digest of one that is longer than keys are: a million of them are kept for 32 seconds."""
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _warning(text: str) -> str:

@@ -10,6 +10,7 @@ import resource
 from typing import final
 
 from sip_p2p.sip.limits import MessageLimits
+from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 
 __all__ = ["Limits"]
 
@@ -46,6 +47,7 @@ class Limits:
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
+    :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.
     """
 
@@ -59,6 +61,7 @@ class Limits:
         "connections_per_identity",
         "datagram_flows",
         "drain_timeout",
+        "finished_octets",
         "finished_transactions",
         "first_message_timeout",
         "handshake_timeout",
@@ -92,6 +95,7 @@ class Limits:
         write_buffer_hard: int = 1024 * 1024,
         transactions: int = 16384,
         finished_transactions: int = 1_000_000,
+        finished_octets: int = LIMIT_OCTETS,
         datagram_flows: int = 4096,
     ) -> None:
         """
@@ -115,6 +119,7 @@ class Limits:
         self.write_buffer_hard = write_buffer_hard
         self.transactions = transactions
         self.finished_transactions = finished_transactions
+        self.finished_octets = finished_octets
         self.datagram_flows = datagram_flows
         for name in self.__slots__:
             value = getattr(self, name)

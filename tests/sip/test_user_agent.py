@@ -243,6 +243,17 @@ class UasTests(SynchronousTestCase):
             third = feed(message("MESSAGE", branch="z9hG4bKthree", body=b"x"))
             self.assertEqual((statuses_of(third), delivered(third)), ([482], []) if udp else ([], ["MESSAGE"]))
 
+    def test_merged_requests_with_long_names(self) -> None:
+        """Call-IDs and branches of thousands of characters are told apart, and none of them is kept (fault:H5,
+        fault:C7)."""
+        bench = CoreBench()
+        long = "x" * 3000
+        for call, branch, status in (("1", "1", None), ("1", "2", 482), ("2", "3", None)):
+            octets = message("MESSAGE", branch=f"z9hG4bK{long}{branch}", replace={"Call-ID": long + call}, body=b"x")
+            self.assertEqual(statuses_of(bench.over_udp(octets)), [] if status is None else [status])
+        for key, (_, whose) in bench.core._merging.items():
+            self.assertLess(len(key) + len(whose), 200)
+
     def test_strangers_are_not_merged(self) -> None:
         """Two verified peers that happen to send the same Call-ID and tag are two requests (fault:C1)."""
         bench = CoreBench()

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from sip_p2p.sip.transaction.timers import Timers
 
-__all__ = ["FinishedLine", "FinishedTransactions"]
+__all__ = ["LIMIT_OCTETS", "FinishedLine", "FinishedTransactions"]
+
+LIMIT_OCTETS = 256 * 1024 * 1024
+"""Room for a million ordinary responses, and not for a million of 16 KiB each, which the sender alone decides about."""
 
 _SWEEP_DELAY = 1.0
 _SWEPT_PER_ADDITION = 2
@@ -41,18 +44,22 @@ class FinishedTransactions:
     :ivar j: other servers, with their final response.
     :ivar k: other clients; nothing is sent.
     :ivar limit: how many records there may be, at least one; the one nearest to its end makes place for a new one.
-    :ivar dropped: how many had to.
+    :ivar limit_octets: how many octets they may hold, keys included; the same.
+    :ivar octets: how many they hold.
+    :ivar dropped: how many had to make place.
     """
 
-    __slots__ = ("_lines", "d", "dropped", "i", "j", "k", "limit")
+    __slots__ = ("_lines", "d", "dropped", "i", "j", "k", "limit", "limit_octets", "octets")
 
-    def __init__(self, timers: Timers, limit: int) -> None:
+    def __init__(self, timers: Timers, limit: int, limit_octets: int = LIMIT_OCTETS) -> None:
         self.d = FinishedLine(timers.timer_d)
         self.i = FinishedLine(timers.t4)
         self.j = FinishedLine(timers.timeout)
         self.k = FinishedLine(timers.t4)
         self._lines = (self.j, self.k, self.i, self.d)
         self.limit = limit
+        self.limit_octets = limit_octets
+        self.octets = 0
         self.dropped = 0
 
     def __len__(self) -> int:
@@ -64,11 +71,14 @@ class FinishedTransactions:
         for _ in range(_SWEPT_PER_ADDITION):
             if not records or next(iter(records.values()))[0] > now:
                 break
-            records.popitem(last=False)
-        if key in records:
-            del records[key]
-        if len(self) >= self.limit:
+            self._forget_first(records)
+        before = records.pop(key, None)
+        if before is not None:
+            self.octets -= len(key) + len(before[1])
+        size = len(key) + len(octets)
+        while len(self) >= self.limit or (self.octets + size > self.limit_octets and self.octets):
             self._make_place()
+        self.octets += size
         records[key] = (now + line.duration, octets)
 
     def find_server(self, key: str, now: float) -> bytes | None:
@@ -93,7 +103,7 @@ class FinishedTransactions:
         for line in self._lines:
             records = line.records
             while records and next(iter(records.values()))[0] <= now:
-                records.popitem(last=False)
+                self._forget_first(records)
 
     def _make_place(self) -> None:
         oldest = self.j
@@ -105,8 +115,12 @@ class FinishedTransactions:
                 if deadline < earliest:
                     earliest = deadline
                     oldest = line
-        oldest.records.popitem(last=False)
+        self._forget_first(oldest.records)
         self.dropped += 1
+
+    def _forget_first(self, records: OrderedDict[str, tuple[float, bytes]]) -> None:
+        key, record = records.popitem(last=False)
+        self.octets -= len(key) + len(record[1])
 
 
 def _find(line: FinishedLine, key: str, now: float) -> bytes | None:

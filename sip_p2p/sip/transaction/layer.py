@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import AlreadyResponded, InvalidOperation, MalformedMessage
 from sip_p2p.sip.outputs import AckReceived
 from sip_p2p.sip.transaction.base import ClientTransaction, ServerTransaction, TransactionState
+from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.invite_client import InviteClientTransaction
 from sip_p2p.sip.transaction.invite_server import InviteServerTransaction
 from sip_p2p.sip.transaction.key import client_key, finished_client_key, has_cookie, rfc2543_key, sent_by, server_key
@@ -50,19 +51,21 @@ class TransactionLayer:
         limits_active: int = 16384,
         limits_finished: int = 1_000_000,
         limits_answered: int = 65536,
+        limits_octets: int = LIMIT_OCTETS,
     ) -> None:
         """
         :param outputs: where everything is said; only ever appended to.
         :param limits_active: how many transactions may lack a final response, each way.
         :param limits_finished: how many finished ones may wait for retransmissions; beyond it the oldest is forgotten.
         :param limits_answered: how many INVITEs with a final response may wait for an ACK or another 2xx, each way.
+        :param limits_octets: how many octets the finished ones may hold altogether; the same.
         :raises ValueError: when a limit is below 1.
         """
-        if limits_active < 1 or limits_finished < 1 or limits_answered < 1:
+        if limits_active < 1 or limits_finished < 1 or limits_answered < 1 or limits_octets < 1:
             raise ValueError("a limit of transactions must be at least 1")
         self.timers = timers
         self._outputs = outputs
-        self.table = TransactionTable(outputs, timers, limits_finished)
+        self.table = TransactionTable(outputs, timers, limits_finished, limits_octets)
         self.counters = self.table.counters
         self._limit_active = limits_active
         self._limit_answered = limits_answered

@@ -110,10 +110,10 @@ class TransactionTable:
         "servers",
     )
 
-    def __init__(self, outputs: list[Output], timers: Timers, limit_finished: int) -> None:
+    def __init__(self, outputs: list[Output], timers: Timers, limit_finished: int, limit_octets: int) -> None:
         self.outputs = outputs
         self.queue = TimerQueue(timers)
-        self.finished = FinishedTransactions(timers, limit_finished)
+        self.finished = FinishedTransactions(timers, limit_finished, limit_octets)
         self.counters = Counters()
         self.clients: dict[str, ClientTransaction] = {}
         self.accepted: dict[str, ClientTransaction] = {}

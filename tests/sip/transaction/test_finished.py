@@ -74,6 +74,21 @@ class FinishedTests(SynchronousTestCase):
         self.assertIsNone(self.finished.find_server("one", 4))
         self.assertEqual((len(self.finished), self.finished.dropped), (4, 2))
 
+    def test_limit_of_octets(self) -> None:
+        """Large records make place by their size, keys included, and what is swept is room again. fault:H5"""
+        finished = FinishedTransactions(Timers(), 100, 1000)
+        for number in range(10):
+            finished.add(finished.j, f"key{number}", b"x" * 296, number)
+        self.assertEqual((len(finished), finished.octets, finished.dropped), (3, 900, 7))
+        self.assertIsNotNone(finished.find_server("key7", 10))
+        self.assertIsNone(finished.find_server("key6", 10))
+        finished.add(finished.j, "key9", b"", 10)
+        self.assertEqual(finished.octets, 604)
+        finished.add(finished.k, "large", b"x" * 5000, 11)
+        self.assertEqual(len(finished), 1, "one record is always kept")
+        finished.sweep(100)
+        self.assertEqual((len(finished), finished.octets), (0, 0))
+
     def test_same_key_again(self) -> None:
         """A key that comes again has its new record, and its new deadline."""
         self.finished.add(self.finished.k, "one", b"old", 0)

@@ -400,7 +400,7 @@ class LimitTests(SynchronousTestCase):
 
     def test_no_room_at_all(self) -> None:
         """A limit below one is refused."""
-        for name in ("limits_active", "limits_finished", "limits_answered"):
+        for name in ("limits_active", "limits_finished", "limits_answered", "limits_octets"):
             self.assertRaises(ValueError, TransactionLayer, [], Timers(), **{name: 0})
 
 

@@ -17,7 +17,7 @@ class FlowTests(SynchronousTestCase):
     def setUp(self) -> None:
         """An empty table."""
         self.outputs: list[Output] = []
-        self.table = TransactionTable(self.outputs, Timers(), 10)
+        self.table = TransactionTable(self.outputs, Timers(), 10, 10_000)
 
     def test_a_flow_stands_as_long_as_a_transaction(self) -> None:
         """A flow is entered with its first transaction and leaves with its last. fault:C4 fault:C10"""
