@@ -21,6 +21,9 @@ __all__ = ["LadderOptions", "draws_lines", "terminal_width"]
 
 _DEFAULT_WIDTH = 100
 
+_MOST_NAMED = 10
+"""How many lines that cannot be read are named; a file that is no trace may have any number of them."""
+
 
 def terminal_width(out: TextIO) -> int:
     """How wide a ladder on *out* may be: the terminal's width, a hundred columns where there is none."""
@@ -82,8 +85,10 @@ class LadderOptions(CommandOptions):
             raise usage.UsageError(
                 f"{printable(self.file)}: {error.strerror or type(error).__name__}: give a file written with --trace"
             ) from None
-        for wrong in refused:
+        for wrong in refused[:_MOST_NAMED]:
             print(f"sip-p2p: {printable(str(wrong))}", file=err)
+        if len(refused) > _MOST_NAMED:
+            print(f"sip-p2p: and {len(refused) - _MOST_NAMED} more lines that are none of a trace", file=err)
         chosen = list(select(events, call_id=self["call-id"], method=self["method"], peer=self["peer"]))
         if not chosen:
             print("sip-p2p: nothing in the trace matches" if events else "sip-p2p: the trace is empty", file=err)

@@ -99,6 +99,8 @@ class LadderTests(SynchronousTestCase):
         code, out, err = self.drawn(self.trace("what", "is this"))
         self.assertEqual((code, out, err.count("\n")), (ExitCode.USAGE, "", 3))
         self.assertEqual(self.drawn(self.trace()), (ExitCode.OK, "", "sip-p2p: the trace is empty\n"))
+        many = self.drawn(self.trace(*["what"] * 300))[2].splitlines()
+        self.assertEqual((len(many), "290 more" in many[10]), (12, True))
 
     def test_standard_input(self) -> None:
         """A single - reads what is piped in."""
