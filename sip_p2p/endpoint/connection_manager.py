@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.base import ServerTransaction
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Tap
+    from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.pool import Pool
     from sip_p2p.transport.resolve import Resolver
     from sip_p2p.transport.target import Target
@@ -220,7 +221,7 @@ class RealTimeConnectionManager:
             host = "localhost"
         return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
 
-    def may_request(self, flow: StreamFlow) -> bool:
+    def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications (row D9)."""
         return True
 
@@ -240,18 +241,16 @@ class RealTimeConnectionManager:
         if incoming.is_answered:
             # It came in one delivery with its own CANCEL, or with the end of its flow: there is nothing left to ask.
             return
-        flow = output.flow
-        if isinstance(flow, StreamFlow) and flow.peer:
-            if not flow.may_request:
-                self._peers_log.warn(
-                    "{flow} may not send us a {method}: allow= does not list it",
-                    flow=flow,
-                    method=incoming.method[:32],
-                )
-                incoming.respond(403)
-                return
-            if flow.is_incoming:
-                self._keeper.learn_alias(flow, output.request)
+        flow = cast("LiveFlow", output.flow)
+        if not flow.may_request:
+            why = "allow= does not list it" if flow.peer else "it is clear text, and nobody listens for that"
+            self._peers_log.warn(
+                "{flow} may not send us a {method}: {why}", flow=flow, method=incoming.method[:32], why=why
+            )
+            incoming.respond(403)
+            return
+        if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
+            self._keeper.learn_alias(flow, output.request)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
         if not incoming.is_answered:

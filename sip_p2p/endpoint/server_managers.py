@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
+    from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.resolve import Resolver
-    from sip_p2p.transport.stream import StreamFlow
     from sip_p2p.transport.target import Target
 
 __all__ = ["RealTimeServerTcpConnectionManager", "RealTimeServerTlsConnectionManager"]
@@ -135,13 +135,17 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         """Our own certificate: a flow made with another one is not shared."""
         return self._settings.credential
 
-    def may_request(self, flow: StreamFlow) -> bool:
-        """Whether the peer is listed, or dialled us and was let in, or may ask because we dialled it (row D9)."""
-        verified = flow.verified
-        if flow.is_incoming or verified is None or self._trust_dialed_peers:
-            # Who dialled us was let in by name; who came without TLS, by an explicit description.
+    def may_request(self, flow: LiveFlow) -> bool:
+        """Whether the peer is listed, or dialled us and was let in, or may ask because we dialled it (row D9).
+
+        Clear text that we dialled proves nobody, and the UDP port that we send from is open to all: that an application
+        sends by it invites no requests. Whoever wants them listens, by an explicit description.
+        """
+        if flow.is_incoming or self._trust_dialed_peers:
             return True
-        return verified.identities is not None and self.policy.allows(verified.identities) is not None
+        verified = flow.verified
+        identities = None if verified is None else verified.identities
+        return identities is not None and self.policy.allows(identities) is not None
 
     def _certified_host(self, transport: str) -> str:
         credential = self.credential

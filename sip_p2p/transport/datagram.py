@@ -19,6 +19,8 @@ from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.stream import host_and_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet import udp
     from twisted.internet.interfaces import IUDPTransport
 
@@ -69,8 +71,12 @@ class DatagramPort(DatagramProtocol):
 
     noisy = False
 
-    def __init__(self, owner: FlowOwner) -> None:
+    def __init__(self, owner: FlowOwner, may_request: Callable[[LiveFlow], bool] | None = None) -> None:
+        """
+        :param may_request: of a port that is open because we send: who may ask something by it; None for a listener.
+        """
         self._owner = owner
+        self._may_request = may_request
         self._flows: OrderedDict[tuple[str, int], DatagramFlow] = OrderedDict()
         self.ignored = 0
 
@@ -85,6 +91,8 @@ class DatagramPort(DatagramProtocol):
         if local[0] in _ALL_ADDRESSES:
             local = (self._source_towards(key) or local[0], local[1])
         flow = self._flows[key] = DatagramFlow(self, self._owner.sent_by("UDP", local), local, key)
+        if self._may_request is not None:
+            flow.may_request = self._may_request(flow)
         if len(self._flows) > self._owner.limits.datagram_flows:
             self._flows.popitem(last=False)
         return flow

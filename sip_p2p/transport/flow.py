@@ -20,9 +20,10 @@ class LiveFlow(Flow):
     :ivar is_incoming: whether the peer opened it.
     :ivar verified: what TLS proved about the peer; None on clear text.
     :ivar is_open: False from the moment it is closed or lost.
+    :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     """
 
-    __slots__ = ("_parts", "is_incoming", "is_open", "local_host", "local_port", "verified")
+    __slots__ = ("_parts", "is_incoming", "is_open", "local_host", "local_port", "may_request", "verified")
 
     def __init__(
         self,
@@ -43,6 +44,7 @@ class LiveFlow(Flow):
         self.is_incoming = is_incoming
         self.verified = verified
         self.is_open = True
+        self.may_request = True
         self._parts: list[bytes] = []
 
     def cork(self, data: bytes) -> bool:

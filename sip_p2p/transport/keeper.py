@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Request
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Driver
+    from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.stream import StreamFlow, StreamProtocol
     from sip_p2p.transport.target import Target
@@ -49,7 +50,7 @@ class FlowPolicy(Protocol):
     def local_credential(self) -> object:
         """What identifies our own certificate at the moment."""
 
-    def may_request(self, flow: StreamFlow) -> bool:
+    def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications."""
 
     def tls_failure(self, failure: TlsFailure) -> None:
@@ -128,7 +129,7 @@ class FlowKeeper:
         family = "6" if ":" in target.host else "4"
         ports = self._datagram_ports[family]
         if not ports:
-            port = DatagramPort(self)
+            port = DatagramPort(self, self._policy.may_request)
             listen = cast("Any", self._reactor).listenUDP
             interface = "::" if family == "6" else ""
             self._own_datagram_ports.append(listen(0, port, interface=interface, maxPacketSize=LONGEST_DATAGRAM))

@@ -72,7 +72,6 @@ class StreamFlow(LiveFlow):
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.
-    :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     :ivar last_alias: the last such value that was looked at, covered or not.
     """
@@ -92,7 +91,6 @@ class StreamFlow(LiveFlow):
         "key",
         "last_alias",
         "last_message",
-        "may_request",
         "messages",
         "write_limits",
     )
@@ -123,7 +121,6 @@ class StreamFlow(LiveFlow):
         self.messages = 0
         self.is_silent = True
         self.is_partial = False
-        self.may_request = True
         self.aliases: set[tuple[str, int]] = set()
         self.last_alias: tuple[str, int] | None = None
         self.key: object = None

@@ -36,10 +36,12 @@ class RawDatagrams(DatagramProtocol):
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
+        self.sources: list[tuple[bytes, Any]] = []
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """What the party said."""
         self.received.append(datagram)
+        self.sources.append((datagram, addr))
 
 
 def octets(
@@ -199,3 +201,49 @@ class HostilePeerTests(PartyTestCase):
         self.assertEqual(self.connections(), 0)
         self.assertLess(len(lines), 70)
         self.assertLess(max(map(len, lines)), 300)
+
+    def test_clear_text_that_we_dialled(self) -> None:
+        """Where TLS is the rule, that we sent somebody clear text lets nobody send us requests by that way: neither the
+        one whom we dialled, nor, on UDP, everybody else (row:D9, fault:E7, fault:D4)."""
+        for trusted, status in ((False, b"403"), (True, b"200")):
+            name = f"t{int(trusted)}.example"
+            heard: list[IncomingRequest] = []
+            dialler = self.network.party(
+                f"sip:bob@{name}", listen=(), manager={"trust_dialed_peers": trusted}, message_received=heard.append
+            )
+            port, other = RawDatagrams(), RawDatagrams()
+            for number, protocol in ((5070 + trusted, port), (5080 + trusted, other)):
+                bound = cast("Any", self.stranger).listenUDP(number, protocol)
+                self.addCleanup(bound.stopListening)
+            sending = dialler.request("OPTIONS", f"sip:x@peer.example:{5070 + trusted};transport=udp")
+            self.network.advance(0.1)
+            [(asked, ours)] = port.sources
+            reply = b"SIP/2.0 200 OK\r\n" + asked.partition(b"\r\n")[2]
+            for number, protocol in enumerate((port, other)):
+                cast("Any", protocol.transport).write(octets("MESSAGE", number, over="UDP", body=b"x"), ours)
+            cast("Any", port.transport).write(reply, ours)
+            self.assertEqual(self.status_of(sending), 200)
+            self.network.advance(0.1)
+            self.assertEqual([each.received[-1][8:11] for each in (port, other)], [status, status])
+            self.assertEqual(len(heard), 2 if trusted else 0)
+
+    def test_connection_in_clear_text_that_we_dialled(self) -> None:
+        """The same for TCP (row:D9, fault:E7)."""
+        heard: list[IncomingRequest] = []
+        self.alice.message_received.subscribe(heard.append)
+        accepted: list[Raw] = []
+
+        class Accepting(Raw):
+            def connectionMade(self) -> None:
+                accepted.append(self)
+
+        port = cast("Any", self.stranger).listenTCP(5060, Factory.forProtocol(Accepting))
+        self.addCleanup(port.stopListening)
+        sending = self.alice.request("OPTIONS", "sip:x@peer.example;transport=tcp").addErrback(lambda _: None)
+        self.network.advance(1)
+        [raw] = self.raw = accepted
+        raw.send(octets("MESSAGE", body=b"x"))
+        self.network.advance(1)
+        self.assertIn(b"SIP/2.0 403", raw.received)
+        self.assertEqual(heard, [])
+        sending.cancel()
