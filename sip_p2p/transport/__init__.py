@@ -14,6 +14,7 @@ module                                    what                                  
 ``driver``, ``deadlines``, ``clock``      the core, its one delayed call, its time      RFC 3261 section 17
 ``flow``, ``stream``, ``datagram``        one path to one peer, and what carries it     RFC 3261 section 18, RFC 5626
 ``pool``, ``proxy``                       which flow a request takes                    RFC 5923, RFC 3261 section 8.1.2
+``keeper``, ``throttle``                  how many flows, for how long, what is said    RFC 3261 section 18
 ``target``, ``resolve``                   from a URI to an address                      RFC 3263, RFC 5630
 ``descriptions``                          where to listen, in one line of text
 ``tls``                                   contexts, factories, the gate before a flow   RFC 3261 section 26, RFC 9325
