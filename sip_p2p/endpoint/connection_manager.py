@@ -74,7 +74,7 @@ class RealTimeConnectionManager:
     reactor's thread.
 
     :ivar reactor: the reactor.
-    :ivar limits: the bounds; a change counts for what is opened later.
+    :ivar limits: the bounds, as they were given.
     :ivar resolver: where names lead.
     :ivar tokens: where branches, tags and Call-IDs come from.
     :ivar core: the SIP core.
