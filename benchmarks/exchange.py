@@ -62,11 +62,12 @@ class Figures:
         return None if result is None else median(result.cpu)
 
     def ratio(self, over: str, under: str) -> float | None:
-        """The median of the rounds' ratios of CPU time, or None where one of the two was not there."""
+        """The median of the rounds' ratios of CPU time; None where one of the two was not there, or too short to time."""
         if over not in self.results or under not in self.results:
             return None
         pairs = zip(self.results[over].cpu, self.results[under].cpu, strict=True)
-        return median(first / second for first, second in pairs)
+        ratios = [first / second for first, second in pairs if second > 0]
+        return median(ratios) if ratios else None
 
 
 def measure_exchanges(
