@@ -62,7 +62,7 @@ class Figures:
         return None if result is None else median(result.cpu)
 
     def ratio(self, over: str, under: str) -> float | None:
-        """The median of the rounds' ratios of CPU time; None where one of the two was not there, or too short to time."""
+        """The median of the rounds' ratios of CPU time; None where one was not there, or was too short to time."""
         if over not in self.results or under not in self.results:
             return None
         pairs = zip(self.results[over].cpu, self.results[under].cpu, strict=True)
