@@ -272,7 +272,7 @@ class RealTimeConnectionManager:
 
     def ack_received(self, output: AckReceived) -> None:
         """An ACK outside of any dialog: there is nothing that it could acknowledge."""
-        self._log.debug("an ACK for nothing from {flow}", flow=output.flow)
+        self._peers_log.info("an ACK for nothing from {flow}", flow=output.flow)
 
     def response_received(self, output: ResponseReceived) -> None:
         """Hand a response to whoever asked."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
-from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure
 from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
@@ -96,7 +95,6 @@ class FlowKeeper:
         self._own_datagram_ports: list[IListeningPort] = []
         self._emptied: Deferred[None] | None = None
         self._closing = False
-        self._log = Logger("sip_p2p.transport.keeper")
 
     @property
     def handshakes(self) -> int:
@@ -242,7 +240,7 @@ class FlowKeeper:
         flow.abort()
 
     def _still_there(self, flow: Any) -> None:
-        self._log.debug("{flow} is cut off: it was closed, and did not end", flow=flow)
+        self._peers_log.info("{flow} is cut off: it was closed, and did not end", flow=flow)
         flow.abort()
 
     def _maybe_idle(self, flow: Any) -> None:
@@ -253,7 +251,7 @@ class FlowKeeper:
         if now - flow.last_message < self.limits.idle_timeout:
             self._idle.start(flow, now)
             return
-        self._log.debug("{flow} is closed: it was idle", flow=flow)
+        self._peers_log.info("{flow} is closed: it was idle", flow=flow)
         flow.close()
 
     def learn_alias(self, flow: StreamFlow, request: Request) -> None:
