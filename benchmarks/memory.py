@@ -32,6 +32,7 @@ _QUIET = 0.3
 _SHORT_T1 = 0.005
 # The smallest object has 16 octets: this is one that is left behind by every fourth transaction.
 _MOST_GROWTH = 4.0
+_ENOUGH = 500_000
 
 
 @dataclass(slots=True)
@@ -255,7 +256,13 @@ def goals(held: Sequence[Held], growth: Sequence[Growth]) -> list[Goal]:
         if each.server == "ours" and "idle" in each.name
     ]
     return found + [
-        Goal(f"growth over {each.count:,} transactions, {each.name}", each.rise, _MOST_GROWTH, "octets each")
+        Goal(
+            f"growth over {each.count:,} transactions, {each.name}",
+            each.rise if each.count >= _ENOUGH else None,
+            _MOST_GROWTH,
+            "octets each",
+            "too few transactions",
+        )
         for each in growth
     ]
 
