@@ -183,13 +183,20 @@ class RealTimeEndpoint:
         host, port = self.connection_manager.contact_address(transport, ("", 0))
         return self._contact(transport, host, port)
 
-    def contact_value(self, flow: LiveFlow) -> str:
-        """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11)."""
+    def contact_value(self, flow: LiveFlow, *, for_sips: bool = False) -> str:
+        """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).
+
+        :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
+            8.1.1.8).
+        """
         if self._gruu is not None:
             return f'<{self._gruu}>;+sip.instance="<{self._instance_id}>"'
         manager = self.connection_manager
         host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
-        uri = f"sip:{self._contact_user}@{host}:{port};transport={flow.transport.lower()}"
+        if for_sips:
+            uri = f"sips:{self._contact_user}@{host}:{port}"
+        else:
+            uri = f"sip:{self._contact_user}@{host}:{port};transport={flow.transport.lower()}"
         if not manager.is_listening:
             # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
             uri += ";ob"

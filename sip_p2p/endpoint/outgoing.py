@@ -158,7 +158,7 @@ class Outgoing:
         plan = self._plan
         try:
             if plan.method not in _WITHOUT_CONTACT:
-                plan.contact = self._endpoint.contact_value(flow)
+                plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
             request = plan.build()
             transaction = self._endpoint.connection_manager.driver.request(request, flow, self)
         except Exception:

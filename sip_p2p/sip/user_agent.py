@@ -17,7 +17,7 @@ from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import MediaType, content_codings, parse_disposition, parse_media_type
 from sip_p2p.sip.compose import Echo
 from sip_p2p.sip.directory import Directory
-from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
+from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens, split_values
 from sip_p2p.sip.framing import PING, PONG
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
@@ -145,7 +145,8 @@ class UserAgentCore:
             return
         self.counters.responses += 1
         try:
-            matched = self.layer.receive_response(message, flow, now)
+            # 8.1.3.3: a second Via means that it was meant for somebody before us.
+            matched = _has_one_via(message.headers) and self.layer.receive_response(message, flow, now)
         except MalformedMessage:
             matched = False
         if not matched:
@@ -459,6 +460,14 @@ def _short(key: str) -> str:
     if len(key) <= _LONGEST_KEY:
         return key
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _has_one_via(headers: Headers) -> bool:
+    names, values = headers.parallel_lists()
+    if names.count("Via") != 1:
+        return False
+    via = values[names.index("Via")]
+    return "," not in via or len(split_values(via)) == 1
 
 
 def _warning(text: str) -> str:

@@ -88,6 +88,14 @@ class SendingTests(PartyTestCase):
         self.assertIs(tls.exception.reason, TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE)
         self.assertIsInstance(tls.exception, ConnectionFailure)
 
+    def test_contact_for_sips(self) -> None:
+        """A request to a sips URI carries a sips Contact, any other a sip one (RFC 3261 8.1.1.8, row:A11)."""
+        contacts: list[str] = []
+        self.bob.handle("PING", lambda event: contacts.append(event.request.headers["Contact"]))
+        self.run_until(self.alice.request("PING", "sips:bob@b.example"))
+        self.run_until(self.alice.request("PING", "sip:bob@b.example"))
+        self.assertEqual([contact.partition(":")[0] for contact in contacts], ["<sips", "<sip"])
+
     def test_closed_without_a_word(self) -> None:
         """A peer that closes after the handshake without an alert may have refused our certificate: the error says so
         (row:D18, row:F4)."""

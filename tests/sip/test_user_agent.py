@@ -461,6 +461,18 @@ class UacTests(SynchronousTestCase):
         self.assertEqual(self.core.counters.dropped_responses, 4)
         self.assertEqual(len(self.reply(request)), 1)
 
+    def test_responses_with_a_second_via(self) -> None:
+        """A response with more than one Via was meant for somebody else: dropped (RFC 3261 8.1.3.3, fault:A17)."""
+        _, request = self.ask()
+        top = request.headers["Via"]
+        self.assertEqual(self.reply(request, via=f"{top}, SIP/2.0/TLS other.example;branch=z9hG4bKx"), [])
+        headers = [("Via", top), ("Via", "SIP/2.0/TLS other.example;branch=z9hG4bKx")]
+        headers += [(name, request.headers[name]) for name in ("From", "To", "Call-ID", "CSeq")]
+        self.core.receive_message(Response(200, None, headers), self.flow, 1.0)
+        self.assertEqual(self.core.take_outputs(), [])
+        self.assertEqual(self.core.counters.dropped_responses, 2)
+        self.assertEqual(len(self.reply(request)), 1)
+
     def test_same_peer_on_another_flow(self) -> None:
         """The same verified party may answer on another of its flows; on UDP the same address may (fault:C1)."""
         _, request = self.ask()
