@@ -6,6 +6,8 @@ out; there is nothing to lose by that, because on UDP a flow proves nothing abou
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections import OrderedDict
 from typing import TYPE_CHECKING, cast, final
 
@@ -111,6 +113,14 @@ class DatagramPort(DatagramProtocol):
         finally:
             probe.close()
         return source.partition("%")[0]
+
+    def startProtocol(self) -> None:
+        """The port is bound: ask for room for what comes while we are busy, as much as the system gives."""
+        handle = getattr(self.transport, "getHandle", None)
+        sock = None if handle is None else handle()
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._owner.limits.receive_buffer)
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """One datagram is at most one message (RFC 3261 section 18.3)."""

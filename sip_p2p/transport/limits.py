@@ -48,6 +48,8 @@ class Limits:
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
+    :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it
+        is full is lost, and sent again by its sender.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.
     """
 
@@ -69,6 +71,7 @@ class Limits:
         "idle_timeout",
         "message",
         "partial_message_timeout",
+        "receive_buffer",
         "transactions",
         "write_buffer",
         "write_buffer_hard",
@@ -97,6 +100,7 @@ class Limits:
         finished_transactions: int = 1_000_000,
         finished_octets: int = LIMIT_OCTETS,
         datagram_flows: int = 4096,
+        receive_buffer: int = 4 * 1024 * 1024,
     ) -> None:
         """
         :raises ValueError: when a bound is negative, or zero where zero has no meaning.
@@ -121,6 +125,7 @@ class Limits:
         self.finished_transactions = finished_transactions
         self.finished_octets = finished_octets
         self.datagram_flows = datagram_flows
+        self.receive_buffer = receive_buffer
         for name in self.__slots__:
             value = getattr(self, name)
             # Written so that a NaN, which is neither more nor less than anything, is refused as well.

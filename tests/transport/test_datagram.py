@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+from twisted.internet import reactor
 from twisted.internet.protocol import DatagramProtocol
 
 from sip_p2p.errors import ConnectionFailure
@@ -14,7 +16,7 @@ from sip_p2p.testing import Network
 from sip_p2p.transport.datagram import DatagramFlow, DatagramPort
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.target import Target
-from tests.support import SynchronousTestCase
+from tests.support import SynchronousTestCase, TestCase
 from tests.transport.flow_bench import Bench, Owner, outgoing, request, statuses
 from tests.transport.sides import Side
 
@@ -311,3 +313,19 @@ class FlowTests(SynchronousTestCase):
         bench = Bench()
         flow = DatagramFlow(DatagramPort(Owner(bench.driver)), "x", ("192.0.2.1", 5060), ("192.0.2.9", 5070))
         self.assertEqual(repr(flow), "<UDP flow to 192.0.2.9:5070>")
+
+
+class RealPortTests(TestCase):
+    """On a real socket."""
+
+    async def test_room_for_what_comes_while_we_are_busy(self) -> None:
+        """A UDP port asks the system for more room than it gives by itself; what it refuses is done without."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+            by_itself = plain.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        bench = Bench()
+        port = reactor.listenUDP(0, DatagramPort(Owner(bench.driver)), interface="127.0.0.1")
+        try:
+            granted = port.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        finally:
+            await port.stopListening()
+        self.assertGreater(granted, by_itself)
