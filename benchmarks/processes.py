@@ -70,6 +70,14 @@ class Server:
             return False
         return True
 
+    def blocks(self) -> int:
+        """How many blocks of memory the interpreter of a Python server has in use, after a collection of garbage."""
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        return int(process.stdout.readline())
+
     def stop(self) -> None:
         """End it, and wait until it and its descendants have gone."""
         pids = self.pids()

@@ -111,5 +111,5 @@ class ServerTests(SynchronousTestCase):
         held, growth = memory.measure_memory(self.setting)
         self.assertEqual(len(held), 4)
         self.assertEqual(len(growth), 2)
-        self.assertIn("octets a transaction", memory.tables(held, growth))
-        self.assertEqual(len(memory.goals(held, growth)), 3)
+        self.assertIn("blocks each", memory.tables(held, growth))
+        self.assertEqual(len(memory.goals(held, growth)), 5)
