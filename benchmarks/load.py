@@ -101,10 +101,10 @@ class KeptLoad:
             if isinstance(channel, TlsChannel):
                 self.tls = channel.description
 
-    def turn(self) -> None:
-        """Send for as long, or as much, as the plan says, and wait for every answer."""
+    def turn(self, count: int = 0) -> None:
+        """Send *count* requests, or for as long, or as many, as the plan says, and wait for every answer."""
         conversations, poll, window = self._conversations, self._poll.poll, self._plan.window
-        left, until = _turn_limits(self._plan)
+        left, until = (count, float("inf")) if count else _turn_limits(self._plan)
         in_flight = 0
         for conversation in conversations.values():
             share = min(window, left)

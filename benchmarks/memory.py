@@ -212,6 +212,8 @@ def _growth(setting: Setting, transport: str, count: int, samples: int, rest: fl
             load.turn()
             del load.latencies[:]
             time.sleep(rest)
+            # What has run out is forgotten at the latest when the next request comes.
+            load.turn(1)
             sizes.append(pss(server))
             blocks.append(server.blocks())
         load.close()
