@@ -248,7 +248,7 @@ def tables(held: Sequence[Held], growth: Sequence[Growth]) -> str:
         for each in held
     ]
     first = table("Memory", ("one of", "server", "counted", "KiB", "octets"), rows)
-    rows = [
+    grown = [
         (
             f"MESSAGE over {each.name}",
             f"{each.count:,}",
@@ -260,7 +260,7 @@ def tables(held: Sequence[Held], growth: Sequence[Growth]) -> str:
         for each in growth
     ]
     columns = ("transactions", "counted", "smallest", "largest", "octets each", "blocks each")
-    return first + "\n" + table("Growth", columns, rows)
+    return first + "\n" + table("Growth", columns, grown)
 
 
 def goals(held: Sequence[Held], growth: Sequence[Growth]) -> list[Goal]:
