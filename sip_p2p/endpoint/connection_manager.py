@@ -62,10 +62,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RealTimeConnectionManager"]
 
-_LOOPBACK = ("127.", "::1", "unix")
-_MOST_ALIASES = 8
-_GOODBYE = 1.0
-
 
 class RealTimeConnectionManager:
     """What every connection manager does; make one of its two kinds.
