@@ -10,20 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python import threadable
 
+from sip_p2p.endpoint.accounts import Accounts
+from sip_p2p.endpoint.dispatch import Dispatch
+from sip_p2p.endpoint.drain import Drain
 from sip_p2p.endpoint.events import Event, StateReason
-from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.listener import Listener, Listeners
-from sip_p2p.endpoint.outgoing import Outgoing
-from sip_p2p.errors import (
-    EndpointTerminated,
-    InvalidOperation,
-    TlsFailure,
-    TlsFailureReason,
-)
+from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.driver import Driver
@@ -42,16 +38,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
-    from sip_p2p.sip.outputs import (
-        AckReceived,
-        RequestAbandoned,
-        RequestReceived,
-        ResponseReceived,
-        TransactionFailed,
-        TransactionTimedOut,
-    )
     from sip_p2p.sip.tokens import TokenSource
-    from sip_p2p.sip.transaction.base import ServerTransaction
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Tap
     from sip_p2p.transport.flow import LiveFlow
@@ -75,6 +62,9 @@ class RealTimeConnectionManager:
     :ivar tokens: where branches, tags and Call-IDs come from.
     :ivar core: the SIP core.
     :ivar driver: what runs it.
+    :ivar dispatch: who is told what comes out of the core.
+    :ivar drain_state: what is still to finish.
+    :ivar keeper: the flows, with their bounds and deadlines.
     :ivar pool: the stream flows.
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
     """
@@ -103,16 +93,15 @@ class RealTimeConnectionManager:
             finished_transactions=self.limits.finished_transactions,
             finished_octets=self.limits.finished_octets,
         )
-        self.driver = Driver(reactor, self.core, self)
+        self.dispatch = Dispatch(self)
+        self.drain_state = Drain(self)
+        self._accounts = Accounts(self)
+        self.driver = Driver(reactor, self.core, self.dispatch)
         self.tls_failed: Event[TlsFailure] = Event()
-        self._keeper = FlowKeeper(reactor, self.limits, self.driver, self)
-        self._listeners = Listeners(reactor, self, self._keeper)
+        self.keeper = FlowKeeper(reactor, self.limits, self.driver, self)
+        self._listeners = Listeners(reactor, self, self.keeper)
         self._endpoints: list[RealTimeEndpoint] = []
-        self._waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
-        self._quiet: list[Deferred[None]] = []
-        self._tls_failures = dict.fromkeys(TlsFailureReason, 0)
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
-        self._peers_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
@@ -134,7 +123,7 @@ class RealTimeConnectionManager:
     @property
     def pool(self) -> Pool:
         """The stream flows."""
-        return self._keeper.pool
+        return self.keeper.pool
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -201,7 +190,7 @@ class RealTimeConnectionManager:
 
     def datagram_flow(self, target: Target) -> DatagramFlow:
         """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
-        return self._keeper.datagram_flow(target)
+        return self.keeper.datagram_flow(target)
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names: the advertised host, or our own address on the flow; a listener's port if there is
@@ -227,60 +216,9 @@ class RealTimeConnectionManager:
 
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""
-        self._tls_failures[failure.reason] += 1
+        self._accounts.tls_failure(failure)
         self._tls_log.warn("{failure}", failure=str(failure))
         self.tls_failed.tell(failure)
-
-    def request_received(self, output: RequestReceived) -> None:
-        """Hand a request to the party that it is for."""
-        incoming = IncomingRequest(self, output)
-        if incoming.is_answered:
-            # It came in one delivery with its own CANCEL, or with the end of its flow: there is nothing left to ask.
-            return
-        flow = cast("LiveFlow", output.flow)
-        if not flow.may_request:
-            why = "allow= does not list it" if flow.peer else "it is clear text, and nobody listens for that"
-            self._peers_log.warn(
-                "{flow} may not send us a {method}: {why}", flow=flow, method=incoming.method[:32], why=why
-            )
-            incoming.respond(403)
-            return
-        if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
-            self._keeper.learn_alias(flow, output.request)
-        endpoint = cast("RealTimeEndpoint", output.profile.user)
-        endpoint.request_received(incoming)
-        if not incoming.is_answered:
-            self._waiting_answers[output.transaction] = incoming
-
-    def request_answered(self, incoming: IncomingRequest) -> None:
-        """A request that had to wait has its final answer."""
-        if self._waiting_answers:
-            self._waiting_answers.pop(incoming.transaction, None)
-            self.maybe_quiet()
-
-    def request_abandoned(self, output: RequestAbandoned) -> None:
-        """Nobody waits for this answer any more."""
-        incoming = self._waiting_answers.pop(output.transaction, None)
-        if incoming is not None:
-            self._peers_log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
-            incoming.abandoned()
-        self.maybe_quiet()
-
-    def ack_received(self, output: AckReceived) -> None:
-        """An ACK outside of any dialog: there is nothing that it could acknowledge."""
-        self._peers_log.info("an ACK for nothing from {flow}", flow=output.flow)
-
-    def response_received(self, output: ResponseReceived) -> None:
-        """Hand a response to whoever asked."""
-        user = output.transaction.user
-        if isinstance(user, Outgoing):
-            user.response_received(output)
-
-    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
-        """Tell whoever asked that there will be no answer."""
-        user = output.transaction.user
-        if isinstance(user, Outgoing):
-            user.transaction_ended(output)
 
     def add_tap(self, tap: Tap) -> None:
         """Show every message, in and out, to *tap*."""
@@ -329,54 +267,11 @@ class RealTimeConnectionManager:
 
     def inventory(self) -> dict[str, int]:
         """How much of everything lives: listeners, flows, connections being made, transactions, timers."""
-        counts = {
-            "listeners": len(self._listeners),
-            "connections": len(self._keeper.connections),
-            "flows": len(self.pool),
-            "handshakes": self._keeper.handshakes,
-            "dialling": self.pool.dialling,
-            "unanswered": len(self._waiting_answers),
-        }
-        transactions = self.core.layer.inventory()
-        transactions["busy_flows"] = transactions.pop("flows")
-        return counts | transactions
+        return self._accounts.inventory()
 
     def metrics(self) -> dict[str, int]:
         """Everything that is counted, by name: running totals, and what lives now (row M10)."""
-        core = self.core
-        totals = {f"core_{name}": getattr(core.counters, name) for name in type(core.counters).__slots__}
-        layer = core.layer.counters
-        totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
-        totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
-        totals["connections_refused"] = self._keeper.refused
-        totals["datagrams_ignored"] = self._keeper.datagrams_ignored
-        return totals | {f"live_{name}": count for name, count in self.inventory().items()}
-
-    @property
-    def _is_quiet(self) -> bool:
-        return not self._waiting_answers and not any(endpoint.requests_under_way for endpoint in self._endpoints)
-
-    def maybe_quiet(self) -> None:
-        """Something ended: tell those who wait for the last of it."""
-        if self._quiet and self._is_quiet:
-            quiet, self._quiet = self._quiet, []
-            for waiting in quiet:
-                waiting.callback(None)
-
-    def _when_quiet(self) -> Deferred[None]:
-        """Fires when no request, of ours or for us, waits for its answer any more, or the drain deadline has passed."""
-        if self._is_quiet or not self.limits.drain_timeout:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._quiet.append(waiting)
-        waiting.addTimeout(self.limits.drain_timeout, self.reactor, onTimeoutCancel=lambda _, __: None)
-
-        def forget(result: None) -> None:
-            if waiting in self._quiet:
-                self._quiet.remove(waiting)
-            return result
-
-        return waiting.addBoth(forget)
+        return self._accounts.metrics()
 
     def terminate(self) -> Deferred[None]:
         """Stop listening, let what is in flight finish within the drain deadline, end the endpoints, close every flow.
@@ -400,12 +295,13 @@ class RealTimeConnectionManager:
         def end_flows(_: object) -> Deferred[None]:
             for endpoint in self.endpoints:
                 endpoint.connection_manager_terminated()
-            return self._keeper.close()
+            return self.keeper.close()
 
         def finish(result: object) -> None:
             self.driver.stop()
 
-        ended = gatherResults([self._listeners.close(), self._when_quiet()]).addCallback(end_flows)
+        quiet = self.drain_state.when_quiet(self.limits.drain_timeout)
+        ended = gatherResults([self._listeners.close(), quiet]).addCallback(end_flows)
         return ended.addBoth(finish)
 
 

@@ -6,7 +6,6 @@ to whom a URI names, and is sent to by peers that the manager has verified.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -14,13 +13,13 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from sip_p2p.endpoint.address import RealTimeAddress, to_sip_uri
+from sip_p2p.endpoint.composition import PLAIN_TEXT, Composition
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager, check_thread
+from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.endpoint.party_options import (
     compose_user_agent,
-    name_addr,
-    parse_instance_id,
     parse_option_tags,
     parse_owner,
     parse_proxy,
@@ -28,24 +27,21 @@ from sip_p2p.endpoint.party_options import (
 )
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.abnf import TOKEN
-from sip_p2p.sip.compose import RequestPlan, application_fields
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import Profile
-from sip_p2p.sip.uri import SipUri, TelUri
-from sip_p2p.transport.proxy import route_value
-from sip_p2p.transport.target import Target, Transport, target_of
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
 
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
+    from sip_p2p.transport.target import Target, Transport
 
 __all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
 
-PLAIN_TEXT = "text/plain; charset=UTF-8"
 _SESSION_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
 _RETRY_CAP = 30.0
 
@@ -86,22 +82,22 @@ class RealTimeEndpoint:
         self.connection_manager = connection_manager
         self._owner = parse_owner(owner_uri)
         self.application_context = application_context
-        self._transport = parse_transport(default_transport, connection_manager.default_prefix)
-        self._proxy = parse_proxy(proxy, proxy_tls_name, self._transport)
+        transport = parse_transport(default_transport, connection_manager.default_prefix)
+        connector = parse_proxy(proxy, proxy_tls_name, transport)
         self._outbound = outbound
-        if not outbound and self._proxy is not None:
+        if not outbound and connector is not None:
             raise ValueError("an endpoint that does not send has no use for an outbound proxy")
-        self._default_headers = application_fields(default_headers)
-        self._user_agent = compose_user_agent(user_agent)
         self._display_name = "" if display_name is None else check_value("the display name", display_name)
-        self._from = name_addr(self._display_name, str(self._owner))
-        self._instance_id = parse_instance_id(instance_id)
-        routable = None if gruu is None else to_sip_uri(gruu)
-        self._gruu = None if routable is None else str(routable)
-        self._contact_user = (
-            f"{self._owner.user or 'sip'}-{hashlib.sha256(self._instance_id.encode()).hexdigest()[:12]}"
+        self._composition = Composition(
+            self._owner,
+            self._display_name,
+            transport,
+            connector,
+            default_headers,
+            compose_user_agent(user_agent),
+            may_impersonate,
         )
-        self._may_impersonate = may_impersonate
+        self._contact = ContactAddress(self._owner, connection_manager, instance_id, gruu)
         self._state = EndpointState.DISCONNECTED
         self._terminated: Deferred[None] | None = None
         self._connected_waiters: list[Deferred[None]] = []
@@ -119,7 +115,7 @@ class RealTimeEndpoint:
         connection_manager.register(self)
         directory = connection_manager.core.directory
         try:
-            directory.add(self.profile, self._owner, self._contact_user, routable)
+            directory.add(self.profile, self._owner, self._contact.user, self._contact.routable)
         except ValueError:
             connection_manager.unregister(self)
             raise
@@ -143,27 +139,28 @@ class RealTimeEndpoint:
     @property
     def instance_id(self) -> str:
         """``urn:uuid:...``, the same over restarts when it was given (row A9, RFC 5626 section 4.1)."""
-        return self._instance_id
+        return self._contact.instance_id
 
     @property
     def gruu(self) -> str | None:
         """The GRUU that was given, if any (row A10)."""
-        return self._gruu
+        routable = self._contact.routable
+        return None if routable is None else str(routable)
 
     @property
     def default_transport(self) -> Transport:
         """What a request goes over when neither its URI nor ``sips:`` says (row A4)."""
-        return self._transport
+        return self._composition.transport
 
     @property
     def proxy(self) -> ProxyConnector | None:
         """The outbound proxy."""
-        return self._proxy
+        return self._composition.proxy
 
     @property
     def user_agent(self) -> str:
         """The User-Agent that our requests carry; empty for none (row A14)."""
-        return self._user_agent
+        return self._composition.user_agent
 
     @property
     def supported_extensions(self) -> set[str]:
@@ -176,12 +173,7 @@ class RealTimeEndpoint:
 
         While nothing listens it names the host alone; the Contact of a request then follows the flow that carries it.
         """
-        transport = "TLS" if self._transport.is_secure else self._transport.value
-        open_ones = [listener.transport for listener in self.connection_manager.listeners]
-        if open_ones and transport not in open_ones:
-            transport = open_ones[0]
-        host, port = self.connection_manager.contact_address(transport, ("", 0))
-        return self._contact(transport, host, port)
+        return self._contact.uri(self._composition.transport)
 
     def contact_value(self, flow: LiveFlow, *, for_sips: bool = False) -> str:
         """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).
@@ -189,27 +181,12 @@ class RealTimeEndpoint:
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
         """
-        if self._gruu is not None:
-            return f'<{self._gruu}>;+sip.instance="<{self._instance_id}>"'
-        manager = self.connection_manager
-        host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
-        if for_sips:
-            uri = f"sips:{self._contact_user}@{host}:{port}"
-        else:
-            uri = f"sip:{self._contact_user}@{host}:{port};transport={flow.transport.lower()}"
-        if not manager.is_listening:
-            # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
-            uri += ";ob"
-        return f'<{uri}>;+sip.instance="<{self._instance_id}>"'
+        return self._contact.value_on(flow, for_sips=for_sips)
 
     @property
     def contact(self) -> str:
         """:attr:`contact_uri` as a Contact value."""
-        return f'<{self.contact_uri}>;+sip.instance="<{self._instance_id}>"'
-
-    def _contact(self, transport: str, host: str, port: int) -> SipUri:
-        where = f"{host}:{port}" if port else host
-        return SipUri.parse(f"sip:{self._contact_user}@{where};transport={transport.lower()}")
+        return self._contact.value(self.contact_uri)
 
     @property
     def state(self) -> EndpointState:
@@ -375,12 +352,11 @@ class RealTimeEndpoint:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"a timeout of {timeout} s leaves no time")
         uri = to_sip_uri(target, self._owner.host)
-        tokens = self.connection_manager.tokens
-        plan = RequestPlan(method, str(uri.without_headers()), self._from_value(from_), tokens.tag(), tokens.call_id())
-        plan.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
-        plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
-        plan.fields = self._fields(headers, restricted=not unsafe_headers)
-        hop, through = self._first_hop(uri, via, plan)
+        composition, tokens = self._composition, self.connection_manager.tokens
+        plan = composition.plan(
+            method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers
+        )
+        hop, through = composition.first_hop(uri, via, plan)
         plan.build()
         if self._terminated is not None or self.connection_manager.is_terminated:
             return fail(EndpointTerminated("the endpoint was terminated"))
@@ -389,43 +365,10 @@ class RealTimeEndpoint:
         outgoing.start()
         return outgoing.done
 
-    def _from_value(self, from_: str | SipUri | None) -> str:
-        if from_ is None:
-            return self._from
-        uri = to_sip_uri(from_)
-        if uri != self._owner and (self._may_impersonate is None or not self._may_impersonate(uri)):
-            raise InvalidOperation(f"this endpoint may not send as {uri}: may_impersonate does not allow it")
-        return f"<{uri}>"
-
-    def _fields(self, headers: Iterable[tuple[str, str]], *, restricted: bool) -> list[tuple[str, str]]:
-        own = application_fields(headers, restricted=restricted)
-        named = {name.lower() for name, _ in own}
-        fields = [(name, value) for name, value in self._default_headers if name.lower() not in named]
-        if self._user_agent and "user-agent" not in named:
-            fields.append(("User-Agent", self._user_agent))
-        return fields + own
-
-    def _first_hop(
-        self, uri: SipUri, via: Target | None, plan: RequestPlan
-    ) -> tuple[Target, IStreamClientEndpoint | None]:
-        """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads."""
-        wanted = target_of(uri, self._transport)
-        if via is not None:
-            if wanted.transport.is_secure and uri.is_secure and not via.transport.is_secure:
-                raise ValueError(f"{uri} needs TLS on every hop, and {via!r} has none (RFC 5630)")
-            return via, None
-        proxy = self._proxy
-        if proxy is None:
-            return wanted, None
-        asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
-        hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
-        plan.routes = [route_value(hop)]
-        return hop, proxy.endpoint
-
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
-        self.connection_manager.maybe_quiet()
+        self.connection_manager.drain_state.maybe_quiet()
 
     @property
     def requests_under_way(self) -> int:

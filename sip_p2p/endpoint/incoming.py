@@ -164,7 +164,7 @@ class IncomingRequest:
             raise AlreadyResponded(f"the {self.method} has been answered, or its sender has gone")
         self._manager.driver.respond(self.transaction, response)
         if response.is_final:
-            self._manager.request_answered(self)
+            self._manager.dispatch.request_answered(self)
 
     def defer(self) -> None:
         """Tell that :meth:`respond` will be called later: the handler's ``None`` is then no answer."""
@@ -236,7 +236,7 @@ class IncomingRequest:
         """200 with nothing in it, which is what nearly every request gets: :meth:`respond` without its checks."""
         manager = self._manager
         manager.driver.respond(self.transaction, manager.core.response(self.transaction, 200))
-        manager.request_answered(self)
+        manager.dispatch.request_answered(self)
 
     def _fail(self, failure: Failure) -> None:
         self._pending = None

@@ -1,0 +1,102 @@
+"""Who is told what comes out of the core: requests go to the party that they are for, outcomes to whoever asked.
+
+The driver's transaction user (RFC 3261 section 5) of one connection manager. What a peer may not ask is refused here,
+before any application sees it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, final
+
+from sip_p2p.endpoint.incoming import IncomingRequest
+from sip_p2p.endpoint.outgoing import Outgoing
+from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.throttle import ThrottledLog
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.outputs import (
+        AckReceived,
+        RequestAbandoned,
+        RequestReceived,
+        ResponseReceived,
+        TransactionFailed,
+        TransactionTimedOut,
+    )
+    from sip_p2p.sip.transaction.base import ServerTransaction
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["Dispatch"]
+
+
+@final
+class Dispatch:
+    """The transaction user of one connection manager.
+
+    :ivar waiting_answers: the requests that an application has been given and has not answered.
+    """
+
+    __slots__ = ("_manager", "_peers_log", "waiting_answers")
+
+    def __init__(self, manager: RealTimeConnectionManager) -> None:
+        self._manager = manager
+        self.waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
+        self._peers_log: ThrottledLog | None = None
+
+    @property
+    def _log(self) -> ThrottledLog:
+        log = self._peers_log
+        if log is None:
+            log = self._peers_log = ThrottledLog("sip_p2p.endpoint.dispatch", self._manager.driver.now)
+        return log
+
+    def request_received(self, output: RequestReceived) -> None:
+        """Hand a request to the party that it is for."""
+        manager = self._manager
+        incoming = IncomingRequest(manager, output)
+        if incoming.is_answered:
+            # It came in one delivery with its own CANCEL, or with the end of its flow: there is nothing left to ask.
+            return
+        flow = cast("LiveFlow", output.flow)
+        if not flow.may_request:
+            why = "allow= does not list it" if flow.peer else "it is clear text, and nobody listens for that"
+            self._log.warn("{flow} may not send us a {method}: {why}", flow=flow, method=incoming.method[:32], why=why)
+            incoming.respond(403)
+            return
+        if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
+            manager.keeper.learn_alias(flow, output.request)
+        endpoint = cast("RealTimeEndpoint", output.profile.user)
+        endpoint.request_received(incoming)
+        if not incoming.is_answered:
+            self.waiting_answers[output.transaction] = incoming
+
+    def request_answered(self, incoming: IncomingRequest) -> None:
+        """A request that had to wait has its final answer."""
+        if self.waiting_answers:
+            self.waiting_answers.pop(incoming.transaction, None)
+            self._manager.drain_state.maybe_quiet()
+
+    def request_abandoned(self, output: RequestAbandoned) -> None:
+        """Nobody waits for this answer any more."""
+        incoming = self.waiting_answers.pop(output.transaction, None)
+        if incoming is not None:
+            self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
+            incoming.abandoned()
+        self._manager.drain_state.maybe_quiet()
+
+    def ack_received(self, output: AckReceived) -> None:
+        """An ACK outside of any dialog: there is nothing that it could acknowledge."""
+        self._log.info("an ACK for nothing from {flow}", flow=output.flow)
+
+    def response_received(self, output: ResponseReceived) -> None:
+        """Hand a response to whoever asked."""
+        user = output.transaction.user
+        if isinstance(user, Outgoing):
+            user.response_received(output)
+
+    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
+        """Tell whoever asked that there will be no answer."""
+        user = output.transaction.user
+        if isinstance(user, Outgoing):
+            user.transaction_ended(output)

@@ -1,0 +1,54 @@
+"""Waiting for what is in flight: the requests of ours, and those for us, that have no outcome yet (fault J6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from twisted.internet.defer import Deferred, succeed
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+
+__all__ = ["Drain"]
+
+
+@final
+class Drain:
+    """What one connection manager still has to finish."""
+
+    __slots__ = ("_manager", "_waiting")
+
+    def __init__(self, manager: RealTimeConnectionManager) -> None:
+        self._manager = manager
+        self._waiting: list[Deferred[None]] = []
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request, of ours or for us, waits for its outcome."""
+        manager = self._manager
+        return not manager.dispatch.waiting_answers and not any(
+            endpoint.requests_under_way for endpoint in manager.endpoints
+        )
+
+    def maybe_quiet(self) -> None:
+        """Something ended: tell those who wait for the last of it."""
+        if self._waiting and self.is_quiet:
+            quiet, self._waiting = self._waiting, []
+            for waiting in quiet:
+                waiting.callback(None)
+
+    def when_quiet(self, deadline: float) -> Deferred[None]:
+        """Fires when no request, of ours or for us, waits for its answer any more, or *deadline* seconds have
+        passed."""
+        if self.is_quiet or not deadline:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        waiting.addTimeout(deadline, self._manager.reactor, onTimeoutCancel=lambda _, __: None)
+
+        def forget(result: None) -> None:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            return result
+
+        return waiting.addBoth(forget)
