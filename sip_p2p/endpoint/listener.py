@@ -11,9 +11,9 @@ from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.events import StateReason
 from sip_p2p.errors import EndpointTerminated, ListenFailed, NotListening, TlsFailure
+from sip_p2p.transport.admission import LOOPBACK
 from sip_p2p.transport.datagram import DatagramPort
 from sip_p2p.transport.descriptions import listening_endpoint
-from sip_p2p.transport.keeper import LOOPBACK
 from sip_p2p.transport.stream import StreamFactory, host_and_port
 
 if TYPE_CHECKING:

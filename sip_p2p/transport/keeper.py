@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, final
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 
 from sip_p2p.errors import TlsFailure
+from sip_p2p.transport.admission import Admission
 from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.pool import Pool
@@ -27,10 +28,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.stream import StreamFlow, StreamProtocol
     from sip_p2p.transport.target import Target
 
-__all__ = ["LOOPBACK", "FlowKeeper", "FlowPolicy"]
-
-LOOPBACK = ("127.", "::1", "unix")
-"""What the addresses of this machine itself begin with."""
+__all__ = ["FlowKeeper", "FlowPolicy"]
 
 _MOST_ALIASES = 8
 _GOODBYE = 1.0
@@ -67,7 +65,7 @@ class FlowKeeper:
     :ivar driver: what carries messages to the core.
     :ivar pool: the stream flows.
     :ivar connections: every TCP connection, with a flow or still without.
-    :ivar refused: how many accepted connections were one too many.
+    :ivar admission: who may open a flow.
     """
 
     def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
@@ -84,11 +82,8 @@ class FlowKeeper:
             driver.watch(deadlines)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
         self.connections: dict[StreamProtocol, None] = {}
-        self.refused = 0
-        self._handshakes = 0
-        self._accepted = 0
-        self._by_address: dict[str, int] = {}
         self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
+        self.admission = Admission(limits, self._peers_log)
         # By family; the port that is used is the last one.
         self._datagram_ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
         self._datagrams_ignored_before = 0
@@ -99,7 +94,12 @@ class FlowKeeper:
     @property
     def handshakes(self) -> int:
         """How many accepted connections have no flow yet."""
-        return self._handshakes
+        return self.admission.handshakes
+
+    @property
+    def refused(self) -> int:
+        """How many accepted connections were one too many."""
+        return self.admission.refused
 
     @property
     def datagrams_ignored(self) -> int:
@@ -138,41 +138,20 @@ class FlowKeeper:
         """Why an accepted flow is one too many; the empty string when it is welcome."""
         if self._closing:
             return "the connection manager is going away"
-        limits = self.limits
-        reason = ""
-        if self._accepted >= limits.connections:
-            reason = f"{limits.connections} connections are open"
-        elif self._by_address.get(
-            flow.remote_host, 0
-        ) >= limits.connections_per_address and not flow.remote_host.startswith(LOOPBACK):
-            reason = f"{limits.connections_per_address} connections from {flow.remote_host} are open"
-        elif flow.peer and self.pool.count_of_peer(flow.peer) >= limits.connections_per_identity:
-            reason = f"{limits.connections_per_identity} connections of {flow.peer} are open"
-        if reason:
-            self._refuse(repr(flow), reason)
-        return reason
-
-    def _refuse(self, what: str, reason: str) -> None:
-        """Count a connection that is one too many, and log it within bounds."""
-        self.refused += 1
-        self._peers_log.warn("refused {what}: {reason}", what=what, reason=reason)
+        return self.admission.refusal(flow, self.pool.count_of_peer(flow.peer) if flow.peer else 0)
 
     def connection_made(self, connection: StreamProtocol) -> bool:
         """A TCP connection stands; False when too many are still without a verified peer."""
         self.connections[connection] = None
         if not connection.is_incoming:
             return True
-        self._handshakes += 1
-        if self._handshakes > self.limits.handshakes:
-            self._refuse("a connection", f"{self.limits.handshakes} are in their handshake")
-            return False
-        return not self._closing
+        return self.admission.begin_handshake() and not self._closing
 
     def connection_ended(self, connection: StreamProtocol) -> None:
         """A TCP connection is gone."""
         self.connections.pop(connection, None)
         if connection.is_incoming and connection.flow is None:
-            self._handshakes -= 1
+            self.admission.end_handshake()
         if not self.connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
             # Not from within the connection's own end: what it carried has to be told first.
@@ -185,9 +164,8 @@ class FlowKeeper:
         flow.may_request = self._policy.may_request(flow)
         self.pool.add(flow)
         if flow.is_incoming:
-            self._handshakes -= 1
-            self._accepted += 1
-            self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
+            self.admission.end_handshake()
+            self.admission.enter(flow)
             (self._first_verified if flow.peer else self._first).start(flow, now)
         self._idle.start(flow, now)
         self.driver.rearm()
@@ -221,12 +199,7 @@ class FlowKeeper:
         """A flow is gone; what it carried ends."""
         self.pool.remove(flow)
         if flow.is_incoming:
-            self._accepted -= 1
-            left = self._by_address.get(flow.remote_host, 1) - 1
-            if left:
-                self._by_address[flow.remote_host] = left
-            else:
-                self._by_address.pop(flow.remote_host, None)
+            self.admission.leave(flow)
         if isinstance(reason, TlsFailure):
             self._policy.tls_failure(reason)
         self.driver.flow_failed(flow, reason)
