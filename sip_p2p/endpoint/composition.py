@@ -1,0 +1,118 @@
+"""From the arguments of a call to the request that goes out and the place that it goes to first (RFC 3261 sections
+8.1.1 and 8.1.2).
+
+No look-up is made here, and nothing is sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.endpoint.address import to_sip_uri
+from sip_p2p.endpoint.party_options import name_addr
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.compose import RequestPlan, application_fields
+from sip_p2p.transport.proxy import route_value
+from sip_p2p.transport.target import Target, Transport, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from twisted.internet.interfaces import IStreamClientEndpoint
+
+    from sip_p2p.sip.tokens import TokenSource
+    from sip_p2p.sip.uri import SipUri
+    from sip_p2p.transport.proxy import ProxyConnector
+
+__all__ = ["PLAIN_TEXT", "Composition"]
+
+PLAIN_TEXT = "text/plain; charset=UTF-8"
+"""The type of a text that comes without one."""
+
+
+@final
+class Composition:
+    """What all requests of one party have in common.
+
+    :ivar owner: its address of record.
+    :ivar transport: what a request goes over when neither its URI nor ``sips:`` says.
+    :ivar proxy: the outbound proxy, or None.
+    :ivar user_agent: the User-Agent; empty for none.
+    """
+
+    __slots__ = ("_default_fields", "_from", "_may_impersonate", "owner", "proxy", "transport", "user_agent")
+
+    def __init__(
+        self,
+        owner: SipUri,
+        display_name: str,
+        transport: Transport,
+        proxy: ProxyConnector | None,
+        default_headers: Iterable[tuple[str, str]],
+        user_agent: str,
+        may_impersonate: Callable[[SipUri], bool] | None,
+    ) -> None:
+        """
+        :raises RestrictedHeader: for a default header field that the stack sets.
+        :raises ValueError: for one that is none.
+        """
+        self.owner = owner
+        self.transport = transport
+        self.proxy = proxy
+        self.user_agent = user_agent
+        self._from = name_addr(display_name, str(owner))
+        self._default_fields = application_fields(default_headers)
+        self._may_impersonate = may_impersonate
+
+    def plan(
+        self,
+        method: str,
+        uri: SipUri,
+        body: str | bytes,
+        content_type: str | None,
+        headers: Iterable[tuple[str, str]],
+        from_: str | SipUri | None,
+        tokens: TokenSource,
+        *,
+        unsafe_headers: bool,
+    ) -> RequestPlan:
+        """The plan of a request to *uri*; the arguments are those of
+        :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`."""
+        plan = RequestPlan(method, str(uri.without_headers()), self._from_value(from_), tokens.tag(), tokens.call_id())
+        plan.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
+        plan.fields = self._fields(headers, restricted=not unsafe_headers)
+        return plan
+
+    def _from_value(self, from_: str | SipUri | None) -> str:
+        if from_ is None:
+            return self._from
+        uri = to_sip_uri(from_)
+        if uri != self.owner and (self._may_impersonate is None or not self._may_impersonate(uri)):
+            raise InvalidOperation(f"this endpoint may not send as {uri}: may_impersonate does not allow it")
+        return f"<{uri}>"
+
+    def _fields(self, headers: Iterable[tuple[str, str]], *, restricted: bool) -> list[tuple[str, str]]:
+        own = application_fields(headers, restricted=restricted)
+        named = {name.lower() for name, _ in own}
+        fields = [(name, value) for name, value in self._default_fields if name.lower() not in named]
+        if self.user_agent and "user-agent" not in named:
+            fields.append(("User-Agent", self.user_agent))
+        return fields + own
+
+    def first_hop(
+        self, uri: SipUri, via: Target | None, plan: RequestPlan
+    ) -> tuple[Target, IStreamClientEndpoint | None]:
+        """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads."""
+        wanted = target_of(uri, self.transport)
+        if via is not None:
+            if wanted.transport.is_secure and uri.is_secure and not via.transport.is_secure:
+                raise ValueError(f"{uri} needs TLS on every hop, and {via!r} has none (RFC 5630)")
+            return via, None
+        proxy = self.proxy
+        if proxy is None:
+            return wanted, None
+        asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
+        hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
+        plan.routes = [route_value(hop)]
+        return hop, proxy.endpoint

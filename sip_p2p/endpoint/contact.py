@@ -1,0 +1,78 @@
+"""How a party is to be reached again: the Contact of its messages, and what of it stays the same over restarts (RFC
+3261 section 8.1.1.8, RFC 5626 section 4.1, RFC 5627).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.endpoint.address import to_sip_uri
+from sip_p2p.endpoint.party_options import parse_instance_id
+from sip_p2p.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.target import Transport
+
+__all__ = ["ContactAddress"]
+
+
+@final
+class ContactAddress:
+    """Where exactly one party can be reached: an opaque user part, at a host and port of its connection manager.
+
+    :ivar user: the user part; it tells this party from every other one behind the same manager.
+    :ivar instance_id: ``urn:uuid:...``.
+    :ivar routable: the GRUU that was given, or None.
+    """
+
+    __slots__ = ("_manager", "instance_id", "routable", "user")
+
+    def __init__(
+        self, owner: SipUri, manager: RealTimeConnectionManager, instance_id: str | None, gruu: str | None
+    ) -> None:
+        """
+        :raises ValueError: when the instance id or the GRUU is none.
+        """
+        self._manager = manager
+        self.instance_id = parse_instance_id(instance_id)
+        self.routable = None if gruu is None else to_sip_uri(gruu)
+        self.user = f"{owner.user or 'sip'}-{hashlib.sha256(self.instance_id.encode()).hexdigest()[:12]}"
+
+    def uri(self, preferred: Transport) -> SipUri:
+        """Where peers can reach the party while something listens; the host alone while nothing does.
+
+        :param preferred: the transport, if it is listened on.
+        """
+        transport = "TLS" if preferred.is_secure else preferred.value
+        open_ones = [listener.transport for listener in self._manager.listeners]
+        if open_ones and transport not in open_ones:
+            transport = open_ones[0]
+        host, port = self._manager.contact_address(transport, ("", 0))
+        where = f"{host}:{port}" if port else host
+        return SipUri.parse(f"sip:{self.user}@{where};transport={transport.lower()}")
+
+    def value(self, uri: object) -> str:
+        """*uri* as a Contact value."""
+        return f'<{uri}>;+sip.instance="<{self.instance_id}>"'
+
+    def value_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
+        """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).
+
+        :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
+            8.1.1.8).
+        """
+        if self.routable is not None:
+            return self.value(self.routable)
+        manager = self._manager
+        host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
+        if for_sips:
+            uri = f"sips:{self.user}@{host}:{port}"
+        else:
+            uri = f"sip:{self.user}@{host}:{port};transport={flow.transport.lower()}"
+        if not manager.is_listening:
+            # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
+            uri += ";ob"
+        return self.value(uri)
