@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.sip.host import normalise_any_host
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.sip.uri import SipUri
 
-__all__ = ["Target", "Transport", "target_of"]
+__all__ = ["Target", "Transport", "race_groups", "target_of"]
 
 
 class Transport(enum.Enum):
@@ -61,9 +63,12 @@ class Target:
     :ivar port: the port.
     :ivar name: what the certificate at the other end must prove (:class:`~sip_p2p.transport.identity.PeerIdentities`).
     :ivar has_port: whether a URI named the port, and with it one process rather than a domain.
+    :ivar has_transport: whether a URI named the transport; where it did not, NAPTR may choose among those that we have.
+    :ivar origin: the DNS name whose address :attr:`host` is; empty where the host stands as it was given. Targets of
+        one origin are one server.
     """
 
-    __slots__ = ("has_port", "host", "name", "port", "transport")
+    __slots__ = ("has_port", "has_transport", "host", "name", "origin", "port", "transport")
 
     def __init__(self, transport: Transport | str, host: str, port: int | None = None, name: str | None = None) -> None:
         """
@@ -77,18 +82,28 @@ class Target:
         if port is not None and not 1 <= port <= 65535:
             raise ValueError(f"{port} is not a port: 1 to 65535")
         self.has_port = port is not None
+        self.has_transport = True
+        self.origin = ""
         self.port = self.transport.default_port if port is None else port
         self.name = self.host if name is None else name.strip("[]").lower()
 
-    def at(self, host: str, port: int | None = None) -> Target:
-        """The same target at another address: the name to be proved stays."""
+    def at(self, host: str, port: int | None = None, origin: str = "") -> Target:
+        """The same target at another address: the name to be proved stays.
+
+        :param origin: the DNS name that led there.
+        """
         target = Target(self.transport, host, self.port if port is None else port, self.name)
         target.has_port = self.has_port
+        target.has_transport = self.has_transport
+        target.origin = origin
         return target
 
     def over(self, transport: Transport) -> Target:
         """The same target over another transport; a port that no URI named follows the transport."""
-        return Target(transport, self.host, self.port if self.has_port else None, self.name)
+        target = Target(transport, self.host, self.port if self.has_port else None, self.name)
+        target.has_transport = self.has_transport
+        target.origin = self.origin
+        return target
 
     def _key(self) -> tuple[Transport, str, int, str]:
         return (self.transport, self.host, self.port, self.name)
@@ -118,4 +133,25 @@ def target_of(uri: SipUri, default: Transport) -> Target:
         if named is not None and transport is Transport.UDP:
             raise ValueError(f"{uri}: sips needs TLS, which UDP cannot carry (RFC 5630 section 3.1)")
         transport = Transport.WSS if transport in (Transport.WS, Transport.WSS) else Transport.TLS
-    return Target(transport, uri.maddr or uri.host, uri.port, uri.host)
+    target = Target(transport, uri.maddr or uri.host, uri.port, uri.host)
+    target.has_transport = named is not None
+    return target
+
+
+def race_groups(targets: Iterable[Target]) -> list[list[Target]]:
+    """*targets* cut into servers, in their order: what stands together and differs in its address alone.
+
+    Within a group the addresses may be raced (RFC 8305); from one group to the next a request fails over (RFC 3263
+    section 4.3).
+    """
+    groups: list[list[Target]] = []
+    last: tuple[Transport, int, str, str] | None = None
+    for target in targets:
+        server = (target.transport, target.port, target.name, target.origin)
+        # Two targets without an origin were named one by one, and are two servers.
+        if server == last and target.origin:
+            groups[-1].append(target)
+        else:
+            groups.append([target])
+        last = server
+    return groups

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.transport.target import Target, Transport, target_of
+from sip_p2p.transport.target import Target, Transport, race_groups, target_of
 
 
 def where(uri: str, default: Transport = Transport.TLS) -> tuple[Transport, str, int, str]:
@@ -170,3 +170,33 @@ class TargetOfTests(SynchronousTestCase):
         self.assertEqual(target.name, uri.host)
         self.assertEqual(target.host, maddr or uri.host)
         self.assertEqual((target.port, target.has_port), (port or target.transport.default_port, port is not None))
+
+    def test_whose_choice_the_transport_was(self) -> None:
+        """A target knows whether its URI named the transport: only where it did not may NAPTR choose (RFC 3263 section
+        4.1)."""
+        self.assertTrue(target_of(SipUri.parse("sip:b.example;transport=tcp"), Transport.TLS).has_transport)
+        free = target_of(SipUri.parse("sip:b.example"), Transport.TLS)
+        self.assertFalse(free.has_transport)
+        self.assertFalse(free.at("10.0.0.2").has_transport)
+        self.assertFalse(free.over(Transport.TCP).has_transport)
+        self.assertTrue(Target("tls", "b.example").has_transport)
+
+
+class RaceGroupsTests(SynchronousTestCase):
+    """:func:`sip_p2p.transport.target.race_groups`."""
+
+    def test_servers(self) -> None:
+        """Addresses of one server stand together; another port, transport, name or server begins a new group
+        (row:E24)."""
+        asked = Target("tls", "b.example")
+        one = [asked.at(host, 5061, "one.b.example") for host in ("10.0.0.1", "fd00::1")]
+        two = [asked.at("10.0.0.2", 5061, "two.b.example")]
+        again = [asked.at("10.0.0.1", 5071, "one.b.example")]
+        clear = [asked.over(Transport.TCP).at("10.0.0.1", 5061, "one.b.example")]
+        self.assertEqual(race_groups([*one, *two, *again, *clear]), [one, two, again, clear])
+        self.assertEqual(race_groups([]), [])
+
+    def test_what_was_given_one_by_one(self) -> None:
+        """Addresses that no DNS name holds together are servers of their own."""
+        targets = [Target("tls", "10.0.0.1", None, "b.example"), Target("tls", "10.0.0.2", None, "b.example")]
+        self.assertEqual(race_groups(targets), [[targets[0]], [targets[1]]])
