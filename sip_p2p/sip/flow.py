@@ -6,7 +6,24 @@ in its outputs. It never writes to one.
 
 from __future__ import annotations
 
-__all__ = ["Flow"]
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.message import Request
+    from sip_p2p.sip.profile import Profile
+
+__all__ = ["Flow", "SenderCheck"]
+
+
+class SenderCheck(Protocol):
+    """Whether the party at the other end of a flow may send what it sends in the name that From gives."""
+
+    def refusal(self, request: Request, profile: Profile) -> str:
+        """Why *request* is answered 403, in words for its sender; the empty string where it is not.
+
+        :param profile: the party that the request is for.
+        :raises MalformedMessage: when From cannot be read.
+        """
 
 
 class Flow:
@@ -19,9 +36,10 @@ class Flow:
     :ivar remote_port: the peer's port.
     :ivar peer: a key for the peer's *verified* identity; the empty string where nothing was verified. Two flows with
         the same non-empty key lead to the same party.
+    :ivar via_params: what our Via says on this flow after its branch, such as ``;keep`` (RFC 6223); usually nothing.
     """
 
-    __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sent_by", "transport")
+    __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sent_by", "transport", "via_params")
 
     def __init__(
         self, transport: str, reliable: bool, sent_by: str, remote_host: str, remote_port: int, peer: str = ""
@@ -32,6 +50,15 @@ class Flow:
         self.remote_host = remote_host
         self.remote_port = remote_port
         self.peer = peer
+        self.via_params = ""
+
+    def answer_via(self, text: str) -> str:
+        """What responses say in the place of *text*, the peer's own Via with a ``keep`` or ``oc`` parameter in it (RFC
+        6223 section 4.4, RFC 7339 section 4). Here: the same."""
+        return text
+
+    def heard_via(self, text: str) -> None:
+        """A response says in our Via what the peer makes of our ``keep`` or ``oc``. Here: nothing comes of it."""
 
     def leads_to_same_peer(self, other: Flow) -> bool:
         """Whether a message on *other* may speak for the party at the end of this flow.

@@ -23,7 +23,7 @@ from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
-from sip_p2p.sip.source import stamp_source
+from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.layer import TransactionLayer
 from sip_p2p.sip.transaction.timers import Timers
@@ -144,13 +144,16 @@ class UserAgentCore:
             self._receive_request(message, flow, now)
             return
         self.counters.responses += 1
+        # 8.1.3.3: a second Via means that it was meant for somebody before us.
+        via = _only_via(message.headers)
         try:
-            # 8.1.3.3: a second Via means that it was meant for somebody before us.
-            matched = _has_one_via(message.headers) and self.layer.receive_response(message, flow, now)
+            matched = via is not None and self.layer.receive_response(message, flow, now)
         except MalformedMessage:
             matched = False
         if not matched:
             self.counters.dropped_responses += 1
+        elif via is not None and (";keep=" in via or ";oc=" in via):
+            flow.heard_via(via)
 
     def receive(self, framed: object, flow: Flow, now: float) -> None:
         """Take whatever a framer found: a message, a keep-alive, or octets that are neither."""
@@ -191,7 +194,7 @@ class UserAgentCore:
         if self.layer.is_client_full:
             # Before the Via is there: the same request can be tried again.
             raise InvalidOperation("too many requests wait for an answer", retryable=True)
-        via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}"
+        via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}{flow.via_params}"
         request.headers.insert(0, "Via", via)
         return self.layer.request(request, flow, now)
 
@@ -240,7 +243,9 @@ class UserAgentCore:
             self.counters.dropped_requests += 1
             return
         try:
-            stamp_source(request, flow.remote_host, flow.remote_port)
+            via = stamp_source(request, flow.remote_host, flow.remote_port)
+            if ";keep" in via or ";oc" in via:
+                answer_hop(request, flow)
             self._check_syntax(request)
         except MalformedMessage as error:
             if request.method == "ACK":
@@ -462,12 +467,13 @@ def _short(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _has_one_via(headers: Headers) -> bool:
+def _only_via(headers: Headers) -> str | None:
+    """The one Via value of a response, or None where there are more or none."""
     names, values = headers.parallel_lists()
     if names.count("Via") != 1:
-        return False
+        return None
     via = values[names.index("Via")]
-    return "," not in via or len(split_values(via)) == 1
+    return via if "," not in via or len(split_values(via)) == 1 else None
 
 
 def _warning(text: str) -> str:

@@ -45,6 +45,14 @@ class SamePeerTests(SynchronousTestCase):
         self.assertFalse(flow("TCP").leads_to_same_peer(flow("UDP")))
         self.assertFalse(flow("UDP").leads_to_same_peer(flow("TCP")))
 
+    def test_says_nothing_of_itself(self) -> None:
+        """By itself a flow offers nothing in its Via, leaves a peer's as it came and hears nothing (row:E17)."""
+        one = flow()
+        self.assertEqual(one.via_params, "")
+        self.assertEqual(one.answer_via("SIP/2.0/TLS h;keep"), "SIP/2.0/TLS h;keep")
+        one.heard_via("SIP/2.0/TLS us.example:5061;keep=30")
+        self.assertEqual(one.via_params, "")
+
     def test_attributes(self) -> None:
         """A flow has what the core needs and room for nothing else."""
         one = flow("UDP", peer="")

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.fields import split_values
+from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import parse_message
-from sip_p2p.sip.source import stamp_source
+from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.via import parse_via
 from tests.sip.harness import message
 from tests.support import SynchronousTestCase
@@ -126,3 +127,43 @@ class StampTests(SynchronousTestCase):
             )
         others = {name: value for name, value in before.params.items() if name not in ("received", "rport")}
         self.assertEqual({name: after.params[name] for name in others}, others)
+
+
+class Answering(Flow):
+    """A flow that answers an offer of keep-alives."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self) -> None:
+        super().__init__("UDP", False, "us.example", "192.0.2.1", 4444)
+        self.asked: list[str] = []
+
+    def answer_via(self, text: str) -> str:
+        self.asked.append(text)
+        return text.replace(";keep", ";keep=30")
+
+
+class AnswerTests(SynchronousTestCase):
+    """What a flow says to an offer in the top Via (RFC 6223, RFC 7339)."""
+
+    def test_the_flow_answers(self) -> None:
+        """The flow reads the peer's own Via and no other, and what it makes of it is what every response repeats
+        (row:E17, RFC 6223 section 4.4)."""
+        flow = Answering()
+        below = "SIP/2.0/UDP i;branch=z9hG4bKy;keep"
+        request = request_with("SIP/2.0/UDP h;branch=z9hG4bKx;keep", below)
+        answer_hop(request, flow)
+        self.assertEqual(request.headers.get_all("Via"), ["SIP/2.0/UDP h;branch=z9hG4bKx;keep=30", below])
+        self.assertEqual(request.via.params["keep"], "30")
+        listed = request_with(f"SIP/2.0/UDP h;branch=z9hG4bKx;keep, {below}")
+        answer_hop(listed, flow)
+        self.assertEqual(listed.headers["Via"], f"SIP/2.0/UDP h;branch=z9hG4bKx;keep=30, {below}")
+        self.assertEqual(flow.asked, ["SIP/2.0/UDP h;branch=z9hG4bKx;keep"] * 2)
+
+    def test_a_flow_without_an_opinion(self) -> None:
+        """Where the flow says nothing the Via stays as it came (row:E17)."""
+        request = request_with("SIP/2.0/UDP h;branch=z9hG4bKx;keep")
+        via = request.via
+        answer_hop(request, Flow("UDP", False, "us.example", "192.0.2.1", 4444))
+        self.assertEqual(request.headers["Via"], "SIP/2.0/UDP h;branch=z9hG4bKx;keep")
+        self.assertIs(request.via, via)

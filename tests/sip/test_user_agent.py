@@ -502,6 +502,64 @@ class UacTests(SynchronousTestCase):
         self.assertEqual(sent, 0)
 
 
+class OfferingFlow(Flow):
+    """A flow that offers keep-alives, answers an offer, and keeps what it hears."""
+
+    __slots__ = ("heard",)
+
+    def __init__(self) -> None:
+        super().__init__("TLS", True, "here.example:5061", "192.0.2.9", 40000, "peer.example")
+        self.via_params = ";keep"
+        self.heard: list[str] = []
+
+    def answer_via(self, text: str) -> str:
+        return text.replace(";keep", ";keep=30")
+
+    def heard_via(self, text: str) -> None:
+        self.heard.append(text)
+
+
+class HopTests(SynchronousTestCase):
+    """What two neighbours agree on in a Via (RFC 6223, RFC 7339)."""
+
+    def setUp(self) -> None:
+        self.bench = CoreBench()
+        self.flow = self.bench.stream = OfferingFlow()
+
+    def via(self, spelling: str) -> str:
+        """The Via of the answer to a request with this one."""
+        outputs = self.bench.over_stream(message("OPTIONS", replace={"Via": spelling}))
+        return answer_of(outputs).headers["Via"]
+
+    def test_offer_of_the_peer(self) -> None:
+        """An offer of the peer is answered by the flow, however it is spelt; a Via without one is not shown to the flow
+        (row:E17, RFC 6223 section 4.4)."""
+        for spelling in (
+            "SIP/2.0/TLS peer.example;branch=z9hG4bKk1;keep",
+            "SIP/2.0/TLS peer.example ; keep ;branch=z9hG4bKk2",
+            "SIP/2.0/TLS peer.example;Keep;branch=z9hG4bKk3, SIP/2.0/UDP a;branch=z9hG4bKk",
+        ):
+            self.assertIn(";keep=30", self.via(spelling), spelling)
+        self.assertNotIn("keep=30", self.via("SIP/2.0/TLS peer.example;branch=z9hG4bKk4, SIP/2.0/UDP a;branch=x"))
+
+    def test_our_offer(self) -> None:
+        """Our offer stands in our Via, and the flow hears what a response that belongs to a request of ours says of it,
+        and nothing else (row:E17, RFC 6223 section 4.3)."""
+        plan = RequestPlan("OPTIONS", "sip:peer@peer.example", "<sip:user@example.com>", "t", "own-1")
+        self.bench.core.request(plan.build(), self.flow, 0.0)
+        (sent,) = self.bench.core.take_outputs()
+        via = parse_message(sent.data).headers["Via"]
+        self.assertTrue(via.endswith(";keep"), via)
+        for number, value in enumerate((via, f"{via}=30", f"{via}=30")):
+            fields = {"Via": value, "From": plan.from_ + ";tag=t", "To": f"{plan.to};tag=p", "Call-ID": plan.call_id}
+            fields |= {"CSeq": "1 OPTIONS", "Content-Length": "0"}
+            status = 100 if number < 2 else 200
+            octets = Response(status, None, list(fields.items())).serialise()
+            self.bench.over_stream(octets)
+            self.bench.over_stream(octets.replace(b"z9hG4bK", b"z9hG4bKforged"))
+        self.assertEqual(self.flow.heard, [f"{via}=30"] * 2)
+
+
 class LeakTests(MemoryTestCase):
     """Nothing stays."""
 
