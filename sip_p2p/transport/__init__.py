@@ -16,7 +16,8 @@ module                                    what                                  
 ``pool``, ``proxy``                       which flow a request takes                    RFC 5923, RFC 3261 section 8.1.2
 ``keeper``, ``throttle``                  how many flows, for how long, what is said    RFC 3261 section 18
 ``target``, ``resolve``                   from a URI to an address                      RFC 3263, RFC 5630
-``descriptions``                          where to listen, in one line of text
+``descriptions``, ``description_text``    where to listen, in one line of text
+``listening``, ``tls_listening``          what a description becomes
 ``tls``                                   contexts, factories, the gate before a flow   RFC 3261 section 26, RFC 9325
 ``tls_verify``, ``identity``              who the peer is, and whether it is welcome    RFC 5922, RFC 5924
 ``tls_protocol``                          the moving of bytes through TLS               RFC 8446

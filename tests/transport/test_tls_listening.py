@@ -1,0 +1,27 @@
+"""TLS on a listening port: how the keys of a description and the manager's settings go together."""
+
+from __future__ import annotations
+
+from sip_p2p.pki import CertificateAuthority
+from sip_p2p.testing import Network
+from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.description_text import Description
+from sip_p2p.transport.tls import TlsSettings
+from sip_p2p.transport.tls_listening import TLS_KEYS, tls_endpoint
+from tests import support
+
+AUTHORITY = CertificateAuthority.create()
+ANCHORS = TrustAnchors.from_pem(AUTHORITY.pem)
+
+
+class EndpointTests(support.SynchronousTestCase):
+    """What a TLS endpoint needs."""
+
+    def test_settings(self) -> None:
+        """The manager's settings are enough; without them the certificate and the authorities are missing. row:C12"""
+        host = Network().host("10.0.0.2")
+        settings = TlsSettings(Credential.from_pem(AUTHORITY.issue("b.example").pem), ANCHORS)
+        text = "tls:5061"
+        self.assertEqual(tls_endpoint(host, text, Description.parse(text), settings, 5.0).transport, "TLS")
+        self.assertRaises(ValueError, tls_endpoint, host, text, Description.parse(text), None, 5.0)
+        self.assertIn("certKey", TLS_KEYS)
