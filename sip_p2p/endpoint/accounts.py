@@ -51,5 +51,6 @@ class Accounts:
         totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
         totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
         totals["connections_refused"] = manager.keeper.refused
-        totals["datagrams_ignored"] = manager.keeper.datagrams_ignored
+        totals["datagrams_ignored"] = manager.keeper.datagrams.ignored
+        totals["senders_refused"] = manager.senders_refused
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Tap
@@ -106,6 +107,7 @@ class RealTimeConnectionManager:
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
     default_prefix = "tcp"
+    senders_refused = 0
 
     @property
     def advertise(self) -> str | None:
@@ -190,7 +192,7 @@ class RealTimeConnectionManager:
 
     def datagram_flow(self, target: Target) -> DatagramFlow:
         """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
-        return self.keeper.datagram_flow(target)
+        return self.keeper.datagrams.flow_to(target)
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names: the advertised host, or our own address on the flow; a listener's port if there is
@@ -209,6 +211,10 @@ class RealTimeConnectionManager:
     def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications (row D9)."""
         return True
+
+    def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
+        """What judges the From of requests on *flow*; None where it stays a claim (fault F14)."""
+        return None
 
     def _certified_host(self, transport: str) -> str:
         """The name that our own certificate proves, for transports that show it."""

@@ -203,7 +203,7 @@ class Listeners:
             raise EndpointTerminated("the connection manager was terminated while it started to listen")
         self._listeners.append(listener)
         if isinstance(factory, DatagramPort):
-            self._keeper.listens_on(factory, listener.address[0])
+            self._keeper.datagrams.listens_on(factory, listener.address[0])
         if listener.transport in ("TCP", "UDP", "WS") and not listener.address[0].startswith(LOOPBACK):
             self._log.warn("{listener} is clear text beyond loopback: nobody is verified on it", listener=listener)
         self._owner.listening_changed(StateReason.LISTENING)
@@ -221,7 +221,7 @@ class Listeners:
     def stopped(self, listener: Listener) -> None:
         """One of them accepts nothing any more; called by the listener."""
         if isinstance(listener._factory, DatagramPort):
-            self._keeper.stops_on(listener._factory)
+            self._keeper.datagrams.stops_on(listener._factory)
         if listener in self._listeners:
             self._listeners.remove(listener)
             self._owner.listening_changed(StateReason.STOPPED_LISTENING)

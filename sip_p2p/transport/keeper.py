@@ -6,22 +6,22 @@ The pool below finds the flow for a request. Here are the bounds and deadlines b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, cast, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from sip_p2p.errors import TlsFailure
 from sip_p2p.transport.admission import Admission
-from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
+from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+    from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+    from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.message import Request
-    from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
@@ -50,6 +50,9 @@ class FlowPolicy(Protocol):
     def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications."""
 
+    def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
+        """What judges the From of requests on *flow*; None where it stays a claim."""
+
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end."""
 
@@ -64,6 +67,7 @@ class FlowKeeper:
     :ivar limits: the bounds.
     :ivar driver: what carries messages to the core.
     :ivar pool: the stream flows.
+    :ivar datagrams: the UDP ports.
     :ivar connections: every TCP connection, with a flow or still without.
     :ivar admission: who may open a flow.
     """
@@ -80,14 +84,11 @@ class FlowKeeper:
         self._closed = Deadlines(limits.close_timeout, self._still_there)
         for deadlines in (self._first, self._first_verified, self._partial, self._idle, self._closed):
             driver.watch(deadlines)
+        self.datagrams = DatagramPorts(reactor, self, policy.may_request)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
         self.connections: dict[StreamProtocol, None] = {}
         self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
         self.admission = Admission(limits, self._peers_log)
-        # By family; the port that is used is the last one.
-        self._datagram_ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
-        self._datagrams_ignored_before = 0
-        self._own_datagram_ports: list[IListeningPort] = []
         self._emptied: Deferred[None] | None = None
         self._closing = False
 
@@ -101,38 +102,9 @@ class FlowKeeper:
         """How many accepted connections were one too many."""
         return self.admission.refused
 
-    @property
-    def datagrams_ignored(self) -> int:
-        """How many datagrams were neither messages nor worth an answer."""
-        ports = (port for ports in self._datagram_ports.values() for port in ports)
-        return self._datagrams_ignored_before + sum(port.ignored for port in ports)
-
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names on a flow with this local address."""
         return self._policy.sent_by(transport, local)
-
-    def listens_on(self, port: DatagramPort, address: str) -> None:
-        """A UDP port is bound to *address*: what we send by UDP goes out of it from now on."""
-        self._datagram_ports["6" if ":" in address else "4"].append(port)
-
-    def stops_on(self, port: DatagramPort) -> None:
-        """A UDP port is being closed: what we send by UDP leaves from another one."""
-        for ports in self._datagram_ports.values():
-            if port in ports:
-                ports.remove(port)
-                self._datagrams_ignored_before += port.ignored
-
-    def datagram_flow(self, target: Target) -> DatagramFlow:
-        """The UDP flow to *target*, whose host is an address; a port of our own is opened when none listens."""
-        family = "6" if ":" in target.host else "4"
-        ports = self._datagram_ports[family]
-        if not ports:
-            port = DatagramPort(self, self._policy.may_request)
-            listen = cast("Any", self._reactor).listenUDP
-            interface = "::" if family == "6" else ""
-            self._own_datagram_ports.append(listen(0, port, interface=interface, maxPacketSize=LONGEST_DATAGRAM))
-            ports.append(port)
-        return ports[-1].flow_to(target.host, target.port)
 
     def admits(self, flow: StreamFlow) -> str:
         """Why an accepted flow is one too many; the empty string when it is welcome."""
@@ -162,6 +134,7 @@ class FlowKeeper:
         now = self.driver.now()
         flow.last_message = now
         flow.may_request = self._policy.may_request(flow)
+        flow.sender_check = self._policy.sender_check(flow)
         self.pool.add(flow)
         if flow.is_incoming:
             self.admission.end_handshake()
@@ -245,8 +218,7 @@ class FlowKeeper:
         """Accept and make no more flows, close those that are there, and fire when every socket of ours is gone."""
         self._closing = True
         self.pool.close()
-        ports: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._own_datagram_ports]
-        return gatherResults([self._close_connections(), *ports]).addCallback(lambda _: None)
+        return gatherResults([self._close_connections(), *self.datagrams.close()]).addCallback(lambda _: None)
 
     def _close_connections(self) -> Deferred[None]:
         """Close every flow, drop what is still in its handshake, and abort what has not ended a second later."""

@@ -60,6 +60,10 @@ class Side:
     def local_credential(self) -> object:
         return None if self.settings is None else self.settings.credential
 
+    def sender_check(self, flow: StreamFlow) -> None:
+        """From stays a claim."""
+        return None
+
     def may_request(self, flow: StreamFlow) -> bool:
         return self.requests_allowed
 
@@ -77,7 +81,7 @@ class Side:
         if transport == "UDP":
             datagrams = DatagramPort(self.keeper)
             listening = self.host.listenUDP(port, datagrams)
-            self.keeper.listens_on(datagrams, listening.getHost().host)
+            self.keeper.datagrams.listens_on(datagrams, listening.getHost().host)
         else:
             factory: Any = StreamFactory(self.keeper, transport, is_incoming=True)
             if transport == "TLS":

@@ -201,8 +201,8 @@ class SendingTests(DatagramTestCase):
 
     def test_flow(self) -> None:
         """A flow is a pair of addresses that proves nothing about anybody (row:E12)."""
-        flow = self.bob.keeper.datagram_flow(Target("udp", "10.9.9.9", 5070))
-        self.assertIs(self.bob.keeper.datagram_flow(Target("udp", "10.9.9.9", 5070)), flow)
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", "10.9.9.9", 5070))
+        self.assertIs(self.bob.keeper.datagrams.flow_to(Target("udp", "10.9.9.9", 5070)), flow)
         self.assertEqual((flow.transport, flow.reliable, flow.is_secure), ("UDP", False, False))
         self.assertEqual((flow.remote_host, flow.remote_port, flow.local_port), ("10.9.9.9", 5070, 5060))
         self.assertEqual((flow.peer, flow.verified), ("", None))
@@ -210,14 +210,14 @@ class SendingTests(DatagramTestCase):
     def test_own_address(self) -> None:
         """A port that is bound to every address names the one from which it writes, never 0.0.0.0 (row:E28,
         fault:J8)."""
-        flow = self.bob.keeper.datagram_flow(Target("udp", self.stranger.addresses[0], 5070))
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", self.stranger.addresses[0], 5070))
         self.assertEqual((flow.local_host, flow.sent_by), (self.bob.address, f"{self.bob.address}:5060"))
-        self.assertNotIn("0.0.0.0", self.bob.keeper.datagram_flow(Target("udp", "203.0.113.1")).sent_by)
+        self.assertNotIn("0.0.0.0", self.bob.keeper.datagrams.flow_to(Target("udp", "203.0.113.1")).sent_by)
 
     def test_from_the_port_that_listens(self) -> None:
         """A request leaves from the port that listens, and its answer is found (RFC 3581 section 4)."""
         asked = self.raw(5070)
-        flow = self.bob.keeper.datagram_flow(Target("udp", self.stranger.addresses[0], 5070))
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", self.stranger.addresses[0], 5070))
         self.bob.driver.request(outgoing(), flow, "caller")
         self.network.advance(0.1)
         sent, source = asked.received[0]
@@ -230,7 +230,7 @@ class SendingTests(DatagramTestCase):
     def test_forged_answer(self) -> None:
         """A response from another address than the one that was asked is nobody's (fault:C1, fault:I4)."""
         asked, forger = self.raw(5070), self.raw(5070, self.victim)
-        flow = self.bob.keeper.datagram_flow(Target("udp", self.stranger.addresses[0], 5070))
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", self.stranger.addresses[0], 5070))
         self.bob.driver.request(outgoing(), flow, "caller")
         self.network.advance(0.1)
         answer = Bench().reply(_Written(asked.received[0][0]))  # type: ignore[arg-type]
@@ -243,11 +243,11 @@ class SendingTests(DatagramTestCase):
         """A datagram that the system refuses, or that is too long for any, is lost like any other, and the next one
         goes out (fault:I3)."""
         asking = self.raw(5070)
-        unreachable = self.bob.keeper.datagram_flow(Target("udp", "fd00::9"))
+        unreachable = self.bob.keeper.datagrams.flow_to(Target("udp", "fd00::9"))
         self.assertEqual(unreachable.local_host, "::")
         unreachable.cork(b"x")
         unreachable.flush()
-        self.assertEqual(self.bob.keeper.datagrams_ignored, 1)
+        self.assertEqual(self.bob.keeper.datagrams.ignored, 1)
         flow = self.port.flow_to(self.stranger.addresses[0], 5070)
         for data in (b"x" * 70_000, b"after"):
             flow.cork(data)
@@ -259,12 +259,12 @@ class SendingTests(DatagramTestCase):
     def test_ends(self) -> None:
         """Closing and aborting do nothing: UDP has no connection, and the address may be somebody else's next time
         (row:E11)."""
-        flow = self.bob.keeper.datagram_flow(Target("udp", "10.9.9.9"))
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", "10.9.9.9"))
         flow.close()
         flow.abort()
         flow.close()
         self.assertTrue(flow.is_open)
-        self.assertIs(self.bob.keeper.datagram_flow(Target("udp", "10.9.9.9")), flow)
+        self.assertIs(self.bob.keeper.datagrams.flow_to(Target("udp", "10.9.9.9")), flow)
 
     def test_bounded(self) -> None:
         """So many peers are remembered; the one not heard of for longest gives way, and loses nothing by that."""
@@ -286,7 +286,7 @@ class SendingTests(DatagramTestCase):
     def test_the_port_is_closed(self) -> None:
         """What a port carried fails when it is closed; afterwards nothing is written, and nobody minds (row:C8,
         fault:J2)."""
-        flow = self.bob.keeper.datagram_flow(Target("udp", "10.9.9.9"))
+        flow = self.bob.keeper.datagrams.flow_to(Target("udp", "10.9.9.9"))
         self.bob.driver.request(outgoing(), flow, "caller")
         self.network.run_until(self.listening.stopListening())
         (ended,) = self.bob.user.told

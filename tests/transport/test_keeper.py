@@ -472,31 +472,6 @@ class AnswerTests(KeeperTestCase):
         self.assertEqual(statuses(other.received), [200])
 
 
-class DatagramPortTests(KeeperTestCase):
-    """What we send by UDP, and from where."""
-
-    def test_own_port(self) -> None:
-        """Without a listener a port of our own is opened, one for each family, and closed at the end (fault:J2)."""
-        carol = self.side("c.example")
-        flows = [carol.keeper.datagram_flow(Target("udp", address)) for address in ("10.0.0.9", "10.0.0.8", "fd00::9")]
-        self.assertEqual(flows[0].local_port, flows[1].local_port)
-        self.assertNotEqual(flows[0].local_port, flows[2].local_port)
-        self.assertNotEqual(flows[0].local_port, 0)
-
-    def test_listener(self) -> None:
-        """What listens is what we send from, the last one started; when it stops, the one before (row:C8)."""
-        carol = self.side("c.example")
-        first, second = carol.listen("UDP", 5060), carol.listen("UDP", 5070)
-        target = Target("udp", "10.0.0.9")
-        self.assertEqual(carol.keeper.datagram_flow(target).local_port, 5070)
-        carol.keeper.stops_on(second.protocol)
-        self.assertEqual(carol.keeper.datagram_flow(target).local_port, 5060)
-        first.protocol.datagramReceived(b"\r\n", ("10.0.0.9", 5060))
-        carol.keeper.stops_on(first.protocol)
-        self.assertEqual(carol.keeper.datagrams_ignored, 1)
-        self.assertNotIn(carol.keeper.datagram_flow(target).local_port, (5060, 5070))
-
-
 class EndTests(KeeperTestCase):
     """When everything ends."""
 

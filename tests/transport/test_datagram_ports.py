@@ -1,0 +1,42 @@
+"""The UDP ports of one side: from where we send."""
+
+from __future__ import annotations
+
+from sip_p2p.testing import Network
+from sip_p2p.transport.target import Target
+from tests.support import SynchronousTestCase
+from tests.transport.sides import Side
+
+
+class DatagramPortsTests(SynchronousTestCase):
+    """What we send by UDP, and from where."""
+
+    def setUp(self) -> None:
+        self.network = Network(delay=0.001)
+        self.carol = Side(self.network, "c.example", tls=False)
+        self.ports = self.carol.keeper.datagrams
+        self.addCleanup(self.finish)
+
+    def finish(self) -> None:
+        """End everything, and find nothing left."""
+        self.carol.close()
+        self.network.assert_quiet()
+
+    def test_own_port(self) -> None:
+        """Without a listener a port of our own is opened, one for each family, and closed at the end (fault:J2)."""
+        flows = [self.ports.flow_to(Target("udp", address)) for address in ("10.0.0.9", "10.0.0.8", "fd00::9")]
+        self.assertEqual(flows[0].local_port, flows[1].local_port)
+        self.assertNotEqual(flows[0].local_port, flows[2].local_port)
+        self.assertNotEqual(flows[0].local_port, 0)
+
+    def test_listener(self) -> None:
+        """What listens is what we send from, the last one started; when it stops, the one before (row:C8, row:C14)."""
+        first, second = self.carol.listen("UDP", 5060), self.carol.listen("UDP", 5070)
+        target = Target("udp", "10.0.0.9")
+        self.assertEqual(self.ports.flow_to(target).local_port, 5070)
+        self.ports.stops_on(second.protocol)
+        self.assertEqual(self.ports.flow_to(target).local_port, 5060)
+        first.protocol.datagramReceived(b"\r\n", ("10.0.0.9", 5060))
+        self.ports.stops_on(first.protocol)
+        self.assertEqual(self.ports.ignored, 1)
+        self.assertNotIn(self.ports.flow_to(target).local_port, (5060, 5070))
