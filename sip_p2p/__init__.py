@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint, SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
+    from sip_p2p.endpoint.from_policy import FromPolicy
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.peer import Peer
@@ -75,6 +76,7 @@ __all__ = [
     "EndpointState",
     "EndpointTerminated",
     "Event",
+    "FromPolicy",
     "Headers",
     "IncomingRequest",
     "InvalidOperation",
@@ -122,6 +124,7 @@ _HOMES = {
     "Credential": "sip_p2p.transport.credential",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
+    "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Headers": "sip_p2p.sip.headers",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
     "Limits": "sip_p2p.transport.limits",

@@ -107,6 +107,8 @@ class RealTimeEndpoint:
         self.state_changed: Event[StateChanged] = Event()
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed)
         self.profile = Profile(self, supported=parse_option_tags(supported))
+        if connector is not None:
+            self.profile.trusted_proxies = frozenset((connector.target.name,))
         if message_received is not None:
             self.message_received.subscribe(message_received)
         for method, handler in (handlers or {}).items():

@@ -12,6 +12,7 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.errors import AlreadyResponded, MalformedMessage
 from sip_p2p.sip.compose import application_fields
+from sip_p2p.sip.fields import parse_max_forwards
 from sip_p2p.sip.message import Response
 from sip_p2p.sip.transaction.base import TransactionState
 
@@ -95,6 +96,25 @@ class IncomingRequest:
     def from_(self) -> NameAddr:
         """Who claims to have sent it; only :attr:`peer` is proved."""
         return self.request.from_
+
+    @property
+    def is_verified_sender(self) -> bool:
+        """Whether the peer has proved the domain in From; otherwise From is a claim: on clear text, from a trusted
+        proxy, from ``anonymous.invalid``, or where the policy lets every From through.
+
+        :raises MalformedMessage: when the URI in From cannot be read.
+        """
+        return self.peer.proves(self.request.from_.uri)
+
+    @property
+    def max_forwards(self) -> int:
+        """How many more hops the request may take; 70 where it does not say (RFC 3261 sections 8.1.1.6 and 16.6).
+
+        For applications that pass on what they receive (RFC 7332): at 0 answer 483, otherwise send one less.
+        """
+        value = self.request.headers.get("Max-Forwards")
+        number = None if value is None else parse_max_forwards(value)
+        return 70 if number is None else number
 
     @property
     def to(self) -> NameAddr:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.endpoint.from_policy import proves
+
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+    from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Peer"]
@@ -37,6 +40,12 @@ class Peer:
         if verified is None or verified.identities is None:
             return ()
         return tuple(verified.identities.identities)
+
+    def proves(self, uri: SipUri | TelUri | OpaqueUri) -> bool:
+        """Whether the peer has proved the domain of *uri*, such as that of a From (RFC 5922 section 7.2): what a URI
+        says is a claim otherwise."""
+        verified = self.flow.verified
+        return verified is not None and verified.identities is not None and proves(verified.identities, uri)
 
     @property
     def certificate(self) -> Certificate | None:

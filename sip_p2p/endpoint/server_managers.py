@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
@@ -15,6 +16,7 @@ from sip_p2p.transport.tls import TlsSettings, client_tls_factory
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
+    from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.transport.flow import LiveFlow
@@ -33,6 +35,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must
     chain to ``trust``. Nothing of this can be switched off in one word.
 
+    :ivar from_policy: what is asked of the From of incoming requests.
+    :ivar senders_refused: how many requests were answered 403 for their From.
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
     """
 
@@ -48,6 +52,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         *,
         need_mutual_tls: bool = True,
         trust_dialed_peers: bool = False,
+        from_policy: FromPolicy | None = None,
+        trusted_proxies: Iterable[str] = (),
         limits: Limits | None = None,
         timers: Timers | None = None,
         resolver: Resolver | None = None,
@@ -64,6 +70,10 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :param need_mutual_tls: False accepts peers that show no certificate; they are nobody in particular then.
         :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does
             not list it (row D9).
+        :param from_policy: what is asked of the From of requests; by default, that its host is one that the connection
+            has proved (row A16, fault F14).
+        :param trusted_proxies: who may pass on requests of others, by the names that they prove; for the default
+            policy. An endpoint's own outbound proxy may always pass them on to it.
         :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message
             names the file and the remedy.
         :raises ValueError: when *trust* holds no certificate or *allow* no proper names.
@@ -84,11 +94,17 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
         )
         self._trust_dialed_peers = trust_dialed_peers
+        if from_policy is not None and trusted_proxies:
+            raise ValueError("give the trusted proxies to from_policy=, or give trusted_proxies= alone")
+        self.from_policy = FromPolicy(trusted_proxies) if from_policy is None else from_policy
+        self.senders_refused = 0
         self._settings = TlsSettings(
             credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failure
         )
         if self.policy.allows_any:
             self._log.warn("everybody whom the trusted authorities vouch for may talk to us: any_authenticated is set")
+        if self.from_policy.allows_any:
+            self._log.warn("every peer may send under any From, whatever it has proved: FromPolicy.any_from() is set")
         if not need_mutual_tls:
             self._log.warn(
                 "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"
@@ -146,6 +162,14 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         verified = flow.verified
         identities = None if verified is None else verified.identities
         return identities is not None and self.policy.allows(identities) is not None
+
+    def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
+        """What judges the From of requests on *flow*, by :attr:`from_policy`."""
+        return self.from_policy.check_for(flow, self._sender_refused)
+
+    def _sender_refused(self, words: str) -> None:
+        self.senders_refused += 1
+        self._tls_log.warn("{why}", why=words)
 
     def _certified_host(self, transport: str) -> str:
         credential = self.credential

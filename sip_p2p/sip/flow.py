@@ -36,10 +36,11 @@ class Flow:
     :ivar remote_port: the peer's port.
     :ivar peer: a key for the peer's *verified* identity; the empty string where nothing was verified. Two flows with
         the same non-empty key lead to the same party.
+    :ivar sender_check: asked about the From of each request; None where it stays a claim that nobody judges.
     :ivar via_params: what our Via says on this flow after its branch, such as ``;keep`` (RFC 6223); usually nothing.
     """
 
-    __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sent_by", "transport", "via_params")
+    __slots__ = ("peer", "reliable", "remote_host", "remote_port", "sender_check", "sent_by", "transport", "via_params")
 
     def __init__(
         self, transport: str, reliable: bool, sent_by: str, remote_host: str, remote_port: int, peer: str = ""
@@ -50,6 +51,7 @@ class Flow:
         self.remote_host = remote_host
         self.remote_port = remote_port
         self.peer = peer
+        self.sender_check: SenderCheck | None = None
         self.via_params = ""
 
     def answer_via(self, text: str) -> str:

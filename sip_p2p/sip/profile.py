@@ -28,9 +28,10 @@ class Profile:
     :ivar user: whatever the owner wants to find again in the outputs.
     :ivar supported: the option tags of extensions that are understood (section 19.2).
     :ivar authenticator: asked first, where there is one.
+    :ivar trusted_proxies: the names whose holders may pass on what others send to this party.
     """
 
-    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "supported", "user")
+    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "supported", "trusted_proxies", "user")
 
     def __init__(self, user: object = None, methods: Iterable[str] = (), supported: Iterable[str] = ()) -> None:
         self.user = user
@@ -39,6 +40,7 @@ class Profile:
         self._allow = ""
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
+        self.trusted_proxies: frozenset[str] = frozenset()
 
     def allow(self, method: str, accept: tuple[str, ...] | None = None) -> None:
         """Let *method* reach the application.

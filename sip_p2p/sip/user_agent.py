@@ -315,6 +315,10 @@ class UserAgentCore:
         if profile is None:
             self._answer(transaction, 404, now)
             return None
+        refusal = "" if flow.sender_check is None else flow.sender_check.refusal(request, profile)
+        if refusal:
+            self._answer(transaction, 403, now, warning=refusal)
+            return None
         if profile.authenticator is not None:
             challenge = profile.authenticator.challenge(request, flow)
             if challenge is not None:
