@@ -116,7 +116,13 @@ class OperationTimeout(SipError):
 
 
 class ConnectionFailure(SipError):
-    """No flow to the peer could be had, or the one in use was lost: RFC 3261 section 8.1.3.1 treats it as a 503."""
+    """No flow to the peer could be had, or the one in use was lost: RFC 3261 section 8.1.3.1 treats it as a 503.
+
+    :ivar retry_after: in how many seconds the peer is dialled again, when it was not dialled now because that had just
+        failed; 0 when the next request dials.
+    """
+
+    retry_after: float = 0.0
 
 
 class TlsFailureReason(enum.Enum):

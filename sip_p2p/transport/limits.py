@@ -28,6 +28,12 @@ class Limits:
     :ivar message: sizes within one message; see :class:`~sip_p2p.sip.limits.MessageLimits`.
     :ivar handshake_timeout: from the TCP connection to a verified peer; then the connection is closed.
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
+    :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is used.
+    :ivar attempts: addresses of one server that are tried for one connection; those after them are not.
+    :ivar redial_delay: for how long a peer is left alone after one failure, at most; twice as long after each further
+        one. A request that comes sooner fails at once, with the reason of the last failure.
+    :ivar redial_delay_longest: the most that this grows to.
+    :ivar failures_remembered: peers that are left alone at a time; the one that failed longest ago is dialled again.
     :ivar first_message_timeout: from an accepted connection to its first complete message; then it is closed.
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
     :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
@@ -55,6 +61,8 @@ class Limits:
 
     __slots__ = (
         "answer_timeout",
+        "attempt_delay",
+        "attempts",
         "authenticated_first_message_timeout",
         "close_timeout",
         "connect_timeout",
@@ -63,6 +71,7 @@ class Limits:
         "connections_per_identity",
         "datagram_flows",
         "drain_timeout",
+        "failures_remembered",
         "finished_octets",
         "finished_transactions",
         "first_message_timeout",
@@ -72,6 +81,8 @@ class Limits:
         "message",
         "partial_message_timeout",
         "receive_buffer",
+        "redial_delay",
+        "redial_delay_longest",
         "transactions",
         "write_buffer",
         "write_buffer_hard",
@@ -83,6 +94,11 @@ class Limits:
         message: MessageLimits | None = None,
         handshake_timeout: float = 5.0,
         connect_timeout: float = 10.0,
+        attempt_delay: float = 0.25,
+        attempts: int = 8,
+        redial_delay: float = 0.5,
+        redial_delay_longest: float = 30.0,
+        failures_remembered: int = 4096,
         first_message_timeout: float = 10.0,
         authenticated_first_message_timeout: float = 30.0,
         partial_message_timeout: float = 10.0,
@@ -108,6 +124,11 @@ class Limits:
         self.message = MessageLimits() if message is None else message
         self.handshake_timeout = handshake_timeout
         self.connect_timeout = connect_timeout
+        self.attempt_delay = attempt_delay
+        self.attempts = attempts
+        self.redial_delay = redial_delay
+        self.redial_delay_longest = redial_delay_longest
+        self.failures_remembered = failures_remembered
         self.first_message_timeout = first_message_timeout
         self.authenticated_first_message_timeout = authenticated_first_message_timeout
         self.partial_message_timeout = partial_message_timeout
