@@ -323,6 +323,7 @@ class RealTimeEndpoint:
         via: Target | None = None,
         retry_after: str = "once",
         unsafe_headers: bool = False,
+        max_forwards: int = 70,
     ) -> Deferred[Response]:
         """Send a request of any method outside of a session, and wait for its final response (rows F1 to F9).
 
@@ -336,6 +337,8 @@ class RealTimeEndpoint:
         :param retry_after: ``once`` repeats the request after the Retry-After of a failure, up to 30 s; ``never`` does
             not.
         :param unsafe_headers: let *headers* name fields of the stack, for tools that test other stacks.
+        :param max_forwards: how many hops it may take, 0 to 255; who passes a request on gives one less than it came
+            with, and answers 483 where it came with 0 (row G8, RFC 7332).
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
             :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.
@@ -353,11 +356,14 @@ class RealTimeEndpoint:
         # Written so that a NaN, which is neither more nor less than anything, is refused as well.
         if timeout is not None and not timeout > 0:
             raise ValueError(f"a timeout of {timeout} s leaves no time")
+        if not 0 <= max_forwards <= 255:
+            raise ValueError(f"a request takes between 0 and 255 hops, not {max_forwards}")
         uri = to_sip_uri(target, self._owner.host)
         composition, tokens = self._composition, self.connection_manager.tokens
         plan = composition.plan(
             method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers
         )
+        plan.max_forwards = str(max_forwards)
         hop, through = composition.first_hop(uri, via, plan)
         plan.build()
         if self._terminated is not None or self.connection_manager.is_terminated:

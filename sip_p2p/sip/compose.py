@@ -56,6 +56,7 @@ class RequestPlan:
     :ivar from_tag: its tag.
     :ivar call_id: the Call-ID.
     :ivar cseq: the sequence number, below 2**31.
+    :ivar max_forwards: the Max-Forwards value (section 8.1.1.6).
     :ivar contact: the Contact value, or None where the method carries none.
     :ivar routes: the Route values, topmost first (a pre-loaded route set, section 8.1.2).
     :ivar fields: further header fields, already checked.
@@ -72,6 +73,7 @@ class RequestPlan:
         "fields",
         "from_",
         "from_tag",
+        "max_forwards",
         "method",
         "routes",
         "to",
@@ -86,6 +88,7 @@ class RequestPlan:
         self.from_tag = from_tag
         self.call_id = call_id
         self.cseq = 1
+        self.max_forwards = MAX_FORWARDS
         self.contact: str | None = None
         self.routes: list[str] = []
         self.fields: list[tuple[str, str]] = []
@@ -100,7 +103,7 @@ class RequestPlan:
         if self.body and not self.content_type:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         headers = Headers()
-        headers.add("Max-Forwards", MAX_FORWARDS)
+        headers.add("Max-Forwards", self.max_forwards)
         for route in self.routes:
             headers.add("Route", route)
         headers.add("From", f"{self.from_};tag={self.from_tag}")

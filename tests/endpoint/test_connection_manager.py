@@ -400,7 +400,7 @@ class CounterTests(ManagerTestCase):
     )
     TOTALS = frozenset(
         "connections_refused core_dropped_requests core_dropped_responses core_merged_requests core_pings"
-        " core_refused_requests core_requests core_responses core_unparsable datagrams_ignored".split()
+        " core_refused_requests core_requests core_responses core_unparsable datagrams_ignored senders_refused".split()
     )
 
     def test_names(self) -> None:

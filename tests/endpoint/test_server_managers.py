@@ -396,7 +396,7 @@ class OwnNameTests(TlsTestCase):
     def test_certificate_first(self) -> None:
         """On TLS it is the name that our certificate proves, the first one (row:E28)."""
         issued = self.network.authority.issue("one.example", "two.example")
-        alice = self.party("a.example", certificate=Credential.from_pem(issued.pem))
+        alice = self.party("two.example", certificate=Credential.from_pem(issued.pem))
         self.assertEqual(self.names(alice, "sip:carol@c.example"), ("one.example:5061", "one.example:5061"))
 
     def test_advertised(self) -> None:

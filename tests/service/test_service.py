@@ -149,10 +149,9 @@ class ServiceTests(TestCase):
         application = Recorder()
         service = self.made(*identity(), "--listen", LISTEN, application=application)
         service.startService()
-        asking = self.made("--uri", "sip:bob@b.example", *identity()[2:], application=Recorder())
+        asking = self.made(*identity("b.example", "bob"), application=Recorder())
         asking.startService()
-        asking.manager.set_trust_policy("a.example")
-        service.manager.set_trust_policy("a.example")
+        service.manager.set_trust_policy("b.example")
         target = f"sip:alice@a.example:{service.manager.listening_port}"
         asking.manager.resolver = _Here()
         self.assertEqual((await asking.endpoint.request("INFO", target)).status, 204)
