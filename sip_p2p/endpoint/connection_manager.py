@@ -19,6 +19,7 @@ from sip_p2p.endpoint.dispatch import Dispatch
 from sip_p2p.endpoint.drain import Drain
 from sip_p2p.endpoint.events import Event, StateReason
 from sip_p2p.endpoint.listener import Listener, Listeners
+from sip_p2p.endpoint.load_events import ThrottlingStateChanged
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -68,6 +69,7 @@ class RealTimeConnectionManager:
     :ivar keeper: the flows, with their bounds and deadlines.
     :ivar pool: the stream flows.
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
+    :ivar throttling_changed: told when nothing more is read from a peer, and when it is read again (row E19).
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class RealTimeConnectionManager:
         self._accounts = Accounts(self)
         self.driver = Driver(reactor, self.core, self.dispatch)
         self.tls_failed: Event[TlsFailure] = Event()
+        self.throttling_changed: Event[ThrottlingStateChanged] = Event()
         self.keeper = FlowKeeper(reactor, self.limits, self.driver, self)
         self._listeners = Listeners(reactor, self, self.keeper)
         self._endpoints: list[RealTimeEndpoint] = []
@@ -219,6 +222,11 @@ class RealTimeConnectionManager:
     def _certified_host(self, transport: str) -> str:
         """The name that our own certificate proves, for transports that show it."""
         return ""
+
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        """Nothing more is read from a peer, or again."""
+        if self.throttling_changed:
+            self.throttling_changed.tell(ThrottlingStateChanged(flow))
 
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""

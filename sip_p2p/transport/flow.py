@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sip_p2p.sip.flow import Flow
+from sip_p2p.transport.lease import Lease
 
 if TYPE_CHECKING:
     from sip_p2p.transport.tls import VerifiedPeer
 
-__all__ = ["LiveFlow"]
+__all__ = ["PAUSED_FOR_ANSWERS", "PAUSED_TO_WRITE", "LiveFlow"]
+
+PAUSED_TO_WRITE = 1
+"""Too much waits to be written to the peer."""
+
+PAUSED_FOR_ANSWERS = 2
+"""Too many of the peer's requests wait for our answer."""
 
 
 class LiveFlow(Flow):
@@ -21,9 +28,23 @@ class LiveFlow(Flow):
     :ivar verified: what TLS proved about the peer; None on clear text.
     :ivar is_open: False from the moment it is closed or lost.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
+    :ivar leases: how many hold it, so that it is not closed for idleness; see :meth:`lease`.
+    :ivar unanswered: how many of the peer's requests, INVITEs apart, an application has and has not answered.
+    :ivar is_throttled: whether nothing is read from the peer at the moment (row E19).
     """
 
-    __slots__ = ("_parts", "is_incoming", "is_open", "local_host", "local_port", "may_request", "verified")
+    __slots__ = (
+        "_parts",
+        "is_incoming",
+        "is_open",
+        "is_throttled",
+        "leases",
+        "local_host",
+        "local_port",
+        "may_request",
+        "unanswered",
+        "verified",
+    )
 
     def __init__(
         self,
@@ -45,6 +66,9 @@ class LiveFlow(Flow):
         self.verified = verified
         self.is_open = True
         self.may_request = True
+        self.leases = 0
+        self.unanswered = 0
+        self.is_throttled = False
         self._parts: list[bytes] = []
 
     def cork(self, data: bytes) -> bool:
@@ -63,6 +87,10 @@ class LiveFlow(Flow):
     def abort(self) -> None:
         """Drop it at once, with whatever still waits to be written."""
         raise TypeError("LiveFlow is abstract")
+
+    def lease(self) -> Lease:
+        """Hold it: until the lease is released it is not closed for idleness (row E5)."""
+        return Lease(self)
 
     @property
     def is_secure(self) -> bool:

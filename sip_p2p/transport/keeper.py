@@ -15,6 +15,7 @@ from sip_p2p.transport.admission import Admission
 from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.pool import Pool
+from sip_p2p.transport.shared_octets import SharedOctets
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class FlowPolicy(Protocol):
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end."""
 
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        """Nothing more is read from a peer, or again."""
+
     def is_busy(self, flow: StreamFlow) -> bool:
         """Whether a transaction lives on *flow*."""
 
@@ -70,6 +74,9 @@ class FlowKeeper:
     :ivar datagrams: the UDP ports.
     :ivar connections: every TCP connection, with a flow or still without.
     :ivar admission: who may open a flow.
+    :ivar write_queues: what waits to be written.
+    :ivar partial: what has come of messages that are not complete.
+    :ivar hits: how often each bound was reached, by its name; those that never were are not here.
     """
 
     def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
@@ -82,8 +89,12 @@ class FlowKeeper:
         self._partial = Deadlines(limits.partial_message_timeout, self._too_slow)
         self._idle = Deadlines(limits.idle_timeout / _IDLE_LOOKS, self._maybe_idle)
         self._closed = Deadlines(limits.close_timeout, self._still_there)
-        for deadlines in (self._first, self._first_verified, self._partial, self._idle, self._closed):
+        self._stalled = Deadlines(limits.stall_timeout, self._takes_nothing)
+        for deadlines in (self._first, self._first_verified, self._partial, self._idle, self._closed, self._stalled):
             driver.watch(deadlines)
+        self.hits: dict[str, int] = {}
+        self.write_queues = SharedOctets("write_buffer_total", limits, self.limit_hit)
+        self.partial = SharedOctets("partial_octets", limits, self.limit_hit)
         self.datagrams = DatagramPorts(reactor, self, policy.may_request)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
         self.connections: dict[StreamProtocol, None] = {}
@@ -139,8 +150,12 @@ class FlowKeeper:
         if flow.is_incoming:
             self.admission.end_handshake()
             self.admission.enter(flow)
-            (self._first_verified if flow.peer else self._first).start(flow, now)
-        self._idle.start(flow, now)
+            limits = flow.limits
+            if flow.peer:
+                self._first_verified.start(flow, now, limits.authenticated_first_message_timeout)
+            else:
+                self._first.start(flow, now, limits.first_message_timeout)
+        self._idle.start(flow, now, flow.limits.idle_timeout / _IDLE_LOOKS)
         self.driver.rearm()
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
@@ -149,7 +164,7 @@ class FlowKeeper:
             # From the message's first octet: what trickles in later does not move it.
             if not flow.is_partial:
                 flow.is_partial = True
-                self._partial.start(flow, self.driver.now())
+                self._partial.start(flow, self.driver.now(), flow.limits.partial_message_timeout)
                 self.driver.rearm()
             return
         # Keep-alives are no messages: they keep a connection, and give nobody one.
@@ -165,8 +180,24 @@ class FlowKeeper:
 
     def flow_closing(self, flow: StreamFlow) -> None:
         """We have closed a flow: what is left to say, and the peer's goodbye, may not take for ever."""
-        self._closed.start(flow, self.driver.now())
+        self._closed.start(flow, self.driver.now(), flow.limits.close_timeout)
         self.driver.rearm()
+
+    def flow_stalled(self, flow: StreamFlow, waits: bool) -> None:
+        """A transport has begun to have no room, or has had some: what is left has its time from now."""
+        if waits:
+            self._stalled.start(flow, self.driver.now(), flow.limits.stall_timeout)
+            self.driver.rearm()
+        else:
+            self._stalled.stop(flow)
+
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        """Nothing more is read from a peer, or again."""
+        self._policy.flow_throttled(flow)
+
+    def limit_hit(self, name: str) -> None:
+        """A bound was reached: count it."""
+        self.hits[name] = self.hits.get(name, 0) + 1
 
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """A flow is gone; what it carried ends."""
@@ -178,14 +209,22 @@ class FlowKeeper:
         self.driver.flow_failed(flow, reason)
 
     def _silent(self, flow: Any) -> None:
+        self.limit_hit("authenticated_first_message_timeout" if flow.peer else "first_message_timeout")
         self._peers_log.info("{flow} is closed: no message came", flow=flow)
         flow.abort()
 
     def _too_slow(self, flow: Any) -> None:
+        self.limit_hit("partial_message_timeout")
         self._peers_log.info("{flow} is closed: a message was begun and not finished in time", flow=flow)
         flow.abort()
 
+    def _takes_nothing(self, flow: Any) -> None:
+        self.limit_hit("stall_timeout")
+        self._peers_log.info("{flow} is cut off: it takes nothing of what is written to it", flow=flow)
+        flow.abort()
+
     def _still_there(self, flow: Any) -> None:
+        self.limit_hit("close_timeout")
         self._peers_log.info("{flow} is cut off: it was closed, and did not end", flow=flow)
         flow.abort()
 
@@ -194,9 +233,11 @@ class FlowKeeper:
         now = self.driver.now()
         if self._policy.is_busy(flow):
             flow.last_message = now
-        if now - flow.last_message < self.limits.idle_timeout:
-            self._idle.start(flow, now)
+        limits = flow.limits
+        if now - flow.last_message < limits.idle_timeout:
+            self._idle.start(flow, now, limits.idle_timeout / _IDLE_LOOKS)
             return
+        self.limit_hit("idle_timeout")
         self._peers_log.info("{flow} is closed: it was idle", flow=flow)
         flow.close()
 

@@ -7,85 +7,118 @@ it; nothing here is ever exceeded in silence.
 from __future__ import annotations
 
 import resource
-from typing import final
+from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 
-__all__ = ["Limits"]
+__all__ = ["MAY_BE_ZERO", "Limits"]
+
+MAY_BE_ZERO = frozenset(
+    "connection_rate_per_address drain_timeout handshake_rate idle_timeout overload_lag resident_memory".split()
+)
+"""The bounds that 0 switches off."""
 
 
 def _default_connections() -> int:
     """80 % of the descriptors that the process may open: what is left is for dialling, files and listeners."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 65536 if soft == resource.RLIM_INFINITY else max(16, soft * 8 // 10)
+    return 65536 if soft == resource.RLIM_INFINITY else max(8, min(soft * 8 // 10, soft - 32))
 
 
 @final
 class Limits:
-    """The bounds of one connection manager.
+    """The bounds of one connection manager. They do not change; :meth:`replace` makes others.
 
     :ivar message: sizes within one message; see :class:`~sip_p2p.sip.limits.MessageLimits`.
     :ivar handshake_timeout: from the TCP connection to a verified peer; then the connection is closed.
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
-    :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is used.
-    :ivar attempts: addresses of one server that are tried for one connection; those after them are not.
-    :ivar redial_delay: for how long a peer is left alone after one failure, at most; twice as long after each further
-        one. A request that comes sooner fails at once, with the reason of the last failure.
-    :ivar redial_delay_longest: the most that this grows to.
-    :ivar failures_remembered: peers that are left alone at a time; the one that failed longest ago is dialled again.
     :ivar first_message_timeout: from an accepted connection to its first complete message; then it is closed.
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
     :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
         and the connection is closed.
+    :ivar partial_octets: octets of messages that are not complete, on all connections; then the connection with the
+        most is aborted.
     :ivar close_timeout: from our closing of a connection to its end, for what is left to say and the peer's goodbye;
         then it is aborted.
     :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed,
         an eighth later at the latest.
+    :ivar stall_timeout: for a peer to take something of what waits to be written to it; then it is aborted.
     :ivar answer_timeout: how long an application may take to answer a request; then it is answered 500.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
-    :ivar connections: accepted connections altogether; more are closed at once.
+    :ivar connections: accepted connections altogether, also those in their handshake; then nothing is accepted until
+        some have gone, and what was accepted in the same moment is closed at once.
     :ivar connections_per_address: accepted connections from one address, loopback excepted; more are closed at once.
     :ivar connections_per_identity: accepted connections of one verified identity; more are closed after the handshake.
+    :ivar connection_rate_per_address: connections a second from one address, loopback excepted, twice as many at once;
+        more are closed at once. 0 means any number.
     :ivar handshakes: accepted connections that have not finished their handshake; more are closed at once.
+    :ivar handshakes_per_address: the same from one address, loopback excepted; more are closed at once.
+    :ivar handshake_rate: accepted connections a second; more wait in the system until their turn comes. 0 means any
+        number.
+    :ivar reserved_descriptors: descriptors that accepted connections leave for dialling, files and listeners; where
+        fewer are left, nothing is accepted for a second.
+    :ivar pending_requests: requests of one connection, INVITEs apart, that an application has been given and has not
+        answered; then nothing is read from it until half of them are answered. Where we wait for answers of the
+        same peer, and must read on for them, four times as many are answered 503 with Retry-After instead.
     :ivar write_buffer: octets waiting to be written to one connection, beyond the 64 KiB that its transport takes; over
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.
+    :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
+    :ivar dialogs: answered INVITEs that wait for their ACK, or for another 2xx, each way; the same.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it
         is full is lost, and sent again by its sender.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.
+    :ivar remembered_peers: peers whose Retry-After or wish for fewer requests is remembered; the oldest gives way.
+    :ivar overload_lag: how late the reactor may be, in the 95th percentile over two seconds, before new work is
+        rejected; 0 leaves it out of account.
+    :ivar overload_fill: how full the transactions and ``write_buffer_total`` may be, as a part of 1, before new work
+        is rejected.
+    :ivar resident_memory: octets that the process may occupy before new work is rejected; 0 means any number.
+    :ivar log_burst: lines in the log, of each kind that peers can cause, at once; what is over is counted.
+    :ivar log_rate: the same, a second.
     """
 
     __slots__ = (
         "answer_timeout",
-        "attempt_delay",
-        "attempts",
         "authenticated_first_message_timeout",
         "close_timeout",
         "connect_timeout",
+        "connection_rate_per_address",
         "connections",
         "connections_per_address",
         "connections_per_identity",
         "datagram_flows",
+        "dialogs",
         "drain_timeout",
-        "failures_remembered",
         "finished_octets",
         "finished_transactions",
         "first_message_timeout",
+        "handshake_rate",
         "handshake_timeout",
         "handshakes",
+        "handshakes_per_address",
         "idle_timeout",
+        "log_burst",
+        "log_rate",
         "message",
+        "overload_fill",
+        "overload_lag",
         "partial_message_timeout",
+        "partial_octets",
+        "pending_requests",
         "receive_buffer",
-        "redial_delay",
-        "redial_delay_longest",
+        "remembered_peers",
+        "reserved_descriptors",
+        "resident_memory",
+        "stall_timeout",
         "transactions",
         "write_buffer",
         "write_buffer_hard",
+        "write_buffer_total",
     )
 
     def __init__(
@@ -94,61 +127,98 @@ class Limits:
         message: MessageLimits | None = None,
         handshake_timeout: float = 5.0,
         connect_timeout: float = 10.0,
-        attempt_delay: float = 0.25,
-        attempts: int = 8,
-        redial_delay: float = 0.5,
-        redial_delay_longest: float = 30.0,
-        failures_remembered: int = 4096,
         first_message_timeout: float = 10.0,
         authenticated_first_message_timeout: float = 30.0,
         partial_message_timeout: float = 10.0,
+        partial_octets: int = 64 * 1024 * 1024,
         close_timeout: float = 5.0,
         idle_timeout: float = 120.0,
+        stall_timeout: float = 30.0,
         answer_timeout: float = 24.0,
         drain_timeout: float = 5.0,
         connections: int | None = None,
         connections_per_address: int = 256,
         connections_per_identity: int = 64,
+        connection_rate_per_address: float = 50.0,
         handshakes: int = 256,
+        handshakes_per_address: int = 32,
+        handshake_rate: float = 400.0,
+        reserved_descriptors: int = 16,
+        pending_requests: int = 32,
         write_buffer: int = 256 * 1024,
         write_buffer_hard: int = 1024 * 1024,
+        write_buffer_total: int = 32 * 1024 * 1024,
         transactions: int = 16384,
+        dialogs: int = 65536,
         finished_transactions: int = 1_000_000,
         finished_octets: int = LIMIT_OCTETS,
         datagram_flows: int = 4096,
+        remembered_peers: int = 4096,
         receive_buffer: int = 4 * 1024 * 1024,
+        overload_lag: float = 0.1,
+        overload_fill: float = 0.8,
+        resident_memory: int = 0,
+        log_burst: int = 10,
+        log_rate: float = 1.0,
     ) -> None:
         """
         :raises ValueError: when a bound is negative, or zero where zero has no meaning.
         """
-        self.message = MessageLimits() if message is None else message
-        self.handshake_timeout = handshake_timeout
-        self.connect_timeout = connect_timeout
-        self.attempt_delay = attempt_delay
-        self.attempts = attempts
-        self.redial_delay = redial_delay
-        self.redial_delay_longest = redial_delay_longest
-        self.failures_remembered = failures_remembered
-        self.first_message_timeout = first_message_timeout
-        self.authenticated_first_message_timeout = authenticated_first_message_timeout
-        self.partial_message_timeout = partial_message_timeout
-        self.close_timeout = close_timeout
-        self.idle_timeout = idle_timeout
-        self.answer_timeout = answer_timeout
-        self.drain_timeout = drain_timeout
-        self.connections = _default_connections() if connections is None else connections
-        self.connections_per_address = connections_per_address
-        self.connections_per_identity = connections_per_identity
-        self.handshakes = handshakes
-        self.write_buffer = write_buffer
-        self.write_buffer_hard = write_buffer_hard
-        self.transactions = transactions
-        self.finished_transactions = finished_transactions
-        self.finished_octets = finished_octets
-        self.datagram_flows = datagram_flows
-        self.receive_buffer = receive_buffer
+        given = dict(locals())
+        given["message"] = MessageLimits() if message is None else message
+        given["connections"] = _default_connections() if connections is None else connections
         for name in self.__slots__:
-            value = getattr(self, name)
+            value = given[name]
             # Written so that a NaN, which is neither more nor less than anything, is refused as well.
-            if name != "message" and not (value > 0 or (value == 0 and name in ("idle_timeout", "drain_timeout"))):
+            if name != "message" and not (value > 0 or (value == 0 and name in MAY_BE_ZERO)):
                 raise ValueError(f"the limit {name!r} cannot be {value}")
+            object.__setattr__(self, name, value)
+
+    if TYPE_CHECKING:
+        answer_timeout: float
+        authenticated_first_message_timeout: float
+        close_timeout: float
+        connect_timeout: float
+        connection_rate_per_address: float
+        connections: int
+        connections_per_address: int
+        connections_per_identity: int
+        datagram_flows: int
+        dialogs: int
+        drain_timeout: float
+        finished_octets: int
+        finished_transactions: int
+        first_message_timeout: float
+        handshake_rate: float
+        handshake_timeout: float
+        handshakes: int
+        handshakes_per_address: int
+        idle_timeout: float
+        log_burst: int
+        log_rate: float
+        message: MessageLimits
+        overload_fill: float
+        overload_lag: float
+        partial_message_timeout: float
+        partial_octets: int
+        pending_requests: int
+        receive_buffer: int
+        remembered_peers: int
+        reserved_descriptors: int
+        resident_memory: int
+        stall_timeout: float
+        transactions: int
+        write_buffer: int
+        write_buffer_hard: int
+        write_buffer_total: int
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Limits does not change: set manager.limits to one made with replace({name}=...)")
+
+    def replace(self, **changes: Any) -> Limits:
+        """The same bounds but for *changes*, which are named as in the constructor.
+
+        :raises TypeError: for a name that is no limit.
+        :raises ValueError: as for the constructor.
+        """
+        return Limits(**({name: getattr(self, name) for name in self.__slots__} | changes))

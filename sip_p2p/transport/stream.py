@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.framing import KeepAlive, StreamFramer
-from sip_p2p.transport.flow import LiveFlow
+from sip_p2p.transport.flow import PAUSED_TO_WRITE, LiveFlow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.shared_octets import SharedOctets
     from sip_p2p.transport.tls import VerifiedPeer
 
 __all__ = ["FlowOwner", "StreamFactory", "StreamFlow", "StreamProtocol"]
@@ -37,6 +38,8 @@ class FlowOwner(StructuralProtocol):
 
     limits: Limits
     driver: Driver
+    write_queues: SharedOctets
+    partial: SharedOctets
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names on a flow with this local address."""
@@ -59,6 +62,15 @@ class FlowOwner(StructuralProtocol):
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """The flow is gone."""
 
+    def flow_stalled(self, flow: StreamFlow, waits: bool) -> None:
+        """The flow's transport has begun to have no room, or has had some; *waits* tells whether something is left."""
+
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        """Nothing more is read from the peer, or again."""
+
+    def limit_hit(self, name: str) -> None:
+        """A bound of :class:`~sip_p2p.transport.limits.Limits` was reached."""
+
     def admits(self, flow: StreamFlow) -> str:
         """Why this flow is one too many; the empty string when it is welcome."""
 
@@ -72,27 +84,40 @@ class StreamFlow(LiveFlow):
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.
+    :ivar opened: when it came to carry messages, on the driver's scale.
+    :ivar round_trip: the fastest way to the peer and back that the system has seen, in seconds; 0 when it does not
+        tell.
+    :ivar is_ended_by_us: whether we closed or aborted it.
+    :ivar is_ended_in_order: whether the peer closed it in the orderly way.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     :ivar last_alias: the last such value that was looked at, covered or not.
+    :ivar limits: the bounds that held when it was opened; a change is for those that come later (row E10).
+    :ivar held: octets of a message that is not complete.
+    :ivar queued: octets that wait here because the transport has no room for them.
     """
 
     __slots__ = (
-        "_is_paused",
         "_is_stalled",
         "_owner",
+        "_paused_for",
         "_transport",
         "_waiting",
-        "_waiting_octets",
         "_write",
         "aliases",
+        "held",
+        "is_ended_by_us",
+        "is_ended_in_order",
         "is_lost",
         "is_partial",
         "is_silent",
         "key",
         "last_alias",
         "last_message",
+        "limits",
         "messages",
-        "write_limits",
+        "opened",
+        "queued",
+        "round_trip",
     )
 
     def __init__(
@@ -106,17 +131,22 @@ class StreamFlow(LiveFlow):
         *,
         is_incoming: bool,
         verified: VerifiedPeer | None,
-        write_limits: tuple[int, int],
     ) -> None:
         super().__init__(transport, True, sent_by, local, remote, is_incoming=is_incoming, verified=verified)
         self._owner = owner
         self._transport = protocol_transport
         self._write: Callable[[bytes], None] = getattr(protocol_transport, "write_at_once", protocol_transport.write)
-        self._is_paused = False
+        self._paused_for = 0
         self._is_stalled = False
         self._waiting: list[bytes] = []
-        self._waiting_octets = 0
+        self.queued = 0
+        self.held = 0
+        self.limits = owner.limits
         self.is_lost = False
+        self.is_ended_by_us = False
+        self.is_ended_in_order = False
+        self.opened = 0.0
+        self.round_trip = 0.0
         self.last_message = 0.0
         self.messages = 0
         self.is_silent = True
@@ -124,7 +154,6 @@ class StreamFlow(LiveFlow):
         self.aliases: set[tuple[str, int]] = set()
         self.last_alias: tuple[str, int] | None = None
         self.key: object = None
-        self.write_limits = write_limits
 
     def flush(self) -> None:
         """One write for the whole turn.
@@ -142,14 +171,46 @@ class StreamFlow(LiveFlow):
         if not self._is_stalled:
             self._write(data)
             return
-        self._waiting.append(data)
-        self._waiting_octets += len(data)
-        high, hard = self.write_limits
-        if self._waiting_octets > hard:
+        waits = self.queued + len(data)
+        limits = self.limits
+        if waits > limits.write_buffer_hard:
+            self._owner.limit_hit("write_buffer_hard")
             self.abort()
-        elif self._waiting_octets > high and not self._is_paused:
-            self._is_paused = True
+            return
+        if not self.queued:
+            self._owner.flow_stalled(self, True)
+        self._waiting.append(data)
+        self._holds(waits)
+        if waits > limits.write_buffer and self.is_open:
+            self.pause_reading(PAUSED_TO_WRITE)
+
+    def _holds(self, octets: int) -> None:
+        """So much waits from now on."""
+        self.queued = octets
+        self._owner.write_queues.holds(self, octets)
+
+    def pause_reading(self, reason: int) -> None:
+        """Read nothing more from the peer until this *reason*, and every other, is gone.
+
+        :param reason: one of the bits ``PAUSED_...`` of :mod:`sip_p2p.transport.flow`.
+        """
+        before = self._paused_for
+        self._paused_for = before | reason
+        if not before:
             cast("IPushProducer", self._transport).pauseProducing()
+            self.is_throttled = True
+            self._owner.flow_throttled(self)
+
+    def resume_reading(self, reason: int) -> None:
+        """This *reason* for not reading is gone; nothing happens when it was none."""
+        if not self._paused_for:
+            return
+        self._paused_for &= ~reason
+        if not self._paused_for:
+            self.is_throttled = False
+            if not self.is_lost:
+                cast("IPushProducer", self._transport).resumeProducing()
+                self._owner.flow_throttled(self)
 
     def close(self) -> None:
         """Close it once what was written has left."""
@@ -157,8 +218,11 @@ class StreamFlow(LiveFlow):
         if not self.is_open:
             return
         self.is_open = False
+        self.is_ended_by_us = True
         self._is_stalled = False
         self._write_waiting()
+        # The peer's goodbye has to be read.
+        self.resume_reading(self._paused_for)
         # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
         cast("IConsumer", self._transport).unregisterProducer()
         self._owner.flow_closing(self)
@@ -167,7 +231,13 @@ class StreamFlow(LiveFlow):
     def abort(self) -> None:
         """Drop the connection at once; nothing happens when it has ended."""
         self.is_open = False
+        self.is_ended_by_us = self.is_ended_by_us or not self.is_lost
         self._waiting.clear()
+        if self.queued:
+            self._holds(0)
+        if self.held:
+            self.held = 0
+            self._owner.partial.holds(self, 0)
         if not self.is_lost:
             self._transport.abortConnection()
 
@@ -184,17 +254,24 @@ class StreamFlow(LiveFlow):
 
     def _write_waiting(self) -> None:
         waiting = self._waiting
+        if not waiting:
+            return
         written = 0
+        left = self.queued
         for data in waiting:
             written += 1
-            self._waiting_octets -= len(data)
+            left -= len(data)
             self._write(data)
             if self._is_stalled and self.is_open:
                 break
+        if not waiting:
+            # The write found the connection gone.
+            return
         del waiting[:written]
-        if self._is_paused and not waiting:
-            self._is_paused = False
-            cast("IPushProducer", self._transport).resumeProducing()
+        self._holds(left)
+        self._owner.flow_stalled(self, bool(waiting))
+        if left <= self.limits.write_buffer // 4:
+            self.resume_reading(PAUSED_TO_WRITE)
 
 
 @implementer(IPushProducer)
@@ -273,7 +350,6 @@ class StreamProtocol(Protocol):
             return
         local = host_and_port(transport.getHost())
         remote = host_and_port(transport.getPeer())
-        limits = self._owner.limits
         flow = StreamFlow(
             self._owner,
             transport,
@@ -283,7 +359,6 @@ class StreamProtocol(Protocol):
             remote,
             is_incoming=self._settings.is_incoming,
             verified=verified,
-            write_limits=(limits.write_buffer, limits.write_buffer_hard),
         )
         if flow.is_incoming:
             refusal = self._owner.admits(flow)
@@ -318,6 +393,11 @@ class StreamProtocol(Protocol):
         if framer.is_partial:
             # Of another message than the one that was incomplete before, if any was found.
             owner.flow_active(flow, True)
+            flow.held = framer.buffered
+            owner.partial.holds(flow, flow.held)
+        elif flow.held:
+            flow.held = 0
+            owner.partial.holds(flow, 0)
         if found:
             driver.received(flow, found)
 
@@ -329,8 +409,9 @@ class StreamProtocol(Protocol):
         self._settings.connection_ended(error, flow)
         if flow is not None:
             self.flow = None
-            flow.is_open = False
             flow.is_lost = True
+            flow.is_ended_in_order = isinstance(reason.value, ConnectionDone) and not flow.is_ended_by_us
+            flow.abort()
             self._owner.flow_lost(flow, error)
 
 

@@ -27,6 +27,7 @@ from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.shared_octets import SharedOctets
 from sip_p2p.transport.stream import StreamFactory, StreamFlow, StreamProtocol
 
 __all__ = [
@@ -250,6 +251,9 @@ class Owner:
         self.reasons: list[BaseException] = []
         self.has_room = True
         self.refusal = ""
+        self.hits: list[str] = []
+        self.write_queues = SharedOctets("write_buffer_total", self.limits, self.hits.append)
+        self.partial = SharedOctets("partial_octets", self.limits, self.hits.append)
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         return f"us.example:{local[1]}"
@@ -275,6 +279,15 @@ class Owner:
         self.log.append("lost")
         self.reasons.append(reason)
         self.driver.flow_failed(flow, reason)
+
+    def flow_stalled(self, flow: StreamFlow, waits: bool) -> None:
+        self.log.append("stalled" if waits else "flowing")
+
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        self.log.append("throttled" if flow.is_throttled else "unthrottled")
+
+    def limit_hit(self, name: str) -> None:
+        self.hits.append(name)
 
     def admits(self, flow: StreamFlow) -> str:
         return self.refusal

@@ -43,6 +43,7 @@ class Side:
         self.settings: TlsSettings | None = settings(names[0]) if tls else None
         self.requests_allowed = True
         self.failures: list[TlsFailure] = []
+        self.throttled: list[tuple[StreamFlow, bool]] = []
         self.keeper = FlowKeeper(self.host, self.limits, self.driver, self)
         self.pool = self.keeper.pool
         self.ports: list[Any] = []
@@ -69,6 +70,9 @@ class Side:
 
     def tls_failure(self, failure: TlsFailure) -> None:
         self.failures.append(failure)
+
+    def flow_throttled(self, flow: StreamFlow) -> None:
+        self.throttled.append((flow, flow.is_throttled))
 
     def is_busy(self, flow: StreamFlow) -> bool:
         return self.core.layer.is_busy(flow)

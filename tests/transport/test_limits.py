@@ -7,7 +7,7 @@ import resource
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.sip.limits import MessageLimits
-from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.limits import MAY_BE_ZERO, Limits
 
 
 class LimitsTests(SynchronousTestCase):
@@ -47,8 +47,28 @@ class LimitsTests(SynchronousTestCase):
                 continue
             error = self.assertRaises(ValueError, Limits, **{name: -1})
             self.assertIn(repr(name), str(error))
-            if name in ("idle_timeout", "drain_timeout"):
+            if name in MAY_BE_ZERO:
                 self.assertEqual(getattr(Limits(**{name: 0}), name), 0)
             else:
                 self.assertRaises(ValueError, Limits, **{name: 0})
         self.assertRaises(ValueError, Limits, idle_timeout=float("nan"))
+
+    def test_few_descriptors(self) -> None:
+        """Where there are few descriptors, some are left for everything else all the same (fault:H3)."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        for most, connections in ((64, 32), (32, 8), (100, 68), (1024, 819)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            connections_then = Limits().connections
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            self.assertEqual(connections_then, connections)
+
+    def test_replace(self) -> None:
+        """Bounds do not change behind anybody's back: others are made from them (row:E10)."""
+        first = Limits(handshakes=3, message=MessageLimits(body=10))
+        second = first.replace(idle_timeout=900)
+        self.assertEqual((second.handshakes, second.message.body, second.idle_timeout), (3, 10, 900))
+        self.assertEqual(first.idle_timeout, 120)
+        self.assertRaises(AttributeError, setattr, first, "idle_timeout", 5)
+        self.assertRaises(TypeError, first.replace, bananas=5)
+        self.assertRaises(ValueError, first.replace, handshakes=0)

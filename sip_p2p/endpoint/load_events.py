@@ -1,0 +1,35 @@
+"""What a connection manager tells about load: a peer that is not read from for a while, and its own state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.endpoint.peer import Peer
+
+if TYPE_CHECKING:
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["ThrottlingStateChanged"]
+
+
+@final
+class ThrottlingStateChanged:
+    """Nothing more is read from a peer, because it takes nothing or waits for too many answers; or it is read again.
+
+    :ivar flow: the connection.
+    :ivar is_throttled: whether nothing is read from it now.
+    """
+
+    __slots__ = ("flow", "is_throttled")
+
+    def __init__(self, flow: LiveFlow) -> None:
+        self.flow = flow
+        self.is_throttled = flow.is_throttled
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at the other end."""
+        return Peer(self.flow)
+
+    def __repr__(self) -> str:
+        return f"<ThrottlingStateChanged {self.flow!r} {'paused' if self.is_throttled else 'read again'}>"
