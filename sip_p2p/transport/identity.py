@@ -97,6 +97,14 @@ class PeerIdentities:
         ]
         return cls(domains, addresses)
 
+    @classmethod
+    def of_names(cls, names: Iterable[str]) -> PeerIdentities:
+        """The identities of a party that is known by *names*, each in normal form, and not by its certificate's."""
+        listed = tuple(names)
+        return cls(
+            (name for name in listed if not is_ip_address(name)), (name for name in listed if is_ip_address(name))
+        )
+
     @property
     def identities(self) -> tuple[str, ...]:
         """Every identity: the domains first, then the addresses."""
@@ -149,11 +157,14 @@ class TrustPolicy:
     ``TrustPolicy()`` allows ``localhost`` alone. With an empty list of hosts it allows nobody; to allow everybody whose
     certificate comes from a trusted root there is :meth:`any_authenticated`, and no other way. Policies never change.
 
+    What :meth:`excluding` takes out stays out, whatever else is allowed.
+
     :ivar hosts: the names and addresses that are allowed as they stand, in normal form.
     :ivar domains: the suffixes, in normal form, with their leading dot.
+    :ivar excluded: the names, and suffixes with their leading dot, of which no peer is allowed.
     """
 
-    __slots__ = ("_any", "domains", "hosts")
+    __slots__ = ("_any", "domains", "excluded", "hosts")
 
     def __init__(self, hosts: Iterable[str] | None = None, domains: Iterable[str] | None = None) -> None:
         """
@@ -169,6 +180,7 @@ class TrustPolicy:
                 raise TypeError(f"expected a list of names, not one string: [{given!r}]")
         self.hosts: frozenset[str] = frozenset(_allowed_host(host) for host in hosts)
         self.domains: frozenset[str] = frozenset(_allowed_suffix(domain) for domain in domains or ())
+        self.excluded: frozenset[str] = frozenset()
         self._any = False
 
     @classmethod
@@ -199,7 +211,30 @@ class TrustPolicy:
         """
         policy = TrustPolicy((*self.hosts, host), self.domains)
         policy._any = self._any
+        policy.excluded = self.excluded
         return policy
+
+    def excluding(self, name: str) -> TrustPolicy:
+        """This policy without *name*, a host or domain, or with a leading dot all names below one (row D10).
+
+        A peer that proves an excluded name is not allowed for the sake of its other names either.
+
+        :raises ValueError: *name* is neither.
+        """
+        entry = _allowed_suffix(name) if name.startswith(".") else _allowed_host(name)
+        policy = TrustPolicy(self.hosts - {entry}, self.domains - {entry})
+        policy._any = self._any
+        policy.excluded = self.excluded | {entry}
+        return policy
+
+    def excludes(self, identities: PeerIdentities) -> str | None:
+        """The first of *identities* that was taken out, or None."""
+        if not self.excluded:
+            return None
+        for name in identities.identities:
+            if name in self.excluded or _is_below(name, self.excluded):
+                return name
+        return None
 
     @property
     def allows_any(self) -> bool:
@@ -207,36 +242,45 @@ class TrustPolicy:
         return self._any
 
     def allows(self, identities: PeerIdentities) -> str | None:
-        """The first of *identities* that is allowed, or None if none is."""
+        """The first of *identities* that is allowed, or None if none is, or if one is excluded."""
+        if self.excludes(identities) is not None:
+            return None
         for name in identities.domains:
-            if self._any or name in self.hosts or self._below_allowed_domain(name):
+            if self._any or name in self.hosts or _is_below(name, self.domains):
                 return name
         for name in identities.addresses:
             if self._any or name in self.hosts:
                 return name
         return None
 
-    def _below_allowed_domain(self, name: str) -> bool:
-        if not self.domains:
-            return False
-        labels = name.split(".")
-        return any("." + ".".join(labels[start:]) in self.domains for start in range(1, len(labels)))
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TrustPolicy):
             return NotImplemented
-        return (self.hosts, self.domains, self._any) == (other.hosts, other.domains, other._any)
+        return self._parts == other._parts
 
     def __hash__(self) -> int:
-        return hash((self.hosts, self.domains, self._any))
+        return hash(self._parts)
+
+    @property
+    def _parts(self) -> tuple[frozenset[str], frozenset[str], frozenset[str], bool]:
+        return (self.hosts, self.domains, self.excluded, self._any)
 
     def __str__(self) -> str:
+        allowed = ", ".join((*sorted(self.hosts), *sorted(self.domains))) or "nobody"
         if self._any:
-            return "any authenticated peer"
-        return ", ".join((*sorted(self.hosts), *sorted(self.domains))) or "nobody"
+            allowed = "any authenticated peer"
+        return f"{allowed}, but not {', '.join(sorted(self.excluded))}" if self.excluded else allowed
 
     def __repr__(self) -> str:
         return f"<TrustPolicy: {self}>"
+
+
+def _is_below(name: str, suffixes: frozenset[str]) -> bool:
+    """Whether *name* is below one of *suffixes*, which have their leading dot; compared label by label."""
+    if not suffixes or is_ip_address(name):
+        return False
+    labels = name.split(".")
+    return any("." + ".".join(labels[start:]) in suffixes for start in range(1, len(labels)))
 
 
 def _checked(name: str) -> str:

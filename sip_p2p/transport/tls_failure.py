@@ -16,7 +16,15 @@ from OpenSSL.SSL import X509VerificationCodes
 
 from sip_p2p.errors import TlsFailureReason
 
-__all__ = ["TlsTrouble", "alert_name", "openssl_errors", "trouble_of", "verification_reason", "verification_words"]
+__all__ = [
+    "TlsTrouble",
+    "alert_name",
+    "is_of_chain",
+    "openssl_errors",
+    "trouble_of",
+    "verification_reason",
+    "verification_words",
+]
 
 # OpenSSL writes "tlsv1 alert unknown ca", "tlsv13 alert certificate required", and "sslv3", "ssl/tls" or "tls alert bad
 # certificate" depending on its age; the alerts of RFC 6066 come without the word "alert".
@@ -75,6 +83,8 @@ _UNTRUSTED = frozenset(
         X509VerificationCodes.ERR_CRL_NOT_YET_VALID,
     ]
 )
+# What fails in the word of an authority, and not in the certificate for which it should vouch.
+_OF_CHAIN = _UNTRUSTED | {_CA_KEY_TOO_SMALL, _CA_MD_TOO_WEAK}
 _VERIFICATION_WORDS: dict[int, str] = {
     value: name.removeprefix("ERR_").replace("_", " ").lower()
     for name, value in vars(X509VerificationCodes).items()
@@ -118,6 +128,11 @@ def verification_reason(code: int) -> TlsFailureReason:
     if code in _UNTRUSTED:
         return TlsFailureReason.UNTRUSTED_REMOTE_CERTIFICATE
     return _VERIFICATION_REASONS.get(code, TlsFailureReason.REMOTE_CERTIFICATE_INVALID)
+
+
+def is_of_chain(code: int) -> bool:
+    """Whether a verification code is only about what leads from the certificate to an authority."""
+    return code in _OF_CHAIN
 
 
 def verification_words(code: int, depth: int) -> str:

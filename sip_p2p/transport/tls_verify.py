@@ -1,74 +1,62 @@
-"""The judgement on a peer's certificate: may this party, with this certificate, talk to us here?
+"""The judgement on a peer: may this party, with this certificate, talk to us here?
 
 RFC 5280 (what OpenSSL checks), RFC 5922 section 7 (SIP identities), RFC 5924 (key usage for SIP), RFC 9325 section 4.5
 (strength). The judgement is passed twice, in OpenSSL's verify callback, so that a refusal reaches the peer as an
 alert, and again when the handshake is complete, from what the connection itself then says of its peer. Both fail
 closed: an exception anywhere is a refusal, and never leaves the callback.
 
-Left out: revocation.
+What OpenSSL has against a certificate itself (its validity, its key, a critical extension that it does not know) is a
+refusal. What it has against the chain only, no authority at the end above all, is left to the :class:`.TrustStack`: an
+authority cannot vouch then, while a pinned key can. Where the stack knows only authorities, it is a refusal at once.
+
+The alert is OpenSSL's: where it has a verification code of its own, the alert fits it; where a rule of ours refuses,
+it sends ``internal_error``, because pyOpenSSL's verify callback cannot set a code.
 """
 
 from __future__ import annotations
 
 import datetime
-import functools
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL.crypto import FILETYPE_ASN1, X509, dump_certificate
 from OpenSSL.SSL import X509VerificationCodes
 from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
+from sip_p2p.transport.certificate_facts import CertificateFacts, Refused, certificate_facts
 from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
-from sip_p2p.transport.tls_failure import verification_reason, verification_words
+from sip_p2p.transport.key_usage import KeyUsage
+from sip_p2p.transport.tls_failure import is_of_chain, verification_reason, verification_words
+from sip_p2p.transport.trust import Grant, Shown, TrustedBy, TrustGiven, TrustStack
 
 if TYPE_CHECKING:
     from OpenSSL.SSL import Connection
 
-    from sip_p2p.transport.credential import TrustAnchors
-
-__all__ = ["PeerCheck", "VerifiedPeer"]
+__all__ = ["PeerCheck", "PeerRule", "VerifiedPeer"]
 
 _log = Logger()
 
-_SIP_DOMAIN = "1.3.6.1.5.5.7.3.20"
-# In SIP one certificate serves the side that dials and the side that answers, and public authorities have stopped to
-# put clientAuth into what they issue for servers: either will do, as will id-kp-sipDomain and anyExtendedKeyUsage (RFC
-# 5924).
-_PURPOSES = frozenset(
-    [
-        ExtendedKeyUsageOID.SERVER_AUTH.dotted_string,
-        ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string,
-        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE.dotted_string,
-        _SIP_DOMAIN,
-    ]
-)
-_WEAK_DIGESTS = frozenset(["md2", "md4", "md5", "sha1"])
-_SMALLEST_RSA_KEY = 2048
-_SMALLEST_EC_KEY = 224
-# Larger certificates are examined each time, so that nobody can make us remember megabytes.
-_LONGEST_REMEMBERED = 4096
+_DEFAULT_USAGE = KeyUsage()
 
 
 @final
 class VerifiedPeer:
     """What a completed and verified handshake has established.
 
-    :ivar identities: what the peer's certificate proves; None for a peer without a certificate, which only a listener
-        without mutual TLS accepts.
+    :ivar identities: as whom the peer is known; None for a peer without a certificate, which only a listener without
+        mutual TLS accepts.
     :ivar matched: the identity by which the peer was accepted: the name that was dialled, or the one that the policy
         allows; the empty string without a certificate.
     :ivar tls_version: such as ``TLSv1.3``.
     :ivar cipher: the cipher suite, by OpenSSL's name.
     :ivar is_client: whether *we* are the client of this TLS connection.
+    :ivar trusted_by: by what the peer is known; None without a certificate.
     """
 
-    __slots__ = ("_certificate", "cipher", "identities", "is_client", "matched", "tls_version")
+    __slots__ = ("_certificate", "cipher", "identities", "is_client", "matched", "tls_version", "trusted_by")
 
     def __init__(
         self,
@@ -78,6 +66,7 @@ class VerifiedPeer:
         tls_version: str,
         cipher: str,
         is_client: bool,
+        trusted_by: TrustedBy | None = None,
     ) -> None:
         self.identities = identities
         self.matched = matched
@@ -86,6 +75,7 @@ class VerifiedPeer:
         self.tls_version = tls_version
         self.cipher = cipher
         self.is_client = is_client
+        self.trusted_by = trusted_by
 
     @property
     def certificate(self) -> x509.Certificate | None:
@@ -101,13 +91,23 @@ class VerifiedPeer:
         return f"<VerifiedPeer {self.matched or 'without certificate'} {self.tls_version} {self.cipher}>"
 
 
-class _Refused(Exception):
-    """Ends a check; never leaves this module."""
+class PeerRule:
+    """A further rule for peers, on top of trust, names and key usage: revocation, for one.
 
-    def __init__(self, reason: TlsFailureReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
+    Rules are shared by all connections of some settings and keep nothing of a single one.
+    """
+
+    def tolerates(self, code: int, depth: int, facts: CertificateFacts) -> bool:
+        """Whether OpenSSL's verification *code* about the certificate at *depth* is nothing to refuse it for."""
+        return False
+
+    def check(self, shown: Shown, connection: Connection | None) -> None:
+        """Look at a peer that has passed everything else.
+
+        Called in the verify callback with None, and when the handshake is complete with the *connection*.
+
+        :raises Refused: the peer is refused; so it is by any other exception.
+        """
 
 
 @final
@@ -118,23 +118,37 @@ class PeerCheck:
     :ivar refusal: why the peer was refused, once it was.
     """
 
-    __slots__ = ("_anchors", "_approved", "_expected", "_policy", "_require", "peer", "refusal")
+    __slots__ = (
+        "_approved", "_expected", "_policy", "_require", "_rules", "_trouble", "_trust", "_usage", "peer", "refusal"
+    )  # fmt: skip
 
     def __init__(
-        self, anchors: TrustAnchors, policy: TrustPolicy, *, expected: str | None, require_certificate: bool
+        self,
+        trust: TrustGiven,
+        policy: TrustPolicy,
+        *,
+        expected: str | None,
+        require_certificate: bool,
+        usage: KeyUsage = _DEFAULT_USAGE,
+        rules: Iterable[PeerRule] = (),
     ) -> None:
         """
-        :param anchors: whom we trust to certify.
-        :param policy: who may call us; of no consequence where *expected* says whom we call.
+        :param trust: by what we know peers.
+        :param policy: who may call us. Of those that we call, it only says who is excluded.
         :param expected: the name that was dialled, in normal form; None on the accepting side.
         :param require_certificate: whether a peer without one is refused.
+        :param usage: what a certificate must be meant for.
+        :param rules: what else a peer must pass.
         """
-        self._anchors = anchors
+        self._trust = TrustStack.of(trust)
         self._policy = policy
         self._expected = expected
         self._require = require_certificate
-        # The certificate that was found good.
+        self._usage = usage
+        self._rules = tuple(rules)
+        # The certificate that was found good, and what is wrong with its chain.
         self._approved = b""
+        self._trouble: Refused | None = None
         self.peer = expected or ""
         self.refusal: TlsFailure | None = None
 
@@ -160,18 +174,20 @@ class PeerCheck:
         der = b""
         try:
             der = dump_certificate(FILETYPE_ASN1, certificate)
-            if code == X509VerificationCodes.ERR_INVALID_PURPOSE:
-                # OpenSSL knows nothing of RFC 5924; the same rule follows below for what it lets pass.
-                _examined(der).check_purposes(is_authority=depth > 0)
-                return True
-            if code != X509VerificationCodes.OK:
-                raise _Refused(verification_reason(code), verification_words(code, depth))
-            _examined(der).check_strength(is_anchor=der in self._anchors)
-            if depth == 0:
-                self._identify(_examined(der))
-                self._approved = der
-        except _Refused as refused:
-            self._refuse(refused.reason, refused.detail, der)
+            facts = certificate_facts(der)
+            trouble = self._trouble_with(facts, code, depth)
+            if trouble is not None:
+                if not self._trust.judges_keys or not (trouble.is_of_chain or depth > 0):
+                    raise trouble
+                self._trouble = self._trouble or trouble
+            if depth == 0 and code == X509VerificationCodes.OK:
+                self._identify(facts, None)
+                self._approved = facts.der
+            elif trouble is not None and self._approved:
+                # Name constraints come after all else: who was let in for the chain's sake is looked at again.
+                self._identify(certificate_facts(self._approved), None)
+        except Refused as refused:
+            self._refuse(refused, der)
         except Exception:
             self._failed("judging the peer's certificate failed", der)
         return self.refusal is None
@@ -183,153 +199,99 @@ class PeerCheck:
         der = b""
         try:
             certificate = connection.get_peer_certificate()
-            identities: PeerIdentities | None = None
-            matched = ""
-            if certificate is not None:
-                der = dump_certificate(FILETYPE_ASN1, certificate)
-                found = _examined(der)
-                # The same octets as any other connection of this peer has.
-                der = found.der
-                self._check_approval(found)
-                identities, matched = self._identify(found)
-            elif self._require:
-                raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_MISSING, "")
             version, cipher = connection.get_protocol_version_name(), connection.get_cipher_name() or ""
-            return VerifiedPeer(identities, matched, der, version, cipher, self.is_client)
-        except _Refused as refused:
-            self._refuse(refused.reason, refused.detail, der)
+            if certificate is None:
+                if self._require:
+                    raise Refused(TlsFailureReason.REMOTE_CERTIFICATE_MISSING)
+                return VerifiedPeer(None, "", b"", version, cipher, self.is_client)
+            der = dump_certificate(FILETYPE_ASN1, certificate)
+            facts = certificate_facts(der)
+            # The same octets as any other connection of this peer has.
+            der = facts.der
+            self._check_approval(facts)
+            grant, matched = self._identify(facts, connection)
+            # Only now the peer has proved that it holds the key.
+            grant.trust.remember(Shown(facts, self._expected, self._trouble), grant)
+            return VerifiedPeer(grant.identities, matched, der, version, cipher, self.is_client, grant.trusted_by)
+        except Refused as refused:
+            self._refuse(refused, der)
         except Exception:
             self._failed("verifying the completed handshake failed", der)
         return None
 
-    def _check_approval(self, found: _Examined) -> None:
+    def _trouble_with(self, facts: CertificateFacts, code: int, depth: int) -> Refused | None:
+        """What this step finds wrong."""
+        try:
+            if code == X509VerificationCodes.ERR_INVALID_PURPOSE:
+                # OpenSSL knows nothing of RFC 5924; the same rule follows for what it lets pass.
+                self._usage.check(facts, peer_is_client=not self.is_client, depth=depth)
+            elif code != X509VerificationCodes.OK:
+                if not any(rule.tolerates(code, depth, facts) for rule in self._rules):
+                    return Refused(
+                        verification_reason(code), verification_words(code, depth), is_of_chain=is_of_chain(code)
+                    )
+            else:
+                is_anchor = facts.der in self._trust
+                facts.check_strength(is_anchor=is_anchor)
+                if depth > 0 and not is_anchor:
+                    self._usage.check(facts, peer_is_client=not self.is_client, depth=depth)
+        except Refused as refused:
+            return refused
+        return None
+
+    def _check_approval(self, facts: CertificateFacts) -> None:
         if self._approved:
-            if self._approved != found.der:
-                raise _Refused(TlsFailureReason.OTHER, "the certificate is not the one that was verified")
-            self._approved = found.der
+            if self._approved != facts.der:
+                raise Refused(TlsFailureReason.OTHER, "the certificate is not the one that was verified")
+            self._approved = facts.der
             return
         # Only a resumed session gets here without the callback. Its ticket was made by this very context, which trusts
         # the same authorities, after a full verification; what may have changed since is the time. We never resume.
         if self.is_client:
-            raise _Refused(TlsFailureReason.OTHER, "the certificate was not verified")
-        found.check_readable()
-        if datetime.datetime.now(datetime.UTC) > found.expires:
-            raise _Refused(TlsFailureReason.CERTIFICATE_EXPIRED, "it expired after the session was made")
-        found.check_strength(is_anchor=found.der in self._anchors)
+            raise Refused(TlsFailureReason.OTHER, "the certificate was not verified")
+        if self._trust.judges_keys:
+            # It may have been let in for its key, so its chain proves nothing now.
+            untrusted = TlsFailureReason.UNTRUSTED_REMOTE_CERTIFICATE
+            self._trouble = Refused(untrusted, "its chain was not shown again", is_of_chain=True)
+        try:
+            facts.check_strength(is_anchor=facts.der in self._trust)
+        except Refused as refused:
+            if not (self._trust.judges_keys and refused.is_of_chain):
+                raise
 
-    def _identify(self, found: _Examined) -> tuple[PeerIdentities, str]:
-        """What the peer's own certificate proves, and the identity by which it is welcome."""
-        found.check_readable()
-        if found.is_authority and found.der not in self._anchors:
-            raise _Refused(
-                TlsFailureReason.REMOTE_CERTIFICATE_INVALID, "it is an authority's certificate, not a party's"
+    def _identify(self, facts: CertificateFacts, connection: Connection | None) -> tuple[Grant, str]:
+        """Who vouches for the peer's own certificate, and the identity by which the peer is welcome."""
+        facts.check_validity(datetime.datetime.now(datetime.UTC))
+        self._usage.check(facts, peer_is_client=not self.is_client)
+        shown = Shown(facts, self._expected, self._trouble)
+        grants = self._trust.consider(shown)
+        for grant in grants:
+            matched = self._welcome(grant.identities)
+            if matched is not None:
+                for rule in self._rules:
+                    rule.check(shown, connection)
+                return grant, matched
+        proved = ", ".join(grants[0].identities.identities)
+        if self._expected is not None and self._policy.excludes(grants[0].identities) is None:
+            raise Refused(
+                TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE,
+                f"it proves {proved or 'no SIP identity'}, not {self._expected}",
             )
-        found.check_purposes(is_authority=False)
-        identities = found.identities
-        proved = ", ".join(identities.identities)
-        if self._expected is not None:
-            matched = identities.matches(self._expected)
-            if matched is None:
-                raise _Refused(
-                    TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE,
-                    f"it proves {proved or 'no SIP identity'}, not {self._expected}",
-                )
-            return identities, matched
-        if not identities:
-            raise _Refused(TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE, "it proves no SIP identity")
-        matched = self._policy.allows(identities)
-        if matched is None:
-            raise _Refused(
-                TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, f"it proves {proved}; allowed: {self._policy}"
-            )
-        return identities, matched
+        raise Refused(TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, f"it proves {proved}; allowed: {self._policy}")
 
-    def _refuse(self, reason: TlsFailureReason, detail: str, der: bytes) -> None:
+    def _welcome(self, identities: PeerIdentities) -> str | None:
+        """The identity by which a peer that is known by *identities* may talk to us here, or None."""
+        if self._expected is None:
+            return self._policy.allows(identities)
+        return identities.matches(self._expected) if self._policy.excludes(identities) is None else None
+
+    def _refuse(self, refused: Refused, der: bytes) -> None:
         certificate: x509.Certificate | None = None
         with suppress(ValueError):
             certificate = x509.load_der_x509_certificate(der)
-        self.refusal = TlsFailure(reason, self.peer, certificate, detail=detail)
+        self.refusal = TlsFailure(refused.reason, self.peer, certificate, detail=refused.detail)
 
     def _failed(self, what: str, der: bytes) -> None:
         # The refusal stands first: nothing that happens to the logging may undo it.
-        self._refuse(TlsFailureReason.OTHER, f"{what}, so the peer is refused", der)
+        self._refuse(Refused(TlsFailureReason.OTHER, f"{what}, so the peer is refused"), der)
         _log.failure("{what}, so {peer} is refused", what=what, peer=self.peer)
-
-
-@final
-class _Examined:
-    """What a certificate says by itself, whoever shows it to whom.
-
-    :ivar der: the certificate.
-    :ivar expires: the end of its validity.
-    :ivar identities: what it proves, if it is a party's.
-    :ivar is_authority: whether it is marked as an authority's.
-    """
-
-    __slots__ = (
-        "_digest", "_purposes", "_unreadable", "_weak_key", "_without_signature",
-        "der", "expires", "identities", "is_authority",
-    )  # fmt: skip
-
-    def __init__(self, der: bytes) -> None:
-        self.der = der
-        self.expires = datetime.datetime.min.replace(tzinfo=datetime.UTC)
-        self.identities = PeerIdentities()
-        self.is_authority = False
-        self._unreadable = self._weak_key = self._digest = ""
-        self._purposes: frozenset[str] | None = None
-        self._without_signature = False
-        try:
-            self._read(x509.load_der_x509_certificate(der))
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-            # OpenSSL can use it, and still nobody may: what cannot be read to its end cannot be judged.
-            self._unreadable = str(error) or "it cannot be read"
-
-    def _read(self, certificate: x509.Certificate) -> None:
-        self.expires = certificate.not_valid_after_utc
-        key = certificate.public_key()
-        smallest = _SMALLEST_EC_KEY if isinstance(key, ec.EllipticCurvePublicKey) else _SMALLEST_RSA_KEY
-        if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey, ec.EllipticCurvePublicKey)) and key.key_size < smallest:
-            self._weak_key = f"its key has only {key.key_size} bits"
-        digest = certificate.signature_hash_algorithm
-        self._digest = digest.name if digest is not None else ""
-        for extension in certificate.extensions:
-            value = extension.value
-            if isinstance(value, x509.BasicConstraints):
-                self.is_authority = value.ca
-            elif isinstance(value, x509.ExtendedKeyUsage):
-                self._purposes = frozenset(each.dotted_string for each in value)
-            elif isinstance(value, x509.KeyUsage):
-                self._without_signature = not value.digital_signature
-        self.identities = PeerIdentities.from_certificate(certificate)
-
-    def check_readable(self) -> None:
-        """Refuse a certificate that is malformed."""
-        if self._unreadable:
-            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_INVALID, self._unreadable)
-
-    def check_purposes(self, *, is_authority: bool) -> None:
-        """Refuse a certificate whose key usage or extended key usage rules SIP out; without either, all is well."""
-        self.check_readable()
-        usage = TlsFailureReason.REMOTE_CERTIFICATE_INVALID_USAGE
-        if self._purposes is not None and _PURPOSES.isdisjoint(self._purposes):
-            raise _Refused(usage, f"its extended key usage allows only {', '.join(sorted(self._purposes))}")
-        # Every key exchange that we offer has the peer sign with this key.
-        if self._without_signature and not is_authority:
-            raise _Refused(usage, "its key usage does not allow signatures")
-
-    def check_strength(self, *, is_anchor: bool) -> None:
-        """Refuse keys and signatures that RFC 9325 calls too weak; an anchor is not trusted for its signature."""
-        self.check_readable()
-        if self._weak_key:
-            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, self._weak_key)
-        if self._digest in _WEAK_DIGESTS and not is_anchor:
-            raise _Refused(TlsFailureReason.REMOTE_CERTIFICATE_WEAK, f"it is signed with {self._digest.upper()}")
-
-
-def _examined(der: bytes) -> _Examined:
-    """The examination of a certificate; those of peers and authorities that are often seen are remembered."""
-    return _remembered(der) if len(der) <= _LONGEST_REMEMBERED else _Examined(der)
-
-
-_remembered = functools.lru_cache(maxsize=512)(_Examined)

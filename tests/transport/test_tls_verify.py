@@ -17,6 +17,7 @@ from sip_p2p.transport.credential import TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings
 from sip_p2p.transport.tls_verify import PeerCheck
+from sip_p2p.transport.trust import Trust
 from tests.support import SynchronousTestCase
 from tests.transport.tls_pairs import (
     ANY,
@@ -376,8 +377,8 @@ class PolicyTests(MatrixTestCase):
                 self.assertEqual(pair.server.failure.reason, Reason.CONNECTION_AUTHORIZATION_FAILED)
 
 
-class _Explodes:
-    """Stands for a policy or a list of anchors, and fails where it is asked."""
+class _Explodes(Trust):
+    """Stands for a policy or for a trust, and fails where it is asked."""
 
     certificates = (authority().certificate,)
 
@@ -391,7 +392,7 @@ class _Explodes:
             raise self._error("no judgement today")
         return "b.example"
 
-    def __contains__(self, certificate: object) -> bool:
+    def consider(self, shown: object) -> Any:
         raise self._error("no judgement today")
 
 
