@@ -37,20 +37,22 @@ class _Failed:
 
 @final
 class Backoff(Generic[K]):
-    """Which places have failed lately, why, and when each is tried again."""
+    """Which places have failed lately, why, and when each is tried again.
 
-    __slots__ = ("_chance", "_failed", "_first", "_limit", "_longest")
+    The three bounds may be changed; that counts from the next failure on.
+
+    :ivar first: the upper bound of the wait after one failure, in seconds.
+    :ivar longest: the upper bound after any number of them.
+    :ivar limit: how many places are remembered; beyond it the one that failed longest ago is tried again at once.
+    """
+
+    __slots__ = ("_chance", "_failed", "first", "limit", "longest")
 
     def __init__(self, first: float, longest: float, limit: int, chance: Callable[[], float]) -> None:
-        """
-        :param first: the upper bound of the wait after one failure, in seconds.
-        :param longest: the upper bound after any number of them.
-        :param limit: how many places are remembered; beyond it the one that failed longest ago is tried again at once.
-        :param chance: a number from 0 to 1, another one each time.
-        """
-        self._first = first
-        self._longest = longest
-        self._limit = limit
+        """:param chance: a number from 0 to 1, another one each time."""
+        self.first = first
+        self.longest = longest
+        self.limit = limit
         self._chance = chance
         self._failed: OrderedDict[K, _Failed] = OrderedDict()
 
@@ -61,12 +63,12 @@ class Backoff(Generic[K]):
         """Nobody could be reached at *place*; returns for how many seconds it is left alone."""
         before = self._failed.pop(place, None)
         # One that was left alone for long enough after its last failure begins anew.
-        in_a_row = 1 if before is None or now - before.until > self._longest else before.in_a_row + 1
+        in_a_row = 1 if before is None or now - before.until > self.longest else before.in_a_row + 1
         # More doublings than these reach any bound.
-        upper = min(self._longest, self._first * 2.0 ** min(in_a_row - 1, 64))
+        upper = min(self.longest, self.first * 2.0 ** min(in_a_row - 1, 64))
         wait = upper * (0.5 + 0.5 * self._chance())
         self._failed[place] = _Failed(in_a_row, now + wait, _without_frames(error))
-        if len(self._failed) > self._limit:
+        if len(self._failed) > self.limit:
             self._failed.popitem(last=False)
         return wait
 

@@ -33,6 +33,12 @@ class Limits:
     :ivar message: sizes within one message; see :class:`~sip_p2p.sip.limits.MessageLimits`.
     :ivar handshake_timeout: from the TCP connection to a verified peer; then the connection is closed.
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
+    :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is used.
+    :ivar attempts: addresses of one server that are tried for one connection; those after them are not.
+    :ivar redial_delay: for how long a peer is left alone after one failure, at most; twice as long after each further
+        one. A request that comes sooner fails at once, with the reason of the last failure.
+    :ivar redial_delay_longest: the most that this grows to.
+    :ivar failures_remembered: peers that are left alone at a time; the one that failed longest ago is dialled again.
     :ivar first_message_timeout: from an accepted connection to its first complete message; then it is closed.
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
     :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
@@ -84,6 +90,8 @@ class Limits:
 
     __slots__ = (
         "answer_timeout",
+        "attempt_delay",
+        "attempts",
         "authenticated_first_message_timeout",
         "close_timeout",
         "connect_timeout",
@@ -94,6 +102,7 @@ class Limits:
         "datagram_flows",
         "dialogs",
         "drain_timeout",
+        "failures_remembered",
         "finished_octets",
         "finished_transactions",
         "first_message_timeout",
@@ -111,6 +120,8 @@ class Limits:
         "partial_octets",
         "pending_requests",
         "receive_buffer",
+        "redial_delay",
+        "redial_delay_longest",
         "remembered_peers",
         "reserved_descriptors",
         "resident_memory",
@@ -127,6 +138,11 @@ class Limits:
         message: MessageLimits | None = None,
         handshake_timeout: float = 5.0,
         connect_timeout: float = 10.0,
+        attempt_delay: float = 0.25,
+        attempts: int = 8,
+        redial_delay: float = 0.5,
+        redial_delay_longest: float = 30.0,
+        failures_remembered: int = 4096,
         first_message_timeout: float = 10.0,
         authenticated_first_message_timeout: float = 30.0,
         partial_message_timeout: float = 10.0,
@@ -176,6 +192,8 @@ class Limits:
 
     if TYPE_CHECKING:
         answer_timeout: float
+        attempt_delay: float
+        attempts: int
         authenticated_first_message_timeout: float
         close_timeout: float
         connect_timeout: float
@@ -186,6 +204,7 @@ class Limits:
         datagram_flows: int
         dialogs: int
         drain_timeout: float
+        failures_remembered: int
         finished_octets: int
         finished_transactions: int
         first_message_timeout: float
@@ -203,6 +222,8 @@ class Limits:
         partial_octets: int
         pending_requests: int
         receive_buffer: int
+        redial_delay: float
+        redial_delay_longest: float
         remembered_peers: int
         reserved_descriptors: int
         resident_memory: int
