@@ -80,6 +80,9 @@ class LiveFlow(Flow):
         """Write everything that was held, as one write where the transport has streams."""
         raise TypeError("LiveFlow is abstract")
 
+    def resume_reading(self, reason: int) -> None:
+        """This *reason* for not reading is gone. Here: what comes is always read."""
+
     def close(self) -> None:
         """Close it once what was written has left; nothing happens the second time (row E11)."""
         raise TypeError("LiveFlow is abstract")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
-from sip_p2p.errors import TlsFailure
+from sip_p2p.errors import ConnectionFailure, TlsFailure
 from sip_p2p.transport.admission import Admission
 from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.message import Request
+    from sip_p2p.transport.authorization import Authorization
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
@@ -68,8 +69,10 @@ class FlowPolicy(Protocol):
 class FlowKeeper:
     """Every flow of one connection manager; the owner that the stream and datagram protocols report to.
 
+    :ivar reactor: what the sockets and deadlines are made with.
     :ivar limits: the bounds.
     :ivar driver: what carries messages to the core.
+    :ivar authorization: who is asked about each connection; None for nobody.
     :ivar pool: the stream flows.
     :ivar datagrams: the UDP ports.
     :ivar connections: every TCP connection, with a flow or still without.
@@ -80,7 +83,8 @@ class FlowKeeper:
     """
 
     def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
-        self._reactor = reactor
+        self.reactor = reactor
+        self.authorization: Authorization | None = None
         self.limits = limits
         self.driver = driver
         self._policy = policy
@@ -96,7 +100,7 @@ class FlowKeeper:
         self.write_queues = SharedOctets("write_buffer_total", limits, self.limit_hit)
         self.partial = SharedOctets("partial_octets", limits, self.limit_hit)
         self.datagrams = DatagramPorts(reactor, self, policy.may_request)
-        self.pool = Pool(reactor, self, policy.secure, policy.local_credential)
+        self.pool = Pool(reactor, self, policy.secure, policy.local_credential, policy.is_busy)
         self.connections: dict[StreamProtocol, None] = {}
         self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
         self.admission = Admission(limits, self._peers_log)
@@ -123,6 +127,13 @@ class FlowKeeper:
             return "the connection manager is going away"
         return self.admission.refusal(flow, self.pool.count_of_peer(flow.peer) if flow.peer else 0)
 
+    def connection_denied(self, error: ConnectionFailure) -> None:
+        """The application wants nothing of a connection that was accepted (row D24)."""
+        if isinstance(error, TlsFailure):
+            self._policy.tls_failure(error)
+        else:
+            self._peers_log.info("{error}", error=str(error))
+
     def connection_made(self, connection: StreamProtocol) -> bool:
         """A TCP connection stands; False when too many are still without a verified peer."""
         self.connections[connection] = None
@@ -138,12 +149,12 @@ class FlowKeeper:
         if not self.connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
             # Not from within the connection's own end: what it carried has to be told first.
-            self._reactor.callLater(0, emptied.callback, None)
+            self.reactor.callLater(0, emptied.callback, None)
 
     def flow_opened(self, flow: StreamFlow) -> None:
         """A flow may carry messages."""
         now = self.driver.now()
-        flow.last_message = now
+        flow.opened = flow.last_message = now
         flow.may_request = self._policy.may_request(flow)
         flow.sender_check = self._policy.sender_check(flow)
         self.pool.add(flow)
@@ -201,7 +212,7 @@ class FlowKeeper:
 
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """A flow is gone; what it carried ends."""
-        self.pool.remove(flow)
+        self.pool.remove(flow, reason)
         if flow.is_incoming:
             self.admission.leave(flow)
         if isinstance(reason, TlsFailure):
@@ -272,7 +283,7 @@ class FlowKeeper:
                 connection.abort()
             else:
                 connection.flow.close()
-        alarm = self._reactor.callLater(_GOODBYE, self._abort_connections)
+        alarm = self.reactor.callLater(_GOODBYE, self._abort_connections)
 
         def ended(result: None) -> None:
             if alarm.active():

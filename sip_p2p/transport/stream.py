@@ -22,9 +22,10 @@ from sip_p2p.transport.flow import PAUSED_TO_WRITE, LiveFlow
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IAddress, IConsumer, ITCPTransport
+    from twisted.internet.interfaces import IAddress, IConsumer, IReactorTime, ITCPTransport
     from twisted.python.failure import Failure
 
+    from sip_p2p.transport.authorization import Authorization, Question
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.shared_octets import SharedOctets
@@ -40,6 +41,8 @@ class FlowOwner(StructuralProtocol):
     driver: Driver
     write_queues: SharedOctets
     partial: SharedOctets
+    authorization: Authorization | None
+    reactor: IReactorTime
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names on a flow with this local address."""
@@ -73,6 +76,9 @@ class FlowOwner(StructuralProtocol):
 
     def admits(self, flow: StreamFlow) -> str:
         """Why this flow is one too many; the empty string when it is welcome."""
+
+    def connection_denied(self, error: ConnectionFailure) -> None:
+        """The application wants nothing of this connection."""
 
 
 @final
@@ -318,6 +324,8 @@ class StreamProtocol(Protocol):
         self._settings = factory
         self._framer = StreamFramer(owner.limits.message)
         self.flow: StreamFlow | None = None
+        self._question: Question | None = None
+        self._denial: ConnectionFailure | None = None
 
     def connectionMade(self) -> None:
         """The TCP connection stands; over TLS the handshake comes first."""
@@ -365,15 +373,54 @@ class StreamProtocol(Protocol):
             if refusal:
                 transport.abortConnection()
                 return
+        authorization = self._owner.authorization
+        if authorization is None:
+            self._begin(flow)
+        else:
+            self._question = authorization.ask(self, flow)
+            self._question.put()
+
+    def _begin(self, flow: StreamFlow) -> None:
+        """The connection carries messages from now on."""
         self.flow = flow
-        cast("IConsumer", transport).registerProducer(_Responses(flow), True)
+        cast("IConsumer", self.transport).registerProducer(_Responses(flow), True)
         self._owner.flow_opened(flow)
         self._settings.flow_ready(flow)
+
+    def pause(self) -> None:
+        """Read nothing more while the application thinks about the connection."""
+        cast("IPushProducer", self.transport).pauseProducing()
+
+    def resume(self) -> None:
+        """Read again: the answer is there."""
+        cast("IPushProducer", self.transport).resumeProducing()
+
+    def authorized(self, flow: StreamFlow, held: list[bytes]) -> None:
+        """The application wants the connection."""
+        self._question = None
+        # Others may have come while it thought.
+        if flow.is_incoming and self._owner.admits(flow):
+            self.abort()
+            return
+        self._begin(flow)
+        for data in held:
+            self.dataReceived(data)
+
+    def denied(self, error: ConnectionFailure) -> None:
+        """The application does not want the connection: it ends, and nothing was said on it."""
+        transport = cast("ITCPTransport", self.transport)
+        self._denial = error
+        if self._settings.is_incoming:
+            self._owner.connection_denied(error)
+        transport.loseConnection()
+        self._settings.connection_ended(error, None)
 
     def dataReceived(self, data: bytes) -> None:
         """Cut what came into messages and hand them on together, so that their answers leave together."""
         flow = self.flow
         if flow is None or not flow.is_open:
+            if self._question is not None and self._question.is_open:
+                self._question.hold(data)
             return
         owner = self._owner
         driver = owner.driver
@@ -405,7 +452,10 @@ class StreamProtocol(Protocol):
         """The connection is gone; what it carried fails with the reason, in our own terms."""
         flow = self.flow
         self._owner.connection_ended(self)
-        error = _in_our_terms(reason.value, flow)
+        if self._question is not None:
+            self._question.end()
+            self._question = None
+        error = self._denial or _in_our_terms(reason.value, flow)
         self._settings.connection_ended(error, flow)
         if flow is not None:
             self.flow = None

@@ -230,6 +230,7 @@ class StoppingTests(ListenerTestCase):
             self.call(5061)
         self.assertEqual(self.call(5062), 200)
         self.start("tls:port=5061")
+        self.network.advance(1)
         self.assertEqual(self.call(5061), 200)
 
     def test_again_and_again(self) -> None:

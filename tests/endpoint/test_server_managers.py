@@ -269,6 +269,7 @@ class WhoMayCallTests(TlsTestCase):
         self.network.advance(1)
         self.assertIs(self.refusal(alice, "b.example"), TlsFailureReason.LOCAL_CERTIFICATE_REJECTED)
         self.manager_of(bob).set_trust_policy(TrustPolicy.any_authenticated())
+        self.network.advance(1)
         self.assertEqual(self.send(alice, "b.example"), 200)
 
     def test_a_wrong_policy_changes_nothing(self) -> None:

@@ -74,7 +74,8 @@ class DialTests(PoolTestCase):
         self.assertIs(caught.exception.reason, TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE)
         by_address = self.tls.at(self.bob.address)
         self.assertIsNone(self.alice.pool.find(by_address.at(self.bob.address, 5062)))
-        self.assertIsNot(self.alice.connect(by_address), flow)
+        self.assertIs(self.alice.pool.find(by_address), flow, "the same address, and the same name proved")
+        self.assertIsNone(self.alice.pool.find(other.at(self.bob.address)))
 
     def test_not_shared_by_two_credentials(self) -> None:
         """After our certificate has changed a new connection is made with it; the old one lives on (row:D2,
