@@ -32,6 +32,7 @@ class Limits:
 
     :ivar message: sizes within one message; see :class:`~sip_p2p.sip.limits.MessageLimits`.
     :ivar handshake_timeout: from the TCP connection to a verified peer; then the connection is closed.
+    :ivar authorization_timeout: for an application that is asked about a connection; then the answer is no.
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
     :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is used.
     :ivar attempts: addresses of one server that are tried for one connection; those after them are not.
@@ -86,6 +87,7 @@ class Limits:
     :ivar resident_memory: octets that the process may occupy before new work is rejected; 0 means any number.
     :ivar log_burst: lines in the log, of each kind that peers can cause, at once; what is over is counted.
     :ivar log_rate: the same, a second.
+    :ivar websocket_fragments: frames in which one message may come on a WebSocket; with more of them it is closed.
     """
 
     __slots__ = (
@@ -93,6 +95,7 @@ class Limits:
         "attempt_delay",
         "attempts",
         "authenticated_first_message_timeout",
+        "authorization_timeout",
         "close_timeout",
         "connect_timeout",
         "connection_rate_per_address",
@@ -127,6 +130,7 @@ class Limits:
         "resident_memory",
         "stall_timeout",
         "transactions",
+        "websocket_fragments",
         "write_buffer",
         "write_buffer_hard",
         "write_buffer_total",
@@ -137,6 +141,7 @@ class Limits:
         *,
         message: MessageLimits | None = None,
         handshake_timeout: float = 5.0,
+        authorization_timeout: float = 5.0,
         connect_timeout: float = 10.0,
         attempt_delay: float = 0.25,
         attempts: int = 8,
@@ -176,6 +181,7 @@ class Limits:
         resident_memory: int = 0,
         log_burst: int = 10,
         log_rate: float = 1.0,
+        websocket_fragments: int = 256,
     ) -> None:
         """
         :raises ValueError: when a bound is negative, or zero where zero has no meaning.
@@ -195,6 +201,7 @@ class Limits:
         attempt_delay: float
         attempts: int
         authenticated_first_message_timeout: float
+        authorization_timeout: float
         close_timeout: float
         connect_timeout: float
         connection_rate_per_address: float
@@ -229,6 +236,7 @@ class Limits:
         resident_memory: int
         stall_timeout: float
         transactions: int
+        websocket_fragments: int
         write_buffer: int
         write_buffer_hard: int
         write_buffer_total: int

@@ -9,6 +9,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import (
     AckReceived,
@@ -24,6 +25,7 @@ from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
+from sip_p2p.transport.authorization import Authorization
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.limits import Limits
@@ -252,6 +254,8 @@ class Owner:
         self.has_room = True
         self.refusal = ""
         self.hits: list[str] = []
+        self.authorization: Authorization | None = None
+        self.reactor: Any = Clock()
         self.write_queues = SharedOctets("write_buffer_total", self.limits, self.hits.append)
         self.partial = SharedOctets("partial_octets", self.limits, self.hits.append)
 
@@ -288,6 +292,10 @@ class Owner:
 
     def limit_hit(self, name: str) -> None:
         self.hits.append(name)
+
+    def connection_denied(self, error: ConnectionFailure) -> None:
+        self.log.append("denied")
+        self.reasons.append(error)
 
     def admits(self, flow: StreamFlow) -> str:
         return self.refusal

@@ -1,0 +1,202 @@
+"""The application's word on each connection, before any message (rows D23, D24).
+
+Whoever was verified by TLS, or came by an explicit clear-text listener, may still be one with whom the application
+wants nothing to do: a customer who has not paid, an address out of hours. :class:`Authorization` asks it for every
+connection, accepted or dialled. The answer may be a ``bool``, a ``Deferred`` or a coroutine. Until it is there nothing
+is read from the peer and nothing written to it, and an accepted connection counts among the handshakes, whose number is
+bounded. Only ``True`` is a yes: any other value, an exception, and an answer that is not there in time are a no.
+
+Left out: UDP, which has no connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Protocol, TypeAlias, final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from sip_p2p.errors import ConnectionFailure, TlsFailure, TlsFailureReason
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+    from twisted.python.failure import Failure
+
+    from sip_p2p.transport.stream import StreamFlow
+
+__all__ = ["Authorization", "Judge", "Question"]
+
+_log = Logger()
+
+Judge: TypeAlias = "Callable[[StreamFlow], object]"
+"""Whether a connection is wanted: a ``bool``, or a ``Deferred`` or coroutine of one."""
+
+
+class Undecided(Protocol):
+    """A connection on which nothing may be said yet."""
+
+    def pause(self) -> None:
+        """Read nothing more from the peer."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def authorized(self, flow: StreamFlow, held: list[bytes]) -> None:
+        """The connection is wanted; *held* came before that was known."""
+
+    def denied(self, error: ConnectionFailure) -> None:
+        """It is not: close it politely."""
+
+    def abort(self) -> None:
+        """Drop it."""
+
+
+@final
+class Authorization:
+    """Asks one application about each connection.
+
+    :ivar denied: how many connections were not wanted.
+    """
+
+    __slots__ = ("_clock", "_judge", "denied")
+
+    def __init__(self, clock: IReactorTime, judge: Judge) -> None:
+        self._clock = clock
+        self._judge = judge
+        self.denied = 0
+
+    def ask(self, connection: Undecided, flow: StreamFlow) -> Question:
+        """Ask about a connection; its answer comes to *connection*, perhaps at once."""
+        return Question(self, self._clock, connection, flow)
+
+    def judge(self, flow: StreamFlow) -> bool | Deferred[object]:
+        """What the application says."""
+        try:
+            answer = self._judge(flow)
+        except Exception:
+            _log.failure("authorize raised, which is a no: {flow} is closed", flow=flow)
+            return False
+        if isinstance(answer, Deferred):
+            return answer
+        if iscoroutine(answer):
+            return Deferred.fromCoroutine(answer)
+        return answer is True
+
+
+@final
+class Question:
+    """One connection that waits for its answer.
+
+    :ivar is_open: whether the answer is still awaited.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_answer",
+        "_authorization",
+        "_clock",
+        "_connection",
+        "_flow",
+        "_held",
+        "_is_paused",
+        "_octets",
+        "is_open",
+    )
+
+    def __init__(
+        self, authorization: Authorization, clock: IReactorTime, connection: Undecided, flow: StreamFlow
+    ) -> None:
+        self._authorization = authorization
+        self._clock = clock
+        self._connection = connection
+        self._flow = flow
+        self._held: list[bytes] = []
+        self._octets = 0
+        self._alarm: IDelayedCall | None = None
+        self._answer: Deferred[object] | None = None
+        self._is_paused = False
+        self.is_open = True
+
+    def put(self) -> None:
+        """Ask. An answer that is there at once costs the connection nothing."""
+        answer = self._authorization.judge(self._flow)
+        if isinstance(answer, bool):
+            self._decide(answer, "authorize said no")
+            return
+        self._is_paused = True
+        self._connection.pause()
+        timeout = self._flow.limits.authorization_timeout
+        self._alarm = self._clock.callLater(timeout, self._too_late, timeout)
+        self._answer = answer
+        answer.addCallbacks(self._answered, self._failed)
+
+    def hold(self, data: bytes) -> None:
+        """Keep what came with the end of the handshake, or was read before reading stopped; not without bound."""
+        self._octets += len(data)
+        if self._octets > self._flow.limits.message.message + 65536:
+            self._connection.abort()
+        else:
+            self._held.append(data)
+
+    def end(self) -> None:
+        """The connection is gone: no answer matters any more."""
+        self.is_open = False
+        self._stop_alarm()
+        self._held.clear()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.cancel()
+
+    def _answered(self, answer: object) -> None:
+        self._answer = None
+        self._decide(answer is True, "authorize said no")
+
+    def _failed(self, failure: Failure) -> None:
+        self._answer = None
+        if self.is_open:
+            _log.failure("authorize failed, which is a no: {flow} is closed", failure, flow=self._flow)
+            self._decide(False, "authorize failed")
+
+    def _too_late(self, timeout: float) -> None:
+        self._alarm = None
+        answer, self._answer = self._answer, None
+        self._decide(False, f"authorize gave no answer within {timeout:g} s")
+        if answer is not None:
+            answer.cancel()
+
+    def _decide(self, is_wanted: bool, why: str) -> None:
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._stop_alarm()
+        held, self._held = self._held, []
+        if self._is_paused:
+            # Also for a no: the peer's goodbye has to be read.
+            self._connection.resume()
+        if is_wanted:
+            self._connection.authorized(self._flow, held)
+            return
+        self._authorization.denied += 1
+        # Whoever does not say goodbye in its turn is not waited for long.
+        self._alarm = self._clock.callLater(self._flow.limits.close_timeout, self._not_gone)
+        self._connection.denied(_denial(self._flow, why))
+
+    def _not_gone(self) -> None:
+        self._alarm = None
+        self._connection.abort()
+
+    def _stop_alarm(self) -> None:
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None and alarm.active():
+            alarm.cancel()
+
+
+def _denial(flow: StreamFlow, why: str) -> ConnectionFailure:
+    where = f"{flow.remote_host}:{flow.remote_port}"
+    if flow.verified is None:
+        return ConnectionFailure(f"{TlsFailureReason.AUTHORIZATION_DENIED.value}: {why} [{where}]")
+    verified = flow.verified
+    peer = f"{verified.matched} at {where}" if verified.matched else where
+    return TlsFailure(TlsFailureReason.AUTHORIZATION_DENIED, peer, verified.certificate, detail=why)
