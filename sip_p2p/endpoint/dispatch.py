@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.outgoing import Outgoing
+from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.throttle import ThrottledLog
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Dispatch"]
+
+_FAR_TOO_MANY = 4
 
 
 @final
@@ -64,26 +67,53 @@ class Dispatch:
             self._log.warn("{flow} may not send us a {method}: {why}", flow=flow, method=incoming.method[:32], why=why)
             incoming.respond(403)
             return
+        if flow.unanswered and incoming.method != "INVITE" and self._has_too_many(flow):
+            manager.keeper.limit_hit("pending_requests")
+            incoming.respond(503, headers=(("Retry-After", "5"),))
+            return
         if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
             manager.keeper.learn_alias(flow, output.request)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self.waiting_answers[output.transaction] = incoming
+            self._owe(flow, incoming.method, 1)
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""
-        if self.waiting_answers:
-            self.waiting_answers.pop(incoming.transaction, None)
+        if self.waiting_answers and self.waiting_answers.pop(incoming.transaction, None) is not None:
+            self._owe(incoming.flow, incoming.transaction.method, -1)
             self._manager.drain_state.maybe_quiet()
 
     def request_abandoned(self, output: RequestAbandoned) -> None:
         """Nobody waits for this answer any more."""
         incoming = self.waiting_answers.pop(output.transaction, None)
         if incoming is not None:
+            self._owe(incoming.flow, incoming.transaction.method, -1)
             self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
             incoming.abandoned()
         self._manager.drain_state.maybe_quiet()
+
+    def _owe(self, flow: LiveFlow, method: str, answers: int) -> None:
+        """So many answers more are owed on *flow*: over the mark nothing more is read from it until half are given.
+
+        An INVITE may ring for minutes, and its CANCEL must be heard: it counts for nothing here. A connection on which
+        we wait for answers ourselves is read all the same.
+        """
+        if method == "INVITE" or not isinstance(flow, StreamFlow):
+            return
+        flow.unanswered += answers
+        mark = flow.limits.pending_requests
+        if answers < 0:
+            if flow.is_throttled and flow.unanswered <= mark // 2:
+                flow.resume_reading(PAUSED_FOR_ANSWERS)
+        elif flow.unanswered > mark and flow.is_open and not self._manager.core.layer.asks(flow):
+            self._manager.keeper.limit_hit("pending_requests")
+            flow.pause_reading(PAUSED_FOR_ANSWERS)
+
+    def _has_too_many(self, flow: LiveFlow) -> bool:
+        """Whether a peer from whom we cannot cease to read has far too many requests waiting."""
+        return isinstance(flow, StreamFlow) and flow.unanswered >= _FAR_TOO_MANY * flow.limits.pending_requests
 
     def ack_received(self, output: AckReceived) -> None:
         """An ACK outside of any dialog: there is nothing that it could acknowledge."""

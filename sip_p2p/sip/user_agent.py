@@ -13,16 +13,18 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage
-from sip_p2p.sip.accept import is_acceptable, parse_accept
-from sip_p2p.sip.body import MediaType, content_codings, parse_disposition, parse_media_type
+from sip_p2p.sip.body import content_codings, parse_media_type
 from sip_p2p.sip.compose import Echo
+from sip_p2p.sip.counters import KNOWN_METHODS, Counters, Traffic
 from sip_p2p.sip.directory import Directory
-from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens, split_values
+from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
 from sip_p2p.sip.framing import PING, PONG
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
+from sip_p2p.sip.readings import could_accept, is_optional, only_via, short_key, warning_value
+from sip_p2p.sip.shedding import NEW_WORK, NOTHING, Verdict, verdict
 from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.layer import TransactionLayer
@@ -36,13 +38,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
     from sip_p2p.sip.uri import OpaqueUri, TelUri
 
-__all__ = ["Counters", "UserAgentCore"]
-
-KNOWN_METHODS = frozenset(
-    "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
-)
-"""The methods of the IANA registry: one that is known and not allowed is answered 405, any other 501 (section
-21.5.2)."""
+__all__ = ["UserAgentCore"]
 
 _SINGLE_FIELDS = frozenset(
     """
@@ -52,36 +48,7 @@ _SINGLE_FIELDS = frozenset(
 )
 _CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
 _URI_CACHE = 512
-_LONGEST_KEY = 256
 _NOTHING: list[Output] = []
-_SESSION_DESCRIPTION = MediaType("application", "sdp")
-_RETRY_AFTER_WHEN_FULL = "5"
-
-
-@final
-class Counters:
-    """What the core has seen and done, as running totals since it was made."""
-
-    __slots__ = (
-        "dropped_requests",
-        "dropped_responses",
-        "merged_requests",
-        "pings",
-        "refused_requests",
-        "requests",
-        "responses",
-        "unparsable",
-    )
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.responses = 0
-        self.unparsable = 0
-        self.refused_requests = 0
-        self.dropped_requests = 0
-        self.dropped_responses = 0
-        self.merged_requests = 0
-        self.pings = 0
 
 
 @final
@@ -93,6 +60,8 @@ class UserAgentCore:
     :ivar directory: the parties and how requests find them.
     :ivar layer: the transactions.
     :ivar counters: totals.
+    :ivar traffic: the same by method and status.
+    :ivar shedding: what is done without at the moment; one of the levels of :mod:`~sip_p2p.sip.shedding`.
     """
 
     __slots__ = (
@@ -105,6 +74,8 @@ class UserAgentCore:
         "counters",
         "directory",
         "layer",
+        "shedding",
+        "traffic",
     )
 
     def __init__(
@@ -115,12 +86,14 @@ class UserAgentCore:
         transactions: int = 16384,
         finished_transactions: int = 1_000_000,
         finished_octets: int = LIMIT_OCTETS,
+        dialogs: int = 65536,
     ) -> None:
         """
         :param tokens: where branches, tags and Call-IDs come from.
         :param transactions: how many transactions without a final response may live each way; more are answered 503.
         :param finished_transactions: how many finished ones may wait out their timers on UDP.
         :param finished_octets: how many octets these may hold altogether.
+        :param dialogs: how many answered INVITEs may wait for an ACK or another 2xx, each way.
         """
         self._outputs: list[Output] = []
         self._tokens = tokens
@@ -131,9 +104,12 @@ class UserAgentCore:
             limits_active=transactions,
             limits_finished=finished_transactions,
             limits_octets=finished_octets,
+            limits_answered=dialogs,
         )
         self.directory = Directory()
         self.counters = Counters()
+        self.traffic = Traffic()
+        self.shedding = NOTHING
         self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._merging_limit = transactions + finished_transactions
         self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
@@ -144,8 +120,10 @@ class UserAgentCore:
             self._receive_request(message, flow, now)
             return
         self.counters.responses += 1
+        counted = self.traffic.responses_in
+        counted[message.status] = counted.get(message.status, 0) + 1
         # 8.1.3.3: a second Via means that it was meant for somebody before us.
-        via = _only_via(message.headers)
+        via = only_via(message.headers)
         try:
             matched = via is not None and self.layer.receive_response(message, flow, now)
         except MalformedMessage:
@@ -158,7 +136,8 @@ class UserAgentCore:
     def receive(self, framed: object, flow: Flow, now: float) -> None:
         """Take whatever a framer found: a message, a keep-alive, or octets that are neither."""
         if type(framed) is Request:
-            self._receive_request(framed, flow, now)
+            if not self.shedding or self._keeps(framed, flow, now):
+                self._receive_request(framed, flow, now)
         elif type(framed) is Response:
             self.receive_message(framed, flow, now)
         elif framed is PING:
@@ -169,6 +148,29 @@ class UserAgentCore:
             self.receive_unparsable(framed, flow)
         elif framed is not PONG:
             raise TypeError(f"{framed!r} does not come from a framer")
+
+    def _keeps(self, request: Request, flow: Flow, now: float) -> bool:
+        """Whether *request* is to be dealt with though something is being shed; if not, all that is due is done."""
+        judged = verdict(self.shedding, request, flow.reliable)
+        if judged is Verdict.PASS:
+            return True
+        headers = request.headers
+        try:
+            if judged is Verdict.DROP and self.shedding == NEW_WORK and self.layer.knows(request, flow, now):
+                # Sent again by a client that has not heard the answer: to repeat that is cheaper than what follows.
+                return True
+            via = stamp_source(request, flow.remote_host, flow.remote_port)
+        except MalformedMessage:
+            judged, via = Verdict.DROP, ""
+        if judged is Verdict.DROP:
+            self.counters.dropped_overloaded += 1
+            return False
+        self.counters.refused_overloaded += 1
+        if ";keep" in via or ";oc" in via:
+            answer_hop(request, flow)
+        # RFC 7339 section 5.10.2: who controls its own load would take a Retry-After for an order to send nothing.
+        self._refuse(headers, flow, 503, retry=";oc" not in via)
+        return False
 
     def receive_unparsable(self, item: Unparsable, flow: Flow) -> None:
         """Answer octets that are no message, when enough of a request could be read; close what cannot be framed any
@@ -196,7 +198,10 @@ class UserAgentCore:
             raise InvalidOperation("too many requests wait for an answer", retryable=True)
         via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}{flow.via_params}"
         request.headers.insert(0, "Via", via)
-        return self.layer.request(request, flow, now)
+        transaction = self.layer.request(request, flow, now)
+        counted = self.traffic.requests_out
+        counted[request.method if request.method in counted else "other"] += 1
+        return transaction
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
         """Answer a request; provisional responses may come before the final one.
@@ -204,8 +209,13 @@ class UserAgentCore:
         :raises AlreadyResponded: after the final response, and after the transaction has ended otherwise.
         """
         self.layer.respond(transaction, response, now)
+        self._count_response(response.status)
         if response.status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":
             self._merging.pop(transaction.merge_key, None)
+
+    def _count_response(self, status: int) -> None:
+        counted = self.traffic.responses_out
+        counted[status] = counted.get(status, 0) + 1
 
     def response(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> Response:
         """Begin a response to *transaction*'s request, with what section 8.2.6 copies; it can be added to, then
@@ -238,6 +248,8 @@ class UserAgentCore:
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
         self.counters.requests += 1
+        counted = self.traffic.requests_in
+        counted[request.method if request.method in counted else "other"] += 1
         headers = request.headers
         if "Via" not in headers.parallel_lists()[0]:
             self.counters.dropped_requests += 1
@@ -254,7 +266,7 @@ class UserAgentCore:
                 self._refuse(headers, flow, error.status, warning=error.reason)
             return
         if self.layer.is_full and not self.layer.knows(request, flow, now):
-            self._refuse(headers, flow, 503, extra=(("Retry-After", _RETRY_AFTER_WHEN_FULL),))
+            self._refuse(headers, flow, 503, retry=True)
             return
         transaction = self.layer.receive_request(request, flow, now)
         if transaction is None:
@@ -357,9 +369,9 @@ class UserAgentCore:
         # Two strangers' requests are never merged: the key names whose request it is, as far as that was verified.
         cseq = request.cseq
         flow = transaction.flow
-        key = _short(f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}")
+        key = short_key(f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}")
         transaction.merge_key = key
-        whose = _short(transaction.key)
+        whose = short_key(transaction.key)
         present = merging.get(key)
         if present is not None and present[1] != whose:
             return True
@@ -382,7 +394,7 @@ class UserAgentCore:
             if unsupported:
                 self._answer(transaction, 420, now, extra=(("Unsupported", ", ".join(unsupported)),))
                 return False
-        if request.method == "INVITE" and not _could_accept(headers):
+        if request.method == "INVITE" and not could_accept(headers):
             self._answer(transaction, 406, now, warning="no session description is acceptable to the caller")
             return False
         if not request.body:
@@ -394,7 +406,7 @@ class UserAgentCore:
         if content_type is None:
             raise MalformedMessage("a body without Content-Type")
         media_type = parse_media_type(content_type)
-        if not profile.accepts(request.method, media_type.essence) and not _is_optional(headers):
+        if not profile.accepts(request.method, media_type.essence) and not is_optional(headers):
             self._answer(transaction, 415, now, extra=(("Accept", profile.accept_value_for(request.method)),))
             return False
         return True
@@ -441,14 +453,15 @@ class UserAgentCore:
         for name, value in extra:
             response.headers.add(name, value)
         if warning:
-            response.headers.add("Warning", _warning(warning))
+            response.headers.add("Warning", warning_value(warning))
         self.respond(transaction, response, now)
 
-    def _refuse(
-        self, headers: Headers, flow: Flow, status: int, *, extra: tuple[tuple[str, str], ...] = (), warning: str = ""
-    ) -> None:
+    def _refuse(self, headers: Headers, flow: Flow, status: int, *, retry: bool = False, warning: str = "") -> None:
         """A final response of our own without a transaction (section 8.2.7): the same each time the same octets
-        come."""
+        come.
+
+        :param retry: name a time after which to try again; not the same for everybody, or all would come at once.
+        """
         self.counters.refused_requests += 1
         to = headers.get("To")
         echo = Echo(headers, to is not None and ";tag=" in to.lower())
@@ -457,42 +470,9 @@ class UserAgentCore:
         )
         echo.to_tag = hashlib.sha256(seed.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         response = echo.response(status)
-        for name, value in extra:
-            response.headers.add(name, value)
+        if retry:
+            response.headers.add("Retry-After", str(2 + int(echo.to_tag[:4], 16) % 7))
         if warning:
-            response.headers.add("Warning", _warning(warning))
+            response.headers.add("Warning", warning_value(warning))
+        self._count_response(status)
         self._outputs.append(SendMessage(flow, response.serialise()))
-
-
-def _short(key: str) -> str:
-    """*key*, or a digest of one that is longer than keys are: a million of them are kept for 32 seconds."""
-    if len(key) <= _LONGEST_KEY:
-        return key
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _only_via(headers: Headers) -> str | None:
-    """The one Via value of a response, or None where there are more or none."""
-    names, values = headers.parallel_lists()
-    if names.count("Via") != 1:
-        return None
-    via = values[names.index("Via")]
-    return via if "," not in via or len(split_values(via)) == 1 else None
-
-
-def _warning(text: str) -> str:
-    """A Warning of ours (section 20.43): printable ASCII, short, with nothing that could end the quotes."""
-    safe = ascii(text[:200])[1:-1].replace("\\", "/").replace('"', "'")
-    return f'399 sip_p2p "{safe}"'
-
-
-def _could_accept(headers: Headers) -> bool:
-    """Whether Accept, if there is one, leaves room for a session description (section 20.1)."""
-    values = headers.get_all("Accept")
-    return not values or is_acceptable(parse_accept(values), _SESSION_DESCRIPTION)
-
-
-def _is_optional(headers: Headers) -> bool:
-    """8.2.3: a body whose Content-Disposition says ``handling=optional`` may be passed over."""
-    value = headers.get("Content-Disposition")
-    return value is not None and not parse_disposition(value).is_required

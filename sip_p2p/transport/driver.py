@@ -26,6 +26,7 @@ from sip_p2p.sip.outputs import (
     TransactionTimedOut,
 )
 from sip_p2p.transport.clock import time_source
+from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
@@ -158,6 +159,9 @@ class Driver:
     def request(self, request: Request, flow: LiveFlow, user: object) -> ClientTransaction:
         """Start a client transaction; its outcome comes to the transaction user, with *user* on the transaction."""
         transaction = self._core.request(request, flow, self.now())
+        if flow.is_throttled:
+            # The answer has to be read.
+            flow.resume_reading(PAUSED_FOR_ANSWERS)
         # Before anything is written: a write can find the flow gone.
         transaction.user = user
         self.drain()

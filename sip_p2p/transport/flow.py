@@ -8,6 +8,7 @@ from sip_p2p.sip.flow import Flow
 from sip_p2p.transport.lease import Lease
 
 if TYPE_CHECKING:
+    from sip_p2p.transport.keep_alive import KeepAlives
     from sip_p2p.transport.tls import VerifiedPeer
 
 __all__ = ["PAUSED_FOR_ANSWERS", "PAUSED_TO_WRITE", "LiveFlow"]
@@ -28,6 +29,9 @@ class LiveFlow(Flow):
     :ivar verified: what TLS proved about the peer; None on clear text.
     :ivar is_open: False from the moment it is closed or lost.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
+    :ivar messages: how many messages came; keep-alives are none.
+    :ivar sent: how many messages were written, answers to keep-alives among them.
+    :ivar keep_alive: what agrees on keep-alives with the peer; None where there are none.
     :ivar leases: how many hold it, so that it is not closed for idleness; see :meth:`lease`.
     :ivar unanswered: how many of the peer's requests, INVITEs apart, an application has and has not answered.
     :ivar is_throttled: whether nothing is read from the peer at the moment (row E19).
@@ -38,10 +42,13 @@ class LiveFlow(Flow):
         "is_incoming",
         "is_open",
         "is_throttled",
+        "keep_alive",
         "leases",
         "local_host",
         "local_port",
         "may_request",
+        "messages",
+        "sent",
         "unanswered",
         "verified",
     )
@@ -66,6 +73,9 @@ class LiveFlow(Flow):
         self.verified = verified
         self.is_open = True
         self.may_request = True
+        self.messages = 0
+        self.sent = 0
+        self.keep_alive: KeepAlives | None = None
         self.leases = 0
         self.unanswered = 0
         self.is_throttled = False
@@ -82,6 +92,26 @@ class LiveFlow(Flow):
 
     def resume_reading(self, reason: int) -> None:
         """This *reason* for not reading is gone. Here: what comes is always read."""
+
+    def answer_via(self, text: str) -> str:
+        """What responses say in the place of the peer's own Via."""
+        if self.keep_alive is not None and ";keep" in text:
+            text = self.keep_alive.answer_via(self, text)
+        return text
+
+    def heard_via(self, text: str) -> None:
+        """A response says in our Via what the peer makes of what we offer."""
+        if self.keep_alive is not None and ";keep=" in text:
+            self.keep_alive.heard_via(self, text)
+
+    def ping(self, binding: bytes) -> None:
+        """Send a keep-alive: on a stream two CRLF, on UDP *binding*, a STUN request."""
+        raise TypeError("LiveFlow is abstract")
+
+    @property
+    def last_heard(self) -> float:
+        """When the last message came, on the driver's scale; 0 where nobody notes that."""
+        return 0.0
 
     def close(self) -> None:
         """Close it once what was written has left; nothing happens the second time (row E11)."""

@@ -282,6 +282,10 @@ class TransactionLayer:
         """Whether a transaction lives on *flow*, so that it is not to be closed for idleness."""
         return flow in self.table.flows
 
+    def asks(self, flow: Flow) -> bool:
+        """Whether a request of ours waits for its response on *flow*."""
+        return any(isinstance(living, ClientTransaction) for living in self.table.flows.get(flow, ()))
+
     @property
     def is_full(self) -> bool:
         """Whether there is no room for another request from a peer: to be answered 503 without a transaction."""
