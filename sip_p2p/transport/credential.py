@@ -30,6 +30,7 @@ from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.transport.identity import PeerIdentities
+from sip_p2p.transport.ocsp import own_staple_expires
 
 __all__ = ["Credential", "PrivateKey", "TrustAnchors"]
 
@@ -58,10 +59,11 @@ class Credential:
     :ivar key: its private key.
     :ivar chain: the intermediates, the issuer first, without a self-signed root: peers have that, or do not trust it.
     :ivar source: where it was read from, for messages; the empty string for objects.
+    :ivar staple: the authority's OCSP response on the certificate, for callers that ask for it; empty without one.
     :ivar identities: what the certificate proves to a peer that keeps to RFC 5922.
     """
 
-    __slots__ = ("certificate", "chain", "identities", "key", "source")
+    __slots__ = ("_staple_expires", "certificate", "chain", "identities", "key", "source", "staple")
 
     def __init__(
         self,
@@ -70,9 +72,11 @@ class Credential:
         chain: Iterable[x509.Certificate] = (),
         *,
         source: str = "",
+        staple: bytes = b"",
         at: datetime.datetime | None = None,
     ) -> None:
         """
+        :param staple: an OCSP response on the certificate, as DER.
         :param at: the moment for which the validity is checked, aware; now if it is not given.
         :raises TlsFailure: ``LOCAL_CERTIFICATE_NOT_FOUND`` if the key is not the certificate's or the certificate is
             unusable, ``LOCAL_CERTIFICATE_EXPIRED`` if it is not valid at that moment.
@@ -86,6 +90,13 @@ class Credential:
         self.key = key
         self.chain: tuple[x509.Certificate, ...] = tuple(each for each in chain if each.subject != each.issuer)
         self.source = source
+        self.staple = staple
+        self._staple_expires: datetime.datetime | None = None
+        if staple:
+            try:
+                self._staple_expires = own_staple_expires(staple, certificate, f"the OCSP response for {named}")
+            except ValueError as error:
+                raise _not_found(str(error)) from error
         self.check_validity(at)
         try:
             self.identities = PeerIdentities.from_certificate(certificate)
@@ -106,6 +117,7 @@ class Credential:
         chain: Iterable[_Path] = (),
         *,
         password: bytes | str | None = None,
+        staple: _Path | None = None,
     ) -> Credential:
         """Read PEM files, or one PKCS #12 file.
 
@@ -113,13 +125,16 @@ class Credential:
         :param private_key: the PEM file with the key, if that is another one.
         :param chain: PEM files with further intermediates.
         :param password: what an encrypted key or PKCS #12 file is encrypted with.
+        :param staple: a file with the authority's OCSP response on the certificate, as DER, as
+            ``openssl ocsp -respout`` writes it.
         :raises TlsFailure: a file is missing, unreadable, or not what it should be; or as for the constructor.
         """
         source = os.fspath(certificate)
+        response = b"" if staple is None else _read(staple, "the OCSP response")
         data = _read(certificate, "the certificate")
         if private_key is None and _CERTIFICATE_MARK not in data and data[:1] == b"\x30":
             _warn_if_readable(certificate)
-            return cls.from_pkcs12(data, password, source=source)
+            return cls.from_pkcs12(data, password, source=source, staple=response)
         key_source = source if private_key is None else os.fspath(private_key)
         key_data = data if private_key is None else _read(private_key, "the private key")
         certificates = _certificates(data, source)
@@ -127,7 +142,7 @@ class Credential:
             certificates.extend(_certificates(_read(each, "the certificate chain"), os.fspath(each)))
         key = _private_key(key_data, key_source, password)
         _warn_if_readable(key_source)
-        return cls._assembled(certificates, key, source)
+        return cls._assembled(certificates, key, source, response)
 
     @classmethod
     def from_pem(
@@ -147,7 +162,9 @@ class Credential:
         return cls._assembled(_certificates(certificate, named), _private_key(key_data, named, password), source)
 
     @classmethod
-    def from_pkcs12(cls, data: bytes, password: bytes | str | None = None, *, source: str = "") -> Credential:
+    def from_pkcs12(
+        cls, data: bytes, password: bytes | str | None = None, *, source: str = "", staple: bytes = b""
+    ) -> Credential:
         """Take the contents of a PKCS #12 file.
 
         :raises TlsFailure: as for :meth:`from_files`.
@@ -162,19 +179,33 @@ class Credential:
         if bundle.cert is None or bundle.key is None:
             raise _not_found(f"{named} lacks the certificate or its private key: export both into it")
         chain = [each.certificate for each in bundle.additional_certs]
-        return cls(bundle.cert.certificate, _usable(bundle.key, named), chain, source=source)
+        return cls(bundle.cert.certificate, _usable(bundle.key, named), chain, source=source, staple=staple)
 
     @classmethod
-    def _assembled(cls, certificates: list[x509.Certificate], key: PrivateKey, source: str) -> Credential:
+    def _assembled(
+        cls, certificates: list[x509.Certificate], key: PrivateKey, source: str, staple: bytes = b""
+    ) -> Credential:
         # The certificate of the key comes first in most files, but not in all of them.
         own = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         leaf = next((each for each in certificates if _spki(each) == own), certificates[0])
-        return cls(leaf, key, [each for each in certificates if each is not leaf], source=source)
+        return cls(leaf, key, [each for each in certificates if each is not leaf], source=source, staple=staple)
 
     @property
     def expires(self) -> datetime.datetime:
         """The end of the certificate's validity, aware."""
         return self.certificate.not_valid_after_utc
+
+    def days_left(self, at: datetime.datetime | None = None) -> float:
+        """How many days the certificate is valid for after *at*, aware, or now; negative once it has expired.
+
+        What a peer needs counts: an intermediate authority of the chain that expires before the certificate does.
+        """
+        end = min(each.not_valid_after_utc for each in (self.certificate, *self.chain))
+        return _days_until(end, at)
+
+    def current_staple(self, at: datetime.datetime) -> bytes:
+        """The OCSP response to show at *at*, aware; empty if there is none, or if it is out of date."""
+        return self.staple if self._staple_expires is not None and at < self._staple_expires else b""
 
     def check_validity(self, at: datetime.datetime | None = None) -> None:
         """Check that the certificate is valid at *at*, or now.
@@ -247,6 +278,10 @@ class TrustAnchors:
         """
         return cls(_anchors_of_file(Path("the given PEM"), data))
 
+    def days_left(self, at: datetime.datetime | None = None) -> float:
+        """How many days are left, after *at* or now, until the first of them is not valid any more."""
+        return _days_until(min(each.not_valid_after_utc for each in self.certificates), at)
+
     def __contains__(self, certificate: object) -> bool:
         """Whether a certificate, as an object or as DER, is one of them."""
         der = certificate.public_bytes(Encoding.DER) if isinstance(certificate, x509.Certificate) else certificate
@@ -254,6 +289,11 @@ class TrustAnchors:
 
     def __repr__(self) -> str:
         return f"<TrustAnchors: {len(self.certificates)}>"
+
+
+def _days_until(end: datetime.datetime, at: datetime.datetime | None) -> float:
+    moment = at if at is not None else datetime.datetime.now(datetime.UTC)
+    return (end - moment) / datetime.timedelta(days=1)
 
 
 def _not_found(detail: str) -> TlsFailure:

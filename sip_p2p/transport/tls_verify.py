@@ -116,10 +116,12 @@ class PeerCheck:
 
     :ivar peer: whom the failure names: the name that was dialled, or the caller's address.
     :ivar refusal: why the peer was refused, once it was.
+    :ivar may_resume: whether we dialled and offered a session of ours to be resumed.
     """
 
     __slots__ = (
-        "_approved", "_expected", "_policy", "_require", "_rules", "_trouble", "_trust", "_usage", "peer", "refusal"
+        "_approved", "_chain", "_expected", "_policy", "_require", "_rules", "_trouble", "_trust", "_usage",
+        "may_resume", "peer", "refusal",
     )  # fmt: skip
 
     def __init__(
@@ -149,6 +151,8 @@ class PeerCheck:
         # The certificate that was found good, and what is wrong with its chain.
         self._approved = b""
         self._trouble: Refused | None = None
+        self._chain: tuple[bytes, ...] = ()
+        self.may_resume = False
         self.peer = expected or ""
         self.refusal: TlsFailure | None = None
 
@@ -180,6 +184,9 @@ class PeerCheck:
                 if not self._trust.judges_keys or not (trouble.is_of_chain or depth > 0):
                     raise trouble
                 self._trouble = self._trouble or trouble
+            if code == X509VerificationCodes.OK:
+                # OpenSSL comes down from the anchor.
+                self._chain = (facts.der, *self._chain)
             if depth == 0 and code == X509VerificationCodes.OK:
                 self._identify(facts, None)
                 self._approved = facts.der
@@ -212,6 +219,7 @@ class PeerCheck:
             grant, matched = self._identify(facts, connection)
             # Only now the peer has proved that it holds the key.
             grant.trust.remember(Shown(facts, self._expected, self._trouble), grant)
+            self._chain = ()
             return VerifiedPeer(grant.identities, matched, der, version, cipher, self.is_client, grant.trusted_by)
         except Refused as refused:
             self._refuse(refused, der)
@@ -245,9 +253,9 @@ class PeerCheck:
                 raise Refused(TlsFailureReason.OTHER, "the certificate is not the one that was verified")
             self._approved = facts.der
             return
-        # Only a resumed session gets here without the callback. Its ticket was made by this very context, which trusts
-        # the same authorities, after a full verification; what may have changed since is the time. We never resume.
-        if self.is_client:
+        # Only a resumed session gets here without the callback. It began with this very context, which trusts the same
+        # authorities, and a full verification; what may have changed since is the time.
+        if self.is_client and not self.may_resume:
             raise Refused(TlsFailureReason.OTHER, "the certificate was not verified")
         if self._trust.judges_keys:
             # It may have been let in for its key, so its chain proves nothing now.
@@ -263,7 +271,7 @@ class PeerCheck:
         """Who vouches for the peer's own certificate, and the identity by which the peer is welcome."""
         facts.check_validity(datetime.datetime.now(datetime.UTC))
         self._usage.check(facts, peer_is_client=not self.is_client)
-        shown = Shown(facts, self._expected, self._trouble)
+        shown = Shown(facts, self._expected, self._trouble, self._chain)
         grants = self._trust.consider(shown)
         for grant in grants:
             matched = self._welcome(grant.identities)

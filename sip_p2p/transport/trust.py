@@ -48,14 +48,19 @@ class Shown:
     :ivar facts: its certificate. What this says is a claim until somebody vouches for it.
     :ivar expected: the name that we dialled, in normal form; None if the peer dialled us.
     :ivar trouble: what is wrong with the chain that leads from the certificate to an authority; None if nothing is.
+    :ivar chain: the chain as it was verified, as DER, the peer's own certificate first; empty in a handshake that
+        resumes a session, where nothing is verified anew.
     """
 
-    __slots__ = ("expected", "facts", "trouble")
+    __slots__ = ("chain", "expected", "facts", "trouble")
 
-    def __init__(self, facts: CertificateFacts, expected: str | None, trouble: Refused | None) -> None:
+    def __init__(
+        self, facts: CertificateFacts, expected: str | None, trouble: Refused | None, chain: tuple[bytes, ...] = ()
+    ) -> None:
         self.facts = facts
         self.expected = expected
         self.trouble = trouble
+        self.chain = chain
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -565,7 +565,7 @@ class CompletionTests(SynchronousTestCase):
                     except SSL.Error as error:
                         problem = problem or error
             self.assertIn("certificate verify failed", str(problem))
-            self.flushLoggedErrors(AttributeError)
+            self.flushLoggedErrors(TypeError)
 
     def test_shown(self) -> None:
         """What was established shows itself."""
