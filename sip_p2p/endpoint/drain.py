@@ -37,6 +37,12 @@ class Drain:
             for waiting in quiet:
                 waiting.callback(None)
 
+    def hurry(self) -> None:
+        """Whoever waits has waited long enough: what is still in flight is given up."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)
+
     def when_quiet(self, deadline: float) -> Deferred[None]:
         """Fires when no request, of ours or for us, waits for its answer any more, or *deadline* seconds have
         passed."""

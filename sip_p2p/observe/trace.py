@@ -272,6 +272,14 @@ class TraceWriter:
             _log.error("the trace {path} ends here: {error}", path=printable(self.path), error=error.strerror)
             self.close()
 
+    def reopen(self) -> None:
+        """Open the file anew: after somebody has moved it away, or made room on its disk.
+
+        :raises OSError: it cannot be opened; what is written counts as lost until the next time.
+        """
+        self.close()
+        self._open()
+
     def close(self) -> None:
         """Close the file; what is written afterwards counts as lost. Does nothing when it is closed already."""
         if self._descriptor >= 0:

@@ -23,6 +23,7 @@ from twisted.python import usage
 import sip_p2p
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.observe.text import printable
+from sip_p2p.service.logs import ServiceLog, take_over
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.transport.identity import TrustPolicy, is_ip_address, normalise_name
 from sip_p2p.transport.proxy import ProxyConnector
@@ -263,6 +264,7 @@ class Options(PartyOptions):
         self.listen: list[str] = []
         self.policy: TrustPolicy | None = None
         self.drain = 0.0
+        self.log: ServiceLog | None = None
 
     def opt_allow(self, name: str) -> None:
         """name that a peer has to prove to talk to you: b.example, or .example for all below; may be given several
@@ -305,6 +307,7 @@ class Options(PartyOptions):
             if self.parent is None:
                 raise
             raise SystemExit(f"sip-p2p: {error}") from None
+        self.log = take_over(self.parent)
         if self["check"]:
             from sip_p2p.service.check import check
 

@@ -31,13 +31,35 @@ __all__ = ["Party", "make_party"]
 
 @final
 class Party:
-    """A connection manager and the one endpoint on it."""
+    """A connection manager and the one endpoint on it.
 
-    __slots__ = ("endpoint", "manager")
+    :param files: the certificate's file and the key's, where the key is in one of its own; to be read again.
+    """
 
-    def __init__(self, manager: RealTimeConnectionManager, endpoint: SipPeerToPeerEndpoint) -> None:
+    __slots__ = ("_files", "endpoint", "manager")
+
+    def __init__(
+        self,
+        manager: RealTimeConnectionManager,
+        endpoint: SipPeerToPeerEndpoint,
+        files: tuple[str | None, str | None] = (None, None),
+    ) -> None:
+        self._files = files
         self.manager = manager
         self.endpoint = endpoint
+
+    def reload(self) -> str:
+        """Read every file anew that the options have named.
+
+        :returns: what is in use now, in words.
+        :raises TlsFailure: the certificate or its key cannot be used; what was read before stays in use.
+        """
+        certificate, key = self._files
+        if not isinstance(self.manager, RealTimeServerTlsConnectionManager) or certificate is None:
+            return "all is clear text, there is nothing to read"
+        self.manager.set_local_certificate(certificate, key)
+        credential = self.manager.credential
+        return "" if credential is None else f"the certificate is valid until {credential.expires:%Y-%m-%d}"
 
     @property
     def credential(self) -> Credential | None:
@@ -86,7 +108,7 @@ def make_party(
         raise usage.UsageError(printable(failure.detail or explain(failure).what, 512)) from None
     except (SipError, ValueError, OSError) as error:
         raise usage.UsageError(printable(str(error), 512)) from None
-    return Party(manager, endpoint)
+    return Party(manager, endpoint, (options["certificate"], options["private-key"]))
 
 
 def _check_files(options: PartyOptions) -> None:

@@ -5,7 +5,9 @@ Life: the options are checked and everything that needs a file is read when the 
 that; a stop ends the listening, lets what is in flight finish within ``--drain``, closes every flow and leaves no port
 behind. What cannot start says so in one line, with exit code 1.
 
-A SIGTERM ends the process through that same stop; ``twistd`` then dies of the signal, as a supervisor expects.
+A SIGTERM ends the process through that same stop; ``twistd`` then dies of the signal, as a supervisor expects. Whoever
+asks a second time does not wait for what is in flight. A SIGHUP reads certificates, keys, authorities and revocation
+lists anew and opens the log and the trace anew; connections live on, and what cannot be read leaves the old in use.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from sip_p2p.service.application import Application, ApplicationError, JsonLines
 from sip_p2p.service.check import another_name
 from sip_p2p.service.options import Options
 from sip_p2p.service.party import make_party
+from sip_p2p.service.signals import Signals
 from sip_p2p.service.state import instance_id
 from sip_p2p.service.words import explain
 from sip_p2p.transport.clock import use_monotonic_time
@@ -37,10 +40,11 @@ from sip_p2p.transport.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from twisted.internet.interfaces import IReactorCore
+    from twisted.internet.interfaces import IReactorCore, IReactorFromThreads
 
     from sip_p2p.endpoint.listener import Listener
     from sip_p2p.errors import TlsFailure
+    from sip_p2p.service.logs import ServiceLog
     from sip_p2p.service.party import Party
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
@@ -74,6 +78,7 @@ class SipService(Service):
     :param owns_process: True where nothing else lives in the process: its clock and its garbage collector are ours
         then.
     :param logs_to_file: whether a failed start should stand in the log, too: it is not on the terminal.
+    :param log: the log file, where it is ours to open anew.
     """
 
     def __init__(
@@ -88,8 +93,12 @@ class SipService(Service):
         drain: float = 5.0,
         owns_process: bool = False,
         logs_to_file: bool = False,
+        log: ServiceLog | None = None,
     ) -> None:
         self._reactor = reactor
+        self._party = party
+        self._log_file = log
+        self._signals = Signals(cast("IReactorFromThreads", reactor), self.reload, self.hurry)
         self.application = application
         self._listen = listen
         self._trace = trace
@@ -101,6 +110,7 @@ class SipService(Service):
         self._is_told = False
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
+        self._last: Deferred[None] | None = None
         self._log = Logger("sip_p2p.service")
         self.manager = party.manager
         self.endpoint = party.endpoint
@@ -128,6 +138,7 @@ class SipService(Service):
             raise failed[0]
         self._is_started = True
         if self._owns_process:
+            self._signals.started()
             # What was made so far stays for ever: the collector need not look at it again.
             gc.collect()
             gc.freeze()
@@ -207,6 +218,33 @@ class SipService(Service):
         if self._tap is not None:
             self._tap.note(f"TLS: {explain(failure).what}", time.time(), remote=failure.peer)
 
+    def reload(self) -> None:
+        """Read every file anew that may have changed, and open anew what is written to; SIGHUP does this.
+
+        What cannot be read leaves in use what was read before, and the log says so. Open connections live on.
+        """
+        for what, written in (("log", self._log_file), ("trace", self._trace)):
+            try:
+                if written is not None:
+                    written.reopen()
+            except OSError as error:
+                self._log.error("the {what} cannot be opened anew: {error}", what=what, error=error.strerror)
+        try:
+            said = self._party.reload()
+        except (SipError, ValueError, OSError) as error:
+            words = explain(error).what if isinstance(error, SipError) else str(error)
+            self._log.error("not reloaded, what was read before stays in use: {why}", why=printable(words, 512))
+        else:
+            self._log.info("reloaded: {said}", said=printable(said, 512))
+
+    def hurry(self) -> None:
+        """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this."""
+        self._log.info("asked to stop again: what is in flight is given up")
+        self.manager.drain_state.hurry()
+        last, self._last = self._last, None
+        if last is not None:
+            last.cancel()
+
     def stopService(self) -> Deferred[None]:
         """Stop listening, finish what is in flight within the drain time, close everything.
 
@@ -215,6 +253,8 @@ class SipService(Service):
         waiting: Deferred[None] = Deferred()
         if self._stopping is None:
             super().stopService()  # type: ignore[no-untyped-call]
+            if self._owns_process and self._is_started:
+                self._signals.stopping()
             self._log.info("stopping: what is in flight has {drain} seconds", drain=f"{self._drain:g}")
             latest = self._reactor.seconds() + self._drain
             self._stopping = self.manager.terminate().addCallback(lambda _: self._terminated(latest))
@@ -232,6 +272,7 @@ class SipService(Service):
         except Exception:
             last = succeed(None)
             self._log.failure("the application failed while it stopped")
+        self._last = last
         last.addTimeout(max(latest - self._reactor.seconds(), 0.1), self._reactor)
         last.addErrback(self._late)
         return last.addBoth(self._ended)
@@ -240,6 +281,8 @@ class SipService(Service):
         self._log.failure("the application did not stop as it should", failure=failure)
 
     def _ended(self, _: object) -> None:
+        self._last = None
+        self._signals.ended()
         if self._tap is not None:
             self.manager.remove_tap(self._tap)
         if self._trace is not None:
@@ -308,6 +351,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         drain=options.drain,
         owns_process=owns_process,
         logs_to_file=options.logs_to_file,
+        log=options.log,
     )
 
 

@@ -123,6 +123,33 @@ TLS_WORDS: dict[TlsFailureReason, Words] = {
         "The peer proved who it is, and is not on the list of those who may talk to us.",
         "If it should be, add the name in its certificate with --allow.",
     ),
+    TlsFailureReason.AUTHORIZATION_DENIED: Words(
+        "The peer proved who it is, and our own application did not let the connection be.",
+        "The application decides by its own rules (authorize=); its log knows, or it did not answer in time.",
+    ),
+    TlsFailureReason.REMOTE_KEY_NOT_PINNED: Words(
+        "The peer's key is not one that is pinned for its name.",
+        "If the peer has a new key and has told you so by another way, pin it as well, with --pin; otherwise somebody "
+        "else may be there.",
+    ),
+    TlsFailureReason.REMOTE_KEY_CHANGED: Words(
+        "The peer's key is not the one that it showed when we first met it.",
+        "If the peer has told you by another way that its key is new, remove its line from the file of --first-use; "
+        "otherwise somebody else may be there.",
+    ),
+    TlsFailureReason.KEY_NOT_REMEMBERED: Words(
+        "The peer is new to us, and its key could not be remembered, so it is not trusted.",
+        "See that the file of --first-use can be written and that its disk is not full.",
+    ),
+    TlsFailureReason.REVOCATION_UNKNOWN: Words(
+        "Nobody can tell whether the authority has revoked the peer's certificate.",
+        "Fetch the authority's present revocation list for --crl, or see that the peer staples a fresh OCSP answer; "
+        "--revocation soft lets such peers in.",
+    ),
+    TlsFailureReason.NO_COMMON_APPLICATION_PROTOCOL: Words(
+        "The two sides do not speak the same protocol over TLS: one of them offers other names than sip/2.",
+        "See that it is a SIP party that listens on this port, and not another service.",
+    ),
     TlsFailureReason.TLS_NEGOTIATION_FAILURE: Words(
         "The two sides could not agree on a TLS connection.",
         "See that the other side speaks TLS 1.2 or newer on this port, and not clear text.",
