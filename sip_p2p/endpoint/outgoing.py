@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated, OperationTimeout, RequestFailed, SipError
 from sip_p2p.sip.outputs import TransactionTimedOut
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
+from sip_p2p.transport.liveness import IDEMPOTENT, QUIET, has_unread, was_never_read
+from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
     from sip_p2p.sip.transaction.base import ClientTransaction
@@ -32,6 +35,9 @@ __all__ = ["Outgoing"]
 _WITHOUT_CONTACT = frozenset(("BYE", "CANCEL", "INFO", "MESSAGE", "PRACK", "PUBLISH"))
 """RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its
 successors)."""
+
+# How often a quiet connection's unread octets are waited for before a request is written to it all the same.
+_MOST_LOOKS = 3
 
 RETRY_STATUSES = frozenset((413, 480, 486, 500, 503, 600, 603))
 """The responses in which Retry-After may stand (RFC 3261 section 20.33)."""
@@ -46,17 +52,22 @@ class Outgoing:
 
     __slots__ = (
         "_alarm",
+        "_began",
         "_candidates",
         "_endpoint",
         "_failure",
         "_finished",
+        "_heard",
+        "_looks",
         "_plan",
         "_retry",
+        "_second",
         "_step",
         "_target",
         "_through",
         "_timeout",
         "_transaction",
+        "_written",
         "done",
     )
 
@@ -83,6 +94,11 @@ class Outgoing:
         self._candidates: list[Target] = []
         self._failure: Failure | None = None
         self._finished = False
+        self._second = False
+        self._heard = False
+        self._looks = 0
+        self._began = 0.0
+        self._written = 0.0
         self._step: Deferred[Any] | None = None
         self._transaction: ClientTransaction | None = None
         self._alarm: IDelayedCall | None = None
@@ -100,9 +116,15 @@ class Outgoing:
             # 18.1.1: what could be fragmented goes over a transport with congestion control.
             target = self._target = target.over(Transport.TCP)
         manager = self._endpoint.connection_manager
+        self._began = manager.driver.now()
         if target.transport is not Transport.UDP:
             flow = manager.pool.find(target, self._through)
             if flow is not None:
+                if self._began - flow.last_message > QUIET and self._looks < _MOST_LOOKS and has_unread(flow.socket):
+                    # Perhaps its goodbye: let the reactor read it before anything is written after it.
+                    self._looks += 1
+                    self._again_in(0)
+                    return
                 self._send(flow)
                 return
         try:
@@ -156,6 +178,9 @@ class Outgoing:
         if self._finished:
             return
         plan = self._plan
+        # One that was not made for this request may have been closed by the peer a moment ago.
+        is_old = isinstance(flow, StreamFlow) and flow.opened < self._began
+        self._written = self._endpoint.connection_manager.driver.now() if is_old else 0.0
         try:
             if plan.method not in _WITHOUT_CONTACT:
                 plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
@@ -171,6 +196,7 @@ class Outgoing:
         """A response; provisional ones only tell that the peer is at work."""
         response = output.response
         if response.status < 200:
+            self._heard = True
             return
         self._transaction = None
         if response.status < 300:
@@ -180,10 +206,7 @@ class Outgoing:
         if delay is not None:
             self._retry = 0.0
             self._plan.cseq += 1
-            again: Deferred[object] = Deferred()
-            call = self._endpoint.connection_manager.reactor.callLater(delay, self._try_again)
-            again.addErrback(lambda _: call.cancel() if call.active() else None)
-            self._step = again
+            self._again_in(delay)
             return
         self._finish(Failure(RequestFailed(response)))
 
@@ -200,6 +223,13 @@ class Outgoing:
         delay = float(digits)
         return delay if delay <= self._retry else None
 
+    def _again_in(self, delay: float) -> None:
+        """Begin anew in *delay* seconds, unless the request is given up before."""
+        again: Deferred[object] = Deferred()
+        call = self._endpoint.connection_manager.reactor.callLater(delay, self._try_again)
+        again.addErrback(lambda _: call.cancel() if call.active() else None)
+        self._step = again
+
     def _try_again(self) -> None:
         self._step = None
         if not self._finished:
@@ -211,10 +241,29 @@ class Outgoing:
         if isinstance(output, TransactionTimedOut):
             self._fail(Failure(OperationTimeout(f"no final response to {self._plan.method} {self._plan.uri} in time")))
             return
+        if self._may_go_again(output.transaction.flow):
+            self._second = True
+            self._find_flow()
+            return
         reason = output.reason
         if not isinstance(reason, SipError):
             reason = ConnectionFailure(f"the flow was lost: {reason}")
         self._fail(Failure(reason))
+
+    def _may_go_again(self, flow: Flow) -> bool:
+        """Whether the request goes out a second time, on another flow and with another branch: the one it was written
+        to was there before it, has ended, and the peer cannot have read the request or may read it twice.
+
+        Call-ID, From tag and CSeq stay as they were, so that a peer that is still busy with the first one knows the
+        second for the same (section 8.2.2.2).
+        """
+        if self._second or self._heard or not self._written or self._finished:
+            return False
+        if not isinstance(flow, StreamFlow) or flow.is_ended_by_us:
+            return False
+        if self._plan.method in IDEMPOTENT:
+            return True
+        return was_never_read(flow, self._written, self._endpoint.connection_manager.driver.now())
 
     def _too_late(self) -> None:
         self._alarm = None

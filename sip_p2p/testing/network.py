@@ -20,6 +20,7 @@ from sip_p2p.testing.conditions import Conditions, Datagram
 from sip_p2p.testing.host import Host
 from sip_p2p.testing.sockets import DatagramSocket, MemorySocket
 from sip_p2p.testing.streams import Pipe, StreamSocket
+from sip_p2p.testing.zones import Zones
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
@@ -45,7 +46,9 @@ class Network:
     :ivar conditions: how every wire behaves for which :meth:`link` or :meth:`path` says nothing else; :meth:`change`
         changes it.
     :ivar drop: None, or a function that is shown each :class:`~sip_p2p.testing.Datagram` and returns True to lose it.
-    :ivar name_delay: how many seconds it takes to resolve a name.
+    :ivar name_delay: how many seconds it takes to resolve a name, and DNS to answer a question.
+    :ivar dns: the records that every host finds, beside the addresses of :meth:`name`:
+        ``network.dns.add("_sips._tcp.b.example SRV 0 0 5061 one.b.example")``; see :class:`~sip_p2p.testing.Zones`.
     :ivar turns_in_one_instant: after so many turns without time passing, two parties are feeding each other for ever.
     :ivar log: what happened on the wires, the latest 100 000 lines: the same seed and program give the same lines.
     """
@@ -66,6 +69,7 @@ class Network:
         self._hosts: list[Host] = []
         self._parties: Parties | None = None
         self._names: dict[str, tuple[str, ...]] = {}
+        self.dns = Zones(addresses_of=self.addresses_of, later=lambda answer: self.later(self.name_delay, answer))
         self._paths: dict[tuple[Host, Host], Conditions] = {}
         self._parted: set[frozenset[Host]] = set()
         self._held: dict[Pipe, None] = {}
@@ -341,6 +345,10 @@ class Network:
     def hold(self, pipe: Pipe) -> None:
         """Keep a pipe whose segments wait for a partition to end."""
         self._held[pipe] = None
+
+    def shortest_round_trip(self, one: Host, other: Host) -> float:
+        """How long the way from one host to another and back takes at least."""
+        return self._conditions(one, other).delay + self._conditions(other, one).delay
 
     def draw_delay(self, source: Host, target: Host, retransmits: bool = False) -> float:
         """How long the next thing takes on this path."""

@@ -16,8 +16,9 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
-from sip_p2p.sip.framing import KeepAlive, StreamFramer
+from sip_p2p.sip.framing import PONG, KeepAlive, StreamFramer
 from sip_p2p.transport.flow import PAUSED_TO_WRITE, LiveFlow
+from sip_p2p.transport.liveness import fastest_round_trip, socket_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,9 @@ class FlowOwner(StructuralProtocol):
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         """Something came; *partial* tells whether a message is still incomplete."""
 
+    def flow_answers(self, flow: StreamFlow) -> None:
+        """The peer has answered a keep-alive."""
+
     def flow_closing(self, flow: StreamFlow) -> None:
         """We have closed the flow, and it is not gone yet."""
 
@@ -86,18 +90,18 @@ class StreamFlow(LiveFlow):
     """A flow over one connection.
 
     :ivar last_message: when the last message came or a transaction was last seen here, on the driver's scale.
-    :ivar messages: how many messages came; keep-alives are none.
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.
     :ivar opened: when it came to carry messages, on the driver's scale.
-    :ivar round_trip: the fastest way to the peer and back that the system has seen, in seconds; 0 when it does not
-        tell.
+    :ivar socket: what it is at the bottom; None where that cannot be told.
+    :ivar round_trip: see :func:`~sip_p2p.transport.liveness.fastest_round_trip`.
     :ivar is_ended_by_us: whether we closed or aborted it.
     :ivar is_ended_in_order: whether the peer closed it in the orderly way.
     :ivar aliases: the sent-by values under which the peer presented itself here and which its certificate covers.
     :ivar last_alias: the last such value that was looked at, covered or not.
     :ivar limits: the bounds that held when it was opened; a change is for those that come later (row E10).
+    :ivar framer: what cuts its octets into messages.
     :ivar held: octets of a message that is not complete.
     :ivar queued: octets that wait here because the transport has no room for them.
     """
@@ -110,6 +114,7 @@ class StreamFlow(LiveFlow):
         "_waiting",
         "_write",
         "aliases",
+        "framer",
         "held",
         "is_ended_by_us",
         "is_ended_in_order",
@@ -120,10 +125,10 @@ class StreamFlow(LiveFlow):
         "last_alias",
         "last_message",
         "limits",
-        "messages",
         "opened",
         "queued",
         "round_trip",
+        "socket",
     )
 
     def __init__(
@@ -152,14 +157,15 @@ class StreamFlow(LiveFlow):
         self.is_ended_by_us = False
         self.is_ended_in_order = False
         self.opened = 0.0
-        self.round_trip = 0.0
+        self.socket = socket_below(protocol_transport)
+        self.round_trip = fastest_round_trip(self.socket)
         self.last_message = 0.0
-        self.messages = 0
         self.is_silent = True
         self.is_partial = False
         self.aliases: set[tuple[str, int]] = set()
         self.last_alias: tuple[str, int] | None = None
         self.key: object = None
+        self.framer: StreamFramer | None = None
 
     def flush(self) -> None:
         """One write for the whole turn.
@@ -170,6 +176,7 @@ class StreamFlow(LiveFlow):
         parts = self._parts
         if not parts:
             return
+        self.sent += len(parts)
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         if not self.is_open:
@@ -246,6 +253,18 @@ class StreamFlow(LiveFlow):
             self._owner.partial.holds(self, 0)
         if not self.is_lost:
             self._transport.abortConnection()
+
+    def ping(self, binding: bytes) -> None:
+        """Send two CRLF; a single one is a pong from now on (RFC 5626 section 4.4.1)."""
+        if self.framer is not None:
+            self.framer.pings_sent = 1
+        self.cork(b"\r\n\r\n")
+        self.flush()
+
+    @property
+    def last_heard(self) -> float:
+        """When the last message came."""
+        return self.last_message
 
     def peer_stalled(self) -> None:
         """The transport's buffer is full: what is written from now on waits here."""
@@ -383,6 +402,7 @@ class StreamProtocol(Protocol):
     def _begin(self, flow: StreamFlow) -> None:
         """The connection carries messages from now on."""
         self.flow = flow
+        flow.framer = self._framer
         cast("IConsumer", self.transport).registerProducer(_Responses(flow), True)
         self._owner.flow_opened(flow)
         self._settings.flow_ready(flow)
@@ -436,7 +456,10 @@ class StreamProtocol(Protocol):
             for item in found:
                 if type(item) is not KeepAlive:
                     flow.messages += 1
-            owner.flow_active(flow, False)
+                elif item is PONG:
+                    owner.flow_answers(flow)
+            if len(found) > 1 or found[0] is not PONG:
+                owner.flow_active(flow, False)
         if framer.is_partial:
             # Of another message than the one that was incomplete before, if any was found.
             owner.flow_active(flow, True)
