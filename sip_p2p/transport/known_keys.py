@@ -90,15 +90,19 @@ class KnownKeys:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
+            if self._identity:
+                raise ValueError(
+                    f"{self.path} has vanished: put it back; to begin anew without it, start again"
+                ) from None
             if not self.path.parent.is_dir():
                 raise ValueError(
                     f"{self.path} cannot be kept: there is no folder {self.path.parent}; make it"
                 ) from None
-            self._known, self._lines, self._size, self._identity = {}, 0, 0, ()
             return
         except OSError as error:
             raise ValueError(f"the known keys {self.path} cannot be read: {error.strerror}") from error
         try:
+            self._lock(descriptor, fcntl.LOCK_SH)
             self._read_all(descriptor)
         except OSError as error:
             raise ValueError(f"the known keys {self.path} cannot be read: {error.strerror}") from error
@@ -112,9 +116,8 @@ class KnownKeys:
         """
         try:
             identity = _identity(os.stat(self.path))
-        except FileNotFoundError:
-            identity = ()
         except OSError:
+            # Gone, or out of reach for now: that is no reason to forget.
             return False
         if identity == self._identity:
             return False
@@ -130,9 +133,11 @@ class KnownKeys:
         :raises OSError: it could not be written; nothing has changed then.
         :raises ValueError: the file has been spoilt since it was read.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        # A file that was there and is not any more may be on a disk that is away: only the first key makes one.
+        make = 0 if self._identity else os.O_CREAT
+        descriptor = os.open(self.path, os.O_RDWR | make | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self._lock(descriptor)
+            self._lock(descriptor, fcntl.LOCK_EX)
             self._catch_up(descriptor)
             known = self._known.get(name)
             if known is not None:
@@ -144,10 +149,10 @@ class KnownKeys:
             # Closing it lets go of the lock.
             os.close(descriptor)
 
-    def _lock(self, descriptor: int) -> None:
+    def _lock(self, descriptor: int, kind: int) -> None:
         for attempt in range(_ATTEMPTS):
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 if attempt == _ATTEMPTS - 1:
                     raise
@@ -170,6 +175,8 @@ class KnownKeys:
             if os.write(descriptor, line) != len(line):
                 raise OSError(None, "the line could not be written whole", str(self.path))
             os.fsync(descriptor)
+            if not self._size:
+                self._keep_entry()
         except OSError:
             with suppress(OSError):
                 os.ftruncate(descriptor, self._size)
@@ -180,12 +187,22 @@ class KnownKeys:
         known = self._known[name] = KnownKey(pin, self._lines)
         return known
 
+    def _keep_entry(self) -> None:
+        """Have the folder remember a new file, too."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
     def _read_all(self, descriptor: int) -> None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{self.path} is not a file: name one to keep the keys of peers in")
-        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ValueError(f"{self.path} can be changed by others, who could put their keys there: chmod 600 it")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (os.geteuid(), 0):
+            raise ValueError(
+                f"{self.path} can be changed by others, who could put their keys there: make it ours, and chmod 600 it"
+            )
         if status.st_size > _LARGEST_FILE:
             raise ValueError(f"{self.path} has {status.st_size} octets: that is not a file of known keys")
         data = os.pread(descriptor, status.st_size, 0)

@@ -218,7 +218,7 @@ class PeerCheck:
             self._check_approval(facts)
             grant, matched = self._identify(facts, connection)
             # Only now the peer has proved that it holds the key.
-            grant.trust.remember(Shown(facts, self._expected, self._trouble), grant)
+            grant.trust.remember(self._shown(facts), grant)
             self._chain = ()
             return VerifiedPeer(grant.identities, matched, der, version, cipher, self.is_client, grant.trusted_by)
         except Refused as refused:
@@ -271,7 +271,7 @@ class PeerCheck:
         """Who vouches for the peer's own certificate, and the identity by which the peer is welcome."""
         facts.check_validity(datetime.datetime.now(datetime.UTC))
         self._usage.check(facts, peer_is_client=not self.is_client)
-        shown = Shown(facts, self._expected, self._trouble, self._chain)
+        shown = self._shown(facts)
         grants = self._trust.consider(shown)
         for grant in grants:
             matched = self._welcome(grant.identities)
@@ -286,6 +286,9 @@ class PeerCheck:
                 f"it proves {proved or 'no SIP identity'}, not {self._expected}",
             )
         raise Refused(TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, f"it proves {proved}; allowed: {self._policy}")
+
+    def _shown(self, facts: CertificateFacts) -> Shown:
+        return Shown(facts, self._expected, self._trouble, self._chain, self._policy)
 
     def _welcome(self, identities: PeerIdentities) -> str | None:
         """The identity by which a peer that is known by *identities* may talk to us here, or None."""

@@ -28,7 +28,7 @@ from sip_p2p.transport.credential import TrustAnchors
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from sip_p2p.transport.identity import PeerIdentities
+    from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
 
 __all__ = ["Authorities", "Doubt", "Grant", "Shown", "Trust", "TrustGiven", "TrustStack", "TrustedBy"]
 
@@ -50,17 +50,24 @@ class Shown:
     :ivar trouble: what is wrong with the chain that leads from the certificate to an authority; None if nothing is.
     :ivar chain: the chain as it was verified, as DER, the peer's own certificate first; empty in a handshake that
         resumes a session, where nothing is verified anew.
+    :ivar policy: who may call us. It is held against the grants afterwards; a trust may look at it, and need not.
     """
 
-    __slots__ = ("chain", "expected", "facts", "trouble")
+    __slots__ = ("chain", "expected", "facts", "policy", "trouble")
 
     def __init__(
-        self, facts: CertificateFacts, expected: str | None, trouble: Refused | None, chain: tuple[bytes, ...] = ()
+        self,
+        facts: CertificateFacts,
+        expected: str | None,
+        trouble: Refused | None,
+        chain: tuple[bytes, ...],
+        policy: TrustPolicy,
     ) -> None:
         self.facts = facts
         self.expected = expected
         self.trouble = trouble
         self.chain = chain
+        self.policy = policy
 
     @property
     def names(self) -> tuple[str, ...]:
