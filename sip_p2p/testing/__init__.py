@@ -38,5 +38,6 @@ from __future__ import annotations
 from sip_p2p.testing.conditions import Conditions, Datagram
 from sip_p2p.testing.host import Host
 from sip_p2p.testing.network import Network
+from sip_p2p.testing.zones import Zones
 
-__all__ = ["Conditions", "Datagram", "Host", "Network"]
+__all__ = ["Conditions", "Datagram", "Host", "Network", "Zones"]

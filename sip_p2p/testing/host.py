@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
     IReactorTCP,
     IReactorTime,
     IReactorUDP,
+    IResolver,
 )
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -264,6 +265,10 @@ class Host:
         listening = _DatagramPort(port, protocol, interface, maxPacketSize, self)  # type: ignore[no-untyped-call]
         listening.startListening()  # type: ignore[no-untyped-call]
         return listening
+
+    def __conform__(self, interface: object) -> object:
+        """The host brings its own DNS along: it adapts to ``IResolver``."""
+        return self.network.dns if interface is IResolver else None
 
     # IReactorPluggableNameResolver
 

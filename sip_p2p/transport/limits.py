@@ -40,6 +40,14 @@ class Limits:
         one. A request that comes sooner fails at once, with the reason of the last failure.
     :ivar redial_delay_longest: the most that this grows to.
     :ivar failures_remembered: peers that are left alone at a time; the one that failed longest ago is dialled again.
+    :ivar dns_timeout: for all look-ups that one target needs; then the request fails.
+    :ivar dns_cache: answers of DNS that are remembered; the oldest gives way.
+    :ivar dns_records: records of one answer of DNS that are looked at; the rest is left out.
+    :ivar dns_servers: servers of one target whose addresses are asked for; those that would be tried last are left out.
+    :ivar failover_attempts: servers that one request is sent to, one after the other; then it fails as the last did.
+    :ivar failover_timeout: from the start of a request until no further server is tried.
+    :ivar dead_target_timeout: for how long a server that failed is tried only after those that did not.
+    :ivar dead_targets: servers of which that is remembered; the oldest gives way.
     :ivar first_message_timeout: from an accepted connection to its first complete message; then it is closed.
     :ivar authenticated_first_message_timeout: the same for a peer that proved who it is.
     :ivar partial_message_timeout: from a message's first octet to its last, however it trickles; then 408 is not sent
@@ -103,8 +111,16 @@ class Limits:
         "connections_per_address",
         "connections_per_identity",
         "datagram_flows",
+        "dead_target_timeout",
+        "dead_targets",
         "dialogs",
+        "dns_cache",
+        "dns_records",
+        "dns_servers",
+        "dns_timeout",
         "drain_timeout",
+        "failover_attempts",
+        "failover_timeout",
         "failures_remembered",
         "finished_octets",
         "finished_transactions",
@@ -148,6 +164,14 @@ class Limits:
         redial_delay: float = 0.5,
         redial_delay_longest: float = 30.0,
         failures_remembered: int = 4096,
+        dns_timeout: float = 10.0,
+        dns_cache: int = 4096,
+        dns_records: int = 32,
+        dns_servers: int = 16,
+        failover_attempts: int = 8,
+        failover_timeout: float = 60.0,
+        dead_target_timeout: float = 600.0,
+        dead_targets: int = 1024,
         first_message_timeout: float = 10.0,
         authenticated_first_message_timeout: float = 30.0,
         partial_message_timeout: float = 10.0,
@@ -209,8 +233,16 @@ class Limits:
         connections_per_address: int
         connections_per_identity: int
         datagram_flows: int
+        dead_target_timeout: float
+        dead_targets: int
         dialogs: int
+        dns_cache: int
+        dns_records: int
+        dns_servers: int
+        dns_timeout: float
         drain_timeout: float
+        failover_attempts: int
+        failover_timeout: float
         failures_remembered: int
         finished_octets: int
         finished_transactions: int
