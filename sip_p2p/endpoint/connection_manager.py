@@ -18,18 +18,25 @@ from sip_p2p.endpoint.accounts import Accounts
 from sip_p2p.endpoint.dispatch import Dispatch
 from sip_p2p.endpoint.drain import Drain
 from sip_p2p.endpoint.events import Event, StateReason
+from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
 from sip_p2p.endpoint.listener import Listener, Listeners
-from sip_p2p.endpoint.load_events import ThrottlingStateChanged
+from sip_p2p.endpoint.load import Load
+from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
+from sip_p2p.transport.clock import time_source
+from sip_p2p.transport.dead_targets import DeadTargets
 from sip_p2p.transport.driver import Driver
+from sip_p2p.transport.family import AddressFamilyHint
 from sip_p2p.transport.identity import normalise_name
+from sip_p2p.transport.keep_alive import USUAL, KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
-from sip_p2p.transport.resolve import AddressResolver
+from sip_p2p.transport.target import Transport
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.throttle import ThrottledLog
 
@@ -41,9 +48,11 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
+    from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.transport.datagram import DatagramFlow
     from sip_p2p.transport.driver import Tap
     from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.overload import OverloadState
     from sip_p2p.transport.pool import Pool
     from sip_p2p.transport.resolve import Resolver
     from sip_p2p.transport.target import Target
@@ -60,7 +69,10 @@ class RealTimeConnectionManager:
 
     :ivar reactor: the reactor.
     :ivar limits: the bounds, as they were given.
-    :ivar resolver: where names lead.
+    :ivar resolver: where names lead; by default a :class:`~sip_p2p.transport.naming.DnsResolver`.
+    :ivar family: which addresses are used, unless an endpoint or a request says otherwise (row E23).
+    :ivar transports: what NAPTR may choose from where neither a URI nor an endpoint asks for TLS (RFC 3263).
+    :ivar dead_targets: the servers that failed a short while ago, and come last (row E24).
     :ivar tokens: where branches, tags and Call-IDs come from.
     :ivar core: the SIP core.
     :ivar driver: what runs it.
@@ -69,6 +81,10 @@ class RealTimeConnectionManager:
     :ivar keeper: the flows, with their bounds and deadlines.
     :ivar pool: the stream flows.
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
+    :ivar flow_opened: told of every connection that may carry messages.
+    :ivar flow_lost: told of every connection that is gone, and of every UDP flow that has failed, with what was on it.
+    :ivar load: how much there is to do, and what is done about it.
+    :ivar overload_changed: told when more, or less, is refused because of overload (row E20).
     :ivar throttling_changed: told when nothing more is read from a peer, and when it is read again (row E19).
     """
 
@@ -79,12 +95,22 @@ class RealTimeConnectionManager:
         limits: Limits | None = None,
         timers: Timers | None = None,
         resolver: Resolver | None = None,
+        family: AddressFamilyHint | str | None = None,
         advertise: str | None = None,
         tokens: TokenSource | None = None,
+        keep_alive: KeepAlive | None = USUAL,
     ) -> None:
         self.reactor = reactor
         self.limits = Limits() if limits is None else limits
-        self.resolver: Resolver = AddressResolver(reactor) if resolver is None else resolver
+        self.family = AddressFamilyHint.named(family)
+        self.dead_targets = DeadTargets(time_source(reactor), self.limits.dead_target_timeout, self.limits.dead_targets)
+        self.resolver: Resolver = resolver or DnsResolver(
+            reactor,
+            transports=self.transports,
+            family=self.family,
+            limits=self.limits,
+            dead_targets=self.dead_targets,
+        )
         self._advertise = None if advertise is None else normalise_name(advertise)
         if timers is None:
             timers = Timers(answer_deadline=self.limits.answer_timeout)
@@ -95,6 +121,7 @@ class RealTimeConnectionManager:
             transactions=self.limits.transactions,
             finished_transactions=self.limits.finished_transactions,
             finished_octets=self.limits.finished_octets,
+            dialogs=self.limits.dialogs,
         )
         self.dispatch = Dispatch(self)
         self.drain_state = Drain(self)
@@ -102,7 +129,12 @@ class RealTimeConnectionManager:
         self.driver = Driver(reactor, self.core, self.dispatch)
         self.tls_failed: Event[TlsFailure] = Event()
         self.throttling_changed: Event[ThrottlingStateChanged] = Event()
-        self.keeper = FlowKeeper(reactor, self.limits, self.driver, self)
+        self.overload_changed: Event[OverloadChanged] = Event()
+        self.load = Load(self, self.limits)
+        self.driver.watch_load(self.load.monitor)
+        self.flow_opened: Event[FlowOpened] = Event()
+        self.flow_lost: Event[FlowLost] = Event()
+        self.keeper = FlowKeeper(reactor, self.limits, self.driver, self, keep_alive)
         self._listeners = Listeners(reactor, self, self.keeper)
         self._endpoints: list[RealTimeEndpoint] = []
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
@@ -110,6 +142,7 @@ class RealTimeConnectionManager:
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
     default_prefix = "tcp"
+    transports: tuple[Transport, ...] = (Transport.TCP, Transport.UDP)
     senders_refused = 0
 
     @property
@@ -228,6 +261,32 @@ class RealTimeConnectionManager:
         if self.throttling_changed:
             self.throttling_changed.tell(ThrottlingStateChanged(flow))
 
+    def tell_opened(self, flow: LiveFlow) -> None:
+        """A connection may carry messages; called by the keeper."""
+        if self.flow_opened:
+            self.flow_opened.tell(FlowOpened(flow))
+
+    def tell_lost(self, flow: LiveFlow, reason: BaseException, transactions: tuple[Transaction, ...]) -> None:
+        """A flow is gone, and with it what was on it; called by the keeper."""
+        if self.flow_lost:
+            self.flow_lost.tell(FlowLost(flow, reason, self.driver.now() - flow.opened, transactions))
+
+    @property
+    def overload(self) -> OverloadState:
+        """How much is done without at the moment (row E20). Setting it lets that hold whatever the load is, for
+        maintenance and for tests; None lets the load decide again."""
+        return self.load.state
+
+    @overload.setter
+    def overload(self, state: OverloadState | None) -> None:
+        check_thread()
+        self.load.say(state)
+
+    def overload_told(self, change: OverloadChanged) -> None:
+        """The state of overload is another; called by the load."""
+        self._log.warn("overload: {change}", change=change)
+        self.overload_changed.tell(change)
+
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end: count it, tell of it, and log it within bounds."""
         self._accounts.tls_failure(failure)
@@ -312,6 +371,7 @@ class RealTimeConnectionManager:
             return self.keeper.close()
 
         def finish(result: object) -> None:
+            self.load.stop()
             self.driver.stop()
 
         quiet = self.drain_state.when_quiet(self.limits.drain_timeout)

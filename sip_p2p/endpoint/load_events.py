@@ -8,8 +8,9 @@ from sip_p2p.endpoint.peer import Peer
 
 if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.overload import OverloadState
 
-__all__ = ["ThrottlingStateChanged"]
+__all__ = ["OverloadChanged", "ThrottlingStateChanged"]
 
 
 @final
@@ -33,3 +34,23 @@ class ThrottlingStateChanged:
 
     def __repr__(self) -> str:
         return f"<ThrottlingStateChanged {self.flow!r} {'paused' if self.is_throttled else 'read again'}>"
+
+
+@final
+class OverloadChanged:
+    """A connection manager does without more than before, or without less.
+
+    :ivar previous_state: the state before.
+    :ivar state: the state now.
+    :ivar reason: what it is for, in words.
+    """
+
+    __slots__ = ("previous_state", "reason", "state")
+
+    def __init__(self, previous_state: OverloadState, state: OverloadState, reason: str) -> None:
+        self.previous_state = previous_state
+        self.state = state
+        self.reason = reason
+
+    def __repr__(self) -> str:
+        return f"<OverloadChanged {self.previous_state.value} -> {self.state.value}: {self.reason}>"

@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from sip_p2p.sip.outputs import Output
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
+    from sip_p2p.sip.transaction.base import Transaction
+    from sip_p2p.transport.alarms import Alarms
     from sip_p2p.transport.deadlines import Deadlines
     from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.overload import OverloadMonitor
 
 __all__ = ["Driver", "Tap", "TransactionUser"]
 
@@ -91,6 +94,7 @@ class Driver:
         "_drift",
         "_log",
         "_look_again",
+        "_monitor",
         "_peers_log",
         "_reactor",
         "_received",
@@ -110,9 +114,10 @@ class Driver:
         self._log = Logger("sip_p2p.transport.driver")
         self._peers_log = ThrottledLog("sip_p2p.transport.driver", self.now)
         self._taps: tuple[Tap, ...] = ()
-        self._deadlines: tuple[Deadlines[LiveFlow], ...] = ()
+        self._deadlines: tuple[Deadlines[LiveFlow] | Alarms[LiveFlow] | OverloadMonitor, ...] = ()
         self._draining = False
         self._look_again = False
+        self._monitor: OverloadMonitor | None = None
         self._stopped = False
         self._call: IDelayedCall | None = None
         self._turn_end: IDelayedCall | None = None
@@ -128,6 +133,12 @@ class Driver:
         turn_end = self._turn_end
         if turn_end is None:
             self._turn_end = self._reactor.callLater(0, self._take_received)
+            monitor = self._monitor
+            if monitor is not None:
+                monitor.touched = True
+                if not monitor.is_running:
+                    monitor.start(self.now())
+                    self.rearm()
         elif turn_end.getTime() > self._reactor.seconds():
             # The wall clock was set back, and the turn that is meant is over.
             turn_end.reset(0)
@@ -185,9 +196,22 @@ class Driver:
         self._core.flow_failed(flow, reason, self.now())
         self.drain()
 
-    def watch(self, deadlines: Deadlines[LiveFlow]) -> None:
+    def transactions_on(self, flow: Flow) -> tuple[Transaction, ...]:
+        """What lives on *flow* now, in the order of its beginning."""
+        return tuple(self._core.layer.table.flows.get(flow, ()))
+
+    def busy_flows(self) -> list[Flow]:
+        """The flows on which transactions live."""
+        return list(self._core.layer.table.flows)
+
+    def watch(self, deadlines: Deadlines[LiveFlow] | Alarms[LiveFlow]) -> None:
         """Serve one more kind of deadline."""
         self._deadlines = (*self._deadlines, deadlines)
+
+    def watch_load(self, monitor: OverloadMonitor) -> None:
+        """Let *monitor* know when something comes, and give it time while it wants some."""
+        self._monitor = monitor
+        self._deadlines = (*self._deadlines, monitor)
 
     def add_tap(self, tap: Tap) -> None:
         """Show every message to *tap* from now on."""
