@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import final
@@ -59,11 +59,12 @@ class Credential:
     :ivar key: its private key.
     :ivar chain: the intermediates, the issuer first, without a self-signed root: peers have that, or do not trust it.
     :ivar source: where it was read from, for messages; the empty string for objects.
+    :ivar files: the files that it was read from, and that :meth:`read_again` reads; empty for objects.
     :ivar staple: the authority's OCSP response on the certificate, for callers that ask for it; empty without one.
     :ivar identities: what the certificate proves to a peer that keeps to RFC 5922.
     """
 
-    __slots__ = ("_staple_expires", "certificate", "chain", "identities", "key", "source", "staple")
+    __slots__ = ("_again", "_staple_expires", "certificate", "chain", "files", "identities", "key", "source", "staple")
 
     def __init__(
         self,
@@ -90,6 +91,8 @@ class Credential:
         self.key = key
         self.chain: tuple[x509.Certificate, ...] = tuple(each for each in chain if each.subject != each.issuer)
         self.source = source
+        self.files: tuple[Path, ...] = ()
+        self._again: Callable[[], Credential] | None = None
         self.staple = staple
         self._staple_expires: datetime.datetime | None = None
         if staple:
@@ -129,6 +132,22 @@ class Credential:
             ``openssl ocsp -respout`` writes it.
         :raises TlsFailure: a file is missing, unreadable, or not what it should be; or as for the constructor.
         """
+        intermediates = tuple(chain)
+        made = cls._from_files(certificate, private_key, intermediates, password, staple)
+        named = (certificate, private_key, *intermediates, staple)
+        made.files = tuple(Path(each) for each in named if each is not None)
+        made._again = lambda: cls.from_files(certificate, private_key, intermediates, password=password, staple=staple)
+        return made
+
+    @classmethod
+    def _from_files(
+        cls,
+        certificate: _Path,
+        private_key: _Path | None,
+        chain: Iterable[_Path],
+        password: bytes | str | None,
+        staple: _Path | None,
+    ) -> Credential:
         source = os.fspath(certificate)
         response = b"" if staple is None else _read(staple, "the OCSP response")
         data = _read(certificate, "the certificate")
@@ -190,6 +209,21 @@ class Credential:
         leaf = next((each for each in certificates if _spki(each) == own), certificates[0])
         return cls(leaf, key, [each for each in certificates if each is not leaf], source=source, staple=staple)
 
+    def read_again(self) -> Credential:
+        """What :attr:`files` hold by now.
+
+        :raises TlsFailure: as for :meth:`from_files`.
+        :raises ValueError: it was not made from files.
+        """
+        if self._again is None:
+            raise ValueError(f"{self!r} was not read from files")
+        return self._again()
+
+    @property
+    def content(self) -> object:
+        """What two credentials have in common if a peer cannot tell them apart."""
+        return self.certificate, self.chain, self.staple
+
     @property
     def expires(self) -> datetime.datetime:
         """The end of the certificate's validity, aware."""
@@ -233,9 +267,10 @@ class TrustAnchors:
     """The authorities whose signature we accept under a peer's certificate.
 
     :ivar certificates: their certificates.
+    :ivar files: the files and folders that they were read from, and that :meth:`read_again` reads; empty for objects.
     """
 
-    __slots__ = ("_encoded", "certificates")
+    __slots__ = ("_again", "_encoded", "certificates", "files")
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         """
@@ -244,6 +279,8 @@ class TrustAnchors:
         self.certificates: tuple[x509.Certificate, ...] = tuple(certificates)
         if not self.certificates:
             raise ValueError("there is no certificate of an authority to trust: name a PEM file that holds one")
+        self.files: tuple[Path, ...] = ()
+        self._again: Callable[[], TrustAnchors] | None = None
         self._encoded = frozenset(each.public_bytes(Encoding.DER) for each in self.certificates)
 
     @classmethod
@@ -268,7 +305,38 @@ class TrustAnchors:
                     f"{path} holds no certificate of an authority: put its PEM there, or name another path"
                 )
             found.extend(certificate for certificate in read if certificate not in found)
-        return cls(found)
+        made = cls(found)
+        made.files = tuple(Path(each) for each in paths)
+        made._again = lambda: cls.from_files(*paths)
+        return made
+
+    @classmethod
+    def merged(cls, parts: Iterable[TrustAnchors]) -> TrustAnchors:
+        """All of *parts* in one; read again, those that were read from files are.
+
+        :raises ValueError: there is none.
+        """
+        listed = tuple(parts)
+        if len(listed) == 1:
+            return listed[0]
+        made = cls(dict.fromkeys(certificate for part in listed for certificate in part.certificates))
+        made.files = tuple(dict.fromkeys(path for part in listed for path in part.files))
+        made._again = lambda: cls.merged(part.read_again() if part.files else part for part in listed)
+        return made
+
+    def read_again(self) -> TrustAnchors:
+        """What :attr:`files` hold by now.
+
+        :raises ValueError: as for :meth:`from_files`; or they were not made from files.
+        """
+        if self._again is None:
+            raise ValueError(f"{self!r} were not read from files")
+        return self._again()
+
+    @property
+    def content(self) -> object:
+        """What is the same for two objects that trust the same authorities."""
+        return self._encoded
 
     @classmethod
     def from_pem(cls, data: bytes) -> TrustAnchors:

@@ -187,13 +187,14 @@ class Revocation:
     Objects do not change; when a file changes, :mod:`.reload` puts a new one in the place of the old.
 
     :ivar lists: the lists.
+    :ivar files: the files and folders that they were read from, and that :meth:`read_again` reads; empty for objects.
     :ivar mode: what happens where they give no answer: ``OFF`` does not look, ``SOFT`` logs it and accepts the peer,
         ``HARD`` refuses it with ``REVOCATION_UNKNOWN``.
     :ivar stapling: the same for the OCSP response that a server which we dial staples to its handshake; other than
         ``OFF`` asks for one.
     """
 
-    __slots__ = ("_by_issuer", "_log", "lists", "mode", "stapling")
+    __slots__ = ("_by_issuer", "_log", "files", "lists", "mode", "stapling")
 
     def __init__(
         self,
@@ -206,6 +207,7 @@ class Revocation:
         :raises ValueError: a mode is none.
         """
         self.lists = tuple(lists)
+        self.files: tuple[Path, ...] = ()
         self.mode = RevocationMode.named(mode)
         self.stapling = RevocationMode.named(stapling)
         self._by_issuer: dict[bytes, list[RevocationList]] = {}
@@ -234,7 +236,21 @@ class Revocation:
                 raise ValueError(
                     f"the revocation list {path} cannot be read: {error.strerror}; name a file or a folder"
                 ) from error
-        return cls(lists, mode, stapling=stapling)
+        made = cls(lists, mode, stapling=stapling)
+        made.files = tuple(Path(each) for each in paths)
+        return made
+
+    def read_again(self) -> Revocation:
+        """What :attr:`files` hold by now, with the same modes.
+
+        :raises ValueError: as for :meth:`from_files`.
+        """
+        return Revocation.from_files(*self.files, mode=self.mode, stapling=self.stapling)
+
+    @property
+    def content(self) -> object:
+        """What is the same for two objects that judge alike."""
+        return tuple(each.crl for each in self.lists), self.mode, self.stapling
 
     def judge(self, chain: Sequence[x509.Certificate], now: datetime.datetime | None = None) -> None:
         """Look up every certificate of a verified chain but the last, its anchor.

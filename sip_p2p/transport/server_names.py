@@ -26,12 +26,13 @@ _SUFFIXES = frozenset([".pem", ".crt", ".p12", ".pfx"])
 class ServerNames(Mapping[str, Credential]):
     """Our credentials by the name that a caller asks for, in normal form."""
 
-    __slots__ = ("_credentials",)
+    __slots__ = ("_credentials", "_folders")
 
     def __init__(self, credentials: Mapping[str, Credential] | None = None) -> None:
         """
         :raises ValueError: a name is none, or is an address: those cannot be asked for.
         """
+        self._folders: tuple[Path, ...] = ()
         self._credentials: dict[str, Credential] = {}
         for given, credential in (credentials or {}).items():
             name = normalise_name(given)
@@ -60,7 +61,32 @@ class ServerNames(Mapping[str, Credential]):
                 other = found.setdefault(name, credential)
                 if other is not credential:
                     raise ValueError(f"{other.source} and {path} are both for {name}: remove one of them")
-        return cls(found)
+        made = cls(found)
+        made._folders = tuple(Path(each) for each in paths)
+        return made
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders that they were read from, and that :meth:`read_again` reads; empty for objects."""
+        if self._folders:
+            return self._folders
+        return tuple(dict.fromkeys(path for credential in self._credentials.values() for path in credential.files))
+
+    def read_again(self) -> ServerNames:
+        """What :attr:`files` hold by now.
+
+        :raises TlsFailure: a file is not what it should be.
+        :raises ValueError: as for :meth:`from_files`.
+        """
+        if self._folders:
+            return ServerNames.from_files(*self._folders)
+        again = {each: each.read_again() if each.files else each for each in self._credentials.values()}
+        return ServerNames({name: again[credential] for name, credential in self._credentials.items()})
+
+    @property
+    def content(self) -> object:
+        """What is the same for two objects that a caller cannot tell apart."""
+        return [(name, credential.content) for name, credential in sorted(self._credentials.items())]
 
     def asked_for(self, name: bytes | None) -> Credential | None:
         """The credential for what a caller has sent as the server's name; None for the listener's own one."""

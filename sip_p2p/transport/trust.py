@@ -216,7 +216,7 @@ class TrustStack:
         if isinstance(given, (str, os.PathLike, TrustAnchors, Trust)):
             given = [given]
         trusts: list[Trust | None] = []
-        anchors: list[x509.Certificate] = []
+        anchors: list[TrustAnchors] = []
         for each in given:
             if isinstance(each, TrustStack):
                 inner: Iterable[Trust] = each.trusts
@@ -234,9 +234,29 @@ class TrustStack:
                     continue
                 if None not in trusts:
                     trusts.append(None)
-                anchors.extend(trust.certificates)
-        merged = Authorities(TrustAnchors(dict.fromkeys(anchors))) if anchors else None
+                anchors.append(trust.anchors)
+        merged = Authorities(TrustAnchors.merged(anchors)) if anchors else None
         return cls(trust for trust in (each or merged for each in trusts) if trust is not None)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders that the authorities were read from, and that :meth:`read_again` reads."""
+        return tuple(path for trust in self.trusts if isinstance(trust, Authorities) for path in trust.anchors.files)
+
+    def read_again(self) -> TrustStack:
+        """The same trusts, with the authorities that :attr:`files` hold by now.
+
+        :raises ValueError: a file cannot be used; the message names it.
+        """
+        return TrustStack(
+            Authorities(trust.anchors.read_again()) if isinstance(trust, Authorities) and trust.anchors.files else trust
+            for trust in self.trusts
+        )
+
+    @property
+    def content(self) -> object:
+        """What is the same for two stacks that know the same peers."""
+        return [trust.anchors.content if isinstance(trust, Authorities) else trust for trust in self.trusts]
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def credential(issued: IssuedCertificate) -> Credential:
     """The credential of a party that was issued this, even one that :class:`.Credential` itself would turn down."""
     made = Credential.__new__(Credential)
     made.certificate, made.key, made.chain = issued.certificate, issued.key, issued.chain
-    made.source, made.identities, made.staple = "", PeerIdentities(), b""
+    made.source, made.identities, made.staple, made.files = "", PeerIdentities(), b"", ()
     return made
 
 
