@@ -178,6 +178,10 @@ class RealTimeConnectionManager:
         """The port of the first listener; 0 while there is none (row C4)."""
         return next((listener.port for listener in self._listeners), 0)
 
+    def listens_on(self, transport: str) -> bool:
+        """Whether anybody can connect over *transport*, such as ``TLS``."""
+        return self._listeners.port_of(transport) is not None
+
     def start_listening(self, description: str | tuple[str, int]) -> Deferred[Listener]:
         """Listen as *description* says (rows C1 to C3).
 
@@ -251,6 +255,11 @@ class RealTimeConnectionManager:
     def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
         """What judges the From of requests on *flow*; None where it stays a claim (fault F14)."""
         return None
+
+    def offers_alias(self, flow: LiveFlow) -> bool:
+        """Whether requests to the place where we listen may come by *flow*, which we opened (RFC 5923, row E16): only
+        over TLS, and where our own certificate proves that place to be ours."""
+        return False
 
     def _certified_host(self, transport: str) -> str:
         """The name that our own certificate proves, for transports that show it."""

@@ -11,6 +11,8 @@ from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.keep_alive import USUAL, KeepAlive
+from sip_p2p.transport.target import Transport
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
+    from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.resolve import Resolver
@@ -41,6 +44,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     """
 
     default_prefix = "tls"
+    transports = (Transport.TLS, Transport.TCP, Transport.UDP)
 
     def __init__(
         self,
@@ -57,8 +61,10 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         limits: Limits | None = None,
         timers: Timers | None = None,
         resolver: Resolver | None = None,
+        family: AddressFamilyHint | str | None = None,
         advertise: str | None = None,
         tokens: TokenSource | None = None,
+        keep_alive: KeepAlive | None = USUAL,
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -74,12 +80,25 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             has proved (row A16, fault F14).
         :param trusted_proxies: who may pass on requests of others, by the names that they prove; for the default
             policy. An endpoint's own outbound proxy may always pass them on to it.
+        :param keep_alive: how the connections that we open are kept alive (row E17); None sends and offers none.
+        :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
+        :param family: which addresses are used, and which come first: ``all``, ``v4``, ``v6``, ``prefer-v4`` or
+            ``prefer-v6`` (row E23).
         :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message
             names the file and the remedy.
         :raises ValueError: when *trust* holds no certificate or *allow* no proper names.
         :raises InvalidOperation: when mutual TLS is asked for without a certificate.
         """
-        super().__init__(reactor, limits=limits, timers=timers, resolver=resolver, advertise=advertise, tokens=tokens)
+        super().__init__(
+            reactor,
+            limits=limits,
+            timers=timers,
+            resolver=resolver,
+            family=family,
+            advertise=advertise,
+            tokens=tokens,
+            keep_alive=keep_alive,
+        )
         credential = _credential(certificate, private_key)
         if credential is None and need_mutual_tls:
             raise InvalidOperation("mutual TLS needs a certificate of our own: give certificate=")
@@ -170,6 +189,15 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     def _sender_refused(self, words: str) -> None:
         self.senders_refused += 1
         self._tls_log.warn("{why}", why=words)
+
+    def offers_alias(self, flow: LiveFlow) -> bool:
+        """Whether requests to the place where we listen may come by *flow* (RFC 5923): the peer may ask us at all, we
+        do listen, and our certificate proves that we may name that host."""
+        credential = self.credential
+        if credential is None or flow.transport != "TLS" or not flow.may_request or not self.listens_on("TLS"):
+            return False
+        host, _ = self.contact_address("TLS", (flow.local_host, flow.local_port))
+        return credential.identities.matches(host.strip("[]")) is not None
 
     def _certified_host(self, transport: str) -> str:
         credential = self.credential

@@ -30,6 +30,7 @@ class LiveFlow(Flow):
     :ivar is_open: False from the moment it is closed or lost.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
     :ivar messages: how many messages came; keep-alives are none.
+    :ivar opened: when it came to carry messages, on the driver's scale.
     :ivar sent: how many messages were written, answers to keep-alives among them.
     :ivar keep_alive: what agrees on keep-alives with the peer; None where there are none.
     :ivar leases: how many hold it, so that it is not closed for idleness; see :meth:`lease`.
@@ -48,6 +49,7 @@ class LiveFlow(Flow):
         "local_port",
         "may_request",
         "messages",
+        "opened",
         "sent",
         "unanswered",
         "verified",
@@ -74,6 +76,7 @@ class LiveFlow(Flow):
         self.is_open = True
         self.may_request = True
         self.messages = 0
+        self.opened = 0.0
         self.sent = 0
         self.keep_alive: KeepAlives | None = None
         self.leases = 0

@@ -12,8 +12,10 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from sip_p2p.errors import ConnectionFailure, TlsFailure
 from sip_p2p.transport.admission import Admission
+from sip_p2p.transport.alias import ALIAS, learn_alias
 from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
+from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.shared_octets import SharedOctets
 from sip_p2p.transport.throttle import ThrottledLog
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.message import Request
+    from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.transport.authorization import Authorization
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FlowKeeper", "FlowPolicy"]
 
-_MOST_ALIASES = 8
 _GOODBYE = 1.0
 _IDLE_LOOKS = 8
 
@@ -55,6 +57,9 @@ class FlowPolicy(Protocol):
     def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
         """What judges the From of requests on *flow*; None where it stays a claim."""
 
+    def offers_alias(self, flow: LiveFlow) -> bool:
+        """Whether requests to the place where we listen may come by *flow*, which we opened (RFC 5923)."""
+
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end."""
 
@@ -63,6 +68,12 @@ class FlowPolicy(Protocol):
 
     def is_busy(self, flow: StreamFlow) -> bool:
         """Whether a transaction lives on *flow*."""
+
+    def tell_opened(self, flow: LiveFlow) -> None:
+        """A flow may carry messages."""
+
+    def tell_lost(self, flow: LiveFlow, reason: BaseException, transactions: tuple[Transaction, ...]) -> None:
+        """A flow is gone, and with it the transactions that were on it."""
 
 
 @final
@@ -75,6 +86,7 @@ class FlowKeeper:
     :ivar authorization: who is asked about each connection; None for nobody.
     :ivar pool: the stream flows.
     :ivar datagrams: the UDP ports.
+    :ivar keep_alives: what pings the flows that we opened; None for nobody.
     :ivar connections: every TCP connection, with a flow or still without.
     :ivar admission: who may open a flow.
     :ivar write_queues: what waits to be written.
@@ -82,7 +94,14 @@ class FlowKeeper:
     :ivar hits: how often each bound was reached, by its name; those that never were are not here.
     """
 
-    def __init__(self, reactor: IReactorTime, limits: Limits, driver: Driver, policy: FlowPolicy) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        limits: Limits,
+        driver: Driver,
+        policy: FlowPolicy,
+        keep_alive: KeepAlive | None = None,
+    ) -> None:
         self.reactor = reactor
         self.authorization: Authorization | None = None
         self.limits = limits
@@ -99,6 +118,11 @@ class FlowKeeper:
         self.hits: dict[str, int] = {}
         self.write_queues = SharedOctets("write_buffer_total", limits, self.limit_hit)
         self.partial = SharedOctets("partial_octets", limits, self.limit_hit)
+        self.keep_alives = (
+            None if keep_alive is None else KeepAlives(keep_alive, driver, self._dead, limits.idle_timeout)
+        )
+        # Why we gave a flow up that has not ended yet.
+        self._given_up: dict[LiveFlow, ConnectionFailure] = {}
         self.datagrams = DatagramPorts(reactor, self, policy.may_request)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential, policy.is_busy)
         self.connections: dict[StreamProtocol, None] = {}
@@ -157,6 +181,8 @@ class FlowKeeper:
         flow.opened = flow.last_message = now
         flow.may_request = self._policy.may_request(flow)
         flow.sender_check = self._policy.sender_check(flow)
+        if not flow.is_incoming and self._policy.offers_alias(flow):
+            flow.via_params += ALIAS
         self.pool.add(flow)
         if flow.is_incoming:
             self.admission.end_handshake()
@@ -166,8 +192,26 @@ class FlowKeeper:
                 self._first_verified.start(flow, now, limits.authenticated_first_message_timeout)
             else:
                 self._first.start(flow, now, limits.first_message_timeout)
-        self._idle.start(flow, now, flow.limits.idle_timeout / _IDLE_LOOKS)
+        self._idle.start(flow, now, self._unused_for(flow) / _IDLE_LOOKS)
+        if self.keep_alives is not None:
+            self.keep_alives.flow_opened(flow)
         self.driver.rearm()
+        self._policy.tell_opened(flow)
+
+    def flow_answers(self, flow: StreamFlow) -> None:
+        """A pong came. It keeps nothing from being idle, unless flows are to be held."""
+        if self.keep_alives is not None:
+            self.keep_alives.pong(flow)
+            if self.keep_alives.policy.hold:
+                flow.last_message = self.driver.now()
+
+    def _dead(self, flow: LiveFlow, error: ConnectionFailure) -> None:
+        """A peer does not answer, though it has agreed to: its flow ends now, and for this reason."""
+        if flow.reliable:
+            self._given_up[flow] = error
+            flow.abort()
+        else:
+            self.datagrams.fail(flow, error)
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         """Something came; the deadlines move."""
@@ -181,6 +225,8 @@ class FlowKeeper:
         # Keep-alives are no messages: they keep a connection, and give nobody one.
         if flow.is_silent and flow.messages:
             flow.is_silent = False
+            if flow.keep_alive is not None:
+                flow.keep_alive.offered(flow)
             if flow.is_incoming:
                 self._first.stop(flow)
                 self._first_verified.stop(flow)
@@ -212,12 +258,18 @@ class FlowKeeper:
 
     def flow_lost(self, flow: StreamFlow, reason: BaseException) -> None:
         """A flow is gone; what it carried ends."""
+        if self._given_up:
+            reason = self._given_up.pop(flow, reason)
+        if self.keep_alives is not None:
+            self.keep_alives.flow_lost(flow)
+        transactions = self.driver.transactions_on(flow)
         self.pool.remove(flow, reason)
         if flow.is_incoming:
             self.admission.leave(flow)
         if isinstance(reason, TlsFailure):
             self._policy.tls_failure(reason)
         self.driver.flow_failed(flow, reason)
+        self._policy.tell_lost(flow, reason, transactions)
 
     def _silent(self, flow: Any) -> None:
         self.limit_hit("authenticated_first_message_timeout" if flow.peer else "first_message_timeout")
@@ -242,29 +294,23 @@ class FlowKeeper:
     def _maybe_idle(self, flow: Any) -> None:
         """Idleness is looked for now and then, so that a message costs it no more than noting the time."""
         now = self.driver.now()
-        if self._policy.is_busy(flow):
+        if flow.leases or self._policy.is_busy(flow):
             flow.last_message = now
-        limits = flow.limits
-        if now - flow.last_message < limits.idle_timeout:
-            self._idle.start(flow, now, limits.idle_timeout / _IDLE_LOOKS)
+        unused = self._unused_for(flow)
+        if now - flow.last_message < unused:
+            self._idle.start(flow, now, unused / _IDLE_LOOKS)
             return
         self.limit_hit("idle_timeout")
         self._peers_log.info("{flow} is closed: it was idle", flow=flow)
         flow.close()
 
+    def _unused_for(self, flow: StreamFlow) -> float:
+        """For how many seconds a flow that nobody holds is kept; 0 for any time."""
+        return flow.limits.idle_timeout if flow.is_incoming else self.pool.lingers(flow.limits.idle_timeout)
+
     def learn_alias(self, flow: StreamFlow, request: Request) -> None:
-        """Remember where the peer says that it listens, when its certificate covers that host (RFC 5923 section 8)."""
-        via = request.via
-        alias = (via.host, via.port or 5061)
-        # A peer names the same place in request after request: whether its certificate covers that is looked at once.
-        if alias == flow.last_alias or alias in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
-            return
-        flow.last_alias = alias
-        verified = flow.verified
-        if verified is None or verified.identities is None:
-            return
-        if verified.identities.matches(via.host) is not None:
-            flow.aliases.add(alias)
+        """Remember where the peer says that it listens, if it may be believed (RFC 5923)."""
+        learn_alias(flow, request.via)
 
     def close(self) -> Deferred[None]:
         """Accept and make no more flows, close those that are there, and fire when every socket of ours is gone."""

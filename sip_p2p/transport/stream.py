@@ -7,7 +7,7 @@ once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 from typing import Protocol as StructuralProtocol
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sip_p2p.transport.tls import VerifiedPeer
 
 __all__ = ["FlowOwner", "StreamFactory", "StreamFlow", "StreamProtocol"]
+
+F = TypeVar("F", bound="StreamFlow")
 
 
 class FlowOwner(StructuralProtocol):
@@ -85,7 +87,6 @@ class FlowOwner(StructuralProtocol):
         """The application wants nothing of this connection."""
 
 
-@final
 class StreamFlow(LiveFlow):
     """A flow over one connection.
 
@@ -93,7 +94,6 @@ class StreamFlow(LiveFlow):
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.
-    :ivar opened: when it came to carry messages, on the driver's scale.
     :ivar socket: what it is at the bottom; None where that cannot be told.
     :ivar round_trip: see :func:`~sip_p2p.transport.liveness.fastest_round_trip`.
     :ivar is_ended_by_us: whether we closed or aborted it.
@@ -125,7 +125,6 @@ class StreamFlow(LiveFlow):
         "last_alias",
         "last_message",
         "limits",
-        "opened",
         "queued",
         "round_trip",
         "socket",
@@ -156,7 +155,6 @@ class StreamFlow(LiveFlow):
         self.is_lost = False
         self.is_ended_by_us = False
         self.is_ended_in_order = False
-        self.opened = 0.0
         self.socket = socket_below(protocol_transport)
         self.round_trip = fastest_round_trip(self.socket)
         self.last_message = 0.0
@@ -239,6 +237,10 @@ class StreamFlow(LiveFlow):
         # TLS waits for a registered producer to finish before it says goodbye, and ours never does by itself.
         cast("IConsumer", self._transport).unregisterProducer()
         self._owner.flow_closing(self)
+        self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """End the connection once everything has left."""
         self._transport.loseConnection()
 
     def abort(self) -> None:
@@ -331,7 +333,6 @@ def host_and_port(address: IAddress) -> tuple[str, int]:
 
 
 @implementer(IHandshakeListener)
-@final
 class StreamProtocol(Protocol):
     """One connection's octets to messages, and its life to the owner of the flows.
 
@@ -355,7 +356,7 @@ class StreamProtocol(Protocol):
         if not self._owner.connection_made(self):
             tcp.abortConnection()
         elif not self._settings.is_secure:
-            self._open(None)
+            self._ready(None)
 
     @property
     def is_incoming(self) -> bool:
@@ -368,16 +369,21 @@ class StreamProtocol(Protocol):
 
     def handshakeCompleted(self) -> None:
         """TLS has proved who the peer is, and that it may talk to us."""
-        self._open(getattr(self.transport, "verified", None))
+        verified = getattr(self.transport, "verified", None)
+        if verified is None:
+            self.abort()
+        else:
+            self._ready(verified)
 
-    def _open(self, verified: VerifiedPeer | None) -> None:
+    def _ready(self, verified: VerifiedPeer | None) -> None:
+        """Octets may go both ways: here they are SIP."""
+        self._open(self._make_flow(StreamFlow, verified))
+
+    def _make_flow(self, kind: type[F], verified: VerifiedPeer | None) -> F:
         transport = cast("ITCPTransport", self.transport)
-        if self._settings.is_secure and verified is None:
-            transport.abortConnection()
-            return
         local = host_and_port(transport.getHost())
         remote = host_and_port(transport.getPeer())
-        flow = StreamFlow(
+        return kind(
             self._owner,
             transport,
             self._settings.transport,
@@ -387,11 +393,12 @@ class StreamProtocol(Protocol):
             is_incoming=self._settings.is_incoming,
             verified=verified,
         )
-        if flow.is_incoming:
-            refusal = self._owner.admits(flow)
-            if refusal:
-                transport.abortConnection()
-                return
+
+    def _open(self, flow: StreamFlow) -> None:
+        """The connection is to carry messages, if there is room for it and the application agrees."""
+        if flow.is_incoming and self._owner.admits(flow):
+            self.abort()
+            return
         authorization = self._owner.authorization
         if authorization is None:
             self._begin(flow)
@@ -428,12 +435,15 @@ class StreamProtocol(Protocol):
 
     def denied(self, error: ConnectionFailure) -> None:
         """The application does not want the connection: it ends, and nothing was said on it."""
-        transport = cast("ITCPTransport", self.transport)
         self._denial = error
         if self._settings.is_incoming:
             self._owner.connection_denied(error)
-        transport.loseConnection()
+        self._leave(error)
         self._settings.connection_ended(error, None)
+
+    def _leave(self, error: ConnectionFailure) -> None:
+        """Close politely a connection that carried nothing."""
+        cast("ITCPTransport", self.transport).loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         """Cut what came into messages and hand them on together, so that their answers leave together."""
@@ -508,7 +518,8 @@ def _in_our_terms(error: BaseException | None, flow: StreamFlow | None) -> Conne
 class StreamFactory(Factory):
     """Makes the protocols of one listener or of one outgoing connection.
 
-    :ivar transport: ``TCP`` or ``TLS``.
+    :ivar transport: ``TCP``, ``TLS``, ``WS`` or ``WSS``.
+    :ivar websocket: what makes the protocols where it is one of the latter two; None for the others.
     """
 
     noisy = False
@@ -518,10 +529,12 @@ class StreamFactory(Factory):
         self.transport = transport
         self.is_incoming = is_incoming
         self.is_secure = transport in ("TLS", "WSS")
+        self.websocket: Callable[[FlowOwner, StreamFactory], StreamProtocol] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
         """A protocol for one connection."""
-        return StreamProtocol(self._owner, self)
+        websocket = self.websocket
+        return StreamProtocol(self._owner, self) if websocket is None else websocket(self._owner, self)
 
     def flow_ready(self, flow: StreamFlow) -> None:
         """A connection of this factory may carry messages; the owner knows already."""

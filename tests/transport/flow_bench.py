@@ -276,6 +276,9 @@ class Owner:
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         self.log.append("partial" if partial else "active")
 
+    def flow_answers(self, flow: StreamFlow) -> None:
+        self.log.append("pong")
+
     def flow_closing(self, flow: StreamFlow) -> None:
         self.log.append("closing")
 

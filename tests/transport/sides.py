@@ -14,6 +14,8 @@ from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.testing import Network
 from sip_p2p.transport.datagram import DatagramPort
 from sip_p2p.transport.driver import Driver
+from sip_p2p.transport.flow import LiveFlow
+from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.stream import StreamFactory, StreamFlow
@@ -31,7 +33,9 @@ class Side:
     :ivar failures: the TLS failures that were reported.
     """
 
-    def __init__(self, network: Network, *names: str, limits: Limits | None = None, tls: bool = True) -> None:
+    def __init__(
+        self, network: Network, *names: str, limits: Limits | None = None, tls: bool = True, keep_alive: KeepAlive | None = None
+    ) -> None:
         self.network = network
         self.host = network.host(names=names)
         self.address = self.host.addresses[0]
@@ -44,7 +48,9 @@ class Side:
         self.requests_allowed = True
         self.failures: list[TlsFailure] = []
         self.throttled: list[tuple[StreamFlow, bool]] = []
-        self.keeper = FlowKeeper(self.host, self.limits, self.driver, self)
+        self.opened: list[LiveFlow] = []
+        self.lost: list[tuple[LiveFlow, BaseException, int]] = []
+        self.keeper = FlowKeeper(self.host, self.limits, self.driver, self, keep_alive)
         self.pool = self.keeper.pool
         self.ports: list[Any] = []
 
@@ -68,8 +74,17 @@ class Side:
     def may_request(self, flow: StreamFlow) -> bool:
         return self.requests_allowed
 
+    def offers_alias(self, flow: StreamFlow) -> bool:
+        return False
+
     def tls_failure(self, failure: TlsFailure) -> None:
         self.failures.append(failure)
+
+    def tell_opened(self, flow: LiveFlow) -> None:
+        self.opened.append(flow)
+
+    def tell_lost(self, flow: LiveFlow, reason: BaseException, transactions: tuple[object, ...]) -> None:
+        self.lost.append((flow, reason, len(transactions)))
 
     def flow_throttled(self, flow: StreamFlow) -> None:
         self.throttled.append((flow, flow.is_throttled))
