@@ -42,11 +42,16 @@ _Key: TypeAlias = "tuple[Target, object, object]"
 """Where a flow leads; our credential; the client endpoint."""
 
 
+_LINGER = 60.0
+
+
 @final
 class Pool:
     """Every stream flow of one connection manager.
 
     :ivar dialled: how many connections were begun, failures included.
+    :ivar linger: how long a connection that we opened is kept after its last use, in seconds, while nobody holds it
+        (row E6); None for a minute, or as long as any connection where that is shorter or for ever.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Pool:
         )
         self._closed = False
         self.dialled = 0
+        self.linger: float | None = None
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -129,6 +135,12 @@ class Pool:
 
     def _size_for(self, name: str) -> int | None:
         return self._sizes.get(name, self._size)
+
+    def lingers(self, idle_timeout: float) -> float:
+        """How long a connection that we opened is kept unused, where any other is kept for *idle_timeout*."""
+        if self.linger is not None:
+            return self.linger
+        return min(_LINGER, idle_timeout)
 
     def find(self, target: Target, through: IStreamClientEndpoint | None = None) -> StreamFlow | None:
         """A flow that may carry a request for *target* now, or None.

@@ -378,7 +378,7 @@ class BoundTests(KeeperTestCase):
 
 def parse_request(sent_by: str) -> Any:
     """A request that came from *sent_by*."""
-    return parse_message(request(via=f"TLS {sent_by};rport"))
+    return parse_message(request(via=f"TLS {sent_by};rport;alias"))
 
 
 class AnswerTests(KeeperTestCase):

@@ -324,7 +324,7 @@ class IncomingTests(PoolTestCase):
         """A request that came from *sent_by*."""
         from sip_p2p.sip.parse import parse_message
 
-        return parse_message(request(via=f"TLS {sent_by};rport"))
+        return parse_message(request(via=f"TLS {sent_by};rport;alias"))
 
     def test_never_less(self) -> None:
         """A request for TCP does not go over it, and a clear connection serves no name at all (row:A5, fault:G3)."""
