@@ -158,7 +158,7 @@ class Outgoing:
             if target.transport is Transport.UDP:
                 self._send(manager.datagram_flow(target))
                 return
-            connecting = manager.pool.connect(target, self._through)
+            connecting = manager.pool.connect(target, self._through, self._target)
         except Exception:
             self._not_connected(Failure())
             return
