@@ -18,14 +18,17 @@ extraCertChain   PEM file with further intermediate certificates
 trustRoots       PEM file, or folder of PEM files, with the authorities that may vouch for peers
 allow            who may connect: names, and ``.suffix`` for all below a domain, with commas between them
 mutual           ``yes`` or ``no``: whether peers must show a certificate
+crl              files or folders with lists of revoked certificates, PEM or DER, with commas between them
+revocation       ``soft`` or ``hard``: whether peers are refused of whom no list says anything; ``off`` does not look
+staple           file with the authority's OCSP response on our certificate, DER
+sni              files or folders with certificates and keys for callers that ask for a name that one of them proves
 ===============  ====================================================================================================
 
 What a description leaves out comes from the :class:`~sip_p2p.transport.tls.TlsSettings` of the connection manager, and
 follows them when they change. Without such settings (as a plugin) ``certKey`` and ``trustRoots`` must be given,
 ``mutual`` is yes, and everybody may connect whom ``trustRoots`` vouches for, unless ``allow`` says otherwise.
 
-A colon, an equals sign or a backslash within a value is written with a backslash before it. Left out: revocation lists,
-certificates by server name, WebSocket.
+A colon, an equals sign or a backslash within a value is written with a backslash before it. Left out: WebSocket.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ from sip_p2p.transport.tls_verify import VerifiedPeer
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
 
+    from sip_p2p.transport.reload import Reloader
     from sip_p2p.transport.revocation import Revocation
     from sip_p2p.transport.trust import TrustGiven, TrustStack
 
@@ -74,12 +75,15 @@ class TlsSettings:
     One object serves any number of listeners and dialled connections, which share its OpenSSL contexts.
 
     :ivar on_failure: is called with the failure of every accepted connection that does not come to be verified.
+    :ivar reloader: what looks whether files have changed; the owner of the settings sets it.
     :ivar protocol: what moves the bytes of connections that begin from now on.
     :ivar handshakes: completed handshakes in full, with a peer that showed a certificate.
     :ivar resumptions: completed handshakes that resumed a session, in either direction.
     """
 
-    __slots__ = ("_contexts", "_need_mutual_tls", "_resumes", "handshakes", "on_failure", "protocol", "resumptions")
+    __slots__ = (
+        "_contexts", "_need_mutual_tls", "_resumes", "handshakes", "on_failure", "protocol", "reloader", "resumptions"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -138,6 +142,7 @@ class TlsSettings:
         )
         self.on_failure = on_failure
         self.protocol = choose_protocol() if protocol is None else protocol
+        self.reloader: Reloader | None = None
         self.handshakes = 0
         self.resumptions = 0
 

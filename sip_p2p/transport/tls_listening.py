@@ -6,15 +6,21 @@ when they change.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure
-from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.listener_settings import (
+    ListenerSettings,
+    given_credential,
+    given_revocation,
+    given_server_names,
+    given_trust,
+)
 from sip_p2p.transport.listening import ListeningEndpoint
 from sip_p2p.transport.tls import TlsSettings, server_tls_factory
 
@@ -37,6 +43,10 @@ TLS_KEYS = (
     "trustRoots",
     "allow",
     "mutual",
+    "crl",
+    "revocation",
+    "staple",
+    "sni",
 )
 """The keys of ``tls:``."""
 
@@ -46,7 +56,7 @@ class _TlsEndpoint(ListeningEndpoint):
     """A TCP port with TLS on it."""
 
     def __init__(
-        self, reactor: Any, description: str, where: tuple[int, str, int], settings: _Settings, timeout: float
+        self, reactor: Any, description: str, where: tuple[int, str, int], settings: ListenerSettings, timeout: float
     ) -> None:
         super().__init__(reactor, description, "TLS")
         self._port, self._interface, self._backlog = where
@@ -67,69 +77,23 @@ class _TlsEndpoint(ListeningEndpoint):
 
 
 @final
-class _Settings:
-    """The TLS settings of one listener: what its description says, and for the rest what the manager's say by now."""
-
-    __slots__ = ("_base", "_credential", "_own", "_policy", "_seen", "_trust")
-
-    def __init__(
-        self,
-        base: TlsSettings | None,
-        credential: Credential | None,
-        trust: TrustAnchors | None,
-        policy: TrustPolicy | None,
-        mutual: bool,
-    ) -> None:
-        self._base = base
-        self._credential = credential
-        self._trust = trust
-        self._policy = policy
-        self._own: TlsSettings | None = None
-        self._seen = self._parts()
-        overrides = credential is not None or trust is not None or policy is not None
-        if base is None or overrides or mutual is not base.need_mutual_tls:
-            own_credential, own_trust, own_policy = self._seen
-            if own_trust is None:
-                raise ValueError("trustRoots is missing: name the PEM file or folder of the authorities you trust")
-            on_failure = None if base is None else base.on_failure
-            self._own = TlsSettings(
-                own_credential, own_trust, own_policy, need_mutual_tls=mutual, on_failure=on_failure
-            )
-
-    def refresh(self) -> TlsSettings:
-        """The settings for the next connection."""
-        own, base = self._own, self._base
-        if own is None:
-            return cast("TlsSettings", base)
-        parts = self._parts()
-        if parts != self._seen:
-            self._seen = parts
-            own.replace(credential=parts[0], anchors=parts[1], policy=parts[2])
-        return own
-
-    def _parts(self) -> tuple[Credential | None, TrustAnchors | None, TrustPolicy | None]:
-        base = self._base
-        if base is None:
-            return self._credential, self._trust, self._policy
-        return self._credential or base.credential, self._trust or base.anchors, self._policy or base.policy
-
-
-@final
 class _FollowingFactory(Factory):
     """Brings a listener's settings up to date before each connection."""
 
     noisy = False
 
-    def __init__(self, secured: IProtocolFactory, settings: _Settings) -> None:
+    def __init__(self, secured: IProtocolFactory, settings: ListenerSettings) -> None:
         self._secured = secured
         self._settings = settings
 
     def doStart(self) -> None:
         """Listening has begun."""
+        self._settings.start()
         self._secured.doStart()
 
     def doStop(self) -> None:
         """Listening has ended."""
+        self._settings.stop()
         self._secured.doStop()
 
     def buildProtocol(self, addr: Any) -> Any:
@@ -146,10 +110,10 @@ def tls_endpoint(
     :raises ValueError: a key is wrong, or missing.
     """
     where = parsed.where(TLS_KEYS)
-    credential = _credential(parsed)
+    credential = given_credential(parsed)
     if credential is None and (tls is None or tls.credential is None):
         raise ValueError("certKey is missing: name the PEM file with the certificate to listen with")
-    trust = _trust(parsed)
+    trust = given_trust(parsed)
     mutual = parsed.values.get("mutual", "no" if tls is not None and not tls.need_mutual_tls else "yes")
     if mutual not in ("yes", "no"):
         raise ValueError(f"mutual={mutual} is neither yes nor no")
@@ -158,36 +122,18 @@ def tls_endpoint(
         raise ValueError("allow cannot keep out peers that show no certificate, and mutual is no: remove one of them")
     if policy is None and tls is None:
         policy = TrustPolicy.any_authenticated()
+    given = {
+        "credential": credential,
+        "anchors": trust,
+        "policy": policy,
+        "revocation": given_revocation(parsed),
+        "server_certificates": given_server_names(parsed),
+    }
     try:
-        settings = _Settings(tls, credential, trust, policy, mutual == "yes")
+        settings = ListenerSettings(reactor, description, tls, given, mutual == "yes")
     except TlsFailure as failure:
         raise ValueError(f"certKey: {failure.detail}") from failure
     return _TlsEndpoint(reactor, description, where, settings, timeout)
-
-
-def _credential(parsed: Description) -> Credential | None:
-    certificate, key = parsed.path("certKey"), parsed.path("privateKey")
-    chain = parsed.path("extraCertChain")
-    if certificate is None:
-        for name, value in (("privateKey", key), ("extraCertChain", chain)):
-            if value is not None:
-                raise ValueError(f"{name} is given without certKey: give the certificate that it belongs to")
-        return None
-    try:
-        return Credential.from_files(certificate, key, () if chain is None else (chain,))
-    except TlsFailure as failure:
-        named = [f"{name}={value}" for name, value in (("privateKey", key), ("extraCertChain", chain)) if value]
-        raise ValueError(f"{', '.join([f'certKey={certificate}', *named])}: {failure.detail}") from failure
-
-
-def _trust(parsed: Description) -> TrustAnchors | None:
-    path = parsed.path("trustRoots")
-    if path is None:
-        return None
-    try:
-        return TrustAnchors.from_files(path)
-    except ValueError as error:
-        raise ValueError(f"trustRoots={path}: {error}") from error
 
 
 def _policy(parsed: Description) -> TrustPolicy | None:

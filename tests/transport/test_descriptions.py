@@ -304,7 +304,7 @@ class MistakeTests(DescriptionTestCase):
         """A key that is unknown, repeated, or given by name and by place."""
         for description, expected in [
             ("tls:5061:certkey=x", "no key 'certkey': it has port, interface, backlog, certKey"),
-            ("tls:5061:crl=x", "no key 'crl'"),
+            ("tls:5061:crlFile=x", "no key 'crlFile'"),
             ("udp:5060:backlog=5", "no key 'backlog'"),
             ("tcp:5060:certKey=x", "no key 'certKey'"),
             ("tls:port=1:port=2", "port stands twice"),

@@ -1,0 +1,92 @@
+"""What a connection manager does about time: certificates that are replaced in their files, and those that run out."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.transport.expiry import CertificateExpiring, ExpiryNotices, certificates_of
+from sip_p2p.transport.reload import Reloader, watched_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.transport.tls import TlsSettings
+
+__all__ = ["Renewal"]
+
+_BETWEEN_CHECKS = 600.0
+
+
+@final
+class Renewal:
+    """Keeps the TLS settings of one manager up to date with their files, and warns of what expires.
+
+    :ivar reloader: what looks at the files; listeners have it look at theirs.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        settings: TlsSettings,
+        interval: float,
+        warn: Callable[[CertificateExpiring], None],
+    ) -> None:
+        """
+        :param interval: seconds between two looks at the files; 0 looks only when told to.
+        :param warn: is told of certificates that expire.
+        """
+        self._settings = settings
+        self._warn = warn
+        self._notices = ExpiryNotices()
+        self._reactor = reactor
+        self._checked = -_BETWEEN_CHECKS
+        self.reloader = settings.reloader = Reloader(reactor, interval, self._looked)
+        self.reloader.watch(watched_parts(settings))
+        self.reloader.start()
+
+    def reload(self) -> list[str]:
+        """Read all files again, now.
+
+        :returns: what has changed, in words.
+        """
+        changes = self.reloader.reload()
+        self.check_expiry()
+        return changes
+
+    def _looked(self) -> None:
+        now = self._reactor.seconds()
+        if not 0 <= now - self._checked < _BETWEEN_CHECKS:
+            self._checked = now
+            self.check_expiry()
+
+    def check_expiry(self) -> None:
+        """Say what is about to expire, as far as it has not been said."""
+        for each in self._notices.due(certificates_of(self._settings), datetime.datetime.now(datetime.UTC)):
+            self._warn(each)
+
+    def metrics(self) -> dict[str, int]:
+        """Days left, handshakes and reloads, by name; of days only whole ones count."""
+        settings = self._settings
+        found = {
+            "tls_handshakes": settings.handshakes,
+            "tls_resumptions": settings.resumptions,
+            "tls_sessions": settings.sessions,
+            "certificate_reloads": self.reloader.reloads,
+            "certificate_troubles": len(self.reloader.troubles),
+        }
+        if settings.credential is not None:
+            found["certificate_days_left"] = int(settings.credential.days_left() // 1)
+        for name, credential in settings.server_certificates.items():
+            found[f"certificate_days_left_{name}"] = int(credential.days_left() // 1)
+        authorities = [each.not_valid_after_utc for each in settings.trust.certificates]
+        if authorities:
+            left = min(authorities) - datetime.datetime.now(datetime.UTC)
+            found["trust_days_left"] = left // datetime.timedelta(days=1)
+        return found
+
+    def stop(self) -> None:
+        """Look at nothing any more."""
+        self.reloader.stop()
