@@ -36,8 +36,8 @@ from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
-from sip_p2p.transport.target import Transport
 from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import Profile
+from sip_p2p.transport.family import AddressFamilyHint
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
@@ -52,6 +53,7 @@ class RealTimeEndpoint:
     """What every kind of endpoint can do; make a :class:`SipPeerToPeerEndpoint`.
 
     :ivar connection_manager: through which it is reached and reaches others.
+    :ivar family: which addresses its requests use, unless one says otherwise (row E23).
     :ivar profile: what the core knows of it: its methods and extensions.
     :ivar application_context: for the application's own use (row A15).
     :ivar state_changed: told when peers can connect, or cannot any more (row B2).
@@ -64,6 +66,7 @@ class RealTimeEndpoint:
         connection_manager: RealTimeConnectionManager,
         *,
         default_transport: Transport | str | None = None,
+        family: AddressFamilyHint | str | None = None,
         proxy: str | ProxyConnector | IStreamClientEndpoint | None = None,
         proxy_tls_name: str | None = None,
         display_name: str | None = None,
@@ -81,6 +84,7 @@ class RealTimeEndpoint:
     ) -> None:
         self.connection_manager = connection_manager
         self._owner = parse_owner(owner_uri)
+        self.family = connection_manager.family if family is None else AddressFamilyHint.named(family)
         self.application_context = application_context
         transport = parse_transport(default_transport, connection_manager.default_prefix)
         connector = parse_proxy(proxy, proxy_tls_name, transport)
@@ -290,6 +294,7 @@ class RealTimeEndpoint:
         from_: str | SipUri | None = None,
         timeout: float | None = None,
         via: Target | None = None,
+        family: AddressFamilyHint | str | None = None,
         retry_after: str = "once",
     ) -> Deferred[Response]:
         """Send a MESSAGE (RFC 3428, rows F1 to F5); the arguments are those of :meth:`request`.
@@ -307,6 +312,7 @@ class RealTimeEndpoint:
             from_=from_,
             timeout=timeout,
             via=via,
+            family=family,
             retry_after=retry_after,
         )
 
@@ -321,6 +327,7 @@ class RealTimeEndpoint:
         from_: str | SipUri | None = None,
         timeout: float | None = None,
         via: Target | None = None,
+        family: AddressFamilyHint | str | None = None,
         retry_after: str = "once",
         unsafe_headers: bool = False,
         max_forwards: int = 70,
@@ -334,6 +341,7 @@ class RealTimeEndpoint:
         :param timeout: how long all of it may take, in seconds; by default as long as the transaction (32 s) and its
             dialling.
         :param via: send it there instead of where *target* leads; its ``name`` is what must be proved (row E22).
+        :param family: which addresses may be used, and which come first; by default the endpoint's (row E23).
         :param retry_after: ``once`` repeats the request after the Retry-After of a failure, up to 30 s; ``never`` does
             not.
         :param unsafe_headers: let *headers* name fields of the stack, for tools that test other stacks.
@@ -360,15 +368,14 @@ class RealTimeEndpoint:
             raise ValueError(f"a request takes between 0 and 255 hops, not {max_forwards}")
         uri = to_sip_uri(target, self._owner.host)
         composition, tokens = self._composition, self.connection_manager.tokens
-        plan = composition.plan(
-            method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers
-        )
+        plan = composition.plan(method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers)
         plan.max_forwards = str(max_forwards)
         hop, through = composition.first_hop(uri, via, plan)
         plan.build()
         if self._terminated is not None or self.connection_manager.is_terminated:
             return fail(EndpointTerminated("the endpoint was terminated"))
-        outgoing = Outgoing(self, plan, hop, through, timeout, _RETRY_CAP if retry_after == "once" else 0.0)
+        hint = self.family if family is None else AddressFamilyHint.named(family)
+        outgoing = Outgoing(self, plan, hop, through, timeout, _RETRY_CAP if retry_after == "once" else 0.0, hint)
         self._outgoing[outgoing] = None
         outgoing.start()
         return outgoing.done
@@ -429,6 +436,7 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param owner_uri: who it is: ``sip:user@domain``, without a port (row A2).
     :param connection_manager: its listeners, flows and proofs of identity.
     :param default_transport: for targets that name none; by default the manager's own, TLS or TCP.
+    :param family: ``all``, ``v4``, ``v6``, ``prefer-v4`` or ``prefer-v6``; by default the manager's (row E23).
     :param proxy: the outbound proxy: ``host``, ``host:port``, ``transport:host:port``; a :class:`ProxyConnector`; or a
         Twisted client endpoint, together with *proxy_tls_name*.
     :param proxy_tls_name: what the proxy's certificate must prove, if not its host name (row A7).

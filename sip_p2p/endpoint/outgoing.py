@@ -1,8 +1,9 @@
 """One request of an application, from the call to its outcome (RFC 3261 sections 8.1.2 to 8.1.3).
 
 Its target is worked out, a flow is found or made, the transaction runs, and the ``Deferred`` fires once: with the final
-response below 300, or with one of the exceptions of :mod:`sip_p2p.errors`. Cancelling it at any point gives up what is
-under way; a response that comes later is absorbed.
+response below 300, or with one of the exceptions of :mod:`sip_p2p.errors`. Where a server does not serve, the next one
+gets the request with another branch (RFC 3263 section 4.3, :mod:`.failover`). Cancelling it at any point gives up what
+is under way; a response that comes later is absorbed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from sip_p2p.errors import ConnectionFailure, EndpointTerminated, OperationTimeout, RequestFailed, SipError
+from sip_p2p.endpoint.failover import Candidates, may_fail_over
+from sip_p2p.errors import (
+    ConnectionFailure,
+    EndpointTerminated,
+    OperationTimeout,
+    RequestFailed,
+    SipError,
+    TlsFailure,
+)
 from sip_p2p.sip.outputs import TransactionTimedOut
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
 from sip_p2p.transport.liveness import IDEMPOTENT, QUIET, has_unread, was_never_read
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
     from sip_p2p.sip.transaction.base import ClientTransaction
+    from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Outgoing"]
@@ -56,10 +66,12 @@ class Outgoing:
         "_candidates",
         "_endpoint",
         "_failure",
+        "_family",
         "_finished",
         "_heard",
         "_looks",
         "_plan",
+        "_refusal",
         "_retry",
         "_second",
         "_step",
@@ -79,11 +91,13 @@ class Outgoing:
         through: IStreamClientEndpoint | None,
         timeout: float | None,
         retry_cap: float,
+        family: AddressFamilyHint,
     ) -> None:
         """
         :param through: the Twisted client endpoint to connect with; None leaves it to the target's name.
         :param timeout: how long all of it may take, in seconds; None leaves it to the transaction's own timer.
         :param retry_cap: the longest Retry-After that is waited for, once; 0 for none.
+        :param family: which addresses may be used, and which come first.
         """
         self._endpoint = endpoint
         self._plan = plan
@@ -91,8 +105,10 @@ class Outgoing:
         self._through = through
         self._retry = retry_cap
         self._timeout = timeout
-        self._candidates: list[Target] = []
+        self._family = family
+        self._candidates: Candidates | None = None
         self._failure: Failure | None = None
+        self._refusal: Response | None = None
         self._finished = False
         self._second = False
         self._heard = False
@@ -115,50 +131,84 @@ class Outgoing:
         if target.transport is Transport.UDP and self._is_too_large():
             # 18.1.1: what could be fragmented goes over a transport with congestion control.
             target = self._target = target.over(Transport.TCP)
+            target.has_transport = True
         manager = self._endpoint.connection_manager
-        self._began = manager.driver.now()
+        now = self._began = manager.driver.now()
+        limits = manager.limits
+        candidates = self._candidates = Candidates(
+            target, self._family, manager.dead_targets, limits.failover_attempts, now + limits.failover_timeout
+        )
+        self._refusal = None
         if target.transport is not Transport.UDP:
             flow = manager.pool.find(target, self._through)
-            if flow is not None:
+            if flow is not None and candidates.takes(flow):
                 if self._began - flow.last_message > QUIET and self._looks < _MOST_LOOKS and has_unread(flow.socket):
                     # Perhaps its goodbye: let the reactor read it before anything is written after it.
                     self._looks += 1
                     self._again_in(0)
                     return
+                candidates.using(flow)
                 self._send(flow)
                 return
+        self._locate()
+
+    def _locate(self) -> None:
+        """Find out which servers there are."""
+        if self._through is not None:
+            # Where it leads is the client endpoint's own business.
+            self._located([self._target])
+            return
         try:
-            resolving = manager.resolver.resolve(target)
+            locating = self._endpoint.connection_manager.resolver.resolve(self._target)
         except Exception:
             self._fail(Failure())
             return
-        self._step = resolving
-        resolving.addCallbacks(self._resolved, self._not_connected)
+        self._step = locating
+        locating.addCallbacks(self._located, self._not_located)
+
+    def _not_located(self, failure: Failure) -> None:
+        """There is no server, or no other one than that which has failed."""
+        self._step = None
+        if self._failure is None:
+            self._fail(failure)
+        else:
+            self._nobody_left()
 
     def _is_too_large(self) -> bool:
         request = self._plan.build()
         # What is not there yet: the Via with its branch, and the sent-by of the flow.
         return len(request.serialise()) + 128 > MAX_UNSAFE_REQUEST
 
-    def _resolved(self, targets: list[Target]) -> None:
+    def _located(self, targets: list[Target]) -> None:
         self._step = None
-        self._candidates = list(targets)
+        candidates = self._candidates
+        if self._finished or candidates is None:
+            return
+        try:
+            candidates.located(targets)
+        except ConnectionFailure:
+            self._not_located(Failure())
+            return
         self._try_next()
 
     def _try_next(self) -> None:
-        if self._finished:
+        """Send it to the next server, if there is one."""
+        candidates = self._candidates
+        if self._finished or candidates is None:
             return
-        if not self._candidates:
-            failure = self._failure
-            self._fail(Failure(ConnectionFailure("there is no target to try")) if failure is None else failure)
-            return
-        target = self._candidates.pop(0)
         manager = self._endpoint.connection_manager
+        group = candidates.next(manager.driver.now())
+        if group is None:
+            self._nobody_left()
+            return
+        if group[0].transport is Transport.UDP and self._target.transport is not Transport.UDP and self._is_too_large():
+            # 18.1.1 again: it is DNS that has chosen UDP.
+            group = [each.over(Transport.TCP) for each in group]
         try:
-            if target.transport is Transport.UDP:
-                self._send(manager.datagram_flow(target))
+            if group[0].transport is Transport.UDP:
+                self._send(manager.datagram_flow(group[0]))
                 return
-            connecting = manager.pool.connect(target, self._through, self._target)
+            connecting = manager.pool.connect(group, self._through, self._target)
         except Exception:
             self._not_connected(Failure())
             return
@@ -167,11 +217,38 @@ class Outgoing:
 
     def _not_connected(self, failure: Failure) -> None:
         self._step = None
-        self._failure = failure
-        if failure.check(ConnectionFailure) and self._candidates:
-            self._try_next()
+        if may_fail_over(failure.value):
+            self._fail_over(failure)
         else:
             self._fail(failure)
+
+    def _fail_over(self, failure: Failure, retry_after: float | None = None) -> None:
+        """The server that was tried did not serve: the next one (RFC 3263 section 4.3).
+
+        :param retry_after: for how long it asked to be left alone.
+        """
+        candidates = self._candidates
+        if self._finished or candidates is None:
+            return
+        candidates.failed(retry_after)
+        # Of several failures the one that says most is told: that somebody could not prove the name.
+        if self._failure is None or not self._failure.check(TlsFailure):
+            self._failure = failure
+        if candidates.are_located:
+            self._try_next()
+        elif self._through is None:
+            self._locate()
+        else:
+            self._nobody_left()
+
+    def _nobody_left(self) -> None:
+        """No server is left to try: what the last one said, or did not say, is the outcome."""
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None and not self._finished:
+            self._refused(refusal)
+            return
+        failure = self._failure
+        self._fail(Failure(ConnectionFailure("there is no server to try")) if failure is None else failure)
 
     def _send(self, flow: LiveFlow) -> None:
         self._step = None
@@ -199,9 +276,20 @@ class Outgoing:
             self._heard = True
             return
         self._transaction = None
+        candidates = self._candidates
+        if response.status == 503 and candidates is not None:
+            self._refusal = response
+            self._fail_over(Failure(RequestFailed(response)), self._wish_of(response))
+            return
+        if candidates is not None:
+            candidates.served()
         if response.status < 300:
             self._finish(response)
             return
+        self._refused(response)
+
+    def _refused(self, response: Response) -> None:
+        """A final response that is no success: the outcome, unless the peer asks for a repetition."""
         delay = self._retry_delay(response)
         if delay is not None:
             self._retry = 0.0
@@ -214,14 +302,17 @@ class Outgoing:
         """How long to wait before the one repetition that the peer asked for (row F8), or None."""
         if self._retry <= 0 or response.status not in RETRY_STATUSES:
             return None
+        delay = self._wish_of(response)
+        return delay if delay is not None and delay <= self._retry else None
+
+    @staticmethod
+    def _wish_of(response: Response) -> float | None:
+        """The seconds of Retry-After, as far as they can be read."""
         value = response.headers.get("Retry-After")
         if value is None:
             return None
         digits = value.partition(";")[0].partition("(")[0].strip(" \t")
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 6):
-            return None
-        delay = float(digits)
-        return delay if delay <= self._retry else None
+        return float(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else None
 
     def _again_in(self, delay: float) -> None:
         """Begin anew in *delay* seconds, unless the request is given up before."""
@@ -239,7 +330,8 @@ class Outgoing:
         """There will be no final response."""
         self._transaction = None
         if isinstance(output, TransactionTimedOut):
-            self._fail(Failure(OperationTimeout(f"no final response to {self._plan.method} {self._plan.uri} in time")))
+            words = f"no final response to {self._plan.method} {self._plan.uri} in time"
+            self._ended(Failure(OperationTimeout(words)), may_go_on=True)
             return
         if self._may_go_again(output.transaction.flow):
             self._second = True
@@ -248,7 +340,15 @@ class Outgoing:
         reason = output.reason
         if not isinstance(reason, SipError):
             reason = ConnectionFailure(f"the flow was lost: {reason}")
-        self._fail(Failure(reason))
+        self._ended(Failure(reason), may_go_on=may_fail_over(reason))
+
+    def _ended(self, failure: Failure, *, may_go_on: bool) -> None:
+        """A transaction ended without a final response. Whoever has answered at all is at work, and nobody else is
+        asked to do the same."""
+        if may_go_on and not self._heard and not self._finished:
+            self._fail_over(failure)
+        else:
+            self._fail(failure)
 
     def _may_go_again(self, flow: Flow) -> bool:
         """Whether the request goes out a second time, on another flow and with another branch: the one it was written

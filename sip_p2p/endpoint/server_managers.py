@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.from_policy import FromPolicy
-from sip_p2p.errors import InvalidOperation
-from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.endpoint.renewal import Renewal
+from sip_p2p.errors import InvalidOperation, TlsFailure, TlsFailureReason
+from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
+from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.target import Transport
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory
+from sip_p2p.transport.trust import TrustGiven, TrustStack
 
 if TYPE_CHECKING:
+    from cryptography.x509 import ObjectIdentifier
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
+    from sip_p2p.transport.expiry import CertificateExpiring
     from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.resolve import Resolver
+    from sip_p2p.transport.revocation import Revocation
+    from sip_p2p.transport.server_names import ServerNames
     from sip_p2p.transport.target import Target
 
 __all__ = ["RealTimeServerTcpConnectionManager", "RealTimeServerTlsConnectionManager"]
@@ -35,11 +44,13 @@ _Path: TypeAlias = "str | Path"
 class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     """Connections that prove who is at both ends: mutual TLS, out and in.
 
-    Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. Both must
-    chain to ``trust``. Nothing of this can be switched off in one word.
+    Whom we dial must prove the name that we dialled. Who dials us must prove a name that ``allow`` lists. By what it is
+    proved is for ``trust`` to say. Nothing of this can be switched off in one word.
 
     :ivar from_policy: what is asked of the From of incoming requests.
     :ivar senders_refused: how many requests were answered 403 for their From.
+    :ivar certificate_expiring: told when a certificate that we rely on will expire in 30, 14, 7, 3 and 1 days, and when
+        it has.
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
     """
 
@@ -51,9 +62,14 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         reactor: IReactorTime,
         certificate: _Path | Credential | None = None,
         private_key: _Path | None = None,
-        trust: _Path | Iterable[_Path] | TrustAnchors = (),
+        trust: TrustGiven | Iterable[TrustGiven] = (),
         allow: str | Iterable[str] | TrustPolicy | None = None,
         *,
+        key_usage: KeyUsagePolicy | str = KeyUsagePolicy.SIP_EITHER,
+        required_eku: str | Iterable[str | ObjectIdentifier] = (),
+        revocation: Revocation | None = None,
+        server_certificates: Mapping[str, Credential] | None = None,
+        reload_interval: float = 10.0,
         need_mutual_tls: bool = True,
         trust_dialed_peers: bool = False,
         from_policy: FromPolicy | None = None,
@@ -69,10 +85,22 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
         :param private_key: the PEM file with the key, where it is another one.
-        :param trust: PEM files or folders with the authorities that may vouch for peers; or :class:`TrustAnchors`.
+        :param trust: by what we know peers: PEM files or folders with the authorities that may vouch for them,
+            :class:`TrustAnchors`, or a :class:`.Trust` such as :class:`.PinnedKeys` or :class:`.FirstUse`; or a list of
+            these, asked in their order. Any of them may accept, but a refusal such as that of a key that is not the
+            pinned one wins.
         :param allow: who may talk to us: names, and ``.suffix`` for everything below a domain. None means ``localhost``
             only (row D8), an empty list nobody; :meth:`TrustPolicy.any_authenticated` everybody whom *trust* vouches
             for.
+        :param key_usage: which extended key usages make a certificate good for SIP, in which direction.
+        :param required_eku: purposes that a peer's certificate must list besides, each of them: dotted numbers, or
+            names such as ``sipDomain`` (row D13).
+        :param revocation: what is known of revoked certificates, and what becomes of peers where nothing is (row D17);
+            None does not look.
+        :param server_certificates: what callers are shown that ask for one of these names (row D26), such as
+            :meth:`.ServerNames.from_files`; all others see *certificate*.
+        :param reload_interval: how often, in seconds, files are looked at whether they have changed: certificates, keys,
+            authorities, revocation lists; 0 looks only at :meth:`reload`.
         :param need_mutual_tls: False accepts peers that show no certificate; they are nobody in particular then.
         :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does
             not list it (row D9).
@@ -86,7 +114,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             ``prefer-v6`` (row E23).
         :raises TlsFailure: when the certificate or key is missing, unreadable, expired or does not fit; the message
             names the file and the remedy.
-        :raises ValueError: when *trust* holds no certificate or *allow* no proper names.
+        :raises ValueError: when *trust* is empty or cannot be read, *allow* holds no proper names, or a purpose is
+            unknown.
         :raises InvalidOperation: when mutual TLS is asked for without a certificate.
         """
         super().__init__(
@@ -102,13 +131,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         credential = _credential(certificate, private_key)
         if credential is None and need_mutual_tls:
             raise InvalidOperation("mutual TLS needs a certificate of our own: give certificate=")
-        if isinstance(trust, TrustAnchors):
-            anchors = trust
-        else:
-            paths = [trust] if isinstance(trust, (str, Path)) else list(trust)
-            if not paths:
-                raise ValueError("no authority is trusted, so nobody could be verified: give trust= the CA's PEM file")
-            anchors = TrustAnchors.from_files(*paths)
+        stack = TrustStack.of(trust)
         policy = (
             allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
         )
@@ -118,8 +141,19 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         self.from_policy = FromPolicy(trusted_proxies) if from_policy is None else from_policy
         self.senders_refused = 0
         self._settings = TlsSettings(
-            credential, anchors, policy, need_mutual_tls=need_mutual_tls, on_failure=self.tls_failure
+            credential,
+            stack,
+            policy,
+            usage=KeyUsage(key_usage, required_eku),
+            revocation=revocation,
+            server_certificates=server_certificates,
+            need_mutual_tls=need_mutual_tls,
+            on_failure=self.tls_failure,
         )
+        self.certificate_expiring: Event[CertificateExpiring] = Event()
+        self._renewal = Renewal(reactor, self._settings, reload_interval, self._certificate_expires)
+        for words in stack.warnings:
+            self._log.warn("{words}", words=words)
         if self.policy.allows_any:
             self._log.warn("everybody whom the trusted authorities vouch for may talk to us: any_authenticated is set")
         if self.from_policy.allows_any:
@@ -158,13 +192,105 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         """
         self._settings.replace(policy=allow if isinstance(allow, TrustPolicy) else TrustPolicy.parse(allow))
 
+    @property
+    def trust(self) -> TrustStack:
+        """By what we know peers; see :meth:`set_trust`."""
+        return self._settings.trust
+
+    def set_trust(self, trust: TrustGiven | Iterable[TrustGiven]) -> None:
+        """Know peers by something else from the next handshake on, in both directions; open connections live on.
+
+        :raises ValueError: as for the constructor; what was trusted stays trusted then.
+        """
+        self._settings.replace(anchors=TrustStack.of(trust))
+
+    def revoke(self, name: str) -> int:
+        """Have nothing more to do with a peer: allow it no more, dial it no more, and drop its connections (row D10).
+
+        What is in flight to it fails with :class:`~sip_p2p.errors.TlsFailure`. Handshakes that are under way come to
+        nothing. :meth:`set_trust_policy` with a new policy makes it welcome again.
+
+        :param name: a host or domain that it proves; with a leading dot, every name below one.
+        :returns: how many connections were dropped.
+        :raises ValueError: *name* is neither.
+        """
+        self._settings.replace(policy=self.policy.excluding(name))
+        flows = [connection.flow for connection in tuple(self.keeper.connections)]
+        return sum(flow is not None and self._dropped_if_revoked(flow) for flow in flows)
+
+    def tell_opened(self, flow: LiveFlow) -> None:
+        """A flow has opened; one whose handshake was under way when its peer was revoked ends at once."""
+        super().tell_opened(flow)
+        self._dropped_if_revoked(flow)
+
+    def _dropped_if_revoked(self, flow: LiveFlow) -> bool:
+        identities = None if flow.verified is None else flow.verified.identities
+        excluded = None if identities is None else self.policy.excludes(identities)
+        if excluded is None:
+            return False
+        words = f"{excluded} was revoked"
+        failure = TlsFailure(TlsFailureReason.CONNECTION_AUTHORIZATION_FAILED, excluded, detail=words)
+        self.keeper.give_up(flow, failure)
+        return True
+
+    @property
+    def revocation(self) -> Revocation | None:
+        """What is known of revoked certificates; see :meth:`set_revocation`."""
+        return self._settings.revocation
+
+    def set_revocation(self, revocation: Revocation) -> None:
+        """Judge revocation by something else from the next handshake on; a ``Revocation(mode="off")`` does not look."""
+        self._settings.replace(revocation=revocation)
+
+    @property
+    def server_certificates(self) -> ServerNames:
+        """What callers are shown that ask for a name; see :meth:`set_server_certificates`."""
+        return self._settings.server_certificates
+
+    def set_server_certificates(self, server_certificates: Mapping[str, Credential]) -> None:
+        """Have other certificates for callers that ask for a name, from the next handshake on; empty for none.
+
+        :raises TlsFailure: OpenSSL cannot use one; the old ones stay in use then.
+        :raises ValueError: a name is none.
+        """
+        self._settings.replace(server_certificates=server_certificates)
+
+    def reload(self) -> list[str]:
+        """Read certificates, keys, authorities and revocation lists again from their files, now (fault F13).
+
+        What has changed is used from the next handshake on, in both directions; open connections live on. What cannot
+        be used changes nothing, and the log says why.
+
+        :returns: what has changed, in words; empty if nothing has.
+        """
+        return self._renewal.reload()
+
+    def _certificate_expires(self, notice: CertificateExpiring) -> None:
+        self._log.warn("{notice}", notice=str(notice))
+        self.certificate_expiring.tell(notice)
+
+    def metrics(self) -> dict[str, int]:
+        """Everything that is counted, by name, and how many days our certificates are still valid (row M10)."""
+        return super().metrics() | self._renewal.metrics()
+
+    def _end(self) -> Deferred[None]:
+        self._renewal.stop()
+        return super()._end()
+
     def tls_settings(self) -> TlsSettings:
         """What TLS listeners are made with."""
         return self._settings
 
     def secure(self, target: Target, factory: IProtocolFactory) -> IProtocolFactory:
         """Wrap *factory* so that its connections are TLS and prove the target's name."""
-        return client_tls_factory(self._settings, target.name, factory, self.reactor, self.limits.handshake_timeout)
+        return client_tls_factory(
+            self._settings,
+            target.name,
+            factory,
+            self.reactor,
+            self.limits.handshake_timeout,
+            session_key=(target.host, target.port),
+        )
 
     def local_credential(self) -> object:
         """Our own certificate: a flow made with another one is not shared."""
