@@ -155,6 +155,8 @@ class Listeners:
             if transport == "UDP"
             else StreamFactory(self._keeper, transport, is_incoming=True)
         )
+        if isinstance(factory, StreamFactory):
+            factory.is_proxied = endpoint.description.lower().startswith("haproxy")
         listening = maybeDeferred(endpoint.listen, factory)
         return listening.addCallbacks(
             self._listening, self._not_listening, callbackArgs=(endpoint, factory), errbackArgs=(endpoint,)
@@ -204,6 +206,8 @@ class Listeners:
         self._listeners.append(listener)
         if isinstance(factory, DatagramPort):
             self._keeper.datagrams.listens_on(factory, listener.address[0])
+        else:
+            self._keeper.admission.listens_on(port)
         if listener.transport in ("TCP", "UDP", "WS") and not listener.address[0].startswith(LOOPBACK):
             self._log.warn("{listener} is clear text beyond loopback: nobody is verified on it", listener=listener)
         self._owner.listening_changed(StateReason.LISTENING)
@@ -222,6 +226,8 @@ class Listeners:
         """One of them accepts nothing any more; called by the listener."""
         if isinstance(listener._factory, DatagramPort):
             self._keeper.datagrams.stops_on(listener._factory)
+        else:
+            self._keeper.admission.stops_on(listener._port)
         if listener in self._listeners:
             self._listeners.remove(listener)
             self._owner.listening_changed(StateReason.STOPPED_LISTENING)

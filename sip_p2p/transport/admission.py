@@ -1,18 +1,60 @@
-"""Who may open a connection to us, and how many: the bounds on what is accepted (faults H1, H3, H4)."""
+"""Who may open a connection to us, how many, and how fast: the bounds on what is accepted (faults H1, H3, H4).
+
+One too many of somebody's own is closed at once. Where all of us together have enough, or new ones come faster than
+handshakes can be paid for, nothing is accepted for a while instead: what waits in the system's backlog costs nothing,
+and those whom we serve already are served on. Some descriptors are always left for dialling.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+import os
+import resource
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Protocol, cast, final
+
+from sip_p2p.transport.throttle import Throttle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.stream import StreamFlow
     from sip_p2p.transport.throttle import ThrottledLog
 
-__all__ = ["LOOPBACK", "Admission"]
+__all__ = ["LOOPBACK", "Admission", "descriptors_left"]
 
 LOOPBACK = ("127.", "::1", "unix")
 """What the addresses of this machine itself begin with."""
+
+_RATED_ADDRESSES = 4096
+_WITHOUT_DESCRIPTORS = 1.0
+_SHORTEST_PAUSE = 0.02
+
+
+def descriptors_left() -> int:
+    """How many more descriptors the process may open.
+
+    A new one gets the lowest number that is free, so that number says how many are in use below it.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        number = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    os.close(number)
+    return 65536 if soft == resource.RLIM_INFINITY else soft - number
+
+
+class _Accepting(Protocol):
+    """What a listening port of Twisted's can do."""
+
+    def stopReading(self) -> None:
+        """Accept nothing."""
+
+    def startReading(self) -> None:
+        """Accept again."""
 
 
 @final
@@ -23,30 +65,143 @@ class Admission:
     :ivar handshakes: how many accepted connections have no flow yet.
     :ivar accepted: how many accepted connections carry a flow.
     :ivar refused: how many were one too many.
+    :ivar pauses: how often accepting was paused.
+    :ivar is_paused: whether nothing is accepted at the moment.
     """
 
-    __slots__ = ("_by_address", "_peers_log", "accepted", "handshakes", "limits", "refused")
+    __slots__ = (
+        "_alarm",
+        "_by_address",
+        "_handshaking",
+        "_hit",
+        "_left",
+        "_now",
+        "_pace",
+        "_peers_log",
+        "_ports",
+        "_rates",
+        "_reactor",
+        "accepted",
+        "handshakes",
+        "is_paused",
+        "limits",
+        "pauses",
+        "refused",
+    )
 
-    def __init__(self, limits: Limits, peers_log: ThrottledLog) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        limits: Limits,
+        now: Callable[[], float],
+        peers_log: ThrottledLog,
+        hit: Callable[[str], object],
+        left: Callable[[], int] = descriptors_left,
+    ) -> None:
+        """
+        :param now: seconds on a monotonic scale.
+        :param hit: told the name of a limit that was reached.
+        :param left: how many descriptors are left.
+        """
+        self._reactor = reactor
         self.limits = limits
+        self._now = now
         self._peers_log = peers_log
+        self._hit = hit
+        self._left = left
         self._by_address: dict[str, int] = {}
+        self._handshaking: dict[str, int] = {}
+        self._rates: OrderedDict[str, Throttle] = OrderedDict()
+        self._pace: Throttle | None = None
+        self._ports: dict[_Accepting, None] = {}
+        self._alarm: IDelayedCall | None = None
         self.handshakes = 0
         self.accepted = 0
         self.refused = 0
+        self.pauses = 0
+        self.is_paused = False
 
-    def begin_handshake(self) -> bool:
-        """A connection was accepted; False when too many are still without a verified peer. It counts until
-        :meth:`end_handshake` in either case."""
+    def listens_on(self, port: object) -> None:
+        """A port accepts connections for us; one that cannot be paused is left alone."""
+        if hasattr(port, "stopReading") and hasattr(port, "startReading"):
+            accepting = cast("_Accepting", port)
+            self._ports[accepting] = None
+            if self.is_paused:
+                accepting.stopReading()
+
+    def stops_on(self, port: object) -> None:
+        """It does not any more."""
+        self._ports.pop(cast("_Accepting", port), None)
+
+    def begin_handshake(self, address: str) -> bool:
+        """A connection was accepted; False when it is one too many. It counts until :meth:`end_handshake` in either
+        case.
+
+        :param address: where it comes from; the empty string where that says nothing, as behind a proxy.
+        """
+        limits = self.limits
         self.handshakes += 1
-        if self.handshakes > self.limits.handshakes:
-            self._refuse("a connection", f"{self.limits.handshakes} are in their handshake")
-            return False
-        return True
+        if address:
+            self._handshaking[address] = self._handshaking.get(address, 0) + 1
+        refusal = self._too_much(address)
+        self._keep_pace()
+        if self.handshakes + self.accepted >= limits.connections:
+            self._pause(f"{limits.connections} connections are open", "connections", 0.0)
+        return not refusal
 
-    def end_handshake(self) -> None:
+    def _too_much(self, address: str) -> bool:
+        """Whether a connection that was just accepted is one too many; if so, it is counted and logged."""
+        limits = self.limits
+        if self.handshakes > limits.handshakes:
+            return self._refuse("a connection", f"{limits.handshakes} are in their handshake", "handshakes")
+        if self.handshakes + self.accepted > limits.connections:
+            return self._refuse("a connection", f"{limits.connections} connections are open", "connections")
+        if self._left() < limits.reserved_descriptors:
+            reason = f"only {limits.reserved_descriptors} descriptors are left"
+            self._pause(reason, "", _WITHOUT_DESCRIPTORS)
+            return self._refuse("a connection", reason, "reserved_descriptors")
+        if not address or address.startswith(LOOPBACK):
+            return False
+        who = f"a connection from {address}"
+        if self._handshaking[address] > limits.handshakes_per_address:
+            return self._refuse(
+                who, f"{limits.handshakes_per_address} are in their handshake", "handshakes_per_address"
+            )
+        if limits.connection_rate_per_address and not self._is_slow_enough(address):
+            words = f"there were more than {limits.connection_rate_per_address:g} a second"
+            return self._refuse(who, words, "connection_rate_per_address")
+        return False
+
+    def _is_slow_enough(self, address: str) -> bool:
+        rates = self._rates
+        rate = rates.pop(address, None)
+        if rate is None:
+            most = self.limits.connection_rate_per_address
+            rate = Throttle(max(1.0, 2.0 * most), most)
+            if len(rates) >= _RATED_ADDRESSES:
+                rates.popitem(last=False)
+        rates[address] = rate
+        return rate.lets_through(self._now())
+
+    def _keep_pace(self) -> None:
+        """Take one from the allowance of new connections, and pause when it is used up."""
+        rate = self.limits.handshake_rate
+        if not rate:
+            return
+        pace = self._pace
+        if pace is None or pace.rate != rate:
+            # What one tenth of a second allows may come at once.
+            pace = self._pace = Throttle(max(1.0, rate / 10.0), rate)
+        pace.lets_through(self._now())
+        if pace.tokens < 1.0:
+            self._pause(f"there are more than {rate:g} a second", "handshake_rate", _SHORTEST_PAUSE + 1.0 / rate)
+
+    def end_handshake(self, address: str) -> None:
         """A connection has become a flow, or has ended before it did."""
         self.handshakes -= 1
+        if address:
+            _less(self._handshaking, address)
+        self._maybe_resume()
 
     def refusal(self, flow: StreamFlow, of_peer: int) -> str:
         """Why *flow* is one too many; the empty string when it is welcome.
@@ -54,23 +209,27 @@ class Admission:
         :param of_peer: how many flows there are to the party that it proved to be.
         """
         limits = self.limits
-        reason = ""
+        address = flow.remote_host
+        reason = name = ""
         if self.accepted >= limits.connections:
+            name = "connections"
             reason = f"{limits.connections} connections are open"
-        elif self._by_address.get(
-            flow.remote_host, 0
-        ) >= limits.connections_per_address and not flow.remote_host.startswith(LOOPBACK):
-            reason = f"{limits.connections_per_address} connections from {flow.remote_host} are open"
+        elif self._by_address.get(address, 0) >= limits.connections_per_address and not address.startswith(LOOPBACK):
+            name = "connections_per_address"
+            reason = f"{limits.connections_per_address} connections from {address} are open"
         elif flow.peer and of_peer >= limits.connections_per_identity:
+            name = "connections_per_identity"
             reason = f"{limits.connections_per_identity} connections of {flow.peer} are open"
         if reason:
-            self._refuse(repr(flow), reason)
+            self._refuse(repr(flow), reason, name)
         return reason
 
-    def _refuse(self, what: str, reason: str) -> None:
+    def _refuse(self, what: str, reason: str, name: str) -> bool:
         """Count a connection that is one too many, and log it within bounds."""
         self.refused += 1
+        self._hit(name)
         self._peers_log.warn("refused {what}: {reason}", what=what, reason=reason)
+        return True
 
     def enter(self, flow: StreamFlow) -> None:
         """An accepted connection carries a flow from now on."""
@@ -80,8 +239,50 @@ class Admission:
     def leave(self, flow: StreamFlow) -> None:
         """It is gone."""
         self.accepted -= 1
-        left = self._by_address.get(flow.remote_host, 1) - 1
-        if left:
-            self._by_address[flow.remote_host] = left
-        else:
-            self._by_address.pop(flow.remote_host, None)
+        _less(self._by_address, flow.remote_host)
+        self._maybe_resume()
+
+    def _pause(self, reason: str, name: str, seconds: float) -> None:
+        """Accept nothing for so long, and while there are too many; what is in the backlog waits there.
+
+        :param name: the limit that asks for it, unless it was counted already.
+        """
+        if seconds and (self._alarm is None or not self._alarm.active()):
+            self._alarm = self._reactor.callLater(seconds, self._resume)
+        if self.is_paused or not self._ports:
+            return
+        self.is_paused = True
+        self.pauses += 1
+        if name:
+            self._hit(name)
+        self._peers_log.info("nothing is accepted for a moment: {reason}", reason=reason)
+        for port in self._ports:
+            port.stopReading()
+
+    def _maybe_resume(self) -> None:
+        """One is gone: accept again, unless something else is against it or only a few have gone."""
+        if self.is_paused and (self._alarm is None or not self._alarm.active()):
+            self._resume()
+
+    def _resume(self) -> None:
+        most = self.limits.connections
+        if not self.is_paused or self.handshakes + self.accepted > most - max(1, most // 20):
+            return
+        self.is_paused = False
+        for port in self._ports:
+            port.startReading()
+
+    def close(self) -> None:
+        """Nothing will be accepted any more."""
+        self._ports.clear()
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None and alarm.active():
+            alarm.cancel()
+
+
+def _less(counts: dict[str, int], key: str) -> None:
+    left = counts.get(key, 1) - 1
+    if left:
+        counts[key] = left
+    else:
+        counts.pop(key, None)

@@ -119,7 +119,7 @@ class FlowKeeper:
         self.write_queues = SharedOctets("write_buffer_total", limits, self.limit_hit)
         self.partial = SharedOctets("partial_octets", limits, self.limit_hit)
         self.keep_alives = (
-            None if keep_alive is None else KeepAlives(keep_alive, driver, self._dead, limits.idle_timeout)
+            None if keep_alive is None else KeepAlives(keep_alive, driver, self.give_up, limits.idle_timeout)
         )
         # Why we gave a flow up that has not ended yet.
         self._given_up: dict[LiveFlow, ConnectionFailure] = {}
@@ -127,7 +127,7 @@ class FlowKeeper:
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential, policy.is_busy)
         self.connections: dict[StreamProtocol, None] = {}
         self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
-        self.admission = Admission(limits, self._peers_log)
+        self.admission = Admission(reactor, limits, driver.now, self._peers_log, self.limit_hit)
         self._emptied: Deferred[None] | None = None
         self._closing = False
 
@@ -163,13 +163,13 @@ class FlowKeeper:
         self.connections[connection] = None
         if not connection.is_incoming:
             return True
-        return self.admission.begin_handshake() and not self._closing
+        return self.admission.begin_handshake(connection.address) and not self._closing
 
     def connection_ended(self, connection: StreamProtocol) -> None:
         """A TCP connection is gone."""
         self.connections.pop(connection, None)
         if connection.is_incoming and connection.flow is None:
-            self.admission.end_handshake()
+            self.admission.end_handshake(connection.address)
         if not self.connections and self._emptied is not None:
             emptied, self._emptied = self._emptied, None
             # Not from within the connection's own end: what it carried has to be told first.
@@ -185,7 +185,7 @@ class FlowKeeper:
             flow.via_params += ALIAS
         self.pool.add(flow)
         if flow.is_incoming:
-            self.admission.end_handshake()
+            self.admission.end_handshake(flow.first_address)
             self.admission.enter(flow)
             limits = flow.limits
             if flow.peer:
@@ -205,8 +205,8 @@ class FlowKeeper:
             if self.keep_alives.policy.hold:
                 flow.last_message = self.driver.now()
 
-    def _dead(self, flow: LiveFlow, error: ConnectionFailure) -> None:
-        """A peer does not answer, though it has agreed to: its flow ends now, and for this reason."""
+    def give_up(self, flow: LiveFlow, error: ConnectionFailure) -> None:
+        """End a flow now and for this reason: its peer does not answer, or is not to be talked to any more."""
         if flow.reliable:
             self._given_up[flow] = error
             flow.abort()
@@ -315,6 +315,7 @@ class FlowKeeper:
     def close(self) -> Deferred[None]:
         """Accept and make no more flows, close those that are there, and fire when every socket of ours is gone."""
         self._closing = True
+        self.admission.close()
         self.pool.close()
         return gatherResults([self._close_connections(), *self.datagrams.close()]).addCallback(lambda _: None)
 

@@ -102,6 +102,7 @@ class StreamFlow(LiveFlow):
     :ivar last_alias: the last such value that was looked at, covered or not.
     :ivar limits: the bounds that held when it was opened; a change is for those that come later (row E10).
     :ivar framer: what cuts its octets into messages.
+    :ivar first_address: where the connection comes from, as it was counted when it was accepted.
     :ivar held: octets of a message that is not complete.
     :ivar queued: octets that wait here because the transport has no room for them.
     """
@@ -115,6 +116,7 @@ class StreamFlow(LiveFlow):
         "_write",
         "aliases",
         "framer",
+        "first_address",
         "held",
         "is_ended_by_us",
         "is_ended_in_order",
@@ -151,6 +153,7 @@ class StreamFlow(LiveFlow):
         self._waiting: list[bytes] = []
         self.queued = 0
         self.held = 0
+        self.first_address = ""
         self.limits = owner.limits
         self.is_lost = False
         self.is_ended_by_us = False
@@ -337,6 +340,7 @@ class StreamProtocol(Protocol):
     """One connection's octets to messages, and its life to the owner of the flows.
 
     :ivar flow: None until the connection may carry messages.
+    :ivar address: where the connection comes from; the empty string where only a proxy before us knows.
     """
 
     def __init__(self, owner: FlowOwner, factory: StreamFactory) -> None:
@@ -344,6 +348,7 @@ class StreamProtocol(Protocol):
         self._settings = factory
         self._framer = StreamFramer(owner.limits.message)
         self.flow: StreamFlow | None = None
+        self.address = ""
         self._question: Question | None = None
         self._denial: ConnectionFailure | None = None
 
@@ -353,6 +358,8 @@ class StreamProtocol(Protocol):
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
             tcp.setTcpKeepAlive(True)
+        if not self._settings.is_proxied:
+            self.address = host_and_port(tcp.getPeer())[0]
         if not self._owner.connection_made(self):
             tcp.abortConnection()
         elif not self._settings.is_secure:
@@ -410,6 +417,7 @@ class StreamProtocol(Protocol):
         """The connection carries messages from now on."""
         self.flow = flow
         flow.framer = self._framer
+        flow.first_address = self.address
         cast("IConsumer", self.transport).registerProducer(_Responses(flow), True)
         self._owner.flow_opened(flow)
         self._settings.flow_ready(flow)
@@ -519,6 +527,7 @@ class StreamFactory(Factory):
     """Makes the protocols of one listener or of one outgoing connection.
 
     :ivar transport: ``TCP``, ``TLS``, ``WS`` or ``WSS``.
+    :ivar is_proxied: whether all connections come from one proxy: their address tells nothing of whose they are.
     :ivar websocket: what makes the protocols where it is one of the latter two; None for the others.
     """
 
@@ -529,6 +538,7 @@ class StreamFactory(Factory):
         self.transport = transport
         self.is_incoming = is_incoming
         self.is_secure = transport in ("TLS", "WSS")
+        self.is_proxied = False
         self.websocket: Callable[[FlowOwner, StreamFactory], StreamProtocol] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:

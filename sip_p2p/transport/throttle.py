@@ -16,26 +16,28 @@ __all__ = ["Throttle", "ThrottledLog"]
 class Throttle:
     """A bucket of tokens: *burst* at once, then *rate* a second.
 
+    :ivar rate: how many a second.
+    :ivar tokens: how many more would be let through now.
     :ivar withheld: how many were not let through since the last that was.
     """
 
-    __slots__ = ("_burst", "_rate", "_tokens", "_updated", "withheld")
+    __slots__ = ("_burst", "_updated", "rate", "tokens", "withheld")
 
     def __init__(self, burst: float = 10.0, rate: float = 1.0) -> None:
         self._burst = burst
-        self._rate = rate
-        self._tokens = burst
+        self.rate = rate
+        self.tokens = burst
         self._updated = 0.0
         self.withheld = 0
 
     def lets_through(self, now: float) -> bool:
         """Whether one more may be said at *now*, in seconds on any monotonic scale."""
-        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._updated) * self._rate)
+        self.tokens = min(self._burst, self.tokens + max(0.0, now - self._updated) * self.rate)
         self._updated = now
-        if self._tokens < 1.0:
+        if self.tokens < 1.0:
             self.withheld += 1
             return False
-        self._tokens -= 1.0
+        self.tokens -= 1.0
         return True
 
     def take_withheld(self) -> int:
@@ -50,11 +52,15 @@ class ThrottledLog:
 
     __slots__ = ("_log", "_now", "_throttle")
 
-    def __init__(self, namespace: str, now: Callable[[], float]) -> None:
-        """:param now: seconds on a monotonic scale."""
+    def __init__(self, namespace: str, now: Callable[[], float], *, burst: float = 10.0, rate: float = 1.0) -> None:
+        """
+        :param now: seconds on a monotonic scale.
+        :param burst: lines at once.
+        :param rate: lines a second.
+        """
         self._log = Logger(namespace)
         self._now = now
-        self._throttle = Throttle()
+        self._throttle = Throttle(burst, rate)
 
     def info(self, words: str, **values: object) -> None:
         """What happens every day; *words* is a format as :class:`~twisted.logger.Logger` has it."""
