@@ -99,8 +99,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             None does not look.
         :param server_certificates: what callers are shown that ask for one of these names (row D26), such as
             :meth:`.ServerNames.from_files`; all others see *certificate*.
-        :param reload_interval: how often, in seconds, files are looked at whether they have changed: certificates, keys,
-            authorities, revocation lists; 0 looks only at :meth:`reload`.
+        :param reload_interval: after how many seconds files are looked at again: certificates, keys, authorities,
+            revocation lists; 0 looks only at :meth:`reload`.
         :param need_mutual_tls: False accepts peers that show no certificate; they are nobody in particular then.
         :param trust_dialed_peers: let a peer that we dialled send us requests on that connection, though *allow* does
             not list it (row D9).
