@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 from sip_p2p.transport.flow import PAUSED_TO_WRITE, LiveFlow
+from sip_p2p.transport.liveness import fastest_round_trip, socket_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
