@@ -36,6 +36,8 @@ class Accounts:
             "flows": len(manager.pool),
             "handshakes": manager.keeper.handshakes,
             "dialling": manager.pool.dialling,
+            "resting": manager.pool.resting,
+            "standing": manager.standing,
             "unanswered": len(manager.dispatch.waiting_answers),
         }
         transactions = manager.core.layer.inventory()
@@ -50,6 +52,7 @@ class Accounts:
         layer = core.layer.counters
         totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
         totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
+        totals["connections_dialled"] = manager.pool.dialled
         totals["connections_refused"] = manager.keeper.refused
         totals["datagrams_ignored"] = manager.keeper.datagrams.ignored
         totals["senders_refused"] = manager.senders_refused

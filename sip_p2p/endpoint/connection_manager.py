@@ -22,6 +22,7 @@ from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
 from sip_p2p.endpoint.listener import Listener, Listeners
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
+from sip_p2p.endpoint.standing import StandingConnection, StandingConnections
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -35,9 +36,10 @@ from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.pool import Pool
+from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.stream import StreamFlow
-from sip_p2p.transport.target import Transport
+from sip_p2p.transport.target import Target, Transport
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
     from sip_p2p.transport.overload import OverloadState
     from sip_p2p.transport.pool import Pool
     from sip_p2p.transport.resolve import Resolver
-    from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import TlsSettings
 
 __all__ = ["RealTimeConnectionManager"]
@@ -63,6 +64,11 @@ __all__ = ["RealTimeConnectionManager"]
 
 class RealTimeConnectionManager:
     """What every connection manager does; make one of its two kinds.
+
+    Of the arguments that both kinds have, *pool_size* says how many connections there may be to one server for one name
+    (row E2), None sharing none (row E3); *pool_linger* how many seconds one that we opened is kept after its last use
+    (row E6); and *reconnect* whether the outbound proxies of the endpoints are connected to only when there is
+    something to send, ``lazy``, or all the time, ``eager`` (row E14).
 
     Its listeners can be started and stopped any number of times, in any number (rows C5, C7). All methods belong to the
     reactor's thread.
@@ -99,7 +105,12 @@ class RealTimeConnectionManager:
         advertise: str | None = None,
         tokens: TokenSource | None = None,
         keep_alive: KeepAlive | None = USUAL,
+        pool_size: int | None = 1,
+        pool_linger: float | None = None,
+        reconnect: str = "lazy",
     ) -> None:
+        if reconnect not in ("lazy", "eager"):
+            raise ValueError(f"reconnect is 'lazy' or 'eager', not {reconnect!r}")
         self.reactor = reactor
         self.limits = Limits() if limits is None else limits
         self.family = AddressFamilyHint.named(family)
@@ -135,6 +146,11 @@ class RealTimeConnectionManager:
         self.flow_opened: Event[FlowOpened] = Event()
         self.flow_lost: Event[FlowLost] = Event()
         self.keeper = FlowKeeper(reactor, self.limits, self.driver, self, keep_alive)
+        self.pool.size = pool_size
+        self.pool.linger = pool_linger
+        self._reconnects = reconnect == "eager"
+        self._standing = StandingConnections(self)
+        self._proxies: dict[RealTimeEndpoint, StandingConnection] = {}
         self._listeners = Listeners(reactor, self, self.keeper)
         self._endpoints: list[RealTimeEndpoint] = []
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
@@ -162,6 +178,11 @@ class RealTimeConnectionManager:
     def pool(self) -> Pool:
         """The stream flows."""
         return self.keeper.pool
+
+    @property
+    def standing(self) -> int:
+        """How many connections are kept, by :meth:`keep_connected` and by ``reconnect="eager"``."""
+        return len(self._standing)
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -336,11 +357,30 @@ class RealTimeConnectionManager:
         """A new party; called by the endpoint itself."""
         self._check_usable()
         self._endpoints.append(endpoint)
+        if self._reconnects and endpoint.proxy is not None:
+            self._proxies[endpoint] = self.keep_connected(endpoint.proxy)
 
     def unregister(self, endpoint: RealTimeEndpoint) -> None:
         """A party is gone."""
         if endpoint in self._endpoints:
             self._endpoints.remove(endpoint)
+        standing = self._proxies.pop(endpoint, None)
+        if standing is not None:
+            standing.stop()
+
+    def keep_connected(self, to: Target | ProxyConnector | str) -> StandingConnection:
+        """Have a connection to a peer now, and again at once whenever it is lost, until it is stopped (row E14).
+
+        :param to: a target; or a proxy, written as an endpoint's outbound proxy is.
+        :raises ValueError: for what is neither, and for UDP, which has no connections.
+        """
+        self._check_usable()
+        if isinstance(to, str):
+            to = ProxyConnector.parse(to)
+        target, through = (to, None) if isinstance(to, Target) else (to.target, to.endpoint)
+        if target.transport is Transport.UDP:
+            raise ValueError(f"{target!r} has no connection that could be kept")
+        return self._standing.add(target, through)
 
     def _check_usable(self) -> None:
         if self._terminated is not None:
@@ -364,6 +404,7 @@ class RealTimeConnectionManager:
         waiting: Deferred[None] = Deferred()
         if self._terminated is None:
             self._terminated = Deferred()
+            self._standing.stop()
             self._end().chainDeferred(self._terminated)
 
         def done(result: None) -> None:

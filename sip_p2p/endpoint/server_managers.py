@@ -81,6 +81,9 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         advertise: str | None = None,
         tokens: TokenSource | None = None,
         keep_alive: KeepAlive | None = USUAL,
+        pool_size: int | None = 1,
+        pool_linger: float | None = None,
+        reconnect: str = "lazy",
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -109,6 +112,12 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :param trusted_proxies: who may pass on requests of others, by the names that they prove; for the default
             policy. An endpoint's own outbound proxy may always pass them on to it.
         :param keep_alive: how the connections that we open are kept alive (row E17); None sends and offers none.
+        :param pool_size: how many connections there may be to one server for one name, used in turn; another is opened
+            when all are busy (row E2). None shares none (row E3).
+        :param pool_linger: for how many seconds a connection that we opened is kept after its last use; by default 60,
+            or as long as any other where that is shorter or for ever (row E6).
+        :param reconnect: ``lazy`` connects when there is something to send; ``eager`` connects to the outbound proxies
+            of the endpoints at once, and again whenever that is lost (row E14).
         :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
         :param family: which addresses are used, and which come first: ``all``, ``v4``, ``v6``, ``prefer-v4`` or
             ``prefer-v6`` (row E23).
@@ -127,6 +136,9 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             advertise=advertise,
             tokens=tokens,
             keep_alive=keep_alive,
+            pool_size=pool_size,
+            pool_linger=pool_linger,
+            reconnect=reconnect,
         )
         credential = _credential(certificate, private_key)
         if credential is None and need_mutual_tls:
