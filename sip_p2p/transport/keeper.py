@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 from sip_p2p.errors import ConnectionFailure, TlsFailure
 from sip_p2p.transport.admission import Admission
 from sip_p2p.transport.alias import ALIAS, learn_alias
+from sip_p2p.transport.datagram import DatagramFlow
 from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives
@@ -210,8 +211,16 @@ class FlowKeeper:
         if flow.reliable:
             self._given_up[flow] = error
             flow.abort()
-        else:
-            self.datagrams.fail(flow, error)
+        elif isinstance(flow, DatagramFlow):
+            flow.fail(error)
+
+    def datagram_flow_lost(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
+        """What was on a UDP flow ends."""
+        kept = self.keep_alives is not None and self.keep_alives.flow_lost(flow)
+        transactions = self.driver.transactions_on(flow)
+        self.driver.flow_failed(flow, reason)
+        if kept or transactions:
+            self._policy.tell_lost(flow, reason, transactions)
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         """Something came; the deadlines move."""

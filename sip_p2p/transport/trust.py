@@ -196,7 +196,7 @@ class TrustStack:
         """
         self.trusts: tuple[Trust, ...] = tuple(trusts)
         if not self.trusts:
-            raise ValueError("nothing is trusted, so nobody could be verified: give the PEM file of an authority")
+            raise ValueError("nothing is trusted, so nobody could be verified: give trust= the PEM file of an authority")
         self.certificates = tuple(dict.fromkeys(each for trust in self.trusts for each in trust.certificates))
         self._anchors = TrustAnchors(self.certificates) if self.certificates else None
         self.judges_keys = any(trust.judges_keys for trust in self.trusts)
