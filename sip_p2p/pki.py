@@ -12,7 +12,7 @@ An authority issues certificates into a folder::
 ``a.example.pem`` alone is a complete ``certKey`` for a listener, ``ca.pem`` is what the peers trust. Files that hold a
 key are created with mode 0600 and are never written through an existing file or link.
 
-Left out: revocation, certificate requests, passwords on keys, and any use as a public authority.
+Left out: OCSP, certificate requests, passwords on keys, and any use as a public authority.
 """
 
 from __future__ import annotations
@@ -324,6 +324,28 @@ class CertificateAuthority:
         return IssuedCertificate(
             names[0] if names else own_name, certificate, leaf_key, () if self_signed else self.chain
         )
+
+    def revocation_list(
+        self, revoked: Iterable[x509.Certificate] = (), *, days: float = 7
+    ) -> x509.CertificateRevocationList:
+        """A signed list of certificates of this authority that are not to be accepted any more (RFC 5280 section 5).
+
+        It replaces the one before: name all of them each time. ``.public_bytes(Encoding.PEM)`` is what goes into a file
+        for :meth:`.Revocation.from_files`.
+
+        :param days: in how many days the next one is due; peers that are strict refuse everybody if it does not come.
+        """
+        start, end = _validity(days, None, None)
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateRevocationListBuilder(self.certificate.subject, start, end)
+        # RFC 5280 section 5.2.3: it only has to grow.
+        builder = builder.add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = builder.add_extension(authority, critical=False)
+        for each in revoked:
+            entry = x509.RevokedCertificateBuilder(each.serial_number, now)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self.key, _digest(self.key))
 
     def _within_own_validity(
         self, days: float, not_before: datetime.datetime | None, not_after: datetime.datetime | None
