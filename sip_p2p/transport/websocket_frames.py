@@ -343,6 +343,11 @@ class Frames:
         self.is_partial = False
         self.failed = False
 
+    @property
+    def held(self) -> int:
+        """Octets of a message that is not complete."""
+        return len(self._message)
+
     def feed(self, data: bytes) -> list[bytes | PingSeen | PongSeen | Closed]:
         """Take what came and return what it completes, in order: messages as they are, and the rest as values.
 
