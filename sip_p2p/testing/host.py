@@ -34,6 +34,7 @@ from zope.interface import implementer
 from sip_p2p.testing.names import MemoryNameResolver
 from sip_p2p.testing.sockets import DatagramSocket, MemorySocket, system_error
 from sip_p2p.testing.streams import StreamSocket
+from sip_p2p.transport.udp_port import UdpPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,11 +77,11 @@ class _StreamPort(tcp.Port):
         return StreamSocket(cast("Host", self.reactor), self.addressFamily)
 
 
-class _DatagramPort(udp.Port):
-    """Twisted's UDP port on a socket in memory."""
+class _DatagramPort(UdpPort):
+    """Our UDP port, which is Twisted's and is told of errors, on a socket in memory."""
 
     def createInternetSocket(self) -> Any:
-        return DatagramSocket(cast("Host", self.reactor), self.addressFamily)
+        return self.keeping_errors(DatagramSocket(cast("Host", self.reactor), self.addressFamily))
 
 
 class _Call:

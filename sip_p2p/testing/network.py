@@ -414,7 +414,7 @@ class Network:
             outcome = " lost in a partition"
         elif receiver is None:
             outcome = " refused"
-            self.later(self.draw_delay(target, sender.host), sender.refused)
+            self.later(self.draw_delay(target, sender.host), sender.refused, datagram)
         elif not receiver.arrive(datagram):
             outcome = " dropped by its receiver"
         self._write("UDP", datagram.source, datagram.destination, f"{len(datagram.data)}{outcome}")

@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ __all__ = ["DatagramSocket", "MemorySocket", "plain_address", "system_error"]
 
 #: Octets of datagrams that wait for a reader before more are dropped.
 DATAGRAM_BUFFER = 208 * 1024
+
+#: Errors that wait to be asked for before more are dropped.
+_MOST_ERRORS = 256
+
+# Of Linux; Python has no name for it.
+_RECVERR = (socket.IPPROTO_IP, 11)
 
 _ANY: dict[int, str] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}
 _LONGEST_DATAGRAM: dict[int, int] = {socket.AF_INET: 65507, socket.AF_INET6: 65527}
@@ -135,6 +142,7 @@ class DatagramSocket(MemorySocket):
         self._received: deque[Datagram] = deque()
         self._queued = 0
         self._error = 0
+        self._errors: deque[tuple[Datagram, int]] = deque()
 
     def connect(self, address: tuple[Any, ...]) -> None:
         """Send to, and receive from, this address only."""
@@ -158,6 +166,10 @@ class DatagramSocket(MemorySocket):
         """
         self._check_open()
         target = plain_address(address[0])
+        if self._error and self._errors:
+            # Of another datagram: it is told with this one, which is not sent.
+            number, self._error = self._error, 0
+            raise system_error(number)
         if len(data) > _LONGEST_DATAGRAM[self.family]:
             raise system_error(errno.EMSGSIZE)
         self._bind_for(target)
@@ -179,6 +191,16 @@ class DatagramSocket(MemorySocket):
         self._queued -= len(datagram.data)
         return datagram.data[:size], self._address(datagram.source)
 
+    def recvmsg(self, size: int, ancillary: int, flags: int) -> tuple[bytes, list[Any], int, tuple[Any, ...]]:
+        """The oldest error that was kept (``IP_RECVERR``): the datagram that met it, the error, and whither it went."""
+        self._check_open()
+        if not self._errors:
+            raise system_error(errno.EWOULDBLOCK)
+        datagram, number = self._errors.popleft()
+        self._error = 0
+        told = number.to_bytes(4, sys.byteorder) + bytes(28)
+        return datagram.data[:size], [(*_RECVERR, told)], flags, self._address(datagram.destination)
+
     def arrive(self, datagram: Datagram) -> bool:
         """Queue a datagram. False when it is not for this socket's peer or the buffer is full."""
         if self.remote is not None and self.remote != datagram.source:
@@ -190,15 +212,21 @@ class DatagramSocket(MemorySocket):
         self.host.poke()
         return True
 
-    def refused(self) -> None:
-        """Nobody listened there (ICMP port unreachable): a connected socket gets to know."""
-        if self.remote is not None and not self.closed:
+    def refused(self, datagram: Datagram) -> None:
+        """Nobody listened there (ICMP port unreachable): a connected socket gets to know, and one that keeps errors,
+        which are told with the next call, too."""
+        if self.closed:
+            return
+        keeps = bool(self.getsockopt(*_RECVERR))
+        if keeps and len(self._errors) < _MOST_ERRORS:
+            self._errors.append((datagram, errno.ECONNREFUSED))
+        if keeps or self.remote is not None:
             self._error = errno.ECONNREFUSED
             self.host.poke()
 
     def readable(self) -> bool:
         """Whether a datagram or an error waits."""
-        return bool(self._received or self._error)
+        return bool(self._received or self._error or self._errors)
 
     def writable(self) -> bool:
         """Always: a datagram is sent or lost."""

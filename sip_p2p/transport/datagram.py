@@ -1,24 +1,33 @@
-"""SIP on UDP (RFC 3261 sections 18.1 and 18.2, RFC 3581).
+"""SIP on UDP (RFC 3261 sections 18.1 and 18.2, RFC 3581), with STUN beside it on the same port (RFC 5626 section 8).
 
 A flow is a pair of addresses. One is made when a peer is first heard of or written to and forgotten when others push it
 out; there is nothing to lose by that, because on UDP a flow proves nothing about anybody.
+
+Answers go to where a request really came from, whatever its Via says, ``maddr`` included: nobody has us write to
+somebody else. What is written to an address that we did not choose ourselves is bounded by what came from it, because
+anybody may have sent that under its name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import re
 import socket
 from collections import OrderedDict
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from twisted.internet.error import MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 
 from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.message import Request
-from sip_p2p.sip.parse import Unparsable, parse_datagram
+from sip_p2p.sip.parse import parse_datagram
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.stream import host_and_port
+from sip_p2p.transport.stun import BINDING_REQUEST, binding_error, binding_response, parse_binding
+from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,36 +35,91 @@ if TYPE_CHECKING:
     from twisted.internet import udp
     from twisted.internet.interfaces import IUDPTransport
 
-    from sip_p2p.transport.stream import FlowOwner
+    from sip_p2p.transport.driver import Driver
+    from sip_p2p.transport.keep_alive import KeepAlives
+    from sip_p2p.transport.limits import Limits
 
 __all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")
-
-LONGEST_DATAGRAM = 65535
-"""The whole of what UDP can carry: Twisted's own default would cut a large message off."""
+_EVICTION_TRIES = 8
+_BRANCH = re.compile(rb";branch=([^;,\s]+)")
 
 MAX_UNSAFE_REQUEST = 1300
 """RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being
 unknown."""
 
 
+class DatagramOwner(Protocol):
+    """Whoever keeps the flows, as far as a UDP port needs it."""
+
+    limits: Limits
+    driver: Driver
+    keep_alives: KeepAlives | None
+
+    def sent_by(self, transport: str, local: tuple[str, int]) -> str:
+        """What our Via names on a flow with this local address."""
+
+    def limit_hit(self, name: str) -> None:
+        """A bound of :class:`~sip_p2p.transport.limits.Limits` was reached."""
+
+    def datagram_flow_lost(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
+        """What is on a flow ends now."""
+
+
 @final
 class DatagramFlow(LiveFlow):
-    """One peer's address as seen from one of our UDP ports."""
+    """One peer's address as seen from one of our UDP ports.
 
-    __slots__ = ("_port",)
+    :ivar address: the peer's host, with its zone if it has one, and port: what the system calls it.
+    :ivar credit: how many octets may be written to it, which we have not chosen ourselves; None for as many as we want.
+    :ivar doubt: how many messages had come when the system last said that nobody is there; -1 where it never did.
+    """
 
-    def __init__(self, port: DatagramPort, sent_by: str, local: tuple[str, int], remote: tuple[str, int]) -> None:
-        super().__init__("UDP", False, sent_by, local, remote, is_incoming=False)
+    __slots__ = ("_port", "address", "credit", "doubt")
+
+    def __init__(
+        self,
+        port: DatagramPort,
+        sent_by: str,
+        local: tuple[str, int],
+        address: tuple[str, int],
+        *,
+        is_incoming: bool = False,
+    ) -> None:
+        remote = _plain_host(address[0]), address[1]
+        super().__init__("UDP", False, sent_by, local, remote, is_incoming=is_incoming)
         self._port = port
+        self.address = address
+        self.credit: float | None = 0.0 if is_incoming else None
+        self.doubt = -1
 
     def flush(self) -> None:
-        """One datagram a message."""
+        """One datagram a message; to an address that may be forged no more than it has paid for."""
         parts = self._parts
         self._parts = []
+        self.sent += len(parts)
         for data in parts:
-            self._port.send(data, self.remote_host, self.remote_port)
+            credit = self.credit
+            if credit is not None:
+                if len(data) > credit:
+                    self._port.withheld(self)
+                    continue
+                self.credit = credit - len(data)
+            self._port.send(data, self)
+
+    @property
+    def port(self) -> DatagramPort:
+        """Ours."""
+        return self._port
+
+    def ping(self, binding: bytes) -> None:
+        """Send a STUN request."""
+        self._port.send(binding, self)
+
+    def fail(self, reason: ConnectionFailure) -> None:
+        """End what is on it; what comes or goes afterwards has a new flow."""
+        self._port.fail(self, reason)
 
     def close(self) -> None:
         """Nothing: UDP has no connection, and the next datagram may come from a better peer."""
@@ -69,22 +133,32 @@ class DatagramPort(DatagramProtocol):
     """One UDP port, whatever number of peers is behind it.
 
     :ivar ignored: how many datagrams were neither messages nor keep-alives worth an answer.
+    :ivar forged: how many errors were told of datagrams that we cannot have sent, or that prove nothing.
     """
 
     noisy = False
 
-    def __init__(self, owner: FlowOwner, may_request: Callable[[LiveFlow], bool] | None = None) -> None:
+    def __init__(self, owner: DatagramOwner, may_request: Callable[[LiveFlow], bool] | None = None) -> None:
         """
         :param may_request: of a port that is open because we send: who may ask something by it; None for a listener.
         """
         self._owner = owner
         self._may_request = may_request
         self._flows: OrderedDict[tuple[str, int], DatagramFlow] = OrderedDict()
+        self._amplification = owner.limits.datagram_amplification
         self.ignored = 0
+        self.forged = 0
 
     def flow_to(self, host: str, port: int) -> DatagramFlow:
-        """The flow to a peer's address."""
-        key = (host, port)
+        """The flow to an address that we want to write to."""
+        flow = self._flow((host, port), False)
+        if flow.is_incoming:
+            flow.is_incoming = False
+            flow.credit = None
+            self._judge(flow)
+        return flow
+
+    def _flow(self, key: tuple[str, int], is_incoming: bool) -> DatagramFlow:
         flow = self._flows.get(key)
         if flow is not None:
             self._flows.move_to_end(key)
@@ -92,12 +166,33 @@ class DatagramPort(DatagramProtocol):
         local = host_and_port(cast("IUDPTransport", self.transport).getHost())
         if local[0] in _ALL_ADDRESSES:
             local = (self._source_towards(key) or local[0], local[1])
-        flow = self._flows[key] = DatagramFlow(self, self._owner.sent_by("UDP", local), local, key)
-        if self._may_request is not None:
-            flow.may_request = self._may_request(flow)
-        if len(self._flows) > self._owner.limits.datagram_flows:
-            self._flows.popitem(last=False)
+        owner = self._owner
+        flow = DatagramFlow(self, owner.sent_by("UDP", local), local, key, is_incoming=is_incoming)
+        flow.opened = owner.driver.now()
+        self._judge(flow)
+        self._flows[key] = flow
+        if len(self._flows) > owner.limits.datagram_flows:
+            self._evict()
         return flow
+
+    def _judge(self, flow: DatagramFlow) -> None:
+        """Decide what the peer may do: on a port of our own only somebody to whom we have written may ask."""
+        if self._may_request is not None:
+            flow.may_request = not flow.is_incoming and self._may_request(flow)
+        if self._owner.keep_alives is not None:
+            self._owner.keep_alives.flow_opened(flow)
+
+    def _evict(self) -> None:
+        """Forget the flow that was not used for longest, if need be one on which something lives: that goes on."""
+        for _ in range(_EVICTION_TRIES):
+            key, flow = next(iter(self._flows.items()))
+            if not self._owner.driver.transactions_on(flow):
+                break
+            self._flows.move_to_end(key)
+        key, flow = self._flows.popitem(last=False)
+        self._owner.limit_hit("datagram_flows")
+        if self._owner.keep_alives is not None:
+            self._owner.keep_alives.flow_lost(flow)
 
     def _source_towards(self, peer: tuple[str, int]) -> str:
         """The address from which the system writes to *peer*, which a port that is bound to all addresses cannot tell.
@@ -112,7 +207,7 @@ class DatagramPort(DatagramProtocol):
             return ""
         finally:
             probe.close()
-        return source.partition("%")[0]
+        return _plain_host(source)
 
     def startProtocol(self) -> None:
         """The port is bound: ask for room for what comes while we are busy, as much as the system gives."""
@@ -124,52 +219,137 @@ class DatagramPort(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: tuple[str, int]) -> None:
         """One datagram is at most one message (RFC 3261 section 18.3)."""
-        host = addr[0].partition("%")[0]
         if not datagram.strip(b"\r\n\0"):
             # A keep-alive of some NAT traversal: harmless, and no answer is expected.
             self.ignored += 1
             return
+        if datagram[0] < 2:
+            # RFC 5626 section 8: no SIP message begins so, and every STUN message of use here does.
+            self._stun(datagram, addr)
+            return
         driver = self._owner.driver
         item = parse_datagram(datagram, self._owner.limits.message)
-        flow = self.flow_to(host, self._response_port(item, addr[1]))
+        port = self._response_port(item, addr[1])
+        flow = self._flow(addr if port == addr[1] else (addr[0], port), True)
+        flow.messages += 1
+        if flow.credit is not None:
+            flow.credit += len(datagram) * self._amplification
+        elif flow.messages == 1 and flow.keep_alive is not None:
+            flow.keep_alive.offered(flow)
         if driver.is_tapped:
             driver.show("in", flow, datagram)
         driver.received(flow, (item,))
 
-    @staticmethod
-    def _response_port(item: object, source_port: int) -> int:
+    def _response_port(self, item: object, source_port: int) -> int:
         """Where a response goes: to the source port if rport asks for it, else to that of sent-by (RFC 3581, 18.2.2).
 
-        The address is always the one that the datagram came from: a Via cannot send our answers to somebody else.
+        The address is always the one that the datagram came from: a Via cannot send our answers to somebody else. On a
+        port of our own, where only those may ask to whom we have written, it is the source port, too.
         """
-        if isinstance(item, Unparsable):
-            return source_port
-        if isinstance(item, Request):
+        if self._may_request is None and isinstance(item, Request):
             try:
                 via = item.via
-                if via.asks_rport:
-                    return source_port
+                if not via.asks_rport:
+                    return via.port or 5060
             except MalformedMessage:
                 return source_port
-            return via.port or 5060
         return source_port
 
-    def send(self, data: bytes, host: str, port: int) -> None:
-        """Write one datagram.
-
-        What the system refuses, or no datagram can hold, is lost, as any datagram may be: the timers see to the rest.
-        """
-        if self.transport is None:
-            return
+    def _stun(self, datagram: bytes, addr: tuple[str, int]) -> None:
+        """Answer a Binding request, and take an answer to one of ours; everything else is dropped and counted."""
         try:
-            self.transport.write(data, (host, port))
-        except (OSError, MessageLengthError):
+            binding = parse_binding(datagram)
+            if binding.kind == BINDING_REQUEST:
+                # Never more than two and a half times as much as came: a forged source is not worth the while.
+                answer = binding_error if binding.unknown else None
+                octets = binding_response(binding, _plain_host(addr[0]), addr[1]) if answer is None else answer(binding)
+                self._write(octets, addr)
+                return
+        except (MalformedMessage, ValueError, OSError):
+            self.ignored += 1
+            return
+        flow = self._flows.get(addr)
+        keep_alives = self._owner.keep_alives
+        if flow is None or keep_alives is None or not keep_alives.bound(flow, binding):
             self.ignored += 1
 
+    def unreachable(self, address: tuple[str, int], quote: bytes, number: int) -> None:
+        """The system says of a datagram that was sent to *address* that it did not arrive, and how it began.
+
+        Anybody can send such errors under any name (RFC 5927). One counts if it quotes what only we and those on the
+        way can know: the branch of a transaction that lives, or the transaction of a STUN request that waits. From an
+        address that has been heard of before it takes two, with nothing heard in between: a storm of them ends no flow
+        on which answers come.
+        """
+        flow = self._flows.get(address)
+        if flow is None or not self._is_ours(flow, quote):
+            self.forged += 1
+            return
+        if flow.messages and flow.doubt != flow.messages:
+            flow.doubt = flow.messages
+            return
+        self.fail(flow, ConnectionFailure(f"nobody is at {address[0]}:{address[1]} by UDP: {os.strerror(number)}"))
+
+    def _is_ours(self, flow: DatagramFlow, quote: bytes) -> bool:
+        if quote[:1] < b"\x02":
+            keep_alives = self._owner.keep_alives
+            return keep_alives is not None and keep_alives.waits_for(flow, quote[8:20])
+        found = _BRANCH.search(quote)
+        if found is None:
+            return False
+        branch = found[1].decode("ascii", "replace")
+        living = self._owner.driver.transactions_on(flow)
+        return any(transaction.request.via.branch == branch for transaction in living)
+
+    def fail(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
+        """What is on *flow* ends; what comes or goes afterwards has a new flow."""
+        if self._flows.get(flow.address) is flow:
+            del self._flows[flow.address]
+        flow.is_open = False
+        self._owner.datagram_flow_lost(flow, reason)
+
+    def withheld(self, flow: DatagramFlow) -> None:
+        """An answer was too large for what came: it is not sent."""
+        self._owner.limit_hit("datagram_amplification")
+
+    def send(self, data: bytes, flow: DatagramFlow) -> None:
+        """Write one datagram.
+
+        What no datagram can hold is lost, as any datagram may be. That nothing leads to the peer ends what is on the
+        flow; every other refusal of the system is a loss, and the timers see to the rest.
+        """
+        try:
+            self._write(data, flow.address)
+        except MessageLengthError:
+            self.ignored += 1
+        except OSError as error:
+            self.ignored += 1
+            # A firewall of this machine says EACCES or EPERM of what it drops.
+            if error.errno in UNREACHABLE and error.errno != errno.EACCES and flow.is_open:
+                where = f"{flow.remote_host}:{flow.remote_port}"
+                self.fail(flow, ConnectionFailure(f"nothing leads to {where} by UDP: {error.strerror}"))
+
+    def _write(self, data: bytes, address: tuple[str, int]) -> None:
+        transport: Any = self.transport
+        if transport is not None:
+            transport.write(data, address)
+
     def stopProtocol(self) -> None:
-        """The port is closed: everything on it ends."""
+        """The port is closed: everything on it ends, also on flows that were pushed out."""
+        reason = ConnectionFailure("the UDP port was closed")
         flows = list(self._flows.values())
         self._flows.clear()
+        for busy in self._owner.driver.busy_flows():
+            if isinstance(busy, DatagramFlow) and busy.port is self and busy.is_open and busy not in flows:
+                flows.append(busy)
         for flow in flows:
             flow.is_open = False
-            self._owner.driver.flow_failed(flow, ConnectionFailure("the UDP port was closed"))
+            self._owner.datagram_flow_lost(flow, reason)
+
+
+def _plain_host(host: str) -> str:
+    """An address without its zone; an IPv4 one that came mapped into IPv6 is IPv4."""
+    if ":" not in host:
+        return host
+    text = host.partition("%")[0]
+    return text[7:] if text.startswith("::ffff:") and "." in text else text

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from sip_p2p.transport.datagram import LONGEST_DATAGRAM, DatagramPort
+from sip_p2p.transport.datagram import DatagramPort
+from sip_p2p.transport.udp_port import listen_udp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IListeningPort, IReactorTime
 
-    from sip_p2p.transport.datagram import DatagramFlow
+    from sip_p2p.transport.datagram import DatagramFlow, DatagramOwner
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.stream import FlowOwner
     from sip_p2p.transport.target import Target
 
 __all__ = ["DatagramPorts"]
@@ -25,7 +25,7 @@ __all__ = ["DatagramPorts"]
 class DatagramPorts:
     """Every UDP port of one connection manager."""
 
-    def __init__(self, reactor: IReactorTime, owner: FlowOwner, may_request: Callable[[LiveFlow], bool]) -> None:
+    def __init__(self, reactor: IReactorTime, owner: DatagramOwner, may_request: Callable[[LiveFlow], bool]) -> None:
         """
         :param may_request: who may ask something by a port that is open because we send.
         """
@@ -36,11 +36,17 @@ class DatagramPorts:
         self._ports: dict[str, list[DatagramPort]] = {"4": [], "6": []}
         self._own: list[IListeningPort] = []
         self._ignored_before = 0
+        self._forged_before = 0
 
     @property
     def ignored(self) -> int:
         """How many datagrams were neither messages nor worth an answer."""
         return self._ignored_before + sum(port.ignored for ports in self._ports.values() for port in ports)
+
+    @property
+    def forged(self) -> int:
+        """How many errors were told that prove nothing."""
+        return self._forged_before + sum(port.forged for ports in self._ports.values() for port in ports)
 
     def listens_on(self, port: DatagramPort, address: str) -> None:
         """A port is bound to *address*: what we send goes out of it from now on."""
@@ -52,6 +58,7 @@ class DatagramPorts:
             if port in ports:
                 ports.remove(port)
                 self._ignored_before += port.ignored
+                self._forged_before += port.forged
 
     def flow_to(self, target: Target) -> DatagramFlow:
         """The flow to *target*, whose host is an address; a port of our own is opened when none listens."""
@@ -59,9 +66,7 @@ class DatagramPorts:
         ports = self._ports[family]
         if not ports:
             port = DatagramPort(self._owner, self._may_request)
-            listen = cast("Any", self._reactor).listenUDP
-            interface = "::" if family == "6" else ""
-            self._own.append(listen(0, port, interface=interface, maxPacketSize=LONGEST_DATAGRAM))
+            self._own.append(listen_udp(self._reactor, 0, port, "::" if family == "6" else ""))
             ports.append(port)
         return ports[-1].flow_to(target.host, target.port)
 

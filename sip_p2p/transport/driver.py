@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.outputs import Output
+    from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
-    from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.transport.alarms import Alarms
     from sip_p2p.transport.deadlines import Deadlines
     from sip_p2p.transport.flow import LiveFlow

@@ -9,6 +9,7 @@ from sip_p2p.transport.lease import Lease
 
 if TYPE_CHECKING:
     from sip_p2p.transport.keep_alive import KeepAlives
+    from sip_p2p.transport.restraint import Restraint
     from sip_p2p.transport.tls import VerifiedPeer
 
 __all__ = ["PAUSED_FOR_ANSWERS", "PAUSED_TO_WRITE", "LiveFlow"]
@@ -34,6 +35,7 @@ class LiveFlow(Flow):
     :ivar sent: how many messages were written, answers to keep-alives among them.
     :ivar keep_alive: what agrees on keep-alives with the peer; None where there are none.
     :ivar leases: how many hold it, so that it is not closed for idleness; see :meth:`lease`.
+    :ivar restraint: what each side has asked the other to do less of; None where nobody asks.
     :ivar unanswered: how many of the peer's requests, INVITEs apart, an application has and has not answered.
     :ivar is_throttled: whether nothing is read from the peer at the moment (row E19).
     """
@@ -50,6 +52,7 @@ class LiveFlow(Flow):
         "may_request",
         "messages",
         "opened",
+        "restraint",
         "sent",
         "unanswered",
         "verified",
@@ -80,6 +83,7 @@ class LiveFlow(Flow):
         self.sent = 0
         self.keep_alive: KeepAlives | None = None
         self.leases = 0
+        self.restraint: Restraint | None = None
         self.unanswered = 0
         self.is_throttled = False
         self._parts: list[bytes] = []
@@ -100,12 +104,16 @@ class LiveFlow(Flow):
         """What responses say in the place of the peer's own Via."""
         if self.keep_alive is not None and ";keep" in text:
             text = self.keep_alive.answer_via(self, text)
+        if self.restraint is not None and ";oc" in text:
+            text = self.restraint.answer_via(text)
         return text
 
     def heard_via(self, text: str) -> None:
         """A response says in our Via what the peer makes of what we offer."""
         if self.keep_alive is not None and ";keep=" in text:
             self.keep_alive.heard_via(self, text)
+        if self.restraint is not None and ";oc=" in text:
+            self.restraint.heard_via(self, text)
 
     def ping(self, binding: bytes) -> None:
         """Send a keep-alive: on a stream two CRLF, on UDP *binding*, a STUN request."""

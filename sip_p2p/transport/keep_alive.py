@@ -161,10 +161,17 @@ class KeepAlives:
             kept = self._kept[flow] = _Kept(self.policy.interval, now)
             self._ping_later(flow, kept, now)
 
-    def flow_lost(self, flow: LiveFlow) -> None:
-        """A flow is gone."""
-        if self._kept.pop(flow, None) is not None:
-            self._alarms.stop(flow)
+    def flow_lost(self, flow: LiveFlow) -> bool:
+        """A flow is gone; returns whether it was pinged."""
+        if self._kept.pop(flow, None) is None:
+            return False
+        self._alarms.stop(flow)
+        return True
+
+    def waits_for(self, flow: LiveFlow, transaction: bytes) -> bool:
+        """Whether a STUN request with this *transaction* was sent on *flow* and has no answer yet."""
+        kept = self._kept.get(flow)
+        return kept is not None and bool(kept.pinged) and bool(transaction) and kept.transaction == transaction
 
     @staticmethod
     def offered(flow: LiveFlow) -> None:
@@ -239,7 +246,8 @@ class KeepAlives:
         return True
 
     def _ping_later(self, flow: LiveFlow, kept: _Kept, now: float) -> None:
-        share = random.uniform(_SHARE, 1.0)  # noqa: S311 - so that not all flows are pinged at once
+        # So that not all flows are pinged at once.
+        share = random.uniform(_SHARE, 1.0)
         self._alarms.start(flow, now + kept.interval * share)
         self._driver.rearm()
 
@@ -274,7 +282,7 @@ class KeepAlives:
         return bool(self._idle_timeout) and now - kept.active_at > self._idle_timeout
 
     def _send(self, flow: LiveFlow, kept: _Kept, now: float) -> None:
-        """Ping; on UDP once more until the answer is overdue, each time after twice as long (RFC 8489 section 6.2.1)."""
+        """Ping; on UDP again until the answer is overdue, each time after twice as long (RFC 8489 section 6.2.1)."""
         overdue = kept.pinged + self.policy.pong_timeout
         next_look = overdue
         if not flow.reliable:

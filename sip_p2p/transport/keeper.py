@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, final
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from sip_p2p.errors import ConnectionFailure, TlsFailure
+from sip_p2p.sip.overload import OFFER
 from sip_p2p.transport.admission import Admission
 from sip_p2p.transport.alias import ALIAS, learn_alias
 from sip_p2p.transport.datagram import DatagramFlow
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.restraint import Restraint
     from sip_p2p.transport.stream import StreamFlow, StreamProtocol
     from sip_p2p.transport.target import Target
 
@@ -92,6 +94,8 @@ class FlowKeeper:
     :ivar admission: who may open a flow.
     :ivar write_queues: what waits to be written.
     :ivar partial: what has come of messages that are not complete.
+    :ivar restraint: what peers have asked us to do less of; None for nothing.
+    :ivar offers_control: whether those whom we dial over TLS may ask us for less (RFC 7339).
     :ivar hits: how often each bound was reached, by its name; those that never were are not here.
     """
 
@@ -131,6 +135,8 @@ class FlowKeeper:
         self.admission = Admission(reactor, limits, driver.now, self._peers_log, self.limit_hit)
         self._emptied: Deferred[None] | None = None
         self._closing = False
+        self.restraint: Restraint | None = None
+        self.offers_control = False
 
     @property
     def handshakes(self) -> int:
@@ -184,6 +190,9 @@ class FlowKeeper:
         flow.sender_check = self._policy.sender_check(flow)
         if not flow.is_incoming and self._policy.offers_alias(flow):
             flow.via_params += ALIAS
+        flow.restraint = self.restraint
+        if self.offers_control and flow.is_secure and not flow.is_incoming:
+            flow.via_params += OFFER
         self.pool.add(flow)
         if flow.is_incoming:
             self.admission.end_handshake(flow.first_address)

@@ -86,6 +86,10 @@ class Limits:
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it
         is full is lost, and sent again by its sender.
+    :ivar unacknowledged_timeout: for how long the peer's system may leave unacknowledged what was written to it, and
+        the probes that follow a minute of silence; then the connection is lost. Where the system can do that (Linux).
+    :ivar datagram_amplification: octets that we write to a UDP peer to whom we have not written first, for each octet
+        that came under its name; what is over is withheld.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.
     :ivar remembered_peers: peers whose Retry-After or wish for fewer requests is remembered; the oldest gives way.
     :ivar overload_lag: how late the reactor may be, in the 95th percentile over two seconds, before new work is
@@ -110,6 +114,7 @@ class Limits:
         "connections",
         "connections_per_address",
         "connections_per_identity",
+        "datagram_amplification",
         "datagram_flows",
         "dead_target_timeout",
         "dead_targets",
@@ -146,6 +151,7 @@ class Limits:
         "resident_memory",
         "stall_timeout",
         "transactions",
+        "unacknowledged_timeout",
         "websocket_fragments",
         "write_buffer",
         "write_buffer_hard",
@@ -197,6 +203,8 @@ class Limits:
         dialogs: int = 65536,
         finished_transactions: int = 1_000_000,
         finished_octets: int = LIMIT_OCTETS,
+        unacknowledged_timeout: float = 30.0,
+        datagram_amplification: float = 5.0,
         datagram_flows: int = 4096,
         remembered_peers: int = 4096,
         receive_buffer: int = 4 * 1024 * 1024,
@@ -232,6 +240,7 @@ class Limits:
         connections: int
         connections_per_address: int
         connections_per_identity: int
+        datagram_amplification: float
         datagram_flows: int
         dead_target_timeout: float
         dead_targets: int
@@ -268,6 +277,7 @@ class Limits:
         resident_memory: int
         stall_timeout: float
         transactions: int
+        unacknowledged_timeout: float
         websocket_fragments: int
         write_buffer: int
         write_buffer_hard: int

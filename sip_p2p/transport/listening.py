@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IStreamServerEndpoint
 from zope.interface import implementer
 
-from sip_p2p.transport.datagram import LONGEST_DATAGRAM
+from sip_p2p.transport.udp_port import listen_udp
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
@@ -53,9 +53,7 @@ class DatagramEndpoint(ListeningEndpoint):
 
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Begin to listen."""
-        return execute(
-            self._reactor.listenUDP, self._port, factory, interface=self._interface, maxPacketSize=LONGEST_DATAGRAM
-        )
+        return execute(listen_udp, self._reactor, self._port, factory, self._interface)
 
 
 @final

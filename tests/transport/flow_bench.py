@@ -26,6 +26,7 @@ from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.authorization import Authorization
+from sip_p2p.transport.datagram import DatagramFlow
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.limits import Limits
@@ -254,6 +255,8 @@ class Owner:
         self.has_room = True
         self.refusal = ""
         self.hits: list[str] = []
+        self.restraint = None
+        self.keep_alives = None
         self.authorization: Authorization | None = None
         self.reactor: Any = Clock()
         self.write_queues = SharedOctets("write_buffer_total", self.limits, self.hits.append)
@@ -275,6 +278,11 @@ class Owner:
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
         self.log.append("partial" if partial else "active")
+
+    def datagram_flow_lost(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
+        self.log.append("lost")
+        self.reasons.append(reason)
+        self.driver.flow_failed(flow, reason)
 
     def flow_answers(self, flow: StreamFlow) -> None:
         self.log.append("pong")

@@ -34,7 +34,12 @@ class Side:
     """
 
     def __init__(
-        self, network: Network, *names: str, limits: Limits | None = None, tls: bool = True, keep_alive: KeepAlive | None = None
+        self,
+        network: Network,
+        *names: str,
+        limits: Limits | None = None,
+        tls: bool = True,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self.network = network
         self.host = network.host(names=names)

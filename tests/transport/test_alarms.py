@@ -69,5 +69,5 @@ class MemoryTests(MemoryTestCase):
             for key in range(20):
                 alarms.stop(key)
 
-        self.assert_no_growth(one, rounds=300)
+        self.assert_no_growth(one, rounds=5000)
         self.assertIsNone(alarms.next_deadline())
