@@ -311,8 +311,9 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
     def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer is listed, or dialled us and was let in, or may ask because we dialled it (row D9).
 
-        Clear text that we dialled proves nobody, and the UDP port that we send from is open to all: that an application
-        sends by it invites no requests. Whoever wants them listens, by an explicit description.
+        Clear text that we dialled proves nobody: that an application sends by it invites no requests, and where we send
+        by UDP only the addresses that we have written to are asked about here at all. Whoever wants them listens, by an
+        explicit description.
         """
         if flow.is_incoming or self._trust_dialed_peers:
             return True

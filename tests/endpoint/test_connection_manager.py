@@ -673,7 +673,7 @@ class GarbageTests(MemoryTestCase):
             (lambda event: Deferred(), {"timeout": 3}, OperationTimeout),
             (lambda event: None, {"target": "sip:bob@b.example:9"}, ConnectionFailure),
             (lambda event: None, {"target": "sip:nobody@nowhere.example"}, ConnectionFailure),
-            (lambda event: None, {"target": "sip:bob@b.example;transport=udp", "timeout": 1}, OperationTimeout),
+            (lambda event: None, {"target": "sip:bob@b.example;transport=udp", "timeout": 1}, ConnectionFailure),
             (lambda event: None, {"via": Target("tls", "b.example", None, "c.example")}, TlsFailure),
         ):
             self.answer = answer
