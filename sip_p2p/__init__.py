@@ -60,11 +60,15 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.credential import Credential, TrustAnchors
+    from sip_p2p.transport.first_use import FirstUse
     from sip_p2p.transport.identity import TrustPolicy
+    from sip_p2p.transport.key_usage import KeyUsagePolicy
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.pins import PinnedKeys, pin_of
     from sip_p2p.transport.proxy import ProxyConnector
     from sip_p2p.transport.resolve import AddressResolver, Resolver, StaticResolver
     from sip_p2p.transport.target import Target, Transport
+    from sip_p2p.transport.trust import Trust, TrustedBy
 
 __version__ = "0.1.0"
 
@@ -76,10 +80,12 @@ __all__ = [
     "EndpointState",
     "EndpointTerminated",
     "Event",
+    "FirstUse",
     "FromPolicy",
     "Headers",
     "IncomingRequest",
     "InvalidOperation",
+    "KeyUsagePolicy",
     "Limits",
     "ListenFailed",
     "Listener",
@@ -90,6 +96,7 @@ __all__ = [
     "NotListening",
     "OperationTimeout",
     "Peer",
+    "PinnedKeys",
     "ProxyConnector",
     "RealTimeAddress",
     "RealTimeConnectionManager",
@@ -114,9 +121,12 @@ __all__ = [
     "TlsFailure",
     "TlsFailureReason",
     "Transport",
+    "Trust",
     "TrustAnchors",
     "TrustPolicy",
+    "TrustedBy",
     "__version__",
+    "pin_of",
 ]
 
 _HOMES = {
@@ -124,15 +134,18 @@ _HOMES = {
     "Credential": "sip_p2p.transport.credential",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
+    "FirstUse": "sip_p2p.transport.first_use",
     "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Headers": "sip_p2p.sip.headers",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
+    "KeyUsagePolicy": "sip_p2p.transport.key_usage",
     "Limits": "sip_p2p.transport.limits",
     "Listener": "sip_p2p.endpoint.listener",
     "MediaType": "sip_p2p.sip.body",
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
     "Peer": "sip_p2p.endpoint.peer",
+    "PinnedKeys": "sip_p2p.transport.pins",
     "ProxyConnector": "sip_p2p.transport.proxy",
     "RealTimeAddress": "sip_p2p.endpoint.address",
     "RealTimeConnectionManager": "sip_p2p.endpoint.connection_manager",
@@ -152,8 +165,11 @@ _HOMES = {
     "TelUri": "sip_p2p.sip.uri",
     "Timers": "sip_p2p.sip.transaction.timers",
     "Transport": "sip_p2p.transport.target",
+    "Trust": "sip_p2p.transport.trust",
     "TrustAnchors": "sip_p2p.transport.credential",
     "TrustPolicy": "sip_p2p.transport.identity",
+    "TrustedBy": "sip_p2p.transport.trust",
+    "pin_of": "sip_p2p.transport.pins",
 }
 
 if not TYPE_CHECKING:
