@@ -10,6 +10,7 @@
       RequestFailed(response)                     a final response >= 300
       OperationTimeout                            no final response in time (408)
       ConnectionFailure                           could not connect, or the flow was lost (503)
+        PeerOverloaded(retry_after)               the peer has asked for less, and this was not sent
         TlsFailure(reason, peer, certificate)     reason is a TlsFailureReason
       EndpointTerminated                          the endpoint, or its connection manager, is gone
       NotListening                                there is no such listener
@@ -38,6 +39,7 @@ __all__ = [
     "MalformedMessage",
     "NotListening",
     "OperationTimeout",
+    "PeerOverloaded",
     "RequestFailed",
     "RestrictedHeader",
     "SipError",
@@ -123,6 +125,18 @@ class ConnectionFailure(SipError):
     """
 
     retry_after: float = 0.0
+
+
+class PeerOverloaded(ConnectionFailure):
+    """The peer has asked for fewer requests, or for none until some time has passed (RFC 3261 section 21.5.4, RFC
+    7339): the request was not sent.
+
+    :ivar retry_after: in how many seconds it may be tried again; 0 when at any time, with some luck.
+    """
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TlsFailureReason(enum.Enum):

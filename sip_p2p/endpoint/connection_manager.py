@@ -8,6 +8,7 @@ start.
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -38,6 +39,7 @@ from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.random_tokens import RandomTokens
+from sip_p2p.transport.restraint import Restraint
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target, Transport
 from sip_p2p.transport.throttle import ThrottledLog
@@ -90,6 +92,7 @@ class RealTimeConnectionManager:
     :ivar flow_opened: told of every connection that may carry messages.
     :ivar flow_lost: told of every connection that is gone, and of every UDP flow that has failed, with what was on it.
     :ivar load: how much there is to do, and what is done about it.
+    :ivar restraint: what peers have asked us to do less of.
     :ivar overload_changed: told when more, or less, is refused because of overload (row E20).
     :ivar throttling_changed: told when nothing more is read from a peer, and when it is read again (row E19).
     """
@@ -108,6 +111,7 @@ class RealTimeConnectionManager:
         pool_size: int | None = 1,
         pool_linger: float | None = None,
         reconnect: str = "lazy",
+        overload_control: bool = False,
     ) -> None:
         if reconnect not in ("lazy", "eager"):
             raise ValueError(f"reconnect is 'lazy' or 'eager', not {reconnect!r}")
@@ -146,6 +150,9 @@ class RealTimeConnectionManager:
         self.flow_opened: Event[FlowOpened] = Event()
         self.flow_lost: Event[FlowLost] = Event()
         self.keeper = FlowKeeper(reactor, self.limits, self.driver, self, keep_alive)
+        self.restraint = Restraint(self.driver.now, self.limits, lambda: self.load.loss, time() - self.driver.now())
+        self.keeper.restraint = self.restraint
+        self.keeper.offers_control = overload_control
         self.pool.size = pool_size
         self.pool.linger = pool_linger
         self._reconnects = reconnect == "eager"

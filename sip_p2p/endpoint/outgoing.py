@@ -18,6 +18,7 @@ from sip_p2p.errors import (
     ConnectionFailure,
     EndpointTerminated,
     OperationTimeout,
+    PeerOverloaded,
     RequestFailed,
     SipError,
     TlsFailure,
@@ -248,6 +249,13 @@ class Outgoing:
             self._refused(refusal)
             return
         failure = self._failure
+        if failure is not None and isinstance(failure.value, PeerOverloaded) and not self._finished:
+            delay = failure.value.retry_after
+            if 0 < delay <= self._retry:
+                # It was not sent: the one repetition is still to come.
+                self._failure = None
+                self._again_in(self._endpoint.connection_manager.restraint.later(delay))
+                return
         self._fail(Failure(ConnectionFailure("there is no server to try")) if failure is None else failure)
 
     def _send(self, flow: LiveFlow) -> None:
@@ -255,6 +263,10 @@ class Outgoing:
         if self._finished:
             return
         plan = self._plan
+        overloaded = self._endpoint.connection_manager.restraint.refusal(flow, plan)
+        if overloaded is not None:
+            self._fail_over(Failure(overloaded), overloaded.retry_after)
+            return
         # One that was not made for this request may have been closed by the peer a moment ago.
         is_old = isinstance(flow, StreamFlow) and flow.opened < self._began
         self._written = self._endpoint.connection_manager.driver.now() if is_old else 0.0
@@ -279,7 +291,10 @@ class Outgoing:
         candidates = self._candidates
         if response.status == 503 and candidates is not None:
             self._refusal = response
-            self._fail_over(Failure(RequestFailed(response)), self._wish_of(response))
+            wish = self._wish_of(response)
+            if wish is not None:
+                self._endpoint.connection_manager.restraint.asked(output.transaction.flow, wish)
+            self._fail_over(Failure(RequestFailed(response)), wish)
             return
         if candidates is not None:
             candidates.served()
@@ -294,7 +309,7 @@ class Outgoing:
         if delay is not None:
             self._retry = 0.0
             self._plan.cseq += 1
-            self._again_in(delay)
+            self._again_in(self._endpoint.connection_manager.restraint.later(delay))
             return
         self._finish(Failure(RequestFailed(response)))
 

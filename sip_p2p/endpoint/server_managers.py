@@ -84,6 +84,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         pool_size: int | None = 1,
         pool_linger: float | None = None,
         reconnect: str = "lazy",
+        overload_control: bool = False,
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -116,6 +117,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             when all are busy (row E2). None shares none (row E3).
         :param pool_linger: for how many seconds a connection that we opened is kept after its last use; by default 60,
             or as long as any other where that is shorter or for ever (row E6).
+        :param overload_control: let those whom we dial tell us to send less (RFC 7339), and send so much less; what
+            peers offer of it is taken up in any case.
         :param reconnect: ``lazy`` connects when there is something to send; ``eager`` connects to the outbound proxies
             of the endpoints at once, and again whenever that is lost (row E14).
         :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
@@ -139,6 +142,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             pool_size=pool_size,
             pool_linger=pool_linger,
             reconnect=reconnect,
+            overload_control=overload_control,
         )
         credential = _credential(certificate, private_key)
         if credential is None and need_mutual_tls:

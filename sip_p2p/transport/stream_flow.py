@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.authorization import Authorization
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.restraint import Restraint
     from sip_p2p.transport.shared_octets import SharedOctets
     from sip_p2p.transport.stream import StreamProtocol
     from sip_p2p.transport.tls import VerifiedPeer
@@ -39,6 +40,7 @@ class FlowOwner(StructuralProtocol):
     driver: Driver
     write_queues: SharedOctets
     partial: SharedOctets
+    restraint: Restraint | None
     authorization: Authorization | None
     reactor: IReactorTime
 
