@@ -172,13 +172,14 @@ class StreamFramer:
         """
         head = bytes(buffer[position : position + 4])
         if head[:2] == b"\r\n":
+            # A pong and half a ping look the same as a ping and, when the rest has come, a pong: so it comes out right.
+            if head == b"\r\n\r\n" and self.pings_sent < 2:
+                found.append(PING)
+                return 4
             if self.pings_sent > 0:
                 self.pings_sent -= 1
                 found.append(PONG)
                 return 2
-            if head == b"\r\n\r\n":
-                found.append(PING)
-                return 4
             if size - position >= 3 and head[2:3] != b"\r":
                 found.append(PONG)
                 return 2

@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.framing import PONG, KeepAlive, StreamFramer
+from sip_p2p.transport.half_open import watch_for_the_end
 from sip_p2p.transport.stream_flow import FlowOwner, Responses, StreamFlow
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class StreamProtocol(Protocol):
         if hasattr(tcp, "setTcpNoDelay"):
             tcp.setTcpNoDelay(True)
             tcp.setTcpKeepAlive(True)
+            watch_for_the_end(tcp, self._owner.limits.unacknowledged_timeout)
         if not self._settings.is_proxied:
             self.address = host_and_port(tcp.getPeer())[0]
         if not self._owner.connection_made(self):

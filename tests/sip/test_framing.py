@@ -197,6 +197,23 @@ class KeepAliveTests(SynchronousTestCase):
         self.assertEqual(framer.feed(b"\r\n"), [])
         self.assertEqual(framer.feed(OPTIONS)[0], PONG)
 
+    def test_pong_and_ping(self) -> None:
+        """While a ping of ours waits for its pong a ping of the peer is still one, before it and behind it, and in every
+        cut but that through its middle (fault:A10)."""
+        for octets, expected in (
+            (b"\r\n\r\n" + b"\r\n", [PING, PONG]),
+            (b"\r\n" + OPTIONS + b"\r\n\r\n" + OPTIONS, [PONG, "m", PING, "m"]),
+            (b"\r\n\r\n" + OPTIONS + b"\r\n" + OPTIONS, [PING, "m", PONG, "m"]),
+            (OPTIONS + b"\r\n" + OPTIONS, ["m", PONG, "m"]),
+        ):
+            for cut in range(len(octets) + 1):
+                if octets[:4] == b"\r\n\r\n" and cut in (2, 3):
+                    continue
+                framer = StreamFramer()
+                framer.pings_sent = 1
+                found = framer.feed(octets[:cut]) + framer.feed(octets[cut:])
+                self.assertEqual([item if item in (PING, PONG) else "m" for item in found], expected, cut)
+
     def test_keep_alive_is_no_partial_message(self) -> None:
         """Half a ping does not start the clock for a message; the first octet of a message does (fault:A10)."""
         framer = StreamFramer()
