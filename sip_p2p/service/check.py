@@ -27,9 +27,9 @@ from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings
 
 if TYPE_CHECKING:
-    from sip_p2p.service.options import Options
+    from sip_p2p.service.options import Options, PartyOptions
 
-__all__ = ["Report", "another_name", "check"]
+__all__ = ["Report", "another_name", "check", "exposed_key"]
 
 _SOON = 30
 
@@ -107,11 +107,17 @@ def _check_certificate(options: Options, report: Report, moment: datetime.dateti
     text = f"{path} and its key fit, and it is valid for {days} more days, until {credential.expires:%Y-%m-%d}"
     (report.ok if days >= _SOON else report.note)("certificate", text if days >= _SOON else f"{text}: renew it soon")
     _check_names(options, credential, report)
-    key = options["private-key"] or path
-    mode = stat.S_IMODE(os.stat(key).st_mode)
-    if mode & 0o077:
-        report.note("private key", f"{key} can be read by others (mode {mode:04o}): chmod 600 it")
+    exposed = exposed_key(options)
+    if exposed:
+        report.note("private key", exposed)
     return credential
+
+
+def exposed_key(options: PartyOptions) -> str:
+    """What is to be said of a private key that other users of the machine may read; empty where they may not."""
+    key = options["private-key"] or options["certificate"]
+    mode = 0 if key is None else stat.S_IMODE(os.stat(key).st_mode)
+    return f"{key} can be read by others (mode {mode:04o}): chmod 600 it" if mode & 0o077 else ""
 
 
 def _check_names(options: Options, credential: Credential, report: Report) -> None:

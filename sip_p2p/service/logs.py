@@ -71,13 +71,20 @@ class ServiceLog:
 
         :raises OSError: it cannot be opened; what is written goes nowhere until the next time.
         """
-        if self._file is not None:
-            self._file.reopen()
+        self.close()
+        self._file = LogFile.fromFullPath(self.path)
+
+    def close(self) -> None:
+        """Close the file; what is written afterwards counts as lost."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _rotate(self, *_: object) -> None:
         from twisted.internet import reactor
 
-        reactor.callFromThread(self._file.rotate)  # type: ignore[attr-defined]
+        if self._file is not None:
+            reactor.callFromThread(self._file.rotate)  # type: ignore[attr-defined]
 
     def _lose(self, error: Exception) -> None:
         self.lost += 1

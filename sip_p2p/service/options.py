@@ -1,32 +1,30 @@
 """The command line: options that the service and the command share, those of the service, and one line for each
 mistake.
 
-Every mistake is a :class:`twisted.python.usage.UsageError` with one line of text. ``twistd`` would print its own usage
-before that line, and ``twist`` leaves with another code; under either of them the line goes to standard error by itself
-and the exit code is 1.
-
-Options may stand before or after other arguments, ``--`` ends them, and one that can only have one value is refused
-when it is given two.
+``twistd`` would print its own usage before the line, and ``twist`` leaves with another code; under either of them the
+line goes to standard error by itself and the exit code is 1. How peers are known and found stands in
+:mod:`.peer_options`, what every command line of ours has in :mod:`.command_line`.
 """
 
 from __future__ import annotations
 
-import getopt
-import math
-import os
 import re
-import sys
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
-import sip_p2p
-from sip_p2p.errors import MalformedMessage
+from sip_p2p.endpoint.from_policy import FromPolicy
+from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
+from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.logs import ServiceLog, take_over
+from sip_p2p.service.peer_options import PeerOptions
 from sip_p2p.sip.uri import SipUri
+from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.identity import TrustPolicy, is_ip_address, normalise_name
+from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.proxy import ProxyConnector
+from sip_p2p.transport.server_names import ServerNames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,20 +41,6 @@ __all__ = [
 
 _DESCRIPTION_PART = re.compile(r"(?:[^:\\]|\\.)+", re.DOTALL)
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
-
-
-def seconds(name: str, text: str, *, least: float = 0.0) -> float:
-    """The number of seconds that *text* gives for the option *name*.
-
-    :raises UsageError: when it is no number, not finite, or below *least*.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < least or value > 86_400:
-        raise usage.UsageError(f"--{name} {printable(text)} is not a number of seconds between {least:g} and 86400")
-    return value
 
 
 def owner_uri(text: str) -> SipUri:
@@ -77,65 +61,7 @@ def owner_uri(text: str) -> SipUri:
     return uri
 
 
-class CommandOptions(usage.Options):
-    """What every command line of ours does its own way: the order of arguments, repetition, version and help."""
-
-    repeatable: ClassVar[tuple[str, ...]] = ()
-
-    def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Read *options*, those of the process when None.
-
-        :raises UsageError: one line that says what is wrong.
-        """
-        given = list(sys.argv[1:] if options is None else options)
-        if "--_shell-completion" not in given[-2:-1] and not getattr(self, "subCommands", None):
-            given = self._options_first(given)
-        super().parseOptions(given)  # type: ignore[no-untyped-call]
-
-    def _options_first(self, given: list[str]) -> list[str]:
-        """*given* with its options before its arguments, each under its full name."""
-        try:
-            found, arguments = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
-        except getopt.GetoptError as error:
-            raise usage.UsageError(printable(str(error))) from None
-        ordered: list[str] = []
-        values: dict[str, str] = {}
-        for option, value in found:
-            name = self.synonyms.get(option.lstrip("-").replace("-", "_"), option.lstrip("-"))
-            name = name.replace("_", "-")
-            if name not in self.repeatable and values.setdefault(name, value) != value:
-                raise usage.UsageError(f"--{name} is given twice: {printable(values[name])} and {printable(value)}")
-            takes_value = option.startswith("--") and f"{option[2:]}=" in self.longOpt
-            if takes_value:
-                ordered.append(f"{option}={value}")
-            else:
-                ordered += [option, value] if value else [option]
-        return [*ordered, "--", *arguments]
-
-    def parseArgs(self, *arguments: str) -> None:
-        """Take no arguments; a subclass that takes some overrides this.
-
-        :raises UsageError: when there are any.
-        """
-        if arguments:
-            raise usage.UsageError(f"what is {printable(arguments[0])} for? Only options are expected here")
-
-    def getSynopsis(self) -> str:
-        """How it is called: ours names the whole command, so what stands before it is not put in front again."""
-        return str(getattr(self, "synopsis", "") or super().getSynopsis())
-
-    def getUsage(self, width: int | None = None) -> str:
-        """The options, their texts without the line breaks that docstrings have."""
-        self.docs = {name: " ".join((text or "").split()) for name, text in self.docs.items()}
-        return str(super().getUsage(width))
-
-    def opt_version(self) -> NoReturn:
-        """print the version and leave"""
-        print(f"sip-p2p {sip_p2p.__version__}")
-        raise SystemExit(0)
-
-
-class PartyOptions(CommandOptions):
+class PartyOptions(PeerOptions):
     """Who the party is, whom it trusts, and through whom it sends: the same for the service and for the command."""
 
     optParameters: ClassVar = [
@@ -151,10 +77,10 @@ class PartyOptions(CommandOptions):
         ["proxy-name", None, None, "the name that the proxy's certificate must prove, if it is not its host"],
     ]
 
-    repeatable: ClassVar[tuple[str, ...]] = ("resolve", "trust")
+    repeatable: ClassVar[tuple[str, ...]] = (*PeerOptions.repeatable, "resolve", "trust")
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.trust: list[str] = []
         self.resolve: list[str] = []
         self.uri: SipUri | None = None
@@ -163,7 +89,7 @@ class PartyOptions(CommandOptions):
 
     def opt_trust(self, path: str) -> None:
         """PEM file with the certificates of authorities that may vouch for your peers; may be given several times"""
-        self.trust.append(_path("trust", path))
+        self.trust.append(file_path("trust", path))
 
     opt_t = opt_trust
 
@@ -177,12 +103,13 @@ class PartyOptions(CommandOptions):
 
         :raises UsageError: for a value that is none, and for options that contradict each other.
         """
+        super().postOptions()
         if self["uri"] is None:
             raise usage.UsageError("--uri is missing: who are you? For example --uri sip:alice@a.example")
         self.uri = owner_uri(self["uri"])
         for name in ("certificate", "private-key"):
             if self[name] is not None:
-                self[name] = _path(name, self[name])
+                self[name] = file_path(name, self[name])
         if self["private-key"] is not None and self["certificate"] is None:
             raise usage.UsageError("--private-key is given without --certificate: a key alone proves nothing")
         self._check_proxy()
@@ -247,21 +174,35 @@ class Options(PartyOptions):
         ],
         ["trace", None, None, "write what passes to this file as JSON lines, without credentials and bodies"],
         ["drain", None, "5", "how many seconds a stop waits for what is in flight"],
+        ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
+        ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
+        ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
+        ["reconnect", None, "lazy", "lazy: connect when there is something to send; eager: keep the proxy connected"],
         ["state", None, None, "folder for what must survive a restart: the instance id"],
     ]
 
     optFlags: ClassVar = [
         ["allow-any-authenticated", None, "let everybody talk to you whose certificate a trusted authority has issued"],
+        [
+            "allow-any-from",
+            None,
+            "let every peer send under any From, whatever its certificate proves; who reads From can be fooled then",
+        ],
         ["trace-with-secrets", None, "let the trace keep credentials and bodies; whoever reads it can impersonate you"],
         ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
     ]
 
-    repeatable: ClassVar[tuple[str, ...]] = ("allow", "listen", "resolve", "trust")
+    repeatable: ClassVar[tuple[str, ...]] = (
+        *PartyOptions.repeatable, "allow", "listen", "server-certificate", "trusted-proxy",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.allow: list[str] = []
         self.listen: list[str] = []
+        self.trusted_proxies: list[str] = []
+        self.server_certificates: list[str] = []
+        self.from_policy = FromPolicy()
         self.policy: TrustPolicy | None = None
         self.drain = 0.0
         self.log: ServiceLog | None = None
@@ -276,6 +217,20 @@ class Options(PartyOptions):
         self.listen.append(description)
 
     opt_l = opt_listen
+
+    def opt_trusted_proxy(self, name: str) -> None:
+        """name that a proxy has to prove to send you requests of others, under any From; your own --proxy may always;
+        may be given several times"""
+        self.trusted_proxies.append(name)
+
+    def opt_server_certificate(self, entry: str) -> None:
+        """NAME=FILE: PEM file with the certificate and key for callers that ask for NAME; FILE alone stands for every
+        name in it, a folder for all in it; may be given several times"""
+        self.server_certificates.append(entry)
+
+    def opt_drain_timeout(self, text: str) -> None:
+        """the same as --drain"""
+        self["drain"] = text
 
     @property
     def is_clear_text(self) -> bool:
@@ -322,9 +277,10 @@ class Options(PartyOptions):
         """
         super().postOptions()
         self.drain = seconds("drain", self["drain"])
+        self._check_flows()
         for name in ("trace", "state"):
             if self[name] is not None:
-                self[name] = _path(name, self[name])
+                self[name] = file_path(name, self[name])
         if self["trace-with-secrets"] and self["trace"] is None:
             raise usage.UsageError("--trace-with-secrets is given without --trace: there is no trace")
         if self.allow and self["allow-any-authenticated"]:
@@ -349,6 +305,62 @@ class Options(PartyOptions):
                 text = str(error).replace("TrustPolicy.any_authenticated()", "--allow-any-authenticated")
                 raise usage.UsageError(f"--allow: {printable(text)}") from None
 
+    def _check_flows(self) -> None:
+        if self["reconnect"] not in ("lazy", "eager"):
+            raise usage.UsageError(f"--reconnect {printable(self['reconnect'])} is neither lazy nor eager")
+        try:
+            if self["advertise"] is not None:
+                self["advertise"] = normalise_name(self["advertise"])
+        except ValueError as error:
+            raise usage.UsageError(f"--advertise: {printable(str(error))}") from None
+        if self["allow-any-from"] and self.trusted_proxies:
+            raise usage.UsageError("--allow-any-from trusts everybody: --trusted-proxy has no meaning beside it")
+        try:
+            self.from_policy = FromPolicy.any_from() if self["allow-any-from"] else FromPolicy(self.trusted_proxies)
+        except ValueError as error:
+            raise usage.UsageError(f"--trusted-proxy: {printable(str(error))}") from None
+        self._keep_alive()
+        self._pool_size()
+
+    def _keep_alive(self) -> KeepAlive | None:
+        text = self["keep-alive"]
+        if text is None:
+            return KeepAlive()
+        if text == "off":
+            return None
+        try:
+            return KeepAlive(seconds("keep-alive", text))
+        except ValueError:
+            raise usage.UsageError(f"--keep-alive {printable(text)} is neither off, 0, nor 5 seconds or more") from None
+
+    def _pool_size(self) -> int | None:
+        text = self["pool-size"]
+        if text in (None, "none"):
+            return 1 if text is None else None
+        if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text) > 0):
+            raise usage.UsageError(f"--pool-size {printable(text)} is neither none nor a number from 1 to 9999")
+        return int(text)
+
+    def manager_arguments(self) -> dict[str, Any]:
+        """What every connection manager is made with, but for what stands in files."""
+        return super().manager_arguments() | {
+            "advertise": self["advertise"],
+            "keep_alive": self._keep_alive(),
+            "pool_size": self._pool_size(),
+            "reconnect": self["reconnect"],
+            "limits": self.limits.replace(drain_timeout=self.drain),
+        }
+
+    def tls_arguments(self) -> dict[str, Any]:
+        """What a connection manager with TLS is made with besides; files are read.
+
+        :raises ValueError: one cannot be used; the message names it.
+        """
+        return super().tls_arguments() | {
+            "from_policy": self.from_policy,
+            "server_certificates": _server_certificates(self.server_certificates),
+        }
+
     def _take_from_descriptions(self) -> None:
         """Without --certificate, what the first ``tls:`` description says of us holds for dialling as well."""
         if self["certificate"] is not None:
@@ -356,12 +368,36 @@ class Options(PartyOptions):
         for description in self.listen:
             values = description_values(description)
             if description_prefix(description) in ("tls", "sips") and values.get("certKey"):
-                self["certificate"] = _path("listen", values["certKey"])
+                self["certificate"] = file_path("listen", values["certKey"])
                 if values.get("privateKey"):
-                    self["private-key"] = _path("listen", values["privateKey"])
+                    self["private-key"] = file_path("listen", values["privateKey"])
                 if values.get("trustRoots") and not self.trust:
-                    self.trust.append(_path("listen", values["trustRoots"]))
+                    self.trust.append(file_path("listen", values["trustRoots"]))
                 return
+
+
+def _server_certificates(entries: list[str]) -> ServerNames:
+    """The certificates by name that *entries* ask for.
+
+    :raises ValueError: a file cannot be used, or does not prove the name that it is to stand for.
+    """
+    if not any("=" in entry for entry in entries):
+        return ServerNames.from_files(*(file_path("server-certificate", entry) for entry in entries))
+    found: dict[str, Credential] = {}
+    for entry in entries:
+        name, equals, path = entry.partition("=")
+        if not equals:
+            found.update(ServerNames.from_files(file_path("server-certificate", entry)))
+            continue
+        try:
+            credential = Credential.from_files(file_path("server-certificate", path))
+        except TlsFailure as failure:
+            raise ValueError(failure.detail) from None
+        if credential.identities.matches(name) is None:
+            proved = ", ".join(credential.identities.identities) or "no name at all"
+            raise ValueError(f"--server-certificate {entry}: the certificate proves {proved} and not {name}")
+        found[name] = credential
+    return ServerNames(found)
 
 
 def description_prefix(description: str) -> str:
@@ -377,10 +413,3 @@ def description_values(description: str) -> dict[str, str]:
         if equals:
             found[name] = _QUOTED.sub(r"\1", value)
     return found
-
-
-def _path(option: str, text: str) -> str:
-    """*text* as an absolute path: ``twistd`` may change its folder before the file is opened."""
-    if not text or "\0" in text:
-        raise usage.UsageError(f"--{option} is not the name of a file: {printable(text)!r}")
-    return os.path.abspath(text)

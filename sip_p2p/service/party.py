@@ -15,7 +15,8 @@ from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager,
 from sip_p2p.errors import SipError, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.words import explain
-from sip_p2p.transport.resolve import AddressResolver, StaticResolver
+from sip_p2p.transport.naming import DnsResolver
+from sip_p2p.transport.resolve import StaticResolver
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -24,48 +25,34 @@ if TYPE_CHECKING:
     from sip_p2p.service.options import PartyOptions
     from sip_p2p.transport.credential import Credential
     from sip_p2p.transport.identity import TrustPolicy
-    from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.resolve import Resolver
 
 __all__ = ["Party", "make_party"]
 
 
 @final
 class Party:
-    """A connection manager and the one endpoint on it.
+    """A connection manager and the one endpoint on it."""
 
-    :param files: the certificate's file and the key's, where the key is in one of its own; to be read again.
-    """
+    __slots__ = ("endpoint", "manager")
 
-    __slots__ = ("_files", "endpoint", "manager")
-
-    def __init__(
-        self,
-        manager: RealTimeConnectionManager,
-        endpoint: SipPeerToPeerEndpoint,
-        files: tuple[str | None, str | None] = (None, None),
-    ) -> None:
-        self._files = files
+    def __init__(self, manager: RealTimeConnectionManager, endpoint: SipPeerToPeerEndpoint) -> None:
         self.manager = manager
         self.endpoint = endpoint
-
-    def reload(self) -> str:
-        """Read every file anew that the options have named.
-
-        :returns: what is in use now, in words.
-        :raises TlsFailure: the certificate or its key cannot be used; what was read before stays in use.
-        """
-        certificate, key = self._files
-        if not isinstance(self.manager, RealTimeServerTlsConnectionManager) or certificate is None:
-            return "all is clear text, there is nothing to read"
-        self.manager.set_local_certificate(certificate, key)
-        credential = self.manager.credential
-        return "" if credential is None else f"the certificate is valid until {credential.expires:%Y-%m-%d}"
 
     @property
     def credential(self) -> Credential | None:
         """The certificate that it proves itself with; None in clear text."""
         manager = self.manager
         return manager.credential if isinstance(manager, RealTimeServerTlsConnectionManager) else None
+
+    def reload(self) -> list[str]:
+        """Read every file anew that the options have named.
+
+        :returns: what has changed, in words. What cannot be used changes nothing, and the log says why.
+        """
+        manager = self.manager
+        return manager.reload() if isinstance(manager, RealTimeServerTlsConnectionManager) else []
 
 
 def make_party(
@@ -76,7 +63,6 @@ def make_party(
     policy: TrustPolicy | None = None,
     trust_dialed_peers: bool = False,
     instance_id: str | None = None,
-    limits: Limits | None = None,
 ) -> Party:
     """Make what *options* describe; nothing is bound or dialled.
 
@@ -85,30 +71,45 @@ def make_party(
     :param trust_dialed_peers: whether whom we dial may send us requests.
     :raises UsageError: one line that says what is wrong, and what to do.
     """
-    addresses = AddressResolver(reactor)
-    resolver = StaticResolver(options.addresses, addresses) if options.addresses else addresses
+    arguments = options.manager_arguments()
     try:
         manager: RealTimeConnectionManager
         if options["certificate"] is None and is_clear_text:
-            manager = RealTimeServerTcpConnectionManager(reactor, limits=limits, resolver=resolver)
+            manager = RealTimeServerTcpConnectionManager(reactor, **arguments)
         else:
             _check_files(options)
             manager = RealTimeServerTlsConnectionManager(
                 reactor,
                 options["certificate"],
                 options["private-key"],
-                options.trust,
+                [*options.trust, *options.trusts()],
                 policy,
                 trust_dialed_peers=trust_dialed_peers,
-                limits=limits,
-                resolver=resolver,
+                **arguments,
+                **options.tls_arguments(),
             )
+        manager.resolver = _resolver(reactor, options, manager)
         endpoint = SipPeerToPeerEndpoint(str(options.uri), manager, proxy=options.proxy, instance_id=instance_id)
     except TlsFailure as failure:
         raise usage.UsageError(printable(failure.detail or explain(failure).what, 512)) from None
     except (SipError, ValueError, OSError) as error:
         raise usage.UsageError(printable(str(error), 512)) from None
-    return Party(manager, endpoint, (options["certificate"], options["private-key"]))
+    return Party(manager, endpoint)
+
+
+def _resolver(reactor: IReactorTime, options: PartyOptions, manager: RealTimeConnectionManager) -> Resolver:
+    """Where names lead: the entries of --resolve first, then DNS."""
+    resolver = manager.resolver
+    if options.dns_servers:
+        resolver = DnsResolver(
+            reactor,
+            name_servers=options.dns_servers,
+            transports=manager.transports,
+            family=manager.family,
+            limits=manager.limits,
+            dead_targets=manager.dead_targets,
+        )
+    return StaticResolver(options.addresses, resolver) if options.addresses else resolver
 
 
 def _check_files(options: PartyOptions) -> None:
@@ -117,7 +118,7 @@ def _check_files(options: PartyOptions) -> None:
             "--certificate is missing: without one nobody can know who you are ('sip-p2p pki DIR NAME' makes one); "
             "clear text has to be said, as in tcp:5060 or ;transport=tcp"
         )
-    if not options.trust:
+    if not options.trust and not options.knows_peers:
         raise usage.UsageError(
             "--trust is missing: which authority vouches for your peers? Give the PEM file with its certificate"
         )

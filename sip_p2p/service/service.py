@@ -35,7 +35,6 @@ from sip_p2p.service.signals import Signals
 from sip_p2p.service.state import instance_id
 from sip_p2p.service.words import explain
 from sip_p2p.transport.clock import use_monotonic_time
-from sip_p2p.transport.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -229,13 +228,8 @@ class SipService(Service):
                     written.reopen()
             except OSError as error:
                 self._log.error("the {what} cannot be opened anew: {error}", what=what, error=error.strerror)
-        try:
-            said = self._party.reload()
-        except (SipError, ValueError, OSError) as error:
-            words = explain(error).what if isinstance(error, SipError) else str(error)
-            self._log.error("not reloaded, what was read before stays in use: {why}", why=printable(words, 512))
-        else:
-            self._log.info("reloaded: {said}", said=printable(said, 512))
+        changes = self._party.reload()
+        self._log.info("reloaded: {said}", said=printable("; ".join(changes) or "nothing has changed", 512))
 
     def hurry(self) -> None:
         """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this."""
@@ -325,7 +319,6 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         is_clear_text=options.is_clear_text,
         policy=options.policy,
         instance_id=identity,
-        limits=Limits(drain_timeout=options.drain),
     )
     credential = party.credential
     if credential is not None and options.listen:

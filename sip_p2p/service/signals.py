@@ -28,9 +28,7 @@ class Signals:
 
     __slots__ = ("_before", "_hurry", "_is_stopping", "_reactor", "_reload")
 
-    def __init__(
-        self, reactor: IReactorFromThreads, reload: Callable[[], object], hurry: Callable[[], object]
-    ) -> None:
+    def __init__(self, reactor: IReactorFromThreads, reload: Callable[[], object], hurry: Callable[[], object]) -> None:
         self._reactor = reactor
         self._reload = reload
         self._hurry = hurry

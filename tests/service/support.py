@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.options import Options
@@ -86,13 +86,19 @@ class Process:
     """A process that runs beside the test; it is killed when the test ends or its deadline passes."""
 
     def __init__(
-        self, case: SynchronousTestCase, program: Sequence[str], *arguments: str, folders: tuple[str, ...] = ()
+        self,
+        case: SynchronousTestCase,
+        program: Sequence[str],
+        *arguments: str,
+        folders: tuple[str, ...] = (),
+        stdout: IO[bytes] | None = None,
     ) -> None:
+        """:param stdout: where standard output goes, if it is not to be read here."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             [*program, *arguments],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if stdout is None else stdout,
             stderr=self._errors,
             env=environment(*folders),
         )
@@ -120,8 +126,8 @@ class Process:
 
     def wait(self) -> int:
         """Read standard output to its end, and return the exit code."""
-        assert self._process.stdout is not None
-        self.lines += [raw.decode("utf-8", "backslashreplace").rstrip("\n") for raw in self._process.stdout]
+        if self._process.stdout is not None:
+            self.lines += [raw.decode("utf-8", "backslashreplace").rstrip("\n") for raw in self._process.stdout]
         return self._process.wait()
 
     def errors(self) -> str:
@@ -135,6 +141,6 @@ class Process:
         self._process.kill()
         self._process.wait()
         self._timer.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._errors.close()

@@ -1,0 +1,226 @@
+"""Options that say how peers are known, where they are found, and how much of them is borne.
+
+The same for the service and for the command. Nothing here touches a file before :meth:`PeerOptions.tls_arguments`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, NoReturn
+
+from twisted.python import usage
+
+from sip_p2p.observe.text import printable
+from sip_p2p.service.command_line import CommandOptions, file_path
+from sip_p2p.sip.limits import MessageLimits
+from sip_p2p.transport.family import AddressFamilyHint
+from sip_p2p.transport.first_use import FirstUse
+from sip_p2p.transport.identity import is_ip_address, normalise_name
+from sip_p2p.transport.key_usage import KeyUsagePolicy
+from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.pins import PinnedKeys
+from sip_p2p.transport.revocation import Revocation, RevocationMode
+from sip_p2p.transport.trust import Trust
+
+__all__ = ["PeerOptions", "limit_words", "limits_from"]
+
+_MODES = {mode.value for mode in RevocationMode}
+_IN_MESSAGE = "message."
+_IVAR = re.compile(r":ivar (\w+): (.*?)(?=\n\s*:ivar|\Z)", re.DOTALL)
+
+
+class PeerOptions(CommandOptions):
+    """By what a peer is known besides authorities, where it is found, and the bounds."""
+
+    optParameters: ClassVar = [
+        [
+            "key-usage",
+            None,
+            None,
+            "what a peer's certificate must be meant for: sip-either (as without it), strict or sip-domain-only",
+        ],
+        [
+            "revocation",
+            None,
+            None,
+            "what becomes of a peer of whom no list of --crl tells whether it is revoked: soft (as without it) lets it "
+            "in, hard refuses it",
+        ],
+        ["stapling", None, None, "the same for the OCSP answer that a server staples to its handshake; off without it"],
+        ["first-use", None, None, "remember in this file the key that a peer shows first, and refuse any other after"],
+        ["family", None, None, "which addresses to use: all, v4, v6, prefer-v4 or prefer-v6"],
+    ]
+
+    repeatable: ClassVar[tuple[str, ...]] = ("crl", "dns-server", "first-use-for", "limit", "pin")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pins: list[str] = []
+        self.crls: list[str] = []
+        self.first_use_for: list[str] = []
+        self.dns_servers: list[tuple[str, int]] = []
+        self.limits = Limits()
+        self._changes: dict[str, str] = {}
+
+    def opt_pin(self, entry: str) -> None:
+        """NAME=sha256/...: the key that NAME must show, whoever has signed its certificate; may be given several times,
+        also for one name"""
+        self.pins.append(entry)
+
+    def opt_crl(self, path: str) -> None:
+        """file with a certificate revocation list, or folder with some; may be given several times"""
+        self.crls.append(file_path("crl", path))
+
+    def opt_first_use_for(self, name: str) -> None:
+        """a name that --first-use is for: b.example, or .example for all below; may be given several times"""
+        self.first_use_for.append(name)
+
+    def opt_dns_server(self, address: str) -> None:
+        """ADDRESS or ADDRESS:PORT of a name server to ask instead of those of this machine; may be given several
+        times"""
+        self.dns_servers.append(_name_server(address))
+
+    def opt_limit(self, entry: str) -> None:
+        """NAME=VALUE: another bound than usual; --help-limits lists them; may be given several times"""
+        name, equals, value = entry.partition("=")
+        if not equals or not value:
+            raise usage.UsageError(f"--limit {printable(entry)} is not NAME=VALUE; --help-limits lists the names")
+        if self._changes.setdefault(name, value) != value:
+            raise usage.UsageError(f"--limit {printable(name)} is given twice: {self._changes[name]} and {value}")
+
+    def opt_help_limits(self) -> NoReturn:
+        """list the bounds with their usual values, and leave"""
+        print(limit_words())
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Check what can be checked without touching a file.
+
+        :raises UsageError: for a value that is none, and for options that contradict each other.
+        """
+        self.limits = limits_from(self._changes)
+        for name, parse in (("key-usage", KeyUsagePolicy.parse), ("family", AddressFamilyHint.named)):
+            try:
+                if self[name] is not None:
+                    parse(self[name])
+            except ValueError as error:
+                raise usage.UsageError(f"--{name}: {printable(str(error))}") from None
+        for name in ("revocation", "stapling"):
+            if self[name] is not None and self[name] not in _MODES:
+                raise usage.UsageError(f"--{name} {printable(self[name])} is neither soft nor hard")
+        if self["revocation"] not in (None, "off") and not self.crls:
+            raise usage.UsageError("--revocation is given without --crl: which lists are to be looked at?")
+        if self["first-use"] is not None:
+            self["first-use"] = file_path("first-use", self["first-use"])
+        elif self.first_use_for:
+            raise usage.UsageError("--first-use-for is given without --first-use: in which file are keys remembered?")
+        try:
+            if self.pins:
+                PinnedKeys.parse(self.pins)
+        except ValueError as error:
+            raise usage.UsageError(f"--pin: {printable(str(error), 200)}") from None
+
+    @property
+    def knows_peers(self) -> bool:
+        """Whether peers can be known without any authority."""
+        return bool(self.pins) or self["first-use"] is not None
+
+    def trusts(self) -> list[Trust]:
+        """By what peers are known besides authorities; files are read.
+
+        :raises ValueError: the file of known keys cannot be used.
+        """
+        found: list[Trust] = []
+        if self.pins:
+            found.append(PinnedKeys.parse(self.pins))
+        if self["first-use"] is not None:
+            found.append(FirstUse(self["first-use"], only=self.first_use_for or None))
+        return found
+
+    def manager_arguments(self) -> dict[str, Any]:
+        """What every connection manager is made with, but for what stands in files."""
+        return {"family": self["family"], "limits": self.limits}
+
+    def tls_arguments(self) -> dict[str, Any]:
+        """What a connection manager with TLS is made with besides; files are read.
+
+        :raises ValueError: one cannot be used; the message names it.
+        """
+        arguments: dict[str, Any] = {}
+        if self["key-usage"] is not None:
+            arguments["key_usage"] = KeyUsagePolicy.parse(self["key-usage"])
+        if self.crls or self["stapling"] is not None:
+            arguments["revocation"] = Revocation.from_files(
+                *self.crls, mode=self["revocation"] or "soft", stapling=self["stapling"] or "off"
+            )
+        return arguments
+
+
+def limits_from(changes: dict[str, str]) -> Limits:
+    """The usual bounds but for *changes*: names, those within one message after ``message.``, and what was written.
+
+    :raises UsageError: one line that says which of them is wrong.
+    """
+    usual, in_message = Limits(), MessageLimits()
+    own: dict[str, Any] = {}
+    inner = {name: getattr(in_message, name) for name in MessageLimits.__slots__}
+    for name, text in changes.items():
+        of_message = name.removeprefix(_IN_MESSAGE)
+        if name == "drain_timeout":
+            raise usage.UsageError("--limit drain_timeout: --drain says how long a stop may take")
+        if name.startswith(_IN_MESSAGE) and of_message in inner:
+            inner[of_message] = _number(name, text, inner[of_message])
+        elif name != "message" and name in Limits.__slots__:
+            own[name] = _number(name, text, getattr(usual, name))
+        else:
+            raise usage.UsageError(f"--limit {printable(name)} is no bound; --help-limits lists them")
+    try:
+        return usual.replace(message=MessageLimits(**inner), **own)
+    except ValueError as error:
+        raise usage.UsageError(f"--limit: {printable(str(error))}") from None
+
+
+def _number(name: str, text: str, usual: float) -> float:
+    """What *text* gives for a bound: a whole number where the usual value is one."""
+    try:
+        return int(text) if isinstance(usual, int) else float(text)
+    except ValueError:
+        kind = "whole number" if isinstance(usual, int) else "number"
+        raise usage.UsageError(f"--limit {name}={printable(text)} is not a {kind}") from None
+
+
+def limit_words() -> str:
+    """Every bound, its usual value and what it bounds, in lines for a terminal."""
+    lines = ["Bounds for --limit NAME=VALUE, with their usual values; times are in seconds, sizes in octets."]
+    for prefix, usual in (("", Limits()), (_IN_MESSAGE, MessageLimits())):
+        words = {name: " ".join(text.split()) for name, text in _IVAR.findall(type(usual).__doc__ or "")}
+        lines += [
+            f"{prefix}{name} = {getattr(usual, name):g}: {re.sub(r'[`]+|:[a-z]+:', '', words.get(name, ''))}"
+            if not isinstance(getattr(usual, name), int)
+            else f"{prefix}{name} = {getattr(usual, name)}: {re.sub(r'[`]+|:[a-z]+:', '', words.get(name, ''))}"
+            for name in sorted(usual.__slots__)
+            if name not in ("message", "drain_timeout") or prefix
+        ]
+    return "\n".join(lines)
+
+
+def _name_server(text: str) -> tuple[str, int]:
+    """The address and port of a name server.
+
+    :raises UsageError: it is not an address, or the port is none.
+    """
+    if text.startswith("["):
+        host, _, port = text[1:].partition("]")
+        port = port.removeprefix(":")
+    else:
+        host, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
+    try:
+        host = normalise_name(host)
+        number = int(port) if port.isascii() and port.isdigit() else 53 if not port else 0
+        if is_ip_address(host) and 0 < number < 65536:
+            return host, number
+    except ValueError:
+        host = ""
+    raise usage.UsageError(
+        f"--dns-server {printable(text)} is not the address of a name server, such as 192.0.2.53 or [2001:db8::53]:53"
+    )
