@@ -90,6 +90,7 @@ class _Asking:
         self._error: BaseException = DeferredTimeout(f"no name server answered: {query.name}")
         self._alarm: IDelayedCall | None = None
         self._port: Any = None
+        self._datagrams: _Datagrams | None = None
         self._connecting: Deferred[Any] | None = None
         self._connection: _TcpConnection | None = None
         self._server = ("", 0)
@@ -112,10 +113,11 @@ class _Asking:
         self._strangers = 0
         self._new_message()
         self._alarm = self._reactor.callLater(seconds, self.next)
+        self._datagrams = _Datagrams(self, self._server)
         try:
             interface = "::" if ":" in self._server[0] else ""
             self._port = self._reactor.listenUDP(
-                0, _Datagrams(self, self._server), interface=interface, maxPacketSize=_LONGEST_DATAGRAM
+                0, self._datagrams, interface=interface, maxPacketSize=_LONGEST_DATAGRAM
             )
         except Exception as error:
             self._error = error
@@ -184,6 +186,8 @@ class _Asking:
 
     def _close_port(self) -> None:
         port, self._port = self._port, None
+        if self._datagrams is not None:
+            self._datagrams.asking = None
         if port is not None:
             port.stopListening()
 
@@ -206,22 +210,30 @@ class _Datagrams(DatagramProtocol):
     """The UDP port of one attempt."""
 
     def __init__(self, asking: _Asking, server: tuple[str, int]) -> None:
-        self._asking = asking
+        self.asking: _Asking | None = asking
         self._server = server
 
     def startProtocol(self) -> None:
         """Ask; connected, so that nobody else's datagrams come here, and a refusal does."""
         transport: Any = self.transport
         transport.connect(*self._server)
-        transport.write(self._asking.message.toStr())
+        if self.asking is not None:
+            transport.write(self.asking.message.toStr())
 
     def datagramReceived(self, datagram: bytes, addr: object) -> None:
         """What may be the answer."""
-        self._asking.received(datagram)
+        if self.asking is not None:
+            self.asking.received(datagram)
 
     def connectionRefused(self) -> None:
         """Nobody listens there: the next one."""
-        self._asking.next()
+        self.stopProtocol()
+
+    def stopProtocol(self) -> None:
+        """The port is gone; where we have not closed it, the reactor took a refusal for its end."""
+        asking, self.asking = self.asking, None
+        if asking is not None:
+            asking.next()
 
 
 @final
