@@ -284,7 +284,7 @@ class StapleTests(SynchronousTestCase):
             return refused.reason
 
     def test_modes(self) -> None:
-        """Hard wants a good response, soft does without, off does not look; a revoked one is refused by both. row:D17"""
+        """Hard wants a good response, soft does without, off does not look; both refuse the revoked. row:D17"""
         revoked = ocsp_response(LEAF, status=ocsp.OCSPCertStatus.REVOKED)
         good = ocsp_response(LEAF)
         for response, hard, soft in (
