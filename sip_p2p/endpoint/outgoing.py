@@ -25,7 +25,7 @@ from sip_p2p.errors import (
 )
 from sip_p2p.sip.outputs import TransactionTimedOut
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
-from sip_p2p.transport.liveness import IDEMPOTENT, QUIET, has_unread, was_never_read
+from sip_p2p.transport.liveness import IDEMPOTENT, has_unread, was_never_read
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target, Transport
 
@@ -143,7 +143,7 @@ class Outgoing:
         if target.transport is not Transport.UDP:
             flow = manager.pool.find(target, self._through)
             if flow is not None and candidates.takes(flow):
-                if self._began - flow.last_message > QUIET and self._looks < _MOST_LOOKS and has_unread(flow.socket):
+                if self._looks < _MOST_LOOKS and not manager.is_busy(flow) and has_unread(flow.socket):
                     # Perhaps its goodbye: let the reactor read it before anything is written after it.
                     self._looks += 1
                     self._again_in(0)
@@ -369,16 +369,19 @@ class Outgoing:
         """Whether the request goes out a second time, on another flow and with another branch: the one it was written
         to was there before it, has ended, and the peer cannot have read the request or may read it twice.
 
-        Call-ID, From tag and CSeq stay as they were, so that a peer that is still busy with the first one knows the
-        second for the same (section 8.2.2.2).
+        One that cannot have been read stays the same request in every other way, so that a peer that is busy with the
+        first one after all knows the second for it (section 8.2.2.2). One that may be read twice is another request.
         """
         if self._second or self._heard or not self._written or self._finished:
             return False
         if not isinstance(flow, StreamFlow) or flow.is_ended_by_us:
             return False
-        if self._plan.method in IDEMPOTENT:
+        if was_never_read(flow, self._written, self._endpoint.connection_manager.driver.now()):
             return True
-        return was_never_read(flow, self._written, self._endpoint.connection_manager.driver.now())
+        if self._plan.method in IDEMPOTENT:
+            self._plan.cseq += 1
+            return True
+        return False
 
     def _too_late(self) -> None:
         self._alarm = None

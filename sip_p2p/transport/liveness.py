@@ -1,6 +1,6 @@
 """What can be known of a peer that has closed a connection: whether it has, and whether it can have read a request.
 
-A connection that has been quiet for a while may have been closed by its peer without our having noticed. Before it is
+A connection on which nothing is going on may have been closed by its peer without our having noticed. Before it is
 written to, the socket is asked whether something waits in it; if so, the reactor may read that first. What remains is a
 goodbye that is still under way when we write. Then time tells: the end of a connection that arrives *sooner after our
 write than anything can travel to the peer and back* was sent before our octets were there. Such a request was never
@@ -20,10 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sip_p2p.transport.stream import StreamFlow
 
-__all__ = ["IDEMPOTENT", "QUIET", "fastest_round_trip", "has_unread", "socket_below", "was_never_read"]
-
-QUIET = 0.5
-"""A connection that was heard of within so many seconds is not looked at before it is written to."""
+__all__ = ["IDEMPOTENT", "fastest_round_trip", "has_unread", "socket_below", "was_never_read"]
 
 IDEMPOTENT = frozenset(("OPTIONS",))
 """The methods that may be delivered twice: whatever became of the first, a second one changes nothing."""
