@@ -32,7 +32,8 @@ from sip_p2p.transport.dns_client import DnsClient
 from sip_p2p.transport.family import AddressFamilyHint
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.locate import Location
-from sip_p2p.transport.name_servers import HostsFile, has_route
+from sip_p2p.transport.name_servers import HostsFile
+from sip_p2p.transport.name_servers import has_route as has_route_to
 from sip_p2p.transport.records import LONGEST_KEPT, MOST_ALIASES, Answer, Outcome, Question, absent, read_answer
 from sip_p2p.transport.target import Target, Transport
 
@@ -55,6 +56,11 @@ _FAILURES: dict[type[BaseException], str] = {
     DNSFormatError: "it did not understand the question",
     DNSNotImplementedError: "it does not do such questions",
 }
+
+
+def any_address(address: str) -> bool:
+    """There is a way to every address."""
+    return True
 
 
 class Asks(Protocol):
@@ -84,6 +90,7 @@ class DnsResolver:
         limits: Limits | None = None,
         randomness: Randomness | None = None,
         dead_targets: DeadTargets | None = None,
+        has_route: Callable[[str], bool] | None = None,
     ) -> None:
         """
         :param dns: who is asked, any ``IResolver``; by default the reactor, if it brings its own DNS along (it adapts
@@ -94,6 +101,7 @@ class DnsResolver:
         :param family: which addresses are asked for, and which come first.
         :param limits: see the bounds that begin with ``dns_``.
         :param randomness: draws the servers by their weights.
+        :param has_route: whether there is any way to an address; those without come last within their server.
         """
         limits = Limits() if limits is None else limits
         own = IResolver(reactor, None) if dns is None and name_servers is None else None
@@ -105,7 +113,9 @@ class DnsResolver:
         self._family = AddressFamilyHint.named(family)
         self._randomness: Randomness = random.SystemRandom() if randomness is None else randomness
         # A reactor with its own DNS lives in a network of its own, of which this machine's routes say nothing.
-        self._has_route: Callable[[str], bool] = (lambda _: True) if own is not None else has_route
+        if has_route is None:
+            has_route = any_address if own is not None else has_route_to
+        self._has_route = has_route
         self._memory = _Memory(asks, time_source(reactor), self)
         self.dead_targets = dead_targets
 
