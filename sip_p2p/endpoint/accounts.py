@@ -1,10 +1,15 @@
-"""What lives and what has been counted: one connection manager in figures (row M10)."""
+"""What lives and what has been counted: one connection manager in figures (row M10).
+
+Nothing is counted here for each message: the figures are read where they arise, when somebody asks for them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import TlsFailureReason
+from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.overload import OverloadState
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
@@ -12,48 +17,85 @@ if TYPE_CHECKING:
 
 __all__ = ["Accounts"]
 
+_STATES = list(OverloadState)
+
 
 @final
 class Accounts:
-    """The figures of one connection manager. Nothing is counted here for each message: they are read where they are."""
+    """The figures of one connection manager.
 
-    __slots__ = ("_manager", "_tls_failures")
+    :ivar connections: connections that came to carry messages: those that peers opened, and those that we did.
+    :ivar throttled: how often a peer was not read from for a while.
+    """
+
+    __slots__ = ("_manager", "_tls_failures", "connections", "throttled")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._tls_failures = dict.fromkeys(TlsFailureReason, 0)
+        self.connections = {"in": 0, "out": 0}
+        self.throttled = 0
 
     def tls_failure(self, failure: TlsFailure) -> None:
         """A TLS connection came to nothing, or to an early end."""
         self._tls_failures[failure.reason] += 1
 
     def inventory(self) -> dict[str, int]:
-        """How much of everything lives: listeners, flows, connections being made, transactions, timers."""
+        """How much of everything lives; all of it is nought after the manager has been terminated.
+
+        ``connections`` are sockets, with or without a flow; ``handshakes`` those that were accepted and carry nothing
+        yet; ``clients``, ``servers`` and ``finished`` are transactions, ``timers`` theirs and ``deadlines`` those of
+        connections; ``requests`` and ``unanswered`` what applications wait for and what peers wait for;
+        ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete messages.
+        """
         manager = self._manager
+        keeper = manager.keeper
         counts = {
             "listeners": len(manager.listeners),
-            "connections": len(manager.keeper.connections),
+            "connections": len(keeper.connections),
             "flows": len(manager.pool),
-            "handshakes": manager.keeper.handshakes,
+            "handshakes": keeper.handshakes,
             "dialling": manager.pool.dialling,
             "resting": manager.pool.resting,
             "standing": manager.standing,
+            "leases": sum(flow.leases for flow in manager.pool),
+            "throttled": sum(flow.is_throttled for flow in manager.pool),
+            "queued_octets": keeper.write_queues.total,
+            "partial_octets": keeper.partial.total,
             "unanswered": len(manager.dispatch.waiting_answers),
+            "requests": sum(endpoint.requests_under_way for endpoint in manager.endpoints),
         }
         transactions = manager.core.layer.inventory()
         transactions["busy_flows"] = transactions.pop("flows")
+        counts["deadlines"] = manager.driver.deadlines
         return counts | transactions
 
     def metrics(self) -> dict[str, int]:
-        """Everything that is counted, by name: running totals, and what lives now."""
+        """Everything that is counted, by name: running totals, and what lives now as ``live_...``.
+
+        ``limit_...`` is how often each bound of :class:`~sip_p2p.transport.limits.Limits` was reached;
+        ``requests_in_...``, ``requests_out_...``, ``responses_in_...`` and ``responses_out_...`` are messages by method
+        and status, and are here as soon as there was one; ``overload_state`` is 0 for normal, 1 and 2 for the others.
+        """
         manager = self._manager
         core = manager.core
+        keeper = manager.keeper
         totals = {f"core_{name}": getattr(core.counters, name) for name in type(core.counters).__slots__}
         layer = core.layer.counters
         totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
         totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
+        totals |= {f"limit_{name}": keeper.hits.get(name, 0) for name in Limits.__slots__ if name != "message"}
+        totals["limit_transactions"] += core.counters.refused_full
+        totals |= core.traffic.figures()
+        totals["connections_in"] = self.connections["in"]
+        totals["connections_out"] = self.connections["out"]
         totals["connections_dialled"] = manager.pool.dialled
-        totals["connections_refused"] = manager.keeper.refused
-        totals["datagrams_ignored"] = manager.keeper.datagrams.ignored
+        totals["connections_refused"] = keeper.refused
+        totals["accepting_pauses"] = keeper.admission.pauses
+        totals["throttled"] = self.throttled
+        totals["overload_state"] = _STATES.index(manager.overload)
+        totals["overload_changes"] = manager.load.changes
+        totals["held_back"] = manager.restraint.held_back
+        totals["datagrams_ignored"] = keeper.datagrams.ignored
         totals["senders_refused"] = manager.senders_refused
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}

@@ -8,6 +8,7 @@ start.
 
 from __future__ import annotations
 
+import sys
 from time import time
 from typing import TYPE_CHECKING, cast
 
@@ -76,7 +77,6 @@ class RealTimeConnectionManager:
     reactor's thread.
 
     :ivar reactor: the reactor.
-    :ivar limits: the bounds, as they were given.
     :ivar resolver: where names lead; by default a :class:`~sip_p2p.transport.naming.DnsResolver`.
     :ivar family: which addresses are used, unless an endpoint or a request says otherwise (row E23).
     :ivar transports: what NAPTR may choose from where neither a URI nor an endpoint asks for TLS (RFC 3263).
@@ -116,7 +116,7 @@ class RealTimeConnectionManager:
         if reconnect not in ("lazy", "eager"):
             raise ValueError(f"reconnect is 'lazy' or 'eager', not {reconnect!r}")
         self.reactor = reactor
-        self.limits = Limits() if limits is None else limits
+        self._limits = Limits() if limits is None else limits
         self.family = AddressFamilyHint.named(family)
         self.dead_targets = DeadTargets(time_source(reactor), self.limits.dead_target_timeout, self.limits.dead_targets)
         self.resolver: Resolver = resolver or DnsResolver(
@@ -164,6 +164,10 @@ class RealTimeConnectionManager:
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
+        if not sys.flags.hash_randomization:
+            # Peers choose our tables' keys, and could make them collide (fault H8).
+            self._log.warn("hashes are predictable, so peers can slow us down: do not set PYTHONHASHSEED=0")
+
     default_prefix = "tcp"
     transports: tuple[Transport, ...] = (Transport.TCP, Transport.UDP)
     senders_refused = 0
@@ -180,6 +184,24 @@ class RealTimeConnectionManager:
     @advertise.setter
     def advertise(self, host: str | None) -> None:
         self._advertise = None if host is None else normalise_name(host)
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds. Others may be set at any time: ``manager.limits = manager.limits.replace(idle_timeout=900)``.
+
+        Deadlines and sizes of a connection stay as they were when it was opened (row E10); what counts all of them
+        together counts by the new bounds at once.
+        """
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        check_thread()
+        self._limits = limits
+        self.keeper.limits_changed(limits)
+        self.load.limits_changed(limits)
+        self.restraint.limits = limits
+        self.core.layer.bound(limits.transactions, limits.dialogs, limits.finished_transactions, limits.finished_octets)
 
     @property
     def pool(self) -> Pool:
@@ -295,11 +317,13 @@ class RealTimeConnectionManager:
 
     def flow_throttled(self, flow: StreamFlow) -> None:
         """Nothing more is read from a peer, or again."""
+        self._accounts.throttled += flow.is_throttled
         if self.throttling_changed:
             self.throttling_changed.tell(ThrottlingStateChanged(flow))
 
     def tell_opened(self, flow: LiveFlow) -> None:
         """A connection may carry messages; called by the keeper."""
+        self._accounts.connections["in" if flow.is_incoming else "out"] += 1
         if self.flow_opened:
             self.flow_opened.tell(FlowOpened(flow))
 
@@ -402,6 +426,21 @@ class RealTimeConnectionManager:
         """Everything that is counted, by name: running totals, and what lives now (row M10)."""
         return self._accounts.metrics()
 
+    def drain(self, deadline: float | None = None) -> Deferred[None]:
+        """Take no new work any more, and let what is under way come to its end (fault J6).
+
+        Every port is closed at once and free for somebody else. New requests on open connections are answered 503 with
+        Retry-After; what belongs to a dialog or was received before goes on, and so do our own requests. Nothing else
+        ends: call :meth:`terminate` for that.
+
+        :param deadline: how many seconds to wait at most; by default ``limits.drain_timeout``.
+        :returns: fires when no request waits for its outcome any more, or the deadline has passed; never fails. It may
+            be called any number of times.
+        """
+        check_thread()
+        quiet = self.drain_state.begin(self.limits.drain_timeout if deadline is None else deadline)
+        return gatherResults([self._listeners.stop(), quiet]).addCallback(lambda _: None)
+
     def terminate(self) -> Deferred[None]:
         """Stop listening, let what is in flight finish within the drain deadline, end the endpoints, close every flow.
 
@@ -431,7 +470,7 @@ class RealTimeConnectionManager:
             self.load.stop()
             self.driver.stop()
 
-        quiet = self.drain_state.when_quiet(self.limits.drain_timeout)
+        quiet = self.drain_state.begin(self.limits.drain_timeout)
         ended = gatherResults([self._listeners.close(), quiet]).addCallback(end_flows)
         return ended.addBoth(finish)
 

@@ -30,6 +30,11 @@ class Drain:
             endpoint.requests_under_way for endpoint in manager.endpoints
         )
 
+    def begin(self, deadline: float) -> Deferred[None]:
+        """Take no new work from now on; see :meth:`when_quiet`."""
+        self._manager.load.drain()
+        return self.when_quiet(deadline)
+
     def maybe_quiet(self) -> None:
         """Something ended: tell those who wait for the last of it."""
         if self._waiting and self.is_quiet:

@@ -31,23 +31,37 @@ def _log_failure(failure: Failure, event: str) -> None:
     _log.failure("a handler of {event} raised", failure=failure, event=event)
 
 
+def _key(handler: Callable[[Any], object]) -> object:
+    """What a handler is found by: itself, or its place in memory where it cannot be hashed."""
+    try:
+        hash(handler)
+    except TypeError:
+        return id(handler)
+    return handler
+
+
 class Event(Generic[T]):
     """Something that can happen, and the handlers that want to know.
 
     ``event.subscribe(handler)`` returns the handler, so it can be written as a decorator.
     """
 
-    __slots__ = ("_changed", "_handlers")
+    __slots__ = ("_changed", "_handlers", "_told")
 
     def __init__(self, changed: Callable[[], None] | None = None) -> None:
         """:param changed: called when the first handler comes and when the last one goes."""
-        self._handlers: tuple[Callable[[T], object], ...] = ()
+        self._handlers: dict[object, Callable[[T], object]] = {}
+        # The same in a row, for the events that come; None when it is to be made anew.
+        self._told: tuple[Callable[[T], object], ...] | None = ()
         self._changed = changed
 
     @property
     def handlers(self) -> tuple[Callable[[T], object], ...]:
         """Who is told, in order."""
-        return self._handlers
+        told = self._told
+        if told is None:
+            told = self._told = tuple(self._handlers.values())
+        return told
 
     def subscribe(self, handler: H) -> H:
         """Tell *handler* from the next event on; the same one may subscribe once.
@@ -57,24 +71,25 @@ class Event(Generic[T]):
         """
         if not callable(handler):
             raise TypeError(f"a handler must be callable, not {type(handler).__name__}")
-        if handler in self._handlers:
+        key = _key(handler)
+        if key in self._handlers:
             raise ValueError("this handler has subscribed already")
-        self._handlers = (*self._handlers, handler)
+        self._handlers[key] = handler
+        self._told = None
         if len(self._handlers) == 1 and self._changed is not None:
             self._changed()
         return handler
 
     def unsubscribe(self, handler: Callable[[T], object]) -> None:
         """Do not tell *handler* any more; nothing happens when it never subscribed."""
-        kept = tuple(present for present in self._handlers if present != handler)
-        if len(kept) != len(self._handlers):
-            self._handlers = kept
-            if not kept and self._changed is not None:
+        if self._handlers.pop(_key(handler), None) is not None:
+            self._told = None
+            if not self._handlers and self._changed is not None:
                 self._changed()
 
     def tell(self, event: T) -> None:
         """Tell every handler; what they return does not matter, but for a coroutine, which is run."""
-        for handler in self._handlers:
+        for handler in self.handlers:
             try:
                 result = handler(event)
             except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionRefusedError
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.failover import Candidates, may_fail_over
@@ -69,7 +70,9 @@ class Outgoing:
         "_failure",
         "_family",
         "_finished",
+        "_fragmented",
         "_heard",
+        "_large",
         "_looks",
         "_plan",
         "_refusal",
@@ -111,6 +114,9 @@ class Outgoing:
         self._failure: Failure | None = None
         self._refusal: Response | None = None
         self._finished = False
+        # What is too large for UDP goes by TCP, and would otherwise have gone to this target; unless TCP is refused.
+        self._large: Target | None = None
+        self._fragmented = False
         self._second = False
         self._heard = False
         self._looks = 0
@@ -129,8 +135,9 @@ class Outgoing:
 
     def _find_flow(self) -> None:
         target = self._target
-        if target.transport is Transport.UDP and self._is_too_large():
+        if target.transport is Transport.UDP and not self._fragmented and self._is_too_large():
             # 18.1.1: what could be fragmented goes over a transport with congestion control.
+            self._large = target
             target = self._target = target.over(Transport.TCP)
             target.has_transport = True
         manager = self._endpoint.connection_manager
@@ -202,8 +209,10 @@ class Outgoing:
         if group is None:
             self._nobody_left()
             return
-        if group[0].transport is Transport.UDP and self._target.transport is not Transport.UDP and self._is_too_large():
+        by_dns = group[0].transport is Transport.UDP and self._target.transport is not Transport.UDP
+        if by_dns and not self._fragmented and self._is_too_large():
             # 18.1.1 again: it is DNS that has chosen UDP.
+            self._large = self._target
             group = [each.over(Transport.TCP) for each in group]
         try:
             if group[0].transport is Transport.UDP:
@@ -244,6 +253,14 @@ class Outgoing:
 
     def _nobody_left(self) -> None:
         """No server is left to try: what the last one said, or did not say, is the outcome."""
+        failure = self._failure
+        if self._large is not None and failure is not None and not self._finished and _is_refused(failure.value):
+            # 18.1.1: whose TCP port is closed gets what is too large by UDP after all, in fragments.
+            self._target, self._large = self._large, None
+            self._fragmented = True
+            self._failure = None
+            self._find_flow()
+            return
         refusal, self._refusal = self._refusal, None
         if refusal is not None and not self._finished:
             self._refused(refusal)
@@ -426,3 +443,12 @@ class Outgoing:
         if transaction is not None:
             self._endpoint.connection_manager.driver.abandon(transaction)
         self._endpoint.outgoing_ended(self)
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens there, as far as a failed connection tells."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError):
+            return True
+        error = error.__cause__
+    return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import final
 
+from sip_p2p.sip.status import Status
+
 __all__ = ["KNOWN_METHODS", "Counters", "Traffic"]
 
 KNOWN_METHODS = frozenset(
@@ -18,6 +20,7 @@ class Counters:
     """Running totals since the core was made.
 
     :ivar refused_overloaded: requests answered 503 because of overload, or because the stack is on its way out.
+    :ivar refused_full: requests answered 503 because there was no room for another transaction.
     :ivar dropped_overloaded: requests that got no answer for the same reason.
     """
 
@@ -27,6 +30,7 @@ class Counters:
         "dropped_responses",
         "merged_requests",
         "pings",
+        "refused_full",
         "refused_overloaded",
         "refused_requests",
         "requests",
@@ -39,6 +43,7 @@ class Counters:
         self.responses = 0
         self.unparsable = 0
         self.refused_requests = 0
+        self.refused_full = 0
         self.refused_overloaded = 0
         self.dropped_requests = 0
         self.dropped_overloaded = 0
@@ -51,7 +56,8 @@ class Counters:
 class Traffic:
     """Messages by method and by status, in and out; retransmissions by the transactions' timers are not among them.
 
-    A peer can invent methods, but no more figures: those that are not registered are counted as ``other``.
+    A peer can invent methods and statuses, but no more figures: what is not registered is counted as ``other``, and
+    with a status as the 0 of it.
     """
 
     __slots__ = ("requests_in", "requests_out", "responses_in", "responses_out")
@@ -59,14 +65,13 @@ class Traffic:
     def __init__(self) -> None:
         self.requests_in = dict.fromkeys((*sorted(KNOWN_METHODS), "other"), 0)
         self.requests_out = dict(self.requests_in)
-        self.responses_in: dict[int, int] = {}
-        self.responses_out: dict[int, int] = {}
+        self.responses_in = dict.fromkeys((*(int(status) for status in Status), 0), 0)
+        self.responses_out = dict(self.responses_in)
 
     def figures(self) -> dict[str, int]:
-        """Every figure that is not nought, by name: ``requests_in_message``, ``responses_out_200``."""
-        found = {}
-        for name in self.__slots__:
-            for key, count in getattr(self, name).items():
-                if count:
-                    found[f"{name}_{str(key).lower()}"] = count
-        return found
+        """Every figure by name: ``requests_in_message``, ``responses_out_200``, ``responses_in_other``."""
+        return {
+            f"{name}_{str(key or 'other').lower()}": count
+            for name in self.__slots__
+            for key, count in getattr(self, name).items()
+        }

@@ -121,7 +121,7 @@ class UserAgentCore:
             return
         self.counters.responses += 1
         counted = self.traffic.responses_in
-        counted[message.status] = counted.get(message.status, 0) + 1
+        counted[message.status if message.status in counted else 0] += 1
         # 8.1.3.3: a second Via means that it was meant for somebody before us.
         via = only_via(message.headers)
         try:
@@ -215,7 +215,7 @@ class UserAgentCore:
 
     def _count_response(self, status: int) -> None:
         counted = self.traffic.responses_out
-        counted[status] = counted.get(status, 0) + 1
+        counted[status if status in counted else 0] += 1
 
     def response(self, transaction: ServerTransaction, status: int, reason: str | None = None) -> Response:
         """Begin a response to *transaction*'s request, with what section 8.2.6 copies; it can be added to, then
@@ -266,6 +266,7 @@ class UserAgentCore:
                 self._refuse(headers, flow, error.status, warning=error.reason)
             return
         if self.layer.is_full and not self.layer.knows(request, flow, now):
+            self.counters.refused_full += 1
             self._refuse(headers, flow, 503, retry=True)
             return
         transaction = self.layer.receive_request(request, flow, now)

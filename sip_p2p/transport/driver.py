@@ -208,6 +208,11 @@ class Driver:
         """Serve one more kind of deadline."""
         self._deadlines = (*self._deadlines, deadlines)
 
+    @property
+    def deadlines(self) -> int:
+        """How many deadlines wait, those of transactions not among them."""
+        return sum(map(len, self._deadlines))
+
     def watch_load(self, monitor: OverloadMonitor) -> None:
         """Let *monitor* know when something comes, and give it time while it wants some."""
         self._monitor = monitor

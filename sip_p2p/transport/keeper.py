@@ -209,11 +209,9 @@ class FlowKeeper:
         self._policy.tell_opened(flow)
 
     def flow_answers(self, flow: StreamFlow) -> None:
-        """A pong came. It keeps nothing from being idle, unless flows are to be held."""
+        """A pong came; it is no use of the flow."""
         if self.keep_alives is not None:
             self.keep_alives.pong(flow)
-            if self.keep_alives.policy.hold:
-                flow.last_message = self.driver.now()
 
     def give_up(self, flow: LiveFlow, error: ConnectionFailure) -> None:
         """End a flow now and for this reason: its peer does not answer, or is not to be talked to any more."""
@@ -270,6 +268,12 @@ class FlowKeeper:
         """Nothing more is read from a peer, or again."""
         self._policy.flow_throttled(flow)
 
+    def limits_changed(self, limits: Limits) -> None:
+        """Other bounds hold for connections that come from now on, and for all of them together."""
+        self.limits = limits
+        for holder in (self.admission, self.write_queues, self.partial):
+            holder.limits = limits
+
     def limit_hit(self, name: str) -> None:
         """A bound was reached: count it."""
         self.hits[name] = self.hits.get(name, 0) + 1
@@ -312,7 +316,8 @@ class FlowKeeper:
     def _maybe_idle(self, flow: Any) -> None:
         """Idleness is looked for now and then, so that a message costs it no more than noting the time."""
         now = self.driver.now()
-        if flow.leases or self._policy.is_busy(flow):
+        held = self.keep_alives is not None and self.keep_alives.holds(flow)
+        if flow.leases or held or self._policy.is_busy(flow):
             flow.last_message = now
         unused = self._unused_for(flow)
         if now - flow.last_message < unused:

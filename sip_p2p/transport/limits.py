@@ -92,6 +92,7 @@ class Limits:
         that came under its name; what is over is withheld.
     :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way.
     :ivar remembered_peers: peers whose Retry-After or wish for fewer requests is remembered; the oldest gives way.
+    :ivar longest_hold: for how long a peer is asked nothing because of its 503 with Retry-After, whatever it says.
     :ivar overload_lag: how late the reactor may be, in the 95th percentile over two seconds, before new work is
         rejected; 0 leaves it out of account.
     :ivar overload_fill: how full the transactions and ``write_buffer_total`` may be, as a part of 1, before new work
@@ -137,6 +138,7 @@ class Limits:
         "idle_timeout",
         "log_burst",
         "log_rate",
+        "longest_hold",
         "message",
         "overload_fill",
         "overload_lag",
@@ -208,6 +210,7 @@ class Limits:
         datagram_flows: int = 4096,
         remembered_peers: int = 4096,
         receive_buffer: int = 4 * 1024 * 1024,
+        longest_hold: float = 60.0,
         overload_lag: float = 0.1,
         overload_fill: float = 0.8,
         resident_memory: int = 0,
@@ -263,6 +266,7 @@ class Limits:
         idle_timeout: float
         log_burst: int
         log_rate: float
+        longest_hold: float
         message: MessageLimits
         overload_fill: float
         overload_lag: float

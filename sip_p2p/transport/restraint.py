@@ -26,7 +26,6 @@ _Key: TypeAlias = "tuple[str, str, int]"
 
 _VALIDITY = 2.0
 _TOLERANCE = 0.05
-_LONGEST_HOLD = 3600.0
 
 
 @final
@@ -69,7 +68,7 @@ class Restraint:
     def asked(self, flow: Flow, seconds: float) -> None:
         """The peer at the end of *flow* has answered 503 and wants to be left alone for so long."""
         key = _key(flow)
-        until = self._now() + min(seconds, _LONGEST_HOLD)
+        until = self._now() + min(seconds, self.limits.longest_hold)
         until = max(until, self._until.pop(key, 0.0))
         self._until[key] = until
         if len(self._until) > self.limits.remembered_peers:

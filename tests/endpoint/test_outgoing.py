@@ -163,6 +163,8 @@ class SendingTests(PartyTestCase):
             )
             self.assertEqual(self.status_of(self.alice.send_message("sip:bob@b.example", "x")), 503)
             self.bob.message_received.unsubscribe(handler)
+            # Until then a peer that is overloaded is asked nothing.
+            self.network.advance(61)
 
     def test_cancel(self) -> None:
         """A cancelled request is over at once, at every stage, and a late answer is ignored (row:F9)."""

@@ -282,6 +282,13 @@ class TransactionLayer:
         """Whether a transaction lives on *flow*, so that it is not to be closed for idleness."""
         return flow in self.table.flows
 
+    def bound(self, active: int, answered: int, finished: int, octets: int) -> None:
+        """Let other limits hold from now on; what is there already stays. They are named as in the constructor."""
+        self._limit_active = active
+        self._limit_answered = answered
+        self.table.finished.limit = finished
+        self.table.finished.limit_octets = octets
+
     def asks(self, flow: Flow) -> bool:
         """Whether a request of ours waits for its response on *flow*."""
         return any(isinstance(living, ClientTransaction) for living in self.table.flows.get(flow, ()))
