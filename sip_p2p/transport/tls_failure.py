@@ -44,8 +44,9 @@ _ALERTS_ON_CERTIFICATE = frozenset(
     bad_certificate_hash_value certificate_required""".split()
 )
 # These say it too, if they answer the flight that carries our certificate: OpenSSL sends the first where an application
-# refuses a certificate that the library itself would accept, and the second in TLS 1.2 where a certificate is missing.
-_ALERTS_AFTER_CERTIFICATE = frozenset(["internal_error", "handshake_failure"])
+# refuses a certificate that the library itself would accept, the second in TLS 1.2 where a certificate is missing, and
+# the third where a signature does not fit, that on the certificate or that with its key.
+_ALERTS_AFTER_CERTIFICATE = frozenset(["internal_error", "handshake_failure", "decrypt_error"])
 
 _EE_KEY_TOO_SMALL, _CA_KEY_TOO_SMALL, _CA_MD_TOO_WEAK = 66, 67, 68
 
@@ -172,6 +173,9 @@ def trouble_of(error: SSL.Error, *, certificate_sent: bool, have_certificate: bo
     if alert in _ALERTS_ON_CERTIFICATE or (certificate_sent and alert in _ALERTS_AFTER_CERTIFICATE):
         detail = f"it sent the alert {alert}" if have_certificate else f"we have none, and it sent the alert {alert}"
         return TlsTrouble(TlsFailureReason.LOCAL_CERTIFICATE_REJECTED, detail, alert)
+    if alert == "no_application_protocol":
+        words = "it sent the alert no_application_protocol"
+        return TlsTrouble(TlsFailureReason.NO_COMMON_APPLICATION_PROTOCOL, words, alert)
     general = TlsFailureReason.OTHER if verified else TlsFailureReason.TLS_NEGOTIATION_FAILURE
     if alert:
         return TlsTrouble(general, f"the peer sent the alert {alert}", alert)

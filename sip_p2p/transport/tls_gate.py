@@ -233,6 +233,11 @@ class PeerGate(Protocol):
         failure = self.check.refusal or self._failure
         if failure is None:
             reason = self._in_our_terms(reason)
+            if self._is_verified and self.check.is_client and not isinstance(reason.value, TlsFailure):
+                # That TCP was cut says nothing against the session (RFC 5246 section 7.2.1); OpenSSL would drop it.
+                self._tls.getHandle().set_shutdown(  # type: ignore[no-untyped-call]
+                    SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN
+                )
         else:
             reason = Failure(failure)
         if not self._is_verified and not self.check.is_client and isinstance(reason.value, TlsFailure):
@@ -325,7 +330,7 @@ def select_protocol(connection: SSL.Connection, offered: list[bytes]) -> Any:
     names = ", ".join(each.decode("ascii", "replace")[:16] for each in offered[:8])
     words = f"it speaks {names!r} here, and we speak {wanted.decode('ascii')}"
     gate.refuse(Refused(TlsFailureReason.NO_COMMON_APPLICATION_PROTOCOL, words))
-    raise _NoCommonProtocol
+    raise _NoCommonProtocol([("SSL routines", "", "no application protocol")])
 
 
 def choose_certificate(connection: SSL.Connection) -> None:

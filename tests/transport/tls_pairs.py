@@ -25,7 +25,7 @@ from sip_p2p.errors import TlsFailure
 from sip_p2p.pki import CertificateAuthority, IssuedCertificate
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
-from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.tls import SIP_PROTOCOL, TlsSettings, client_tls_factory, server_tls_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,14 +175,25 @@ class TlsPair:
         client: Any = None,
         server: Any = None,
         protocol: Any = None,
+        application_protocol: bytes = SIP_PROTOCOL,
+        client_protocol: bytes | None = None,
+        session_key: Any = (),
     ) -> None:
         self.clock = Clock()
         self.client = dialler = client if client is not None else Party()
         self.server = answerer = server if server is not None else Party()
         dialling = client_tls_factory(
-            client_settings, expected, Factory.forProtocol(lambda: dialler), self.clock, TIMEOUT
+            client_settings,
+            expected,
+            Factory.forProtocol(lambda: dialler),
+            self.clock,
+            TIMEOUT,
+            application_protocol if client_protocol is None else client_protocol,
+            session_key,
         )
-        answering = server_tls_factory(server_settings, Factory.forProtocol(lambda: answerer), self.clock, TIMEOUT)
+        answering = server_tls_factory(
+            server_settings, Factory.forProtocol(lambda: answerer), self.clock, TIMEOUT, application_protocol
+        )
         if protocol is not None:
             dialling.protocol = answering.protocol = protocol  # type: ignore[attr-defined]
         self.client_tls: Any = dialling.buildProtocol(None)
