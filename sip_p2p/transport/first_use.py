@@ -89,7 +89,8 @@ class FirstUse(Trust):
             said.append("a peer that dials us for the first time is believed whatever allowed name it claims")
         return tuple(said)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         """How many names are known."""
         return len(self._keys)
 
@@ -184,7 +185,7 @@ class FirstUse(Trust):
             raise Refused(not_remembered, str(error)) from None
 
     def __repr__(self) -> str:
-        return f"<FirstUse: {len(self)} known in {self._keys.path}>"
+        return f"<FirstUse: {self.count} known in {self._keys.path}>"
 
 
 def _full(what: str) -> str:

@@ -190,6 +190,9 @@ class PeerCheck:
             if depth == 0 and code == X509VerificationCodes.OK:
                 self._identify(facts, None)
                 self._approved = facts.der
+            elif trouble is not None and depth == 0 and not self._approved:
+                # Whom nobody knows even so is refused here, where the alert says that it is for want of an authority.
+                self._trust.consider(self._shown(facts))
             elif trouble is not None and self._approved:
                 # Name constraints come after all else: who was let in for the chain's sake is looked at again.
                 self._identify(certificate_facts(self._approved), None)
@@ -234,6 +237,9 @@ class PeerCheck:
                 # OpenSSL knows nothing of RFC 5924; the same rule follows for what it lets pass.
                 self._usage.check(facts, peer_is_client=not self.is_client, depth=depth)
             elif code != X509VerificationCodes.OK:
+                if depth == 0:
+                    # OpenSSL finds no issuer for what it cannot read.
+                    facts.check_readable()
                 if not any(rule.tolerates(code, depth, facts) for rule in self._rules):
                     return Refused(
                         verification_reason(code), verification_words(code, depth), is_of_chain=is_of_chain(code)

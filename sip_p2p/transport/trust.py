@@ -236,7 +236,8 @@ class TrustStack:
                     trusts.append(None)
                 anchors.append(trust.anchors)
         merged = Authorities(TrustAnchors.merged(anchors)) if anchors else None
-        return cls(trust for trust in (each or merged for each in trusts) if trust is not None)
+        # By None alone: a trust of somebody's own may well be false, as an empty collection is.
+        return cls(trust for trust in (merged if each is None else each for each in trusts) if trust is not None)
 
     @property
     def files(self) -> tuple[Path, ...]:
