@@ -34,6 +34,7 @@ from sip_p2p.errors import (
     MalformedMessage,
     NotListening,
     OperationTimeout,
+    PeerOverloaded,
     RequestFailed,
     RestrictedHeader,
     SipError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.from_policy import FromPolicy
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
+    from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
     from sip_p2p.sip.body import MediaType
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.identity import TrustPolicy
     from sip_p2p.transport.key_usage import KeyUsagePolicy
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.overload import OverloadState
     from sip_p2p.transport.pins import PinnedKeys, pin_of
     from sip_p2p.transport.proxy import ProxyConnector
     from sip_p2p.transport.resolve import AddressResolver, Resolver, StaticResolver
@@ -95,7 +98,10 @@ __all__ = [
     "NameAddr",
     "NotListening",
     "OperationTimeout",
+    "OverloadChanged",
+    "OverloadState",
     "Peer",
+    "PeerOverloaded",
     "PinnedKeys",
     "ProxyConnector",
     "RealTimeAddress",
@@ -117,6 +123,7 @@ __all__ = [
     "Status",
     "Target",
     "TelUri",
+    "ThrottlingStateChanged",
     "Timers",
     "TlsFailure",
     "TlsFailureReason",
@@ -144,6 +151,8 @@ _HOMES = {
     "MediaType": "sip_p2p.sip.body",
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
+    "OverloadChanged": "sip_p2p.endpoint.load_events",
+    "OverloadState": "sip_p2p.transport.overload",
     "Peer": "sip_p2p.endpoint.peer",
     "PinnedKeys": "sip_p2p.transport.pins",
     "ProxyConnector": "sip_p2p.transport.proxy",
@@ -163,6 +172,7 @@ _HOMES = {
     "Status": "sip_p2p.sip.status",
     "Target": "sip_p2p.transport.target",
     "TelUri": "sip_p2p.sip.uri",
+    "ThrottlingStateChanged": "sip_p2p.endpoint.load_events",
     "Timers": "sip_p2p.sip.transaction.timers",
     "Transport": "sip_p2p.transport.target",
     "Trust": "sip_p2p.transport.trust",

@@ -467,6 +467,7 @@ class RealTimeConnectionManager:
             return self.keeper.close()
 
         def finish(result: object) -> None:
+            self.drain_state.hurry()
             self.load.stop()
             self.driver.stop()
 

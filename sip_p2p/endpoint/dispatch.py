@@ -6,6 +6,7 @@ before any application sees it.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.incoming import IncomingRequest
@@ -40,18 +41,23 @@ class Dispatch:
     :ivar waiting_answers: the requests that an application has been given and has not answered.
     """
 
-    __slots__ = ("_manager", "_peers_log", "waiting_answers")
+    __slots__ = ("_manager", "_parties", "_peers_log", "waiting_answers")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self.waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
+        self._parties: dict[ServerTransaction, RealTimeEndpoint] = {}
         self._peers_log: ThrottledLog | None = None
 
     @property
     def _log(self) -> ThrottledLog:
         log = self._peers_log
         if log is None:
-            log = self._peers_log = ThrottledLog("sip_p2p.endpoint.dispatch", self._manager.driver.now)
+            manager = self._manager
+            limits = manager.limits
+            log = self._peers_log = ThrottledLog(
+                "sip_p2p.endpoint.dispatch", manager.driver.now, burst=limits.log_burst, rate=limits.log_rate
+            )
         return log
 
     def request_received(self, output: RequestReceived) -> None:
@@ -69,7 +75,7 @@ class Dispatch:
             return
         if flow.unanswered and incoming.method != "INVITE" and self._has_too_many(flow):
             manager.keeper.limit_hit("pending_requests")
-            incoming.respond(503, headers=(("Retry-After", "5"),))
+            incoming.respond(503, headers=(("Retry-After", str(random.randint(2, 8))),))
             return
         if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
             manager.keeper.learn_alias(flow, output.request)
@@ -77,11 +83,13 @@ class Dispatch:
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self.waiting_answers[output.transaction] = incoming
+            self._parties[output.transaction] = endpoint
             self._owe(flow, incoming.method, 1)
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""
         if self.waiting_answers and self.waiting_answers.pop(incoming.transaction, None) is not None:
+            self._parties.pop(incoming.transaction, None)
             self._owe(incoming.flow, incoming.transaction.method, -1)
             self._manager.drain_state.maybe_quiet()
 
@@ -89,10 +97,15 @@ class Dispatch:
         """Nobody waits for this answer any more."""
         incoming = self.waiting_answers.pop(output.transaction, None)
         if incoming is not None:
+            self._parties.pop(output.transaction, None)
             self._owe(incoming.flow, incoming.transaction.method, -1)
             self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
             incoming.abandoned()
         self._manager.drain_state.maybe_quiet()
+
+    def owes(self, endpoint: RealTimeEndpoint) -> bool:
+        """Whether *endpoint* has been given a request and has not answered it."""
+        return endpoint in self._parties.values()
 
     def _owe(self, flow: LiveFlow, method: str, answers: int) -> None:
         """So many answers more are owed on *flow*: over the mark nothing more is read from it until half are given.

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, final
 from twisted.internet.defer import Deferred, succeed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
 
 __all__ = ["Drain"]
 
@@ -20,7 +23,7 @@ class Drain:
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
-        self._waiting: list[Deferred[None]] = []
+        self._waiting: dict[Deferred[None], Callable[[], bool]] = {}
 
     @property
     def is_quiet(self) -> bool:
@@ -37,29 +40,35 @@ class Drain:
 
     def maybe_quiet(self) -> None:
         """Something ended: tell those who wait for the last of it."""
-        if self._waiting and self.is_quiet:
-            quiet, self._waiting = self._waiting, []
-            for waiting in quiet:
-                waiting.callback(None)
+        if self._waiting:
+            for waiting, is_over in list(self._waiting.items()):
+                if is_over() and self._waiting.pop(waiting, None) is not None:
+                    waiting.callback(None)
 
     def hurry(self) -> None:
         """Whoever waits has waited long enough: what is still in flight is given up."""
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         for each in waiting:
             each.callback(None)
 
     def when_quiet(self, deadline: float) -> Deferred[None]:
         """Fires when no request, of ours or for us, waits for its answer any more, or *deadline* seconds have
         passed."""
-        if self.is_quiet or not deadline:
+        return self._when(lambda: self.is_quiet, deadline)
+
+    def when_answered(self, endpoint: RealTimeEndpoint) -> Deferred[None]:
+        """Fires when *endpoint* owes nobody an answer any more, or the time for that has passed."""
+        return self._when(lambda: not self._manager.dispatch.owes(endpoint), self._manager.limits.drain_timeout)
+
+    def _when(self, is_over: Callable[[], bool], deadline: float) -> Deferred[None]:
+        if is_over() or not deadline:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
+        self._waiting[waiting] = is_over
         waiting.addTimeout(deadline, self._manager.reactor, onTimeoutCancel=lambda _, __: None)
 
         def forget(result: None) -> None:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
+            self._waiting.pop(waiting, None)
             return result
 
         return waiting.addBoth(forget)

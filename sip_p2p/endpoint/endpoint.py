@@ -399,10 +399,11 @@ class RealTimeEndpoint:
         """End this endpoint: requests under way fail, requests for it are answered 404; the manager and its flows live
         on.
 
-        Idempotent: every call's Deferred fires when all of it is done (rows B13, B14).
+        Idempotent: every call's Deferred fires when all of it is done, and that is when the requests that it had been
+        given are answered, or ``limits.drain_timeout`` has passed (rows B13, B14).
         """
         if self._terminated is None:
-            self._terminated = succeed(None)
+            self._terminated = Deferred()
             for outgoing in tuple(self._outgoing):
                 outgoing.endpoint_terminated()
             waiters, self._connected_waiters = self._connected_waiters, []
@@ -413,7 +414,10 @@ class RealTimeEndpoint:
             if self._state is not EndpointState.DISCONNECTED:
                 self._become(EndpointState.DISCONNECTING, StateReason.TERMINATED_LOCALLY)
                 self._become(EndpointState.DISCONNECTED, StateReason.TERMINATED_LOCALLY)
-        return succeed(None)
+            self.connection_manager.drain_state.when_answered(self).chainDeferred(self._terminated)
+        waiting: Deferred[None] = Deferred()
+        self._terminated.addCallback(waiting.callback)
+        return waiting
 
     def connection_manager_terminated(self) -> None:
         """The manager goes away, and the endpoint with it; called by the manager."""

@@ -84,6 +84,12 @@ class Peer:
         """Whether the peer opened the flow."""
         return self.flow.is_incoming
 
+    @property
+    def is_throttled(self) -> bool:
+        """Whether nothing is read from it at the moment, because it takes nothing or waits for too many answers (row
+        E19)."""
+        return self.flow.is_throttled
+
     def __repr__(self) -> str:
         who = self.identity or "unverified"
         return f"<Peer {who} at {self.flow.remote_host}:{self.flow.remote_port} over {self.transport}>"
