@@ -43,9 +43,11 @@ class Candidates:
     """What is left to try for one request.
 
     Where a server has several addresses, they are tried together over a stream, and one by one over UDP.
+
+    :ivar is_elsewhere: whether the flow that is there will not do, so that it must not be found again.
     """
 
-    __slots__ = ("_asked", "_attempts", "_current", "_dead", "_family", "_groups", "_tried", "_until")
+    __slots__ = ("_asked", "_attempts", "_current", "_dead", "_family", "_groups", "_tried", "_until", "is_elsewhere")
 
     def __init__(
         self, asked: Target, family: AddressFamilyHint, dead: DeadTargets, attempts: int, until: float
@@ -63,6 +65,7 @@ class Candidates:
         self._current: list[Target] = []
         self._groups: list[list[Target]] | None = None
         self._tried: list[Target] = []
+        self.is_elsewhere = False
 
     @property
     def are_located(self) -> bool:
@@ -71,7 +74,9 @@ class Candidates:
 
     def takes(self, flow: LiveFlow) -> bool:
         """Whether an open flow may be used: its address is of a family that may be."""
-        return not is_address(flow.remote_host) or self._family.takes(flow.remote_host)
+        takes = not is_address(flow.remote_host) or self._family.takes(flow.remote_host)
+        self.is_elsewhere = not takes
+        return takes
 
     def using(self, flow: LiveFlow) -> None:
         """A flow that was there carries the request: its server is the first one."""
@@ -133,6 +138,7 @@ class Candidates:
 
         :param retry_after: for how many seconds it wants to be left alone; by default as the table of the dead says.
         """
+        self.is_elsewhere = True
         for target in self._current:
             self._dead.failed(target, retry_after)
 

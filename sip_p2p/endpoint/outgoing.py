@@ -218,7 +218,8 @@ class Outgoing:
             if group[0].transport is Transport.UDP:
                 self._send(manager.datagram_flow(group[0]))
                 return
-            connecting = manager.pool.connect(group, self._through, self._target)
+            elsewhere = candidates.is_elsewhere
+            connecting = manager.pool.connect(group, self._through, self._target, elsewhere=elsewhere)
         except Exception:
             self._not_connected(Failure())
             return

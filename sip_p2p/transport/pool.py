@@ -189,6 +189,8 @@ class Pool:
         group: Target | Sequence[Target],
         through: IStreamClientEndpoint | None = None,
         asked: Target | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> Deferred[StreamFlow]:
         """The flow to a server: one that is there, or a new one.
 
@@ -198,6 +200,8 @@ class Pool:
 
         :param group: the addresses of one server, best first; they are raced (RFC 8305).
         :param asked: what the request asked for, if DNS made *group* of it.
+        :param elsewhere: where *asked* leads already the request was not served: only *group* counts, and *asked* leads
+            there from now on.
         :raises InvalidOperation: for a target that is neither TCP nor TLS, and for a group that would prove another
             name, or less, than what was asked for.
         :raises EndpointTerminated: after :meth:`close`.
@@ -213,7 +217,9 @@ class Pool:
             raise EndpointTerminated("the connection manager has been terminated")
         credential = self._credential()
         question = (asked, asked.has_port, credential, through)
-        flow = self.find(asked, through)
+        if elsewhere:
+            self._forget(question)
+        flow = None if elsewhere else self.find(asked, through)
         if flow is None:
             flow = self._find_among(targets, question)
         if flow is not None:
@@ -253,6 +259,12 @@ class Pool:
                     self._remember(question, bundle)
                     return flow
         return None
+
+    def _forget(self, question: Question) -> None:
+        """This question leads nowhere any more."""
+        before = self._asked.pop(question, None)
+        if before is not None:
+            before.asked.pop(question, None)
 
     def _remember(self, question: Question, bundle: Bundle) -> None:
         """From now on this question leads to *bundle* without DNS."""
