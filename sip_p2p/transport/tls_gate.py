@@ -233,11 +233,6 @@ class PeerGate(Protocol):
         failure = self.check.refusal or self._failure
         if failure is None:
             reason = self._in_our_terms(reason)
-            if self._is_verified and self.check.is_client and not isinstance(reason.value, TlsFailure):
-                # That TCP was cut says nothing against the session (RFC 5246 section 7.2.1); OpenSSL would drop it.
-                self._tls.getHandle().set_shutdown(  # type: ignore[no-untyped-call]
-                    SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN
-                )
         else:
             reason = Failure(failure)
         if not self._is_verified and not self.check.is_client and isinstance(reason.value, TlsFailure):

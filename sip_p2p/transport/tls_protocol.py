@@ -25,8 +25,9 @@ import inspect
 import weakref
 from typing import TYPE_CHECKING, Any, cast
 
-from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
+from OpenSSL.SSL import RECEIVED_SHUTDOWN, SENT_SHUTDOWN, Error, WantReadError, ZeroReturnError
 from twisted.internet import tcp
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
@@ -164,6 +165,11 @@ class HoldingTlsProtocol(TLSMemoryBIOProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone: tell whoever is to know, once."""
+        if self.verified is not None and self.verified.is_client and not self._lostTLSConnection:
+            # TCP has ended before TLS. For OpenSSL that is an error, for which it drops the session; but it says
+            # nothing against the session (RFC 5246 section 7.2.1), which the next connection is to resume.
+            self.getHandle().set_shutdown(SENT_SHUTDOWN | RECEIVED_SHUTDOWN)
+            reason = Failure(ConnectionLost())
         self._ending = True
         if self._told_of_end is not None:
             self.wrappedProtocol, self._told_of_end = self._told_of_end, None

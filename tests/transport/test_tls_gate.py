@@ -309,16 +309,15 @@ class ResumptionTests(SynchronousTestCase):
                 lambda pair: pair.client.transport.abortConnection(),
                 lambda pair: pair.server.transport.abortConnection(),
                 lambda pair: pair.server_tls.transport.loseConnection(),
-                lambda pair: None,
             ):
                 client, server = settings("a.example", maximum_version=version), settings("b.example")
                 first = TlsPair(client, server).run()
                 first.server.transport.write(b"hello")
                 end(first.run())
                 first.run()
-                if first.client.reason is not None:
-                    del first
-                    gc.collect()
+                self.assertIsNotNone(first.client.reason)
+                del first
+                gc.collect()
                 connected(TlsPair(client, server))
                 self.assertEqual((client.handshakes, client.resumptions), (1, 1))
 
