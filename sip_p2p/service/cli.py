@@ -17,6 +17,7 @@ from zope.interface import provider
 
 from sip_p2p.observe.text import printable
 from sip_p2p.service.demo import DemoOptions, demonstrate
+from sip_p2p.service.doctor import DoctorOptions, diagnose, show
 from sip_p2p.service.drawing import LadderOptions
 from sip_p2p.service.keys import KeysOptions
 from sip_p2p.service.options import CommandOptions
@@ -42,6 +43,7 @@ class SipOptions(CommandOptions):
         ["send", None, SendOptions, "send a text in a MESSAGE"],
         ["options", None, AskOptions, "ask a peer with OPTIONS what it can do"],
         ["request", None, RequestOptions, "send a request with any method"],
+        ["doctor", None, DoctorOptions, "find out what is wrong on the way to a peer, or with a listener of your own"],
         ["pki", None, KeysOptions, "make a private authority and certificates"],
         ["ladder", None, LadderOptions, "draw the ladder of a trace"],
         ["demo", None, DemoOptions, "two parties prove who they are and talk; a third is refused"],
@@ -82,10 +84,16 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> ExitCode:
             return command.run(out, err)
         if isinstance(command, DemoOptions):
             return _in_reactor(lambda reactor: demonstrate(reactor, out))
+        if isinstance(command, DoctorOptions):
+            return _in_reactor(lambda reactor: _examine(reactor, command, out))
         return _in_reactor(lambda reactor: _send(reactor, cast("RequestingOptions", command), out, err))
     except usage.UsageError as error:
         print(f"sip-p2p: {error}", file=err)
         return ExitCode.USAGE
+
+
+async def _examine(reactor: IReactorTime, options: DoctorOptions, out: TextIO) -> ExitCode:
+    return show(options, await diagnose(reactor, options), out)
 
 
 async def _send(reactor: IReactorTime, options: RequestingOptions, out: TextIO, err: TextIO) -> ExitCode:

@@ -142,6 +142,20 @@ class PartyOptions(PeerOptions):
                 ) from None
             self.addresses[normalise_name(name)] = (host, port)
 
+    def take_from_descriptions(self, descriptions: Sequence[str]) -> None:
+        """Without --certificate, what the first ``tls:`` description says of us holds for dialling as well."""
+        if self["certificate"] is not None:
+            return
+        for description in descriptions:
+            values = description_values(description)
+            if description_prefix(description) in ("tls", "sips") and values.get("certKey"):
+                self["certificate"] = file_path("listen", values["certKey"])
+                if values.get("privateKey"):
+                    self["private-key"] = file_path("listen", values["privateKey"])
+                if values.get("trustRoots") and not self.trust:
+                    self.trust.append(file_path("listen", values["trustRoots"]))
+                return
+
 
 def _host_and_port(text: str) -> tuple[str, int | None]:
     """The parts of ``host``, ``host:port`` or ``[v6]:port``; an empty host for anything else."""
@@ -290,7 +304,7 @@ class Options(PartyOptions):
                 raise usage.UsageError("--listen is empty: give a description such as tls:port=5061")
             if self.listen.count(description) > 1:
                 raise usage.UsageError(f"--listen {printable(description)} is given twice")
-        self._take_from_descriptions()
+        self.take_from_descriptions(self.listen)
         if self.is_clear_text and self["certificate"] is None and (self.allow or self["allow-any-authenticated"]):
             raise usage.UsageError(
                 "--allow and --allow-any-authenticated need TLS: nobody proves a name in clear text, and all that "
@@ -360,20 +374,6 @@ class Options(PartyOptions):
             "from_policy": self.from_policy,
             "server_certificates": _server_certificates(self.server_certificates),
         }
-
-    def _take_from_descriptions(self) -> None:
-        """Without --certificate, what the first ``tls:`` description says of us holds for dialling as well."""
-        if self["certificate"] is not None:
-            return
-        for description in self.listen:
-            values = description_values(description)
-            if description_prefix(description) in ("tls", "sips") and values.get("certKey"):
-                self["certificate"] = file_path("listen", values["certKey"])
-                if values.get("privateKey"):
-                    self["private-key"] = file_path("listen", values["privateKey"])
-                if values.get("trustRoots") and not self.trust:
-                    self.trust.append(file_path("listen", values["trustRoots"]))
-                return
 
 
 def _server_certificates(entries: list[str]) -> ServerNames:

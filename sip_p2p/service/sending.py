@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri
 
 
-__all__ = ["AskOptions", "RequestOptions", "SendOptions"]
+__all__ = ["AskOptions", "LastHeard", "RequestOptions", "SendOptions"]
 
 _LARGEST_BODY = 48 * 1024
 
@@ -174,7 +174,7 @@ def _read(path: str) -> bytes:
 
 
 @final
-class _LastHeard:
+class LastHeard:
     """A tap that remembers on which flow something came last: it proves who answered."""
 
     def __init__(self) -> None:
@@ -289,7 +289,7 @@ async def perform(reactor: IReactorTime, options: RequestingOptions) -> Outcome:
     if target is None:
         raise usage.UsageError("whom is it for?")
     party = make_party(reactor, options, is_clear_text=_is_clear_text(options, target))
-    heard = _LastHeard()
+    heard = LastHeard()
     party.manager.add_tap(heard)
     response, failure = None, None
     try:

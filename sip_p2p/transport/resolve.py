@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorPluggableNameResolver, IResoluti
 from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
+from sip_p2p.transport.identity import is_ip_address
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
@@ -104,3 +105,16 @@ class StaticResolver:
             return self._otherwise.resolve(target)
         host, port = entry
         return self._otherwise.resolve(target.at(host, port))
+
+    def explain(self, target: Target) -> Deferred[list[str]]:
+        """Why *target* leads where it does, a sentence a line, as far as the other resolver can tell."""
+        entry = self._table.get(target.host.lower())
+        explain = getattr(self._otherwise, "explain", None)
+        said: list[str] = []
+        if entry is not None:
+            host, port = entry
+            said.append(f"the table of names says that {target.host} is at {host}, port {port or target.port}")
+            target = target.at(host, port)
+        if explain is None or is_ip_address(target.host):
+            return succeed(said)
+        return cast("Deferred[list[str]]", explain(target)).addCallback(lambda more: said + more)
