@@ -52,7 +52,8 @@ class KeepAlive:
         4.4.2: 24 to 29 seconds).
     :ivar pong_required: whether every peer that we dial is known to answer: then a missing pong is the end of the
         connection, agreed or not. For an outbound proxy that supports RFC 5626.
-    :ivar hold: whether a pong keeps a flow from being closed as idle, so that the peer can always reach us by it.
+    :ivar hold: whether a flow that we opened is kept, however long it is not used, while the peer answers pings: it can
+        always reach us by it then.
     """
 
     __slots__ = ("datagram_interval", "hold", "interval", "pong_required", "pong_timeout")
@@ -94,11 +95,23 @@ USUAL = KeepAlive()
 class _Kept:
     """What is remembered of a flow that we ping."""
 
-    __slots__ = ("active_at", "activity", "attempts", "interval", "is_agreed", "mapped", "pinged", "transaction")
+    __slots__ = (
+        "active_at",
+        "activity",
+        "attempts",
+        "interval",
+        "is_agreed",
+        "is_silent",
+        "mapped",
+        "pinged",
+        "transaction",
+    )
 
     def __init__(self, interval: float, now: float) -> None:
         self.interval = interval
         self.is_agreed = False
+        # Whether the last ping was not answered.
+        self.is_silent = False
         # When the ping was sent that waits for its answer; 0 while none does.
         self.pinged = 0.0
         self.attempts = 0
@@ -218,11 +231,19 @@ class KeepAlives:
         if not kept.pinged:
             self._ping_later(flow, kept, now)
 
+    def holds(self, flow: LiveFlow) -> bool:
+        """Whether *flow* is not to be closed, however long nobody has used it."""
+        if not self.policy.hold:
+            return False
+        kept = self._kept.get(flow)
+        return kept is not None and not kept.is_silent
+
     def pong(self, flow: LiveFlow) -> None:
         """The peer has answered a ping of ours."""
         kept = self._kept.get(flow)
         if kept is not None and kept.pinged:
             self.pongs += 1
+            kept.is_silent = False
             kept.pinged = 0.0
             self._ping_later(flow, kept, self._driver.now())
 
@@ -298,6 +319,7 @@ class KeepAlives:
             self._ping_later(flow, kept, now)
             return
         self.missed += 1
+        kept.is_silent = True
         kept.pinged = 0.0
         if kept.is_agreed or self.policy.pong_required:
             where = f"{flow.remote_host}:{flow.remote_port}"
@@ -309,5 +331,4 @@ class KeepAlives:
 
     def _lose(self, flow: LiveFlow, error: ConnectionFailure) -> None:
         self._log.info("{flow} is given up: {error}", flow=flow, error=str(error))
-        self.flow_lost(flow)
         self._lost(flow, error)
