@@ -23,6 +23,10 @@ from sip_p2p.transport.tls_gate import choose_certificate, judge_staple, own_sta
 from sip_p2p.transport.trust import TrustStack
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography import x509
+
     from sip_p2p.transport.credential import Credential
     from sip_p2p.transport.identity import TrustPolicy
     from sip_p2p.transport.key_usage import KeyUsage
@@ -34,6 +38,9 @@ __all__ = ["TlsContexts"]
 
 _log = Logger()
 
+# SSL_MODE_NO_AUTO_CHAIN, which pyOpenSSL has no name for: OpenSSL would add our trusted roots to what we show. Peers
+# have them or do not trust them, and each connection would hold one more certificate.
+_MODE_NO_AUTO_CHAIN = 0x8
 # Longer chains are not seen outside of attacks.
 _LONGEST_CHAIN = 8
 
@@ -113,6 +120,19 @@ class TlsContexts:
             context.set_ocsp_server_callback(own_staple, credential)
         return context
 
+    def _whole_chain(self, credential: Credential) -> list[x509.Certificate]:
+        """The intermediate authorities to show: those of the credential, and what is missing above them from trust."""
+        chain = list(credential.chain)
+        while len(chain) < _LONGEST_CHAIN:
+            issuer = (chain[-1] if chain else credential.certificate).issuer
+            above = next(
+                (each for each in self.trust.certificates if each.subject == issuer and each.issuer != issuer), None
+            )
+            if above is None:
+                break
+            chain.append(above)
+        return chain
+
     def _context(
         self, credential: Credential | None, verify_mode: int, identifier: bytes, resumes: bool
     ) -> SSL.Context:
@@ -121,7 +141,7 @@ class TlsContexts:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_max_proto_version(self.maximum_version)
         context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS | _MODE_NO_AUTO_CHAIN)
         context.set_cipher_list(self.ciphers.encode("ascii"))
         # Sessions live in tickets only: a table of them in this process would hold each peer's certificate for nothing.
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -130,7 +150,7 @@ class TlsContexts:
         if not resumes:
             context.set_options(SSL.OP_NO_TICKET)
         if credential is not None:
-            _use_credential(context, credential)
+            _use_credential(context, credential, self._whole_chain(credential))
         store = context.get_cert_store()
         if store is None:
             raise InvalidOperation("OpenSSL gave no certificate store")
@@ -141,10 +161,10 @@ class TlsContexts:
         return context
 
 
-def _use_credential(context: SSL.Context, credential: Credential) -> None:
+def _use_credential(context: SSL.Context, credential: Credential, chain: Iterable[x509.Certificate]) -> None:
     try:
         context.use_certificate(credential.certificate)
-        for certificate in credential.chain:
+        for certificate in chain:
             context.add_extra_chain_cert(certificate)
         context.use_privatekey(credential.key)
         context.check_privatekey()
