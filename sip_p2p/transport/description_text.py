@@ -12,11 +12,12 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 
 __all__ = ["BACKLOG", "PREFIXES", "Description", "number"]
 
-PREFIXES = "tls, tcp, udp, and Twisted's own: tcp6, unix, systemd, haproxy"
+PREFIXES = "tls, tcp, udp, ws, wss, systemd, haproxy, and Twisted's own: tcp6, unix"
 """What a description may begin with, as mistakes are told."""
 
-BACKLOG = 50
-"""How many connections may wait to be accepted, when nothing else is said."""
+BACKLOG = 1024
+"""How many connections may wait in the system to be accepted, when nothing else is said; it takes less where its own
+bound is lower (``net.core.somaxconn``)."""
 
 
 @final
@@ -55,14 +56,21 @@ class Description:
                 values[part[0]] = part[1]
         return cls(prefix[0].lower(), positional, values)
 
+    def check_keys(self, known: tuple[str, ...]) -> None:
+        """See that all keys are among *known*.
+
+        :raises ValueError: one is not.
+        """
+        for key in self.values:
+            if key not in known:
+                raise ValueError(f"{self.prefix}: has no key {key!r}: it has {', '.join(known)}")
+
     def where(self, known: tuple[str, ...]) -> tuple[int, str, int]:
         """Port, interface and backlog, all keys being among *known*.
 
         :raises ValueError: they are not, or a value is none.
         """
-        for key in self.values:
-            if key not in known:
-                raise ValueError(f"{self.prefix}: has no key {key!r}: it has {', '.join(known)}")
+        self.check_keys(known)
         if len(self.positional) > 1:
             raise ValueError(
                 f"what is {self.positional[1]!r} for? Only the port may stand without a key, and a colon inside a "
@@ -75,6 +83,34 @@ class Description:
             )
         backlog = number("backlog", self.values.get("backlog", str(BACKLOG)), 1)
         return self.port(), interface, backlog
+
+    def listed(self, key: str) -> list[str] | None:
+        """What stands under *key*, with commas between; None where it is not there.
+
+        :raises ValueError: one of them is empty.
+        """
+        value = self.values.get(key)
+        if value is None:
+            return None
+        found = [each.strip() for each in value.split(",")]
+        if not all(found):
+            raise ValueError(f"{key}={value} has an empty place in it: give what you mean with commas between")
+        return found
+
+    def within(self, *own: str) -> Description:
+        """The description that this one wraps: what is left without its prefix and its *own* keys.
+
+        :raises ValueError: it wraps none.
+        """
+        if not self.positional:
+            raise ValueError(f"{self.prefix}: needs another description behind it, such as {self.prefix}:tls:port=5061")
+        values = {key: value for key, value in self.values.items() if key not in own}
+        return Description(self.positional[0].lower(), self.positional[1:], values)
+
+    def text(self) -> str:
+        """The description in one line."""
+        named = [f"{_quoted(key)}={_quoted(value)}" for key, value in self.values.items()]
+        return ":".join([self.prefix, *map(_quoted, self.positional), *named])
 
     def port(self) -> int:
         """The port, by name or by place.
@@ -98,6 +134,10 @@ class Description:
         if value == "" or (value is not None and "\0" in value):
             raise ValueError(f"{key} is not the name of a file: give one, or leave {key} out")
         return value
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
 
 
 def _parts(text: str) -> list[list[str]]:

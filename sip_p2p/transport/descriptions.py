@@ -1,9 +1,10 @@
 r"""Where to listen, in one line: endpoint descriptions as Twisted writes them, with mutual TLS among them.
 
-``tls:`` and ``udp:`` are ours. Twisted has no server description that names a certificate and asks for the peer's as
-well, and none for UDP; a plugin of ours with the prefix ``tls`` would win or lose against Twisted's own by the order in
-which things were installed. For other Twisted programs the same parser is a plugin under the prefixes ``sips`` and
-``sip``: ``serverFromString(reactor, "sips:port=5061:certKey=a.pem:trustRoots=ca.pem")`` is mutual TLS for any factory.
+``tls:``, ``udp:``, ``ws:`` and ``wss:`` are ours. Twisted has no server description that names a certificate and asks
+for the peer's as well, and none for UDP; a plugin of ours with the prefix ``tls`` would win or lose against Twisted's
+own by the order in which things were installed. For other Twisted programs the same parser is a plugin under the
+prefixes ``sips`` and ``sip``: ``serverFromString(reactor, "sips:port=5061:certKey=a.pem:trustRoots=ca.pem")`` is mutual
+TLS for any factory. ``systemd:`` and ``haproxy:`` are read here, too, because what they carry may be TLS by our rules.
 Every other description goes to Twisted as it stands, but for ``ssl:``, which cannot ask for the peer's certificate.
 
 ===============  ====================================================================================================
@@ -11,7 +12,8 @@ key of ``tls``   what
 ===============  ====================================================================================================
 port             0 to 65535, also as the first value without a name; 0 takes a free one
 interface        the IP address to listen on; by default all of IPv4, ``\:\:`` for all of IPv6 and IPv4
-backlog          how many connections may wait to be accepted; 50
+backlog          how many connections may wait in the system to be accepted; 1024
+systemd          in the place of these: the number or name of a listening socket that was passed to this process
 certKey          PEM file with our certificate and its chain, and our key if it is not elsewhere
 privateKey       PEM file with our key
 extraCertChain   PEM file with further intermediate certificates
@@ -28,59 +30,87 @@ What a description leaves out comes from the :class:`~sip_p2p.transport.tls.TlsS
 follows them when they change. Without such settings (as a plugin) ``certKey`` and ``trustRoots`` must be given,
 ``mutual`` is yes, and everybody may connect whom ``trustRoots`` vouches for, unless ``allow`` says otherwise.
 
-A colon, an equals sign or a backslash within a value is written with a backslash before it. Left out: WebSocket.
+``tcp:`` has the first four of these keys, ``udp:`` the first two. ``ws:`` has those of ``tcp:``, ``wss:`` those of
+``tls:``, and both have two more (RFC 7118):
+
+===============  ====================================================================================================
+key of ``ws``    meaning
+===============  ====================================================================================================
+path             the only resource that there is, such as ``/sip``; by default any
+origins          whose web pages may connect: ``https\://chat.example``, ``null`` for files, ``*`` for all, with commas
+                 between them; by default pages of the host that they connect to
+===============  ====================================================================================================
+
+``systemd:index=0`` and ``systemd:name=sip`` are ``tcp:systemd=0`` and ``tcp:systemd=sip``.
+
+``haproxy:`` stands before any description of connections and reads a PROXY header (version 1 or 2) first:
+``haproxy:tls:port=5061:proxies=10.0.0.7``. ``proxies`` are the IP addresses and networks whose headers are believed,
+with commas between them; by default those of this machine. Nobody else can connect there.
+
+A colon, an equals sign or a backslash within a value is written with a backslash before it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.endpoints import TCP4ServerEndpoint, serverFromString
+from twisted.internet.endpoints import serverFromString
 
 from sip_p2p.transport.description_text import PREFIXES, Description
-from sip_p2p.transport.listening import DatagramEndpoint, ListeningEndpoint, StreamEndpoint
-from sip_p2p.transport.tls_listening import tls_endpoint
+from sip_p2p.transport.inherited import InheritedSocket
+from sip_p2p.transport.listening import DatagramEndpoint, ListeningEndpoint, StreamEndpoint, TcpSource
+from sip_p2p.transport.proxied import ProxiedFactory, Proxies
+from sip_p2p.transport.tls import SIP_PROTOCOL
+from sip_p2p.transport.tls_listening import TLS_KEYS, tls_layer
+from sip_p2p.transport.websocket_frames import WebSocketRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from twisted.internet.interfaces import IStreamServerEndpoint
 
+    from sip_p2p.transport.listening import Layer, Source
     from sip_p2p.transport.tls import TlsSettings
 
 __all__ = ["ListeningEndpoint", "listening_endpoint", "plugin_endpoint"]
 
-_TCP_KEYS = ("port", "interface", "backlog")
+_TCP_KEYS = ("port", "interface", "backlog", "systemd")
 _UDP_KEYS = ("port", "interface")
+_WS_KEYS = ("path", "origins")
 _TLS, _TCP, _UDP = ("tls", "sips"), ("tcp", "sip"), ("udp",)
-_REFUSED = {
-    "ws": f"WebSocket is not there yet; the prefixes are {PREFIXES}",
-    "wss": f"WebSocket is not there yet; the prefixes are {PREFIXES}",
-    "ssl": "Twisted's ssl: cannot ask for the peer's certificate; use tls:",
-}
+_WS, _WSS = ("ws",), ("wss",)
+_HTTP = b"http/1.1"
+_SSL = "Twisted's ssl: cannot ask for the peer's certificate; use tls:"
 
 
 def listening_endpoint(
-    reactor: Any, description: str, tls: TlsSettings | None = None, *, handshake_timeout: float = 5.0
+    reactor: Any,
+    description: str,
+    tls: TlsSettings | None = None,
+    *,
+    handshake_timeout: float = 5.0,
+    handshakes: int = 256,
 ) -> ListeningEndpoint:
     """What *description* describes, checked in full, and not listening yet.
 
     :param description: such as ``tls:port=5061:certKey=alice.pem``, ``udp:5060:interface=10.0.0.2``, or any
         description that Twisted knows.
-    :param tls: what ``tls:`` falls back to for the keys that the description does not have.
-    :param handshake_timeout: seconds that a peer has to finish the TLS handshake.
+    :param tls: what ``tls:`` and ``wss:`` fall back to for the keys that the description does not have.
+    :param handshake_timeout: seconds that a peer has to finish the TLS handshake, and a proxy to send its header.
+    :param handshakes: how many connections may wait for their PROXY header; more are dropped.
     :raises ValueError: the description is wrong: the message names the key, what is wrong about it, and the remedy.
     """
     try:
         parsed = Description.parse(description)
-        refusal = _REFUSED.get(parsed.prefix) or _refusal_within(parsed)
-        if refusal:
-            raise ValueError(refusal)
         if parsed.prefix in _UDP:
-            return _udp_endpoint(reactor, description, parsed)
-        if parsed.prefix in _TLS:
-            return tls_endpoint(reactor, description, parsed, tls, handshake_timeout)
-        return _stream_endpoint(reactor, description, parsed)
+            port, interface, _ = parsed.where(_UDP_KEYS)
+            return DatagramEndpoint(reactor, description, port, interface)
+        layers: list[Layer] = []
+        if parsed.prefix == "haproxy":
+            layers.append(_proxied(reactor, parsed, handshake_timeout, handshakes))
+            parsed = parsed.within("proxies")
+        return _stream_endpoint(reactor, description, parsed, tls, handshake_timeout, layers)
     except ValueError as error:
         raise ValueError(f"cannot listen on {description!r}: {error}") from error
 
@@ -94,35 +124,83 @@ def plugin_endpoint(
     """
     parsed = Description(prefix, list(positional), dict(values))
     try:
-        if prefix in _TLS:
-            return tls_endpoint(reactor, prefix, parsed, None, 5.0)
-        port, interface, backlog = parsed.where(_TCP_KEYS)
-        return TCP4ServerEndpoint(reactor, port, backlog, interface)
+        return _stream_endpoint(reactor, prefix, parsed, None, 5.0, [])
     except ValueError as error:
         raise ValueError(f"cannot listen on this {prefix!r} description: {error}") from error
 
 
-def _refusal_within(parsed: Description) -> str:
-    """Why a description that wraps another one is refused: Twisted would read the inner ``tls:`` as its own."""
-    if parsed.prefix == "haproxy" and parsed.positional and parsed.positional[0].lower() in ("tls", "ssl", "sips"):
-        return (
-            f"haproxy: can wrap clear text only, not {parsed.positional[0]}:; let the proxy pass TLS through, to tls:"
-        )
-    return ""
+def _stream_endpoint(
+    reactor: Any,
+    description: str,
+    parsed: Description,
+    tls: TlsSettings | None,
+    timeout: float,
+    outer: list[Layer],
+) -> StreamEndpoint:
+    """Connections, what is spoken on them, and what stands between: TLS, and around it what *outer* has."""
+    prefix = parsed.prefix
+    if prefix == "ssl":
+        raise ValueError(_SSL)
+    if prefix in (*_UDP, "haproxy"):
+        raise ValueError(f"haproxy: has connections to pass on, not {prefix}:")
+    is_websocket, is_secure = prefix in (*_WS, *_WSS), prefix in (*_TLS, *_WSS)
+    keys = _TCP_KEYS + (_WS_KEYS if is_websocket else ()) + (TLS_KEYS if is_secure else ())
+    if prefix == "systemd":
+        source: Source = _systemd_source(reactor, parsed)
+    elif prefix in (*_TLS, *_TCP, *_WS, *_WSS):
+        source = _source(reactor, parsed, keys)
+    else:
+        source = _twisted_source(reactor, parsed)
+    websocket = None
+    transport = "TLS" if is_secure else "TCP"
+    if is_websocket:
+        transport = prefix.upper()
+        websocket = WebSocketRules(parsed.values.get("path", ""), parsed.listed("origins"))
+    layers: list[Layer] = []
+    if is_secure:
+        protocol = _HTTP if is_websocket else SIP_PROTOCOL
+        layers.append(tls_layer(reactor, description, parsed, tls, timeout, protocol))
+    return StreamEndpoint(reactor, description, transport, source, [*layers, *outer], websocket)
 
 
-def _udp_endpoint(reactor: Any, description: str, parsed: Description) -> ListeningEndpoint:
-    port, interface, _ = parsed.where(_UDP_KEYS)
-    return DatagramEndpoint(reactor, description, port, interface)
+def _source(reactor: Any, parsed: Description, keys: tuple[str, ...]) -> Source:
+    """A port of our own, or one that systemd has opened."""
+    name = parsed.values.get("systemd")
+    if name is None:
+        return TcpSource(reactor, *parsed.where(keys))
+    parsed.check_keys(keys)
+    for key in ("port", "interface", "backlog"):
+        if parsed.positional or key in parsed.values:
+            raise ValueError("systemd= names a socket that has its port already: leave port, interface and backlog out")
+    return InheritedSocket(reactor, name)
 
 
-def _stream_endpoint(reactor: Any, description: str, parsed: Description) -> ListeningEndpoint:
-    if parsed.prefix in _TCP:
-        port, interface, backlog = parsed.where(_TCP_KEYS)
-        return StreamEndpoint(reactor, description, TCP4ServerEndpoint(reactor, port, backlog, interface))
+def _systemd_source(reactor: Any, parsed: Description) -> Source:
+    """``systemd:index=0`` or ``systemd:name=sip``; Twisted wants ``domain=`` as well, which the socket tells itself."""
+    parsed.check_keys(("domain", "index", "name"))
+    given = [parsed.values[key] for key in ("index", "name") if key in parsed.values]
+    if len(given) != 1 or parsed.positional:
+        raise ValueError("systemd: wants index= or name=, and one of them only")
+    return InheritedSocket(reactor, given[0])
+
+
+def _twisted_source(reactor: Any, parsed: Description) -> Source:
     try:
-        endpoint = serverFromString(reactor, description)
+        return cast("Source", serverFromString(reactor, parsed.text()))
     except Exception as error:
         # Twisted's parsers raise whatever their own code runs into: an unknown key is a TypeError, for one.
         raise ValueError(f"Twisted does not know what to make of it ({error}); the prefixes are {PREFIXES}") from error
-    return StreamEndpoint(reactor, description, endpoint)
+
+
+def _proxied(reactor: Any, parsed: Description, timeout: float, most: int) -> Layer:
+    """The reading of PROXY headers."""
+    listed = parsed.listed("proxies")
+    try:
+        proxies = Proxies() if listed is None else Proxies(listed)
+    except ValueError as error:
+        raise ValueError(f"proxies= takes IP addresses and networks, with commas between: {error}") from error
+    return partial(_behind, reactor, proxies, timeout, most)
+
+
+def _behind(reactor: Any, proxies: Proxies, timeout: float, most: int, factory: Any) -> Any:
+    return ProxiedFactory(reactor, factory, proxies, timeout, most)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from twisted.internet.defer import Deferred, execute
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
@@ -21,22 +20,18 @@ from sip_p2p.transport.listener_settings import (
     given_server_names,
     given_trust,
 )
-from sip_p2p.transport.listening import ListeningEndpoint
-from sip_p2p.transport.tls import TlsSettings, server_tls_factory
+from sip_p2p.transport.tls import SIP_PROTOCOL, TlsSettings, server_tls_factory
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+    from twisted.internet.interfaces import IProtocolFactory
 
     from sip_p2p.transport.description_text import Description
 
-__all__ = ["TLS_KEYS", "tls_endpoint"]
+__all__ = ["TLS_KEYS", "TlsLayer", "tls_layer"]
 
 _log = Logger()
 
 TLS_KEYS = (
-    "port",
-    "interface",
-    "backlog",
     "certKey",
     "privateKey",
     "extraCertChain",
@@ -48,32 +43,34 @@ TLS_KEYS = (
     "staple",
     "sni",
 )
-"""The keys of ``tls:``."""
+"""The keys that ``tls:`` has beyond those of ``tcp:``."""
 
 
 @final
-class _TlsEndpoint(ListeningEndpoint):
-    """A TCP port with TLS on it."""
+class TlsLayer:
+    """TLS between connections and a factory."""
+
+    __slots__ = ("_description", "_protocol", "_reactor", "_settings", "_timeout")
 
     def __init__(
-        self, reactor: Any, description: str, where: tuple[int, str, int], settings: ListenerSettings, timeout: float
+        self, reactor: Any, description: str, settings: ListenerSettings, timeout: float, application_protocol: bytes
     ) -> None:
-        super().__init__(reactor, description, "TLS")
-        self._port, self._interface, self._backlog = where
+        self._reactor = reactor
+        self._description = description
         self._settings = settings
         self._timeout = timeout
+        self._protocol = application_protocol
 
-    def listen(self, factory: Any) -> Deferred[IListeningPort]:
-        """Begin to listen."""
+    def __call__(self, factory: Any) -> Any:
+        """A factory for the connections, around the one for what is spoken on them."""
         settings = self._settings.refresh()
         if not settings.need_mutual_tls:
             _log.warn(
                 "{description}: peers without a certificate are accepted, and are nobody in particular",
-                description=self.description,
+                description=self._description,
             )
-        secured = server_tls_factory(settings, factory, self._reactor, self._timeout)
-        following = _FollowingFactory(secured, self._settings)
-        return execute(self._reactor.listenTCP, self._port, following, backlog=self._backlog, interface=self._interface)
+        secured = server_tls_factory(settings, factory, self._reactor, self._timeout, self._protocol)
+        return _FollowingFactory(secured, self._settings)
 
 
 @final
@@ -102,14 +99,20 @@ class _FollowingFactory(Factory):
         return self._secured.buildProtocol(addr)
 
 
-def tls_endpoint(
-    reactor: Any, description: str, parsed: Description, tls: TlsSettings | None, timeout: float
-) -> ListeningEndpoint:
-    """A TCP port with TLS on it, as *parsed* says and as *tls* says for the rest.
+def tls_layer(
+    reactor: Any,
+    description: str,
+    parsed: Description,
+    tls: TlsSettings | None,
+    timeout: float,
+    application_protocol: bytes = SIP_PROTOCOL,
+) -> TlsLayer:
+    """TLS as *parsed* says and as *tls* says for the rest.
 
+    :param timeout: the seconds from the connection to the verified peer.
+    :param application_protocol: what ALPN calls that which is spoken here.
     :raises ValueError: a key is wrong, or missing.
     """
-    where = parsed.where(TLS_KEYS)
     credential = given_credential(parsed)
     if credential is None and (tls is None or tls.credential is None):
         raise ValueError("certKey is missing: name the PEM file with the certificate to listen with")
@@ -133,7 +136,7 @@ def tls_endpoint(
         settings = ListenerSettings(reactor, description, tls, given, mutual == "yes")
     except TlsFailure as failure:
         raise ValueError(f"certKey: {failure.detail}") from failure
-    return _TlsEndpoint(reactor, description, where, settings, timeout)
+    return TlsLayer(reactor, description, settings, timeout, application_protocol)
 
 
 def _policy(parsed: Description) -> TrustPolicy | None:

@@ -295,15 +295,28 @@ class MistakeTests(DescriptionTestCase):
     def test_not_there(self) -> None:
         """What cannot be listened on says what can be."""
         self.assertIn("use tls:", self.mistake("ssl:5061"))
-        for description in ("ws:8080", "wss:8080", "WSS:8080"):
-            self.assertIn("WebSocket is not there yet; the prefixes are tls", self.mistake(description))
-        for inner in ("tls", "ssl", "sips"):
-            self.assertIn("haproxy", self.mistake(f"haproxy:{inner}:5061", self.settings()))
+        for description, expected in [
+            ("haproxy:ssl:5061", "use tls:"),
+            ("haproxy:udp:5060", "not udp:"),
+            ("haproxy:haproxy:tcp:5060", "not haproxy:"),
+            ("haproxy:", "haproxy"),
+            ("haproxy:tls:5061:proxies=lb.example", "proxies= takes IP addresses and networks"),
+            ("haproxy:tls:5061:proxies=10.0.0.1,", "empty place"),
+            ("systemd:domain=INET", "wants index= or name="),
+            ("systemd:index=0:name=x", "one of them only"),
+            ("systemd:index=0", "no socket '0' was passed to this process"),
+            ("tls:systemd=sips", "no socket 'sips' was passed to this process"),
+            ("tls:5061:systemd=0", "leave port, interface and backlog out"),
+            ("ws:8080:path=sip", "path=sip is no path"),
+            ("ws:8080:origins=a.example", "is no origin"),
+            ("ws:8080:certKey=x", "no key 'certKey'"),
+        ]:
+            self.assertIn(expected, self.mistake(description, self.settings()))
 
     def test_keys(self) -> None:
         """A key that is unknown, repeated, or given by name and by place."""
         for description, expected in [
-            ("tls:5061:certkey=x", "no key 'certkey': it has port, interface, backlog, certKey"),
+            ("tls:5061:certkey=x", "no key 'certkey': it has port, interface, backlog, systemd, certKey"),
             ("tls:5061:crlFile=x", "no key 'crlFile'"),
             ("udp:5060:backlog=5", "no key 'backlog'"),
             ("tcp:5060:certKey=x", "no key 'certKey'"),

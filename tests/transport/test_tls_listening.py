@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IProtocolFactory
+from twisted.internet.protocol import Factory
+from twisted.protocols import wire
+from zope.interface.verify import verifyObject
+
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.testing import Network
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.description_text import Description
 from sip_p2p.transport.tls import TlsSettings
-from sip_p2p.transport.tls_listening import TLS_KEYS, tls_endpoint
+from sip_p2p.transport.tls_listening import TLS_KEYS, tls_layer
 from tests import support
 
 AUTHORITY = CertificateAuthority.create()
@@ -22,6 +27,7 @@ class EndpointTests(support.SynchronousTestCase):
         host = Network().host("10.0.0.2")
         settings = TlsSettings(Credential.from_pem(AUTHORITY.issue("b.example").pem), ANCHORS)
         text = "tls:5061"
-        self.assertEqual(tls_endpoint(host, text, Description.parse(text), settings, 5.0).transport, "TLS")
-        self.assertRaises(ValueError, tls_endpoint, host, text, Description.parse(text), None, 5.0)
+        layer = tls_layer(host, text, Description.parse(text), settings, 5.0)
+        self.assertTrue(verifyObject(IProtocolFactory, layer(Factory.forProtocol(wire.Echo))))
+        self.assertRaises(ValueError, tls_layer, host, text, Description.parse(text), None, 5.0)
         self.assertIn("certKey", TLS_KEYS)
