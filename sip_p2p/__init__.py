@@ -62,10 +62,12 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.credential import Credential, TrustAnchors
+    from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.first_use import FirstUse
     from sip_p2p.transport.identity import TrustPolicy
     from sip_p2p.transport.key_usage import KeyUsagePolicy
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.naming import DnsResolver
     from sip_p2p.transport.overload import OverloadState
     from sip_p2p.transport.pins import PinnedKeys, pin_of
     from sip_p2p.transport.proxy import ProxyConnector
@@ -76,10 +78,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AddressFamilyHint",
     "AddressResolver",
     "AlreadyResponded",
     "ConnectionFailure",
     "Credential",
+    "DnsResolver",
     "EndpointState",
     "EndpointTerminated",
     "Event",
@@ -137,8 +141,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AddressFamilyHint": "sip_p2p.transport.family",
     "AddressResolver": "sip_p2p.transport.resolve",
     "Credential": "sip_p2p.transport.credential",
+    "DnsResolver": "sip_p2p.transport.naming",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "FirstUse": "sip_p2p.transport.first_use",

@@ -126,6 +126,8 @@ class RealTimeConnectionManager:
             limits=self.limits,
             dead_targets=self.dead_targets,
         )
+        if isinstance(self.resolver, DnsResolver):
+            self.resolver.adopt(self.transports, self.dead_targets)
         self._advertise = None if advertise is None else normalise_name(advertise)
         if timers is None:
             timers = Timers(answer_deadline=self.limits.answer_timeout)
@@ -201,6 +203,9 @@ class RealTimeConnectionManager:
         self.keeper.limits_changed(limits)
         self.load.limits_changed(limits)
         self.restraint.limits = limits
+        self.dead_targets.duration, self.dead_targets.limit = limits.dead_target_timeout, limits.dead_targets
+        if isinstance(self.resolver, DnsResolver):
+            self.resolver.limits = limits
         self.core.layer.bound(limits.transactions, limits.dialogs, limits.finished_transactions, limits.finished_octets)
 
     @property

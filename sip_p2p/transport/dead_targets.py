@@ -18,9 +18,12 @@ class DeadTargets:
 
     A target counts with its address, port, transport and the name that it has to prove: what fails for one name may
     serve another. Nothing is lost by it: where all are dead, all are tried.
+
+    :ivar duration: how long a failure counts, in seconds.
+    :ivar limit: as many are remembered.
     """
 
-    __slots__ = ("_duration", "_limit", "_now", "_until")
+    __slots__ = ("_now", "_until", "duration", "limit")
 
     def __init__(self, now: Callable[[], float], duration: float = 600.0, limit: int = 1024) -> None:
         """
@@ -29,8 +32,8 @@ class DeadTargets:
         :param limit: as many are remembered; the one that failed first is forgotten first.
         """
         self._now = now
-        self._duration = duration
-        self._limit = limit
+        self.duration = duration
+        self.limit = limit
         self._until: dict[Target, float] = {}
 
     def __len__(self) -> int:
@@ -42,9 +45,9 @@ class DeadTargets:
         :param retry_after: for how many seconds it asked to be left alone; by default the duration counts.
         """
         self._until.pop(target, None)
-        while len(self._until) >= self._limit:
+        while len(self._until) >= self.limit:
             del self._until[next(iter(self._until))]
-        self._until[target] = self._now() + (self._duration if retry_after is None else retry_after)
+        self._until[target] = self._now() + (self.duration if retry_after is None else retry_after)
 
     def succeeded(self, target: Target) -> None:
         """*target* serves."""

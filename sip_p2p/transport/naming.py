@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Asks", "DnsResolver"]
 
+_ALL = (Transport.TLS, Transport.TCP, Transport.UDP)
+
 _FAILURE_HOLDS = 5.0
 """For so many seconds a failure is not tried again (RFC 2308 section 7 allows 300)."""
 
@@ -85,7 +87,7 @@ class DnsResolver:
         dns: Asks | None = None,
         name_servers: Iterable[tuple[str, int]] | None = None,
         hosts: HostsFile | None = None,
-        transports: Iterable[Transport | str] = (Transport.TLS, Transport.TCP, Transport.UDP),
+        transports: Iterable[Transport | str] | None = None,
         family: AddressFamilyHint | str | None = None,
         limits: Limits | None = None,
         randomness: Randomness | None = None,
@@ -97,7 +99,8 @@ class DnsResolver:
             to ``IResolver``, as the hosts of :mod:`sip_p2p.testing` do), else name servers.
         :param name_servers: addresses and ports; by default those of ``/etc/resolv.conf``.
         :param hosts: this machine's own table; by default ``/etc/hosts``, and none where the reactor has its own DNS.
-        :param transports: what NAPTR may choose from, best first.
+        :param transports: what NAPTR may choose from, best first; by default what the connection manager that uses
+            this resolver has.
         :param family: which addresses are asked for, and which come first.
         :param limits: see the bounds that begin with ``dns_``.
         :param randomness: draws the servers by their weights.
@@ -109,7 +112,7 @@ class DnsResolver:
         asks = cast("Asks", dns or own or DnsClient(reactor, name_servers))
         self._reactor = reactor
         self.limits = limits
-        self._transports = tuple(Transport.named(each) for each in transports)
+        self._transports = None if transports is None else tuple(Transport.named(each) for each in transports)
         self._family = AddressFamilyHint.named(family)
         self._randomness: Randomness = random.SystemRandom() if randomness is None else randomness
         # A reactor with its own DNS lives in a network of its own, of which this machine's routes say nothing.
@@ -154,6 +157,13 @@ class DnsResolver:
             said.append("all of them failed lately, so all are tried")
         return said
 
+    def adopt(self, transports: tuple[Transport, ...], dead_targets: DeadTargets) -> None:
+        """A connection manager uses this resolver: what was not given is as the manager has it."""
+        if self._transports is None:
+            self._transports = transports
+        if self.dead_targets is None:
+            self.dead_targets = dead_targets
+
     @property
     def remembered(self) -> int:
         """How many answers are remembered."""
@@ -169,7 +179,7 @@ class DnsResolver:
         self._memory.clear()
 
     def _location(self, target: Target) -> Location:
-        return Location(target, self._transports, self._family, self._randomness, self.limits.dns_servers)
+        return Location(target, self._transports or _ALL, self._family, self._randomness, self.limits.dns_servers)
 
     def reachable_first(self, targets: list[Target]) -> list[Target]:
         """*targets*; within each server those last to which this machine has no way."""

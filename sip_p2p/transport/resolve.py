@@ -104,7 +104,16 @@ class StaticResolver:
         if entry is None:
             return self._otherwise.resolve(target)
         host, port = entry
-        return self._otherwise.resolve(target.at(host, port))
+        there = target.at(host, port)
+        there.has_port = target.has_port or port is not None
+
+        def back(found: list[Target]) -> list[Target]:
+            for each in found:
+                # Whether a URI named the port is another question than whether this table did.
+                each.has_port = target.has_port
+            return found
+
+        return self._otherwise.resolve(there).addCallback(back)
 
     def explain(self, target: Target) -> Deferred[list[str]]:
         """Why *target* leads where it does, a sentence a line, as far as the other resolver can tell."""
@@ -115,6 +124,7 @@ class StaticResolver:
             host, port = entry
             said.append(f"the table of names says that {target.host} is at {host}, port {port or target.port}")
             target = target.at(host, port)
+            target.has_port = target.has_port or port is not None
         if explain is None or is_ip_address(target.host):
             return succeed(said)
         return cast("Deferred[list[str]]", explain(target)).addCallback(lambda more: said + more)

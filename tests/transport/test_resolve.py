@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from sip_p2p.errors import ConnectionFailure
 from sip_p2p.testing import Network
+from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.resolve import AddressResolver, StaticResolver
 from sip_p2p.transport.target import Target
 from tests.support import SynchronousTestCase
@@ -108,6 +109,19 @@ class StaticResolverTests(SynchronousTestCase):
         """What is not in the table, and what the table gives another name, is looked up further."""
         self.assertEqual(self.resolve(Target("udp", "d.example")), [Target("udp", "10.0.0.4", None, "d.example")])
         self.assertEqual(self.resolve(Target("udp", "e.example")), [Target("udp", "10.0.0.4", None, "e.example")])
+
+    def test_on_top_of_dns(self) -> None:
+        """A name that the table gives another name is located as that one; with a port it is only addresses that are
+        asked for (row:E25)."""
+        self.network.dns.add("_sips._tcp.d.example SRV 0 0 5099 node.example", "node.example A 10.0.0.9")
+        table = {"b.example": ("d.example", None), "c.example": ("d.example", 7000)}
+        self.resolver = StaticResolver(table, DnsResolver(self.network.host("10.0.0.7")))
+        self.assertEqual(self.resolve(Target("tls", "b.example")), [Target("tls", "10.0.0.9", 5099, "b.example")])
+        (there,) = self.resolve(Target("tls", "c.example"))
+        self.assertEqual((there, there.has_port), (Target("tls", "10.0.0.4", 7000, "c.example"), False))
+        said = self.network.run_until(self.resolver.explain(Target("tls", "c.example")))
+        self.assertIn("c.example is at d.example, port 7000", said[0])
+        self.assertIn("TLS 10.0.0.4:7000 (d.example)", "\n".join(said))
 
     def test_mistakes(self) -> None:
         """A wrong entry is refused when the table is given, not when a request first meets it (row:M4)."""
