@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sip_p2p.errors import ConnectionFailure, InvalidOperation, TlsFailure
+from sip_p2p.testing import Network
+from sip_p2p.transport.bundle import Bundle
+from sip_p2p.transport.dial import Dial
+from sip_p2p.transport.dialler import Dialler
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target
+from tests.support import MemoryTestCase
 from tests.transport.flow_bench import outgoing
 from tests.transport.sides import Side
 from tests.transport.test_pool import PoolTestCase
@@ -315,6 +320,36 @@ class FailureTests(PoolTestCase):
         self.assertLess(self.dialled(), 8)
         for failure in told:
             self.assertIsNotNone(failure.check(TlsFailure))
+
+
+class ForgettingTests(MemoryTestCase):
+    """What is left of connections that are gone."""
+
+    def test_nothing(self) -> None:
+        """Of connections that were lost, in whatever way, the pool keeps nothing (fault:C10, fault:J2)."""
+        network = Network(delay=0.02)
+        alice, bob = Side(network, "a.example"), Side(network, "b.example")
+        bob.listen("TLS", 5061)
+        alice.pool.size = 2
+        for number in range(6):
+            target = Target("tls", "b.example", 5061 if number % 2 else None)
+            flow = alice.connect(target)
+            alice.driver.request(outgoing(number=number), flow, "caller")
+            alice.pool.find(target)
+            network.advance(0.2)
+            network.cut(alice.host, bob.host)
+            network.advance(0.2)
+        for user in (alice.user, bob.user):
+            user.told.clear()
+        for side in (alice, bob):
+            side.opened.clear()
+            side.lost.clear()
+        del flow
+        # The hosts of the network in memory forget the calls that were made.
+        network.inventory()
+        self.assert_none_alive(StreamFlow, Bundle, Dial, Dialler)
+        alice.close()
+        bob.close()
 
 
 class EarlierPeerTests(PoolTestCase):

@@ -63,17 +63,18 @@ class PoolMachine(RuleBasedStateMachine):
         addresses = {"b": self.bob.address, "c": self.carol.address}
         return [target.at(addresses[each], origin="sip.example") for each in place.split()]
 
-    @rule(name=names, place=places, transport=transports, port=ports)
-    def dial(self, name: str, place: str, transport: str, port: int | None) -> None:
-        """Somebody asks for a connection."""
-        asked = Target(transport, name, port)
-        outcome: list[Any] = []
-        try:
-            connecting = self.alice.pool.connect(self.group(place, asked), None, asked)
-        except SipError as error:
-            raise AssertionError(f"{asked} is a proper thing to ask for") from error
-        connecting.addBoth(outcome.append)
-        self.waiting.append((asked, connecting, outcome))
+    @rule(wanted=st.lists(names, min_size=1, max_size=3), place=places, transport=transports, port=ports)
+    def dial(self, wanted: list[str], place: str, transport: str, port: int | None) -> None:
+        """Some ask for connections, of one name or of several at one place."""
+        for name in wanted:
+            asked = Target(transport, name, port)
+            outcome: list[Any] = []
+            try:
+                connecting = self.alice.pool.connect(self.group(place, asked), None, asked)
+            except SipError as error:
+                raise AssertionError(f"{asked} is a proper thing to ask for") from error
+            connecting.addBoth(outcome.append)
+            self.waiting.append((asked, connecting, outcome))
 
     @rule(name=names, wrong=names, transport=transports)
     def led_astray(self, name: str, wrong: str, transport: str) -> None:
