@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.trust import TrustedBy
 
 __all__ = ["Peer"]
 
@@ -52,6 +53,12 @@ class Peer:
         """The peer's certificate."""
         verified = self.flow.verified
         return None if verified is None else verified.certificate
+
+    @property
+    def trusted_by(self) -> TrustedBy | None:
+        """By what it is known: an authority, a pinned key, or first use; None where nothing was proved."""
+        verified = self.flow.verified
+        return None if verified is None else verified.trusted_by
 
     @property
     def tls_version(self) -> str:

@@ -67,7 +67,8 @@ class KnownKeys:
         :param path: the file; it is made, for its owner only, with the first key if it is not there.
         :raises ValueError: the file cannot be read or trusted; the message names it, the line and the remedy.
         """
-        self.path = Path(path)
+        # A service leaves the folder in which it was started.
+        self.path = Path(path).absolute()
         self.limit = limit
         self._known: dict[str, KnownKey] = {}
         self._lines = 0

@@ -242,3 +242,50 @@ class PolicyTests(SynchronousTestCase):
         self.assertNotEqual(one, TrustPolicy.any_authenticated())
         self.assertNotEqual(TrustPolicy([]), TrustPolicy.any_authenticated())
         self.assertNotEqual(one, "b.example")
+
+
+class ExclusionTests(SynchronousTestCase):
+    """Names that are taken out of a policy."""
+
+    def test_taken_out(self) -> None:
+        """An excluded name is not allowed, whatever allows it, nor is a peer for the sake of its other names. row:D10"""
+        other = PeerIdentities(["c.example"])
+        both = PeerIdentities(["c.example", "b.example"])
+        for policy in (
+            TrustPolicy(["b.example", "c.example"]),
+            TrustPolicy(domains=[".example"]),
+            TrustPolicy.any_authenticated(),
+        ):
+            without = policy.excluding("B.Example")
+            self.assertEqual(policy.allows(both), "c.example")
+            self.assertIsNone(without.allows(PeerIdentities(["b.example"])))
+            self.assertIsNone(without.allows(both))
+            self.assertEqual(without.excludes(both), "b.example")
+            self.assertEqual(without.allows(other), "c.example")
+            self.assertIsNone(policy.excludes(both))
+            self.assertNotEqual(policy, without)
+            self.assertIn("but not b.example", str(without))
+            self.assertIsNone(without.including("b.example").allows(both))
+
+    def test_suffixes_and_addresses(self) -> None:
+        """A suffix takes out all that is below it, an address itself; what is neither is refused. row:D10"""
+        policy = TrustPolicy.any_authenticated().excluding(".b.example").excluding("192.0.2.1")
+        for names, allowed in (
+            (["a.b.example"], False),
+            (["b.example"], True),
+            (["x.a.b.example"], False),
+            (["bb.example"], True),
+        ):
+            self.assertIs(policy.allows(PeerIdentities(names)) is not None, allowed, names)
+        self.assertIsNone(policy.allows(PeerIdentities(["c.example"], ["192.0.2.1"])))
+        self.assertEqual(
+            TrustPolicy(domains=[".b.example", ".c.example"]).excluding(".b.example").domains, {".c.example"}
+        )
+        for wrong in ("*.example", "sip:b.example", ""):
+            with self.assertRaises(ValueError):
+                policy.excluding(wrong)
+
+    def test_known_by_names(self) -> None:
+        """Names that somebody vouches for are told apart from addresses."""
+        known = PeerIdentities.of_names(["192.0.2.1", "b.example", "2001:db8::1"])
+        self.assertEqual((known.domains, known.addresses), (("b.example",), ("192.0.2.1", "2001:db8::1")))

@@ -91,8 +91,8 @@ class AlertTests(SynchronousTestCase):
         self.assertIn("we have none", none.detail)
 
     def test_that_may_mean_it(self) -> None:
-        """internal_error and handshake_failure mean our certificate only where they answer it. row:D18"""
-        for name in ("internal error", "handshake failure"):
+        """internal_error, handshake_failure and decrypt_error mean our certificate where they answer it. row:D18"""
+        for name in ("internal error", "handshake failure", "decrypt error"):
             for sent, reason in ((True, Reason.LOCAL_CERTIFICATE_REJECTED), (False, Reason.TLS_NEGOTIATION_FAILURE)):
                 trouble = trouble_of(
                     error(f"tlsv1 alert {name}"), certificate_sent=sent, have_certificate=True, verified=False
