@@ -101,9 +101,12 @@ class Composition:
         return fields + own
 
     def first_hop(
-        self, uri: SipUri, via: Target | None, plan: RequestPlan
+        self, uri: SipUri, via: Target | None, plan: RequestPlan | None
     ) -> tuple[Target, IStreamClientEndpoint | None]:
-        """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads."""
+        """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads.
+
+        :param plan: the request, which gets a Route to the proxy; None where there is none to be sent.
+        """
         wanted = target_of(uri, self.transport)
         if via is not None:
             if wanted.transport.is_secure and uri.is_secure and not via.transport.is_secure:
@@ -114,5 +117,6 @@ class Composition:
             return wanted, None
         asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
         hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
-        plan.routes = [route_value(hop)]
+        if plan is not None:
+            plan.routes = [route_value(hop)]
         return hop, proxy.endpoint

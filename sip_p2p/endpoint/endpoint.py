@@ -30,6 +30,7 @@ from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import Profile
 from sip_p2p.transport.family import AddressFamilyHint
+from sip_p2p.transport.target import Transport
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
-    from sip_p2p.transport.target import Target, Transport
+    from sip_p2p.transport.target import Target
 
 __all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
 
@@ -380,6 +381,29 @@ class RealTimeEndpoint:
         outgoing.start()
         return outgoing.done
 
+    def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
+        """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.
+
+        :raises ValueError: for what is no target.
+        """
+        check_thread()
+        uri = to_sip_uri(target, self._owner.host)
+        hop, through = self._composition.first_hop(uri, None, None)
+        manager = self.connection_manager
+        said = [f"requests to {uri} go first to {hop!r}"]
+        if self.proxy is not None:
+            said.append("that is the outbound proxy, and it is the proxy's name that must be proved")
+        flow = None if hop.transport is Transport.UDP else manager.pool.find(hop, through)
+        if flow is not None:
+            said.append(f"a connection is open and would be used without any look-up: {flow!r}")
+        if through is not None:
+            return succeed([*said, "a client endpoint of the application's own makes the connection"])
+        explain = getattr(manager.resolver, "explain", None)
+        if explain is None:
+            return succeed([*said, f"{type(manager.resolver).__name__} does not say why"])
+        found: Deferred[list[str]] = explain(hop)
+        return found.addCallback(lambda reasons: said + reasons)
+
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
@@ -407,8 +431,8 @@ class RealTimeEndpoint:
             for outgoing in tuple(self._outgoing):
                 outgoing.endpoint_terminated()
             waiters, self._connected_waiters = self._connected_waiters, []
-            for waiting in waiters:
-                waiting.errback(EndpointTerminated("the endpoint was terminated"))
+            for waiter in waiters:
+                waiter.errback(EndpointTerminated("the endpoint was terminated"))
             self.connection_manager.core.directory.remove(self.profile)
             self.connection_manager.unregister(self)
             if self._state is not EndpointState.DISCONNECTED:

@@ -7,7 +7,9 @@ from typing import Any
 from twisted.internet.protocol import Factory, Protocol
 
 from sip_p2p import (
+    AddressResolver,
     ConnectionFailure,
+    DnsResolver,
     InvalidOperation,
     OperationTimeout,
     RealTimeServerTlsConnectionManager,
@@ -18,12 +20,15 @@ from sip_p2p import (
     TlsFailureReason,
 )
 from sip_p2p.endpoint.failover import Candidates
+from sip_p2p.pki import CertificateAuthority
 from sip_p2p.testing import Network
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.dead_targets import DeadTargets
 from sip_p2p.transport.family import AddressFamilyHint
 from sip_p2p.transport.identity import TrustPolicy
-from tests.support import SynchronousTestCase
+from sip_p2p.transport.name_servers import HostsFile
+from tests.support import SynchronousTestCase, TestCase
+from tests.transport.name_servers import NameServer, reactor
 
 
 class ServersTestCase(SynchronousTestCase):
@@ -198,6 +203,22 @@ class StreamTests(ServersTestCase):
         failure = self.failure(timeout=20)
         self.assertIsInstance(failure, (ConnectionFailure, OperationTimeout))
         self.assertEqual(self.served, ["one"])
+
+    def test_explanation(self) -> None:
+        """An endpoint says where a request would go and why: by DNS, over a connection that is open, or through its
+        proxy (row:E25)."""
+        self.server("one")
+        self.in_dns("one")
+        said = self.network.run_until(self.alice.explain("sip:bob@b.example"))
+        self.assertIn("<Target TLS b.example:5061>", said[0])
+        self.assertIn("whoever answers with TLS must prove b.example", said[-1])
+        self.send()
+        self.assertIn("a connection is open", self.network.run_until(self.alice.explain("sip:bob@b.example"))[1])
+        manager = self.alice.connection_manager
+        behind = SipPeerToPeerEndpoint("sip:z@a.example", manager, proxy="tls:one.b.example:5061")
+        self.assertIn("outbound proxy", self.network.run_until(behind.explain("sip:bob@b.example"))[1])
+        manager.resolver = AddressResolver(manager.reactor)
+        self.assertIn("AddressResolver does not say", self.network.run_until(self.alice.explain("sip:x@c.example"))[-1])
 
     def test_bounds(self) -> None:
         """Only so many servers are tried for one request (fault:J4)."""
@@ -415,3 +436,63 @@ class _Collecting(Protocol):
 
     def connectionRefused(self) -> None:
         """Nobody listens."""
+
+
+class RealServersTests(TestCase):
+    """Three servers of one domain on the loopback interface, with real sockets, and their DNS served by a real name
+    server."""
+
+    def setUp(self) -> None:
+        """A caller that asks that name server; no server yet."""
+        self.authority = CertificateAuthority.create()
+        self.names = NameServer("here.b.example A 127.0.0.1")
+        resolver = DnsResolver(reactor, name_servers=[self.names.address], hosts=HostsFile("/nonexistent"))
+        self.managers: list[RealTimeServerTlsConnectionManager] = []
+        self.caller = self.manager("a.example", resolver=resolver)
+        self.alice = SipPeerToPeerEndpoint("sip:alice@a.example", self.caller)
+        self.served: list[str] = []
+
+    def manager(self, name: str, **options: Any) -> RealTimeServerTlsConnectionManager:
+        """A manager that proves *name*."""
+        manager = RealTimeServerTlsConnectionManager(
+            reactor,
+            Credential.from_pem(self.authority.issue(name).pem),
+            trust=TrustAnchors.from_pem(self.authority.pem),
+            allow=TrustPolicy.any_authenticated(),
+            **options,
+        )
+        self.managers.append(manager)
+        return manager
+
+    async def server(self, priority: int) -> RealTimeServerTlsConnectionManager:
+        """One more server of b.example, in DNS with this priority."""
+        manager = self.manager("b.example")
+        bob = SipPeerToPeerEndpoint("sip:bob@b.example", manager)
+        bob.message_received.subscribe(lambda event: self.served.append(f"s{priority}"))
+        listener = await manager.start_listening("tls:port=0:interface=127.0.0.1")
+        self.names.zones.add(f"_sips._tcp.b.example 60 SRV {priority} 0 {listener.port} here.b.example")
+        return manager
+
+    async def tearDown(self) -> None:
+        """Everything ends."""
+        for manager in self.managers:
+            await manager.terminate()
+        await self.names.stop()
+        await super().tearDown()
+
+    async def test_killed_one_at_a_time(self) -> None:
+        """As servers are killed one at a time the next one serves, and when the last is gone the failure says so
+        (row:E24, row:E25, fault:J4)."""
+        servers = [await self.server(priority) for priority in range(3)]
+        for priority, server in enumerate(servers):
+            response = await self.alice.send_message("sip:bob@b.example", "x")
+            self.assertEqual((response.status, self.served[-1]), (200, f"s{priority}"))
+            await server.terminate()
+        with self.assertRaises(ConnectionFailure):
+            await self.alice.send_message("sip:bob@b.example", "x")
+        self.assertEqual(self.served, ["s0", "s1", "s2"])
+        resolver = self.caller.resolver
+        assert isinstance(resolver, DnsResolver)
+        said = "\n".join(await resolver.explain(Target("tls", "b.example")))
+        self.assertIn("all of them failed lately", said)
+        self.assertIn("must prove b.example", said)

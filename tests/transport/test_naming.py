@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 from typing import Any
 
@@ -16,6 +18,7 @@ from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.name_servers import HostsFile
 from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.target import Target, Transport, target_of
+from tests.documents import ROOT, blocks
 from tests.support import SynchronousTestCase, TestCase, vectors
 from tests.transport.name_servers import BrokenNameServer, NameServer, reactor
 
@@ -246,6 +249,18 @@ class ExplainTests(MemoryTestCase):
         said = self.network.run_until(self.resolver.explain(Target("tls", "b.example")))
         self.assertIn("NXDOMAIN", said[-1])
         self.assertIn("SRV of _sips._tcp.b.example", "\n".join(said))
+
+
+class DocumentTests(SynchronousTestCase):
+    """``docs/locating.rst``."""
+
+    def test_explanation(self) -> None:
+        """The explanation in the document is what its program prints (row:E25)."""
+        document = ROOT / "docs" / "locating.rst"
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(blocks(document, "python")[0], {})
+        self.assertEqual(printed.getvalue(), blocks(document, "text")[0])
 
 
 class OwnTableTests(SynchronousTestCase):
