@@ -119,13 +119,7 @@ class RealTimeConnectionManager:
         self._limits = Limits() if limits is None else limits
         self.family = AddressFamilyHint.named(family)
         self.dead_targets = DeadTargets(time_source(reactor), self.limits.dead_target_timeout, self.limits.dead_targets)
-        self.resolver: Resolver = resolver or DnsResolver(
-            reactor,
-            transports=self.transports,
-            family=self.family,
-            limits=self.limits,
-            dead_targets=self.dead_targets,
-        )
+        self.resolver: Resolver = resolver or DnsResolver(reactor, family=self.family, limits=self.limits)
         if isinstance(self.resolver, DnsResolver):
             self.resolver.adopt(self.transports, self.dead_targets)
         self._advertise = None if advertise is None else normalise_name(advertise)
