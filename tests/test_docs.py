@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 import re
 from typing import Any
 from unittest import TestResult
@@ -40,6 +42,15 @@ class CodeTests(SynchronousTestCase):
         result = TestResult()
         names["GreetingTests"]("test_greeting").run(result)
         self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
+
+
+    def test_leases(self) -> None:
+        """The program of docs/flows.rst runs, and says what it is meant to say (row:E5, row:E6, row:E16)."""
+        (block,) = blocks(ROOT / "docs/flows.rst", "python")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(block, {})
+        self.assertEqual(said.getvalue(), "bob has hello\nalice has hello yourself\n")
 
 
 class CommandTests(SynchronousTestCase):

@@ -219,6 +219,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :raises ValueError: as for the constructor; what was trusted stays trusted then.
         """
         self._settings.replace(anchors=TrustStack.of(trust))
+        self.pool.forget_failures()
 
     def revoke(self, name: str) -> int:
         """Have nothing more to do with a peer: allow it no more, dial it no more, and drop its connections (row D10).

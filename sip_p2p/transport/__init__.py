@@ -13,7 +13,10 @@ module                                    what                                  
 ========================================  ============================================  ================================
 ``driver``, ``deadlines``, ``clock``      the core, its one delayed call, its time      RFC 3261 section 17
 ``flow``, ``stream``, ``datagram``        one path to one peer, and what carries it     RFC 3261 section 18, RFC 5626
-``pool``, ``proxy``                       which flow a request takes                    RFC 5923, RFC 3261 section 8.1.2
+``pool``, ``bundle``, ``alias``           which flow a request takes                    RFC 5923
+``dial``, ``dialler``, ``backoff``        how one comes about, or does not              RFC 8305, RFC 5626 section 4.5
+``lease``, ``liveness``                   how long it stays, and how it ends
+``proxy``                                 the first hop, where there is one             RFC 3261 section 8.1.2
 ``keeper``, ``throttle``                  how many flows, for how long, what is said    RFC 3261 section 18
 ``target``, ``resolve``                   from a URI to an address                      RFC 3263, RFC 5630
 ``descriptions``, ``description_text``    where to listen, in one line of text

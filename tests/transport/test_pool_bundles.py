@@ -128,8 +128,7 @@ class LeaseTests(PoolTestCase):
         self.assertTrue(flow.is_lost)
 
     def test_held(self) -> None:
-        """One that somebody holds is never closed for idleness; when the last lets go, its time begins (row:E5,
-        row:E7)."""
+        """One that somebody holds is never closed for idleness; when the last lets go, its time begins (row:E5)."""
         flow = self.alice.connect(self.tls)
         first, second = flow.lease(), flow.lease()
         self.network.advance(500)
