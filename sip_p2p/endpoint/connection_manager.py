@@ -38,11 +38,10 @@ from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.naming import DnsResolver
 from sip_p2p.transport.pool import Pool
-from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.restraint import Restraint
 from sip_p2p.transport.stream import StreamFlow
-from sip_p2p.transport.target import Target, Transport
+from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
@@ -58,8 +57,9 @@ if TYPE_CHECKING:
     from sip_p2p.transport.driver import Tap
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.overload import OverloadState
-    from sip_p2p.transport.pool import Pool
+    from sip_p2p.transport.proxy import ProxyConnector
     from sip_p2p.transport.resolve import Resolver
+    from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import TlsSettings
 
 __all__ = ["RealTimeConnectionManager"]
@@ -113,8 +113,6 @@ class RealTimeConnectionManager:
         reconnect: str = "lazy",
         overload_control: bool = False,
     ) -> None:
-        if reconnect not in ("lazy", "eager"):
-            raise ValueError(f"reconnect is 'lazy' or 'eager', not {reconnect!r}")
         self.reactor = reactor
         self._limits = Limits() if limits is None else limits
         self.family = AddressFamilyHint.named(family)
@@ -149,11 +147,8 @@ class RealTimeConnectionManager:
         self.restraint = Restraint(self.driver.now, self.limits, lambda: self.load.loss, time() - self.driver.now())
         self.keeper.restraint = self.restraint
         self.keeper.offers_control = overload_control
-        self.pool.size = pool_size
-        self.pool.linger = pool_linger
-        self._reconnects = reconnect == "eager"
-        self._standing = StandingConnections(self)
-        self._proxies: dict[RealTimeEndpoint, StandingConnection] = {}
+        self.pool.size, self.pool.linger = pool_size, pool_linger
+        self._standing = StandingConnections(self, reconnect)
         self._listeners = Listeners(reactor, self, self.keeper)
         self._endpoints: list[RealTimeEndpoint] = []
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
@@ -387,16 +382,13 @@ class RealTimeConnectionManager:
         """A new party; called by the endpoint itself."""
         self._check_usable()
         self._endpoints.append(endpoint)
-        if self._reconnects and endpoint.proxy is not None:
-            self._proxies[endpoint] = self.keep_connected(endpoint.proxy)
+        self._standing.endpoint_added(endpoint)
 
     def unregister(self, endpoint: RealTimeEndpoint) -> None:
         """A party is gone."""
         if endpoint in self._endpoints:
             self._endpoints.remove(endpoint)
-        standing = self._proxies.pop(endpoint, None)
-        if standing is not None:
-            standing.stop()
+        self._standing.endpoint_gone(endpoint)
 
     def keep_connected(self, to: Target | ProxyConnector | str) -> StandingConnection:
         """Have a connection to a peer now, and again at once whenever it is lost, until it is stopped (row E14).
@@ -405,12 +397,7 @@ class RealTimeConnectionManager:
         :raises ValueError: for what is neither, and for UDP, which has no connections.
         """
         self._check_usable()
-        if isinstance(to, str):
-            to = ProxyConnector.parse(to)
-        target, through = (to, None) if isinstance(to, Target) else (to.target, to.endpoint)
-        if target.transport is Transport.UDP:
-            raise ValueError(f"{target!r} has no connection that could be kept")
-        return self._standing.add(target, through)
+        return self._standing.add(to)
 
     def _check_usable(self) -> None:
         if self._terminated is not None:

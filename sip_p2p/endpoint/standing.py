@@ -18,7 +18,8 @@ from twisted.internet.defer import Deferred, succeed
 
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated, SipError
 from sip_p2p.transport.backoff import Backoff
-from sip_p2p.transport.target import race_groups
+from sip_p2p.transport.proxy import ProxyConnector
+from sip_p2p.transport.target import Target, Transport, race_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.lease import Lease
     from sip_p2p.transport.stream import StreamFlow
-    from sip_p2p.transport.target import Target
 
 __all__ = ["StandingConnection", "StandingConnections"]
 
@@ -230,17 +231,44 @@ class StandingConnection:
 class StandingConnections:
     """The connections that one manager keeps."""
 
-    __slots__ = ("_kept", "_manager")
+    __slots__ = ("_is_eager", "_kept", "_manager", "_proxies")
 
-    def __init__(self, manager: RealTimeConnectionManager) -> None:
+    def __init__(self, manager: RealTimeConnectionManager, reconnect: str) -> None:
+        """
+        :param reconnect: ``eager`` to keep those to the outbound proxies of the manager's endpoints, else ``lazy``.
+        :raises ValueError: for any other word.
+        """
+        if reconnect not in ("lazy", "eager"):
+            raise ValueError(f"reconnect is 'lazy' or 'eager', not {reconnect!r}")
         self._manager = manager
+        self._is_eager = reconnect == "eager"
         self._kept: dict[StandingConnection, None] = {}
+        self._proxies: dict[RealTimeEndpoint, StandingConnection] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, target: Target, through: IStreamClientEndpoint | None) -> StandingConnection:
-        """Keep one more."""
+    def endpoint_added(self, endpoint: RealTimeEndpoint) -> None:
+        """An endpoint is there, perhaps with a proxy that is to be connected to all the time."""
+        if self._is_eager and endpoint.proxy is not None and endpoint.proxy.target.transport is not Transport.UDP:
+            self._proxies[endpoint] = self.add(endpoint.proxy)
+
+    def endpoint_gone(self, endpoint: RealTimeEndpoint) -> None:
+        """It is gone, and needs its proxy no more."""
+        standing = self._proxies.pop(endpoint, None)
+        if standing is not None:
+            standing.stop()
+
+    def add(self, to: Target | ProxyConnector | str) -> StandingConnection:
+        """Keep one more.
+
+        :raises ValueError: for what is neither a target nor a proxy, and for UDP, which has no connections.
+        """
+        if isinstance(to, str):
+            to = ProxyConnector.parse(to)
+        target, through = (to, None) if isinstance(to, Target) else (to.target, to.endpoint)
+        if target.transport is Transport.UDP:
+            raise ValueError(f"{target!r} has no connection that could be kept")
         if not self._kept:
             self._manager.flow_lost.subscribe(self._flow_lost)
         standing = StandingConnection(self._manager, target, through, self._forget)
