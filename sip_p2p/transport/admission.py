@@ -121,6 +121,10 @@ class Admission:
         self.pauses = 0
         self.is_paused = False
 
+    def __len__(self) -> int:
+        """Of how many addresses something is remembered."""
+        return len(self._by_address.keys() | self._handshaking.keys() | self._rates.keys())
+
     def listens_on(self, port: object) -> None:
         """A port accepts connections for us; one that cannot be paused is left alone."""
         if hasattr(port, "stopReading") and hasattr(port, "startReading"):

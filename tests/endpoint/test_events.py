@@ -52,6 +52,33 @@ class EventTests(SynchronousTestCase):
         self.event.tell("x")
         self.assertEqual(self.heard, ["x"])
 
+    def test_many(self) -> None:
+        """A hundred thousand may subscribe, are told in their order, and may go again (fault:K8)."""
+        told: list[int] = []
+        handlers = [self.event.subscribe(lambda event, number=number: told.append(number)) for number in range(100_000)]
+        self.event.tell("x")
+        self.assertEqual(told, list(range(100_000)))
+        for handler in handlers[1:]:
+            self.event.unsubscribe(handler)
+        self.assertEqual(self.event.handlers, (handlers[0],))
+
+    def test_handlers_without_a_hash(self) -> None:
+        """What can be called can subscribe, though it be no key of a dictionary (row:B2)."""
+
+        class Odd(list):
+            def __call__(self, event: str) -> None:
+                self.append(event)
+
+        first, second = Odd(), Odd()
+        self.event.subscribe(first)
+        self.event.subscribe(second)
+        with self.assertRaises(ValueError):
+            self.event.subscribe(first)
+        self.event.tell("x")
+        self.event.unsubscribe(first)
+        self.event.tell("y")
+        self.assertEqual((first, second), (["x"], ["x", "y"]))
+
     def test_unsubscribing_a_stranger(self) -> None:
         """Taking out a handler that never subscribed does nothing."""
         self.event.unsubscribe(self.heard.append)

@@ -39,6 +39,22 @@ class DeadlinesTests(SynchronousTestCase):
         self.deadlines.handle_timer(15.0)
         self.assertEqual(self.expired, ["b", "a"])
 
+    def test_lengths(self) -> None:
+        """Entries may have lengths of their own, and all of them expire in the order of their times (row:E10)."""
+        self.deadlines.start("old", 0.0)
+        self.deadlines.duration = 2.0
+        self.deadlines.start("new", 1.0)
+        self.deadlines.start("own", 1.0, 4.0)
+        self.deadlines.start("none", 1.0, 0.0)
+        self.assertEqual((len(self.deadlines), self.deadlines.next_deadline()), (3, 3.0))
+        self.assertTrue(self.deadlines.is_running("own"))
+        self.deadlines.stop("own")
+        self.deadlines.start("own", 1.0, 4.0)
+        self.deadlines.handle_timer(9.0)
+        self.assertEqual((self.expired, self.deadlines.next_deadline()), (["new", "own"], 10.0))
+        self.deadlines.handle_timer(10.0)
+        self.assertEqual((self.expired[2:], len(self.deadlines)), (["old"], 0))
+
     def test_stopped(self) -> None:
         """A deadline that was stopped does not expire; stopping one that is not there is harmless."""
         self.deadlines.start("a", 0.0)

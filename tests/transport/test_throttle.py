@@ -50,3 +50,22 @@ class ThrottledLogTests(SynchronousTestCase):
         time[0] = 7.0
         bounded.warn("refused {what}", what="{odd}")
         self.assertEqual(said[10:], [(LogLevel.warn, "refused {odd} (1 more were not logged)")])
+
+    def test_own_bounds(self) -> None:
+        """How much is said can be chosen (fault:H6)."""
+        said: list[object] = []
+
+        def observe(event: dict[str, object]) -> None:
+            if event.get("log_namespace") == "test.bounded":
+                said.append(event)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        time = [0.0]
+        bounded = ThrottledLog("test.bounded", lambda: time[0], burst=2, rate=5)
+        for _ in range(10):
+            bounded.info("x")
+        time[0] = 0.3
+        for _ in range(10):
+            bounded.info("x")
+        self.assertEqual(len(said), 3)
