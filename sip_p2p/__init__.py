@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint, SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
+    from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
     from sip_p2p.endpoint.from_policy import FromPolicy
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.first_use import FirstUse
     from sip_p2p.transport.identity import TrustPolicy
+    from sip_p2p.transport.keep_alive import KeepAlive
     from sip_p2p.transport.key_usage import KeyUsagePolicy
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.naming import DnsResolver
@@ -88,10 +90,13 @@ __all__ = [
     "EndpointTerminated",
     "Event",
     "FirstUse",
+    "FlowLost",
+    "FlowOpened",
     "FromPolicy",
     "Headers",
     "IncomingRequest",
     "InvalidOperation",
+    "KeepAlive",
     "KeyUsagePolicy",
     "Limits",
     "ListenFailed",
@@ -148,9 +153,12 @@ _HOMES = {
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "FirstUse": "sip_p2p.transport.first_use",
+    "FlowLost": "sip_p2p.endpoint.flow_events",
+    "FlowOpened": "sip_p2p.endpoint.flow_events",
     "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Headers": "sip_p2p.sip.headers",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
+    "KeepAlive": "sip_p2p.transport.keep_alive",
     "KeyUsagePolicy": "sip_p2p.transport.key_usage",
     "Limits": "sip_p2p.transport.limits",
     "Listener": "sip_p2p.endpoint.listener",

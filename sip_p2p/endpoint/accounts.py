@@ -97,5 +97,8 @@ class Accounts:
         totals["overload_changes"] = manager.load.changes
         totals["held_back"] = manager.restraint.held_back
         totals["datagrams_ignored"] = keeper.datagrams.ignored
+        totals["datagrams_forged"] = keeper.datagrams.forged
+        for name in ("pings", "pongs", "missed", "agreed"):
+            totals[f"keep_alive_{name}"] = 0 if keeper.keep_alives is None else getattr(keeper.keep_alives, name)
         totals["senders_refused"] = manager.senders_refused
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}

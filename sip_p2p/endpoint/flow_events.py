@@ -31,8 +31,8 @@ class FlowOpened:
 class FlowLost:
     """A flow is gone.
 
-    When this is told, whatever was on the flow has ended already: requests of ours have failed with *reason*, answers
-    that were owed are abandoned.
+    When this is told, the transactions that were on the flow have ended already: requests of ours have failed with
+    *reason*, or are on their way to another server; answers that were owed are abandoned.
 
     :ivar flow: the flow, with its transport, addresses, verified identity and who opened it.
     :ivar reason: why, as the requests that were on it have it; a

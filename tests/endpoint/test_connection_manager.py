@@ -403,7 +403,8 @@ class CounterTests(ManagerTestCase):
         "accepting_pauses connections_dialled connections_in connections_out connections_refused"
         " core_dropped_overloaded core_dropped_requests core_dropped_responses core_merged_requests core_pings"
         " core_refused_full core_refused_overloaded core_refused_requests core_requests core_responses core_unparsable"
-        " datagrams_ignored held_back overload_changes overload_state senders_refused throttled".split()
+        " datagrams_forged datagrams_ignored keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs"
+        " held_back overload_changes overload_state senders_refused throttled".split()
     )
 
     CERTIFICATES = frozenset(
