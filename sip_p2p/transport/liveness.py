@@ -25,6 +25,9 @@ __all__ = ["IDEMPOTENT", "fastest_round_trip", "has_unread", "socket_below", "wa
 IDEMPOTENT = frozenset(("OPTIONS",))
 """The methods that may be delivered twice: whatever became of the first, a second one changes nothing."""
 
+# A plain number: combining the two takes as long as the system call.
+_PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+
 # Where the kernel's struct tcp_info holds tcpi_min_rtt, in microseconds; it is there since Linux 4.6.
 _MIN_RTT_AT = 148
 _TCP_INFO = getattr(socket, "TCP_INFO", None)
@@ -48,7 +51,7 @@ def has_unread(connection: Any) -> bool:
     if connection is None:
         return False
     try:
-        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        connection.recv(1, _PEEK)
     except BlockingIOError:
         return False
     except OSError:
