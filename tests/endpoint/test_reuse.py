@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import socket
+from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.protocol import Factory, Protocol
 
 from sip_p2p import (
     ConnectionFailure,
+    RealTimeServerTcpConnectionManager,
     RequestFailed,
     SipPeerToPeerEndpoint,
     Target,
@@ -15,9 +19,16 @@ from sip_p2p import (
     TlsFailureReason,
     TrustPolicy,
 )
+from sip_p2p.sip.message import Response
+from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
 from sip_p2p.transport.credential import Credential
-from tests.support import SynchronousTestCase
+from tests.support import SynchronousTestCase, TestCase
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import ITransport
+
+reactor: Any = _reactor
 
 
 class ReuseTestCase(SynchronousTestCase):
@@ -305,6 +316,48 @@ class JustClosedTests(ReuseTestCase):
         with self.assertRaises(ConnectionFailure) as caught:
             self.send(self.alice, "sip:bob@b.example")
         self.assertIn("refused", str(caught.exception))
+
+
+class Answering(Protocol):
+    """A peer of few words: 200 to everything that comes whole."""
+
+    def connectionMade(self) -> None:
+        self.factory.connections.append(self)  # type: ignore[union-attr]
+        self.received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+        request: Any = parse_message(data)
+        fields = [(name, request.headers[name]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
+        answer = Response(200, None, [*fields, ("Content-Length", "0")])
+        cast("ITransport", self.transport).write(answer.serialise())
+
+
+class SocketTests(TestCase):
+    """The same over real sockets."""
+
+    async def test_closed_and_not_yet_noticed(self) -> None:
+        """When the goodbye of the peer has arrived and nobody has looked at it yet, nothing is written to that
+        connection: the request takes a new one (row:E13)."""
+        factory: Any = Factory.forProtocol(Answering)
+        factory.noisy, factory.connections = False, []
+        port = reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        manager = RealTimeServerTcpConnectionManager(reactor)
+        self.addCleanup(manager.terminate)
+        alice = SipPeerToPeerEndpoint("sip:alice@a.example", manager)
+        uri = f"sip:bob@127.0.0.1:{port.getHost().port}"
+        await alice.send_message(uri, "first")
+        (first,) = factory.connections
+        (flow,) = manager.pool
+        self.assertGreater(flow.round_trip, 0)
+        first.received = b""
+        first.transport.getHandle().shutdown(socket.SHUT_RDWR)
+        # In the same turn: the reactor has had no occasion to read.
+        self.assertTrue(flow.is_open)
+        await alice.send_message(uri, "second")
+        (_, second) = factory.connections
+        self.assertEqual((first.received, b"second" in second.received, flow.is_open), (b"", True, False))
 
 
 class ManyTests(ReuseTestCase):
