@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from benchmarks import exchange, kamailio, memory, parse, transactions
+from benchmarks import exchange, handshakes, kamailio, memory, parse, transactions
 from benchmarks.report import goals_table, machine, speed
 from benchmarks.setting import FULL, QUICK, Setting
 
@@ -34,6 +34,9 @@ def main() -> int:
         figures = exchange.measure_exchanges(setting, servers=servers)
         print(exchange.tables(figures), flush=True)
         goals += exchange.goals(figures)
+        connections = handshakes.measure_handshakes(setting)
+        print(handshakes.tables(connections), flush=True)
+        goals += handshakes.goals(connections)
         held, growth = memory.measure_memory(setting)
         print(memory.tables(held, growth))
         goals += memory.goals(held, growth)

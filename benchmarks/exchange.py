@@ -20,11 +20,13 @@ from benchmarks.setting import FULL, QUICK, Setting
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CASES", "TRANSPORTS", "Case", "Figures", "goals", "main", "measure_exchanges", "tables"]
+__all__ = ["CASES", "SERVERS", "TRANSPORTS", "Case", "Figures", "goals", "main", "measure_exchanges", "tables"]
 
 TRANSPORTS = ("tls", "tcp", "udp")
+SERVERS = ("floor", "ours", "stock", "Kamailio")
+"""The servers; ``stock`` is ours over Twisted's own TLS protocol."""
 _TITLES = {"tls": "mutual TLS", "tcp": "TCP", "udp": "UDP"}
-_RATIOS = (("ours", "floor"), ("ours", "Kamailio"), ("Kamailio", "floor"))
+_RATIOS = (("ours", "floor"), ("ours", "Kamailio"), ("ours", "stock"), ("Kamailio", "floor"))
 _SATURATED = 0.9
 
 
@@ -101,9 +103,8 @@ def _start(name: str, setting: Setting, allocator: str) -> list[Server]:
         program = kamailio.find()
         return [kamailio.start(program, setting.folder, setting.server, setting.trust, allocator)] if program else []
     module = "floor" if name == "floor" else "server"
-    return [
-        start_python(name, module, setting.folder, "--certificate", str(setting.server), "--trust", str(setting.trust))
-    ]
+    keys = ["--certificate", str(setting.server), "--trust", str(setting.trust)]
+    return [start_python(name, module, setting.folder, *keys, *(["--stock-tls"] if name == "stock" else []))]
 
 
 def _plan(setting: Setting, transport: str, case: Case, servers: Sequence[Server]) -> Plan:
@@ -134,9 +135,7 @@ def tables(figures: Sequence[Figures]) -> str:
         tls = next(iter(rows[0].results.values())).tls
         title = f"MESSAGE over {_TITLES[transport]}{f' ({tls})' if tls else ''}"
         columns = ["CPU microseconds a transaction", *names]
-        pairs = [
-            pair for pair in (("ours", "floor"), ("ours", "Kamailio"), ("Kamailio", "floor")) if set(pair) <= set(names)
-        ]
+        pairs = [pair for pair in _RATIOS if set(pair) <= set(names)]
         columns += [f"{over}/{under}" for over, under in pairs]
         cells = [
             [row.case.title]
@@ -180,6 +179,8 @@ def goals(figures: Sequence[Figures]) -> list[Goal]:
             found.append(_goal("MESSAGE, mutual TLS, 1x64: ours/Kamailio", each.ratio("ours", "Kamailio"), 0.6))
         if each.transport == "tls" and each.case.name == "50x1":
             found.append(_goal("MESSAGE, mutual TLS, 50x1: ours/floor", each.ratio("ours", "floor"), 1.9))
+        if each.transport == "tls" and each.case.name == "1x1" and "stock" in each.results:
+            found.append(_goal("MESSAGE, mutual TLS, 1x1: ours/stock", each.ratio("ours", "stock"), 0.8))
     return found
 
 
@@ -193,7 +194,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
     parser.add_argument("--transport", action="append", choices=TRANSPORTS, help="only this one; may be repeated")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES], help="likewise")
-    parser.add_argument("--server", action="append", choices=["floor", "ours", "Kamailio"], help="likewise")
+    parser.add_argument("--server", action="append", choices=SERVERS, help="likewise")
     parser.add_argument(
         "--kamailio-allocator", default="", metavar="fm|tlsf|qm", help="its -x and -X; else its default"
     )

@@ -24,6 +24,7 @@ from sip_p2p import (
     SipPeerToPeerEndpoint,
     Timers,
 )
+from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
 
 if TYPE_CHECKING:
     from sip_p2p import IncomingRequest
@@ -39,11 +40,13 @@ def _answer(event: IncomingRequest) -> defer.Deferred[None] | None:
     return defer.Deferred() if event.text == "hold" else None
 
 
-async def _serve(certificate: str, trust: str, timers: Timers | None) -> dict[str, int]:
+async def _serve(certificate: str, trust: str, timers: Timers | None, stock_tls: bool) -> dict[str, int]:
     limits = Limits(connections_per_identity=100_000)
     secure = RealTimeServerTlsConnectionManager(
         reactor, certificate=certificate, trust=trust, allow=["alice.example"], limits=limits, timers=timers
     )
+    if stock_tls:
+        secure.tls_settings().protocol = HoldingTlsProtocol
     clear = RealTimeServerTcpConnectionManager(reactor, limits=limits, timers=timers)
     for manager in (secure, clear):
         endpoint = SipPeerToPeerEndpoint("sip:bob@bob.example", manager)
@@ -62,6 +65,7 @@ def main() -> None:
     parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     parser.add_argument("--t1", type=float, help="RFC 3261's T1 in seconds, with T2 eight times as much")
+    parser.add_argument("--stock-tls", action="store_true", help="move the bytes with Twisted's own TLS protocol")
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
@@ -77,7 +81,7 @@ def main() -> None:
 
     def begin() -> None:
         timers = Timers(t1=options.t1, t2=8 * options.t1) if options.t1 else None
-        started = defer.ensureDeferred(_serve(options.certificate, options.trust, timers))
+        started = defer.ensureDeferred(_serve(options.certificate, options.trust, timers, options.stock_tls))
         started.addCallbacks(listening, failed)
 
     stdio.StandardIO(Lifeline())

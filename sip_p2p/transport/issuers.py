@@ -23,6 +23,9 @@ MOST_ISSUERS = 256
 """Authorities that are remembered, for one state of the settings; the one seen first gives way to more of them, and
 sessions below it are not resumed any more."""
 
+_MOST_CHAINS = 512
+# Larger certificates are looked up each time, so that nobody can make us remember megabytes.
+_LONGEST_REMEMBERED = 4096
 # Longer chains are not verified in the first place.
 _LONGEST_CHAIN = 10
 
@@ -31,7 +34,7 @@ _LONGEST_CHAIN = 10
 class KnownIssuers:
     """The authorities of verified chains, by what a certificate says of its issuer."""
 
-    __slots__ = ("_anchors", "_issuers")
+    __slots__ = ("_anchors", "_chains", "_issuers")
 
     def __init__(self, anchors: Container[object]) -> None:
         """
@@ -39,6 +42,8 @@ class KnownIssuers:
         """
         self._anchors = anchors
         self._issuers: dict[_Key, bytes] = {}
+        # What was looked up already: most sessions are those of the same few peers.
+        self._chains: dict[bytes, list[bytes]] = {}
 
     def learn(self, chain: Sequence[bytes]) -> None:
         """Remember the authorities of a chain that has just been verified.
@@ -49,6 +54,7 @@ class KnownIssuers:
             key = _key_of_issuer(x509.load_der_x509_certificate(certificate))
             if self._issuers.get(key) == issuer:
                 continue
+            self._chains.clear()
             self._issuers.pop(key, None)
             while len(self._issuers) >= MOST_ISSUERS:
                 del self._issuers[next(iter(self._issuers))]
@@ -56,12 +62,19 @@ class KnownIssuers:
 
     def chain_of(self, certificate: bytes) -> list[bytes] | None:
         """The chain of a certificate that was verified before, up to its anchor; None if it is not known any more."""
+        found = self._chains.get(certificate)
+        if found is not None:
+            return found
         chain = [certificate]
         while chain[-1] not in self._anchors:
             issuer = self._issuers.get(_key_of_issuer(x509.load_der_x509_certificate(chain[-1])))
             if issuer is None or len(chain) >= _LONGEST_CHAIN:
                 return None
             chain.append(issuer)
+        if len(self._chains) >= _MOST_CHAINS:
+            self._chains.clear()
+        if len(certificate) <= _LONGEST_REMEMBERED:
+            self._chains[certificate] = chain
         return chain
 
     def __len__(self) -> int:

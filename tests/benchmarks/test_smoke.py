@@ -6,7 +6,7 @@ from array import array
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from benchmarks import exchange, kamailio, memory, parse, transactions
+from benchmarks import exchange, handshakes, kamailio, memory, parse, transactions
 from benchmarks.report import Goal, goals_table, machine, speed
 from benchmarks.setting import SMOKE, Setting
 from benchmarks.wording import Wording, WrongAnswer
@@ -27,6 +27,15 @@ class InProcessTests(SynchronousTestCase):
         timed = transactions.measure_transactions(SMOKE)
         self.assertEqual(len(timed), 14)
         self.assertIn("INVITE sent, 486, ACK", transactions.tables(timed))
+
+    def test_handshakes(self) -> None:
+        """Connections in full and resumed ones are measured, over either TLS protocol."""
+        with Setting(SMOKE) as setting:
+            for stock_tls in (False, True):
+                measured = handshakes.measure_handshakes(setting, stock_tls=stock_tls)
+                self.assertEqual([each.kind for each in measured], ["in full", "resumed"] * 2)
+                self.assertIn("TLSv1.3, resumed", handshakes.tables(measured))
+                self.assertEqual(len(handshakes.goals(measured)), 2)
 
     def test_machine(self) -> None:
         """A report names the interpreter, the libraries and how steady the machine is."""

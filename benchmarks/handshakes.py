@@ -1,0 +1,232 @@
+"""What a handshake costs the CPU of both sides, in full and resumed: mutual TLS between two parties of ours, in memory.
+
+Both parties are in this process, with the library's own TLS factories and a transport that hands the octets over; there
+is no socket, no SIP and no reactor in the figures. A connection is counted from its making to the first octet that the
+server says on it, with which the client has its ticket for the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener, ITransport
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from benchmarks.report import Goal, goals_table, machine, table
+from benchmarks.setting import FULL, QUICK, Setting
+from sip_p2p import Credential, TrustAnchors, TrustPolicy
+from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.setting import Scale
+
+__all__ = ["Handshake", "goals", "main", "measure_handshakes", "tables"]
+
+_VERSIONS = (("TLSv1.3", 0), ("TLSv1.2", SSL.TLS1_2_VERSION))
+_MOST_OF_A_FULL_ONE = 0.5
+
+
+@dataclass(slots=True)
+class Handshake:
+    """One kind of connection; CPU microseconds of the median connection, for each side.
+
+    :ivar ratio: what both sides together pay for it, as a part of what they pay for a full one.
+    """
+
+    version: str
+    kind: str
+    client: float
+    server: float
+    ratio: float = 1.0
+
+    @property
+    def both(self) -> float:
+        """What both sides pay."""
+        return self.client + self.server
+
+
+@implementer(ITransport)
+class _Wire:
+    """One side of a connection: keeps what is written for the other side to fetch."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.disconnecting = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        self.written.extend(data)
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
+    abortConnection = loseConnection
+
+    def getPeer(self) -> IPv4Address:
+        return IPv4Address("TCP", "127.0.0.1", 5061)
+
+    getHost = getPeer
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        pass
+
+    def unregisterProducer(self) -> None:
+        pass
+
+
+@implementer(IHandshakeListener)
+class _Greets(Protocol):
+    """The server says something as soon as it knows who is there."""
+
+    def handshakeCompleted(self) -> None:
+        assert self.transport is not None
+        self.transport.write(b"x")
+
+
+@implementer(IHandshakeListener)
+class _Listens(Protocol):
+    """The client hears something."""
+
+    heard = 0
+
+    def handshakeCompleted(self) -> None:
+        pass
+
+    def dataReceived(self, data: bytes) -> None:
+        self.heard += len(data)
+
+
+class _Side:
+    """A party with the CPU time that it has used."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+        self.used = 0.0
+
+    def begin(self) -> None:
+        self.wire = _Wire()
+        began = time.thread_time()
+        self.tls = self._factory.buildProtocol(None)
+        self.tls.makeConnection(self.wire)
+        self.used += time.thread_time() - began
+
+    def take(self, data: bytes) -> None:
+        began = time.thread_time()
+        self.tls.dataReceived(data)
+        self.used += time.thread_time() - began
+
+    def end(self) -> None:
+        self.tls.loseConnection()
+        self.tls.connectionLost(Failure(ConnectionDone()))
+
+
+def _connect(client: _Side, server: _Side) -> None:
+    """One connection, from its beginning to its end."""
+    server.begin()
+    client.begin()
+    sides = ((client, server), (server, client))
+    while any(giver.wire.written for giver, _ in sides):
+        for giver, taker in sides:
+            data, giver.wire.written = b"".join(giver.wire.written), []
+            if data:
+                taker.take(data)
+    if client.tls.verified is None or server.tls.verified is None:
+        raise RuntimeError("the two parties do not come to trust each other")
+    client.end()
+    server.end()
+
+
+def measure_handshakes(setting: Setting, *, stock_tls: bool = False) -> list[Handshake]:
+    """Connect two parties again and again, in full and resumed by turns."""
+    found = []
+    for name, version in _VERSIONS:
+        full, resumed = (_measured(setting, name, version, resumes, stock_tls) for resumes in (False, True))
+        resumed.ratio = resumed.both / full.both
+        found += [full, resumed]
+    return found
+
+
+def _measured(setting: Setting, name: str, version: int, resumes: bool, stock_tls: bool) -> Handshake:
+    trust = TrustAnchors.from_files(setting.trust)
+    ours, theirs = (
+        TlsSettings(
+            Credential.from_files(path),
+            trust,
+            TrustPolicy.any_authenticated(),
+            maximum_version=version,
+            resumes=resumes,
+            protocol=HoldingTlsProtocol if stock_tls else None,
+        )
+        for path in (setting.client, setting.server)
+    )
+    clock = Clock()
+    client = _Side(client_tls_factory(ours, "bob.example", Factory.forProtocol(_Listens), clock, 5.0))
+    server = _Side(server_tls_factory(theirs, Factory.forProtocol(_Greets), clock, 5.0))
+    # The first is a full one in any case.
+    _connect(client, server)
+    used: list[tuple[float, float]] = []
+    count = _count(setting.scale)
+    for _ in range(count):
+        client.used = server.used = 0.0
+        _connect(client, server)
+        clock.advance(0)
+        used.append((client.used, server.used))
+    if theirs.resumptions != (count if resumes else 0):
+        raise RuntimeError(f"{theirs.resumptions} of {count} sessions were resumed")
+    client_us, server_us = (median(each[side] for each in used) * 1e6 for side in (0, 1))
+    return Handshake(name, "resumed" if resumes else "in full", client_us, server_us)
+
+
+def _count(scale: Scale) -> int:
+    return max(3, scale.connections // 2)
+
+
+def tables(handshakes: Sequence[Handshake]) -> str:
+    """One row for each kind of connection."""
+    columns = ["CPU microseconds a connection", "client", "server", "both", "of full"]
+    rows = []
+    for each in handshakes:
+        times = [f"{number:.0f}" for number in (each.client, each.server, each.both)]
+        rows.append([f"{each.version}, {each.kind}", *times, f"{each.ratio:.2f}"])
+    return table("Connections that resume", columns, rows)
+
+
+def goals(handshakes: Sequence[Handshake]) -> list[Goal]:
+    """A resumed connection is to cost at most half of a full one."""
+    return [
+        Goal(f"{each.version}: a resumed connection, of a full one", each.ratio, _MOST_OF_A_FULL_ONE, "")
+        for each in handshakes
+        if each.kind == "resumed"
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.handshakes", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer connections")
+    parser.add_argument("--stock-tls", action="store_true", help="with Twisted's own TLS protocol")
+    options = parser.parse_args()
+    print(machine())
+    with Setting(QUICK if options.quick else FULL) as setting:
+        handshakes = measure_handshakes(setting, stock_tls=options.stock_tls)
+    print(tables(handshakes))
+    print(goals_table(goals(handshakes)))
+
+
+if __name__ == "__main__":
+    main()
