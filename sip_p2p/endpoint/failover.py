@@ -72,12 +72,6 @@ class Candidates:
         """Whether it is known which servers there are."""
         return self._groups is not None
 
-    def takes(self, flow: LiveFlow) -> bool:
-        """Whether an open flow may be used: its address is of a family that may be."""
-        takes = not is_address(flow.remote_host) or self._family.takes(flow.remote_host)
-        self.is_elsewhere = not takes
-        return takes
-
     def using(self, flow: LiveFlow) -> None:
         """A flow that was there carries the request: its server is the first one."""
         self._attempts -= 1
@@ -144,6 +138,5 @@ class Candidates:
 
     def served(self) -> None:
         """The server that was tried last serves."""
-        if len(self._dead):
-            for target in self._current:
-                self._dead.succeeded(target)
+        for target in self._current:
+            self._dead.succeeded(target)

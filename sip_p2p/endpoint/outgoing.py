@@ -70,6 +70,7 @@ class Outgoing:
         "_failure",
         "_family",
         "_finished",
+        "_found",
         "_fragmented",
         "_heard",
         "_large",
@@ -111,6 +112,7 @@ class Outgoing:
         self._timeout = timeout
         self._family = family
         self._candidates: Candidates | None = None
+        self._found: StreamFlow | None = None
         self._failure: Failure | None = None
         self._refusal: Response | None = None
         self._finished = False
@@ -141,24 +143,40 @@ class Outgoing:
             target = self._target = target.over(Transport.TCP)
             target.has_transport = True
         manager = self._endpoint.connection_manager
-        now = self._began = manager.driver.now()
-        limits = manager.limits
-        candidates = self._candidates = Candidates(
-            target, self._family, manager.dead_targets, limits.failover_attempts, now + limits.failover_timeout
-        )
+        self._began = manager.driver.now()
+        self._candidates = None
+        self._found = None
         self._refusal = None
         if target.transport is not Transport.UDP:
             flow = manager.pool.find(target, self._through)
-            if flow is not None and candidates.takes(flow):
+            if flow is not None and (not self._family.is_strict or self._family.takes(flow.remote_host)):
                 if self._looks < _MOST_LOOKS and not manager.is_busy(flow) and has_unread(flow.socket):
                     # Perhaps its goodbye: let the reactor read it before anything is written after it.
                     self._looks += 1
                     self._again_in(0)
                     return
-                candidates.using(flow)
+                self._found = flow
                 self._send(flow)
                 return
+            self._the_candidates().is_elsewhere = flow is not None
         self._locate()
+
+    def _the_candidates(self) -> Candidates:
+        """What may be tried, made when it is first needed: a request that an open flow serves never needs it."""
+        candidates = self._candidates
+        if candidates is None:
+            manager = self._endpoint.connection_manager
+            limits = manager.limits
+            candidates = self._candidates = Candidates(
+                self._target,
+                self._family,
+                manager.dead_targets,
+                limits.failover_attempts,
+                self._began + limits.failover_timeout,
+            )
+            if self._found is not None:
+                candidates.using(self._found)
+        return candidates
 
     def _locate(self) -> None:
         """Find out which servers there are."""
@@ -189,11 +207,10 @@ class Outgoing:
 
     def _located(self, targets: list[Target]) -> None:
         self._step = None
-        candidates = self._candidates
-        if self._finished or candidates is None:
+        if self._finished:
             return
         try:
-            candidates.located(targets)
+            self._the_candidates().located(targets)
         except ConnectionFailure:
             self._not_located(Failure())
             return
@@ -201,9 +218,9 @@ class Outgoing:
 
     def _try_next(self) -> None:
         """Send it to the next server, if there is one."""
-        candidates = self._candidates
-        if self._finished or candidates is None:
+        if self._finished:
             return
+        candidates = self._the_candidates()
         manager = self._endpoint.connection_manager
         group = candidates.next(manager.driver.now())
         if group is None:
@@ -238,9 +255,9 @@ class Outgoing:
 
         :param retry_after: for how long it asked to be left alone.
         """
-        candidates = self._candidates
-        if self._finished or candidates is None:
+        if self._finished:
             return
+        candidates = self._the_candidates()
         candidates.failed(retry_after)
         # Of several failures the one that says most is told: that somebody could not prove the name.
         if self._failure is None or not self._failure.check(TlsFailure):
@@ -306,16 +323,15 @@ class Outgoing:
             self._heard = True
             return
         self._transaction = None
-        candidates = self._candidates
-        if response.status == 503 and candidates is not None:
+        if response.status == 503:
             self._refusal = response
             wish = self._wish_of(response)
             if wish is not None:
                 self._endpoint.connection_manager.restraint.asked(output.transaction.flow, wish)
             self._fail_over(Failure(RequestFailed(response)), wish)
             return
-        if candidates is not None:
-            candidates.served()
+        if self._endpoint.connection_manager.dead_targets:
+            self._the_candidates().served()
         if response.status < 300:
             self._finish(response)
             return

@@ -45,6 +45,11 @@ class AddressFamilyHint(enum.Enum):
         """The records that are worth asking for."""
         return {"v4": ("A",), "v6": ("AAAA",)}.get(self.value, ("AAAA", "A"))
 
+    @property
+    def is_strict(self) -> bool:
+        """Whether it keeps addresses out."""
+        return self is AddressFamilyHint.V4 or self is AddressFamilyHint.V6
+
     def takes(self, address: str) -> bool:
         """Whether *address*, an IP address without brackets, may be used."""
         return self is not (AddressFamilyHint.V4 if ":" in address else AddressFamilyHint.V6)

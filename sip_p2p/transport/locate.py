@@ -103,10 +103,10 @@ def services_of(
 class Location:
     """One target, being located.
 
-    :ivar reasons: what was found and decided so far, for people.
+    :ivar reasons: what was found and decided so far, for people; it has gaps where nobody wants to know.
     """
 
-    __slots__ = ("_allowed", "_family", "_randomness", "_servers", "_target", "reasons")
+    __slots__ = ("_allowed", "_explains", "_family", "_randomness", "_servers", "_target", "reasons")
 
     def __init__(
         self,
@@ -115,11 +115,15 @@ class Location:
         family: AddressFamilyHint,
         randomness: Randomness,
         servers: int,
+        *,
+        explains: bool = False,
     ) -> None:
         """
         :param transports: what can be used here at all, best first.
         :param servers: the addresses of as many servers are asked for; those that come later are left out.
+        :param explains: whether anybody wants the reasons.
         """
+        self._explains = explains
         self._target = target
         self._family = family
         self._randomness = randomness
@@ -147,7 +151,7 @@ class Location:
             return [target]
         (own,) = yield [Question(host, "HOSTS")]
         if own.outcome is Outcome.FOUND:
-            reasons += own.describe(Question(host, "HOSTS"))
+            self._note(own, Question(host, "HOSTS"))
             reasons.append(f"this machine's own table knows {host}, so DNS is not asked")
             return self._at([(target.transport, host, target.port)], {host: [own]})
         if target.has_port:
@@ -157,6 +161,11 @@ class Location:
         servers = yield from self._servers_of(host, services)
         return (yield from self._addresses(servers))
 
+    def _note(self, answer: Answer, question: Question) -> None:
+        """Put an answer into words, if anybody wants them: they would be most of the work of a look-up."""
+        if self._explains:
+            self.reasons += answer.describe(question)
+
     def _services(self, host: str) -> Generator[list[Question], list[Answer], list[tuple[Transport, str]]]:
         """4.1: the transports to use, best first, and where each lists its servers."""
         target, reasons = self._target, self.reasons
@@ -165,7 +174,7 @@ class Location:
         else:
             question = Question(host, "NAPTR")
             (answer,) = yield [question]
-            reasons += answer.describe(question)
+            self._note(answer, question)
             chosen = services_of(cast("tuple[Naptr, ...]", answer.records), self._allowed, reasons)
             if chosen:
                 reasons.append(f"NAPTR chooses {chosen[0][0].value}")
@@ -182,7 +191,7 @@ class Location:
         servers: list[_Server] = []
         closed: list[Transport] = []
         for (transport, question), answer in zip(listed, answers, strict=True):
-            reasons += answer.describe(question)
+            self._note(answer, question)
             records = cast("tuple[Srv, ...]", answer.records)
             if records and not any(record.host for record in records):
                 reasons.append(f"{host} says that it has no {transport.value}")
@@ -219,7 +228,7 @@ class Location:
         answers = (yield questions) if questions else []
         by_name: dict[str, list[Answer]] = {}
         for question, answer in zip(questions, answers, strict=True):
-            self.reasons += answer.describe(question)
+            self._note(answer, question)
             by_name.setdefault(question.name, []).append(answer)
         return self._at(servers, by_name)
 
@@ -237,9 +246,10 @@ class Location:
                     found.append(target)
         if not found:
             raise ConnectionFailure(self._why_nothing(servers, answers))
-        ways = ", ".join(f"{each.transport.value} {_where(each)}" for each in found)
-        self.reasons.append(f"to be tried in this order: {ways}")
-        self.reasons.append(f"whoever answers with TLS must prove {asked.name}")
+        if self._explains:
+            ways = ", ".join(f"{each.transport.value} {_where(each)}" for each in found)
+            self.reasons.append(f"to be tried in this order: {ways}")
+            self.reasons.append(f"whoever answers with TLS must prove {asked.name}")
         return found
 
     def _in_any_order(self, answers: list[Answer]) -> list[str]:

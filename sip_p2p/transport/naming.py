@@ -34,7 +34,16 @@ from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.locate import Location
 from sip_p2p.transport.name_servers import HostsFile
 from sip_p2p.transport.name_servers import has_route as has_route_to
-from sip_p2p.transport.records import LONGEST_KEPT, MOST_ALIASES, Answer, Outcome, Question, absent, read_answer
+from sip_p2p.transport.records import (
+    LONGEST_KEPT,
+    MOST_ALIASES,
+    Answer,
+    Outcome,
+    Question,
+    absent,
+    is_address,
+    read_answer,
+)
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
@@ -51,6 +60,8 @@ _ALL = (Transport.TLS, Transport.TCP, Transport.UDP)
 
 _FAILURE_HOLDS = 5.0
 """For so many seconds a failure is not tried again (RFC 2308 section 7 allows 300)."""
+
+_ROUTES_HOLD = 5.0
 
 _FAILURES: dict[type[BaseException], str] = {
     DNSServerError: "SERVFAIL",
@@ -114,12 +125,15 @@ class DnsResolver:
         self.limits = limits
         self._transports = None if transports is None else tuple(Transport.named(each) for each in transports)
         self._family = AddressFamilyHint.named(family)
-        self._randomness: Randomness = random.SystemRandom() if randomness is None else randomness
+        self._randomness: Randomness = random.Random() if randomness is None else randomness
         # A reactor with its own DNS lives in a network of its own, of which this machine's routes say nothing.
         if has_route is None:
             has_route = any_address if own is not None else has_route_to
         self._has_route = has_route
-        self._memory = _Memory(asks, time_source(reactor), self)
+        self._now = time_source(reactor)
+        self._memory = _Memory(asks, self._now, self)
+        self._routes: dict[str, bool] = {}
+        self._routes_since = self._now()
         self.dead_targets = dead_targets
 
     def resolve(self, target: Target) -> Deferred[list[Target]]:
@@ -128,11 +142,13 @@ class DnsResolver:
         Fails with :class:`~sip_p2p.errors.ConnectionFailure`, which says what was looked for and how that ended; within
         ``limits.dns_timeout`` in any case. It can be cancelled.
         """
+        if is_address(target.host) and self._family.takes(target.host):
+            return succeed([target])
         return _Run(self, self._location(target), target).start()
 
     def explain(self, target: Target) -> Deferred[list[str]]:
         """Why *target* leads where it does, a sentence a line; what DNS says never makes it fail."""
-        location = self._location(target)
+        location = self._location(target, explains=True)
         reasons = location.reasons
 
         def found(targets: list[Target]) -> list[str]:
@@ -178,8 +194,10 @@ class DnsResolver:
         """Forget every answer: the next look-ups ask anew."""
         self._memory.clear()
 
-    def _location(self, target: Target) -> Location:
-        return Location(target, self._transports or _ALL, self._family, self._randomness, self.limits.dns_servers)
+    def _location(self, target: Target, *, explains: bool = False) -> Location:
+        return Location(
+            target, self._transports or _ALL, self._family, self._randomness, self.limits.dns_servers, explains=explains
+        )
 
     def reachable_first(self, targets: list[Target]) -> list[Target]:
         """*targets*; within each server those last to which this machine has no way."""
@@ -188,18 +206,33 @@ class DnsResolver:
         order = {(each.transport, each.origin, each.port): index for index, each in reversed(list(enumerate(targets)))}
         return sorted(
             targets,
-            key=lambda each: (order[each.transport, each.origin, each.port], not self._has_route(each.host)),
+            key=lambda each: (order[each.transport, each.origin, each.port], not self._reaches(each.host)),
         )
 
-    def ask(self, question: Question) -> Deferred[Answer]:
-        """The answer to one question; the machine's own table goes first."""
+    def _reaches(self, address: str) -> bool:
+        """Whether there is a way to *address*; looked at every few seconds, as the machine's routes seldom change."""
+        now = self._now()
+        if now - self._routes_since > _ROUTES_HOLD or len(self._routes) >= self.limits.dns_cache:
+            self._routes.clear()
+            self._routes_since = now
+        reaches = self._routes.get(address)
+        if reaches is None:
+            reaches = self._routes[address] = self._has_route(address)
+        return reaches
+
+    def known(self, question: Question) -> Answer | None:
+        """The answer to one question, as far as nobody has to be asked: the machine's own table goes first."""
         if question.kind in ("HOSTS", "A", "AAAA"):
             own = () if self._hosts is None else self._hosts.addresses(question.name)
             if question.kind == "HOSTS" or own:
                 six = question.kind == "AAAA"
                 of_kind = [each for each in own if question.kind == "HOSTS" or (":" in each) == six]
                 outcome = Outcome.FOUND if of_kind else Outcome.NO_RECORDS
-                return succeed(Answer(outcome, of_kind, source="hosts file"))
+                return Answer(outcome, of_kind, source="hosts file")
+        return self._memory.known(question)
+
+    def ask(self, question: Question) -> Deferred[Answer]:
+        """The answer to one question that nobody here knows."""
         return self._memory.ask(question)
 
     def deadline(self, function: Callable[[], object]) -> IDelayedCall:
@@ -233,18 +266,31 @@ class _Run:
         return self._done
 
     def _advance(self, answers: list[Answer] | None) -> None:
-        try:
-            # A generator begins with None, and so does this.
-            self._questions = self._steps.send(answers)  # type: ignore[arg-type]
-        except StopIteration as stop:
-            self._clean_up()
-            self._done.callback(self._resolver.reachable_first(stop.value))
-            return
-        except Exception:
-            self._clean_up()
-            self._done.errback(Failure())
-            return
-        asked = gatherResults([self._resolver.ask(question) for question in self._questions], consumeErrors=True)
+        resolver = self._resolver
+        while True:
+            try:
+                # A generator begins with None, and so does this.
+                questions = self._steps.send(answers)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                self._clean_up()
+                self._done.callback(resolver.reachable_first(stop.value))
+                return
+            except Exception:
+                self._clean_up()
+                self._done.errback(Failure())
+                return
+            known = [resolver.known(question) for question in questions]
+            answers = [answer for answer in known if answer is not None]
+            if len(answers) < len(questions):
+                break
+        self._questions = questions
+        asked = gatherResults(
+            [
+                resolver.ask(question) if answer is None else succeed(answer)
+                for question, answer in zip(questions, known, strict=True)
+            ],
+            consumeErrors=True,
+        )
         self._asked = asked
         # It fails in one way only, by being given up; then nobody is left to be told.
         asked.addCallbacks(self._advance, lambda _: None)
@@ -301,14 +347,20 @@ class _Memory:
         """Forget every answer."""
         self._answers.clear()
 
+    def known(self, question: Question) -> Answer | None:
+        """The answer, if it is remembered and still holds."""
+        remembered = self._answers.get(question)
+        if remembered is None:
+            return None
+        since, answer = remembered
+        age = self._now() - since
+        if age < answer.ttl:
+            return answer.aged(age)
+        del self._answers[question]
+        return None
+
     def ask(self, question: Question) -> Deferred[Answer]:
         """The answer; a failure to get one is an answer as well."""
-        known = self._answers.get(question)
-        if known is not None:
-            age = self._now() - known[0]
-            if age < known[1].ttl:
-                return succeed(known[1].aged(age))
-            del self._answers[question]
         pending = self._pending.get(question)
         fresh = pending is None
         if pending is None:

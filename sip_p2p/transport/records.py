@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
 
 from twisted.names import dns
 
+from sip_p2p.sip.host import IPV4
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -167,8 +169,10 @@ class Answer:
 
 def is_address(host: str) -> bool:
     """Whether *host*, IPv6 without brackets, is an IP address and needs no look-up."""
+    if ":" not in host:
+        return IPV4.fullmatch(host) is not None
     try:
-        ipaddress.ip_address(host)
+        ipaddress.IPv6Address(host)
     except ValueError:
         return False
     return True

@@ -42,7 +42,7 @@ class Located:
     ) -> None:
         self.asked: list[str] = []
         self._zones, self._answers, self._hosts = zones, answers or {}, hosts
-        location = Location(target, transports, family, random.Random(seed), 16)
+        location = Location(target, transports, family, random.Random(seed), 16, explains=True)
         self.reasons = location.reasons
         steps = location.run()
         said: Any = None
