@@ -73,6 +73,7 @@ class Dialler:
         "_errors",
         "_factory",
         "_failed",
+        "_in_order",
         "_is_over",
         "_limits",
         "_look_ups",
@@ -91,15 +92,19 @@ class Dialler:
         targets: Sequence[Target],
         factory: IProtocolFactory,
         failed: Callable[[ConnectionFailure | SipError], None],
+        *,
+        in_order: bool = False,
     ) -> None:
         """
         :param targets: the addresses of one server, best first; at least one.
         :param factory: makes the protocol of the one connection, when it stands.
         :param failed: told once when no connection comes about, unless :meth:`give_up` was called before.
+        :param in_order: whether the targets stand in the order that is wanted, families and all.
         """
         self._reactor = reactor
         self._limits = limits
         self._targets = list(targets)
+        self._in_order = in_order
         self._factory = factory
         self._failed = failed
         self._waiting: list[Target] = []
@@ -155,7 +160,8 @@ class Dialler:
 
     def _connect(self, addresses: list[Target]) -> None:
         """Begin with the best address."""
-        self._waiting = alternate(addresses)[: self._limits.attempts]
+        in_order = self._in_order and all(is_ip_address(each.host) for each in self._targets)
+        self._waiting = (addresses if in_order else alternate(addresses))[: self._limits.attempts]
         if not self._waiting:
             self._fail(Failure(ConnectionFailure(f"{self._where}: there is no address for {self._targets[0].host}")))
             return

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
 from sip_p2p import (
     AddressResolver,
+    AlreadyResponded,
     ConnectionFailure,
     DnsResolver,
     InvalidOperation,
@@ -304,6 +306,18 @@ class FamilyTests(ServersTestCase):
         with self.assertRaises(ValueError):
             carol.send_message("sip:bob@b.example", "x", family="ipx")
 
+    def test_which_comes_first(self) -> None:
+        """The preferred family is connected to first, and the other is there when it fails (row:E23, RFC 8305)."""
+        for number, (family, peer) in enumerate((("prefer-v4", "10.8.7.0"), ("prefer-v6", "fd00::71"))):
+            self.network.host(f"10.8.7.{number}", f"fd00::7{number}", names=[f"f{number}.example"])
+            party = self.network.party(f"sip:f@f{number}.example", listen=())
+            self.network.run_until(party.send_message("sip:bob@b.example", "x", family=family))
+            self.assertEqual(self.heard[-1], peer)
+        self.network.host("10.8.7.9", names=["f9.example"])
+        party = self.network.party("sip:f@f9.example", listen=())
+        self.network.run_until(party.send_message("sip:bob@b.example", "x", family="prefer-v6"))
+        self.assertEqual(self.heard[-1], "10.8.7.9")
+
     def test_one_family(self) -> None:
         """A request for IPv6 alone does not take an open connection over IPv4 (row:E23)."""
         erin = self.network.host("10.8.8.7", "fd00::7", names=["e.example"])
@@ -412,6 +426,44 @@ class NoDowngradeTests(ServersTestCase):
         self.assertEqual([each for each in self.network.dns.asked if "evil" in each], [])
         for each in (port, bystander):
             each.stopListening()
+
+    def test_answers_to_closed_connections(self) -> None:
+        """An answer whose connection is gone goes nowhere: no connection is made to what Via names (row:M13,
+        RFC 3263 section 5)."""
+        bob = self.network.party("sip:bob@p.example", listen="tcp:5060:interface=0.0.0.0")
+        waiting: list[Any] = []
+
+        def arrived(event: Any) -> None:
+            event.defer()
+            waiting.append(event)
+
+        bob.message_received.subscribe(arrived)
+        host = self.network.host("10.0.9.9", names=["evil.example"])
+        reached: list[bytes] = []
+
+        class Keeping(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                reached.append(data)
+
+        factory = Factory.forProtocol(Keeping)
+        factory.noisy = False
+        port = host.listenTCP(5060, factory)
+        connecting = HostnameEndpoint(host, "p.example", 5060).connect(factory)
+        stranger = self.network.run_until(connecting)
+        stranger.transport.write(
+            b"MESSAGE sip:bob@p.example SIP/2.0\r\nVia: SIP/2.0/TCP evil.example:5060;branch=z9hG4bK1\r\n"
+            b"From: <sip:x@evil.example>;tag=1\r\nTo: <sip:bob@p.example>\r\nCall-ID: 1\r\nCSeq: 1 MESSAGE\r\n"
+            b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.network.advance(1)
+        stranger.transport.abortConnection()
+        self.network.advance(1)
+        self.assertTrue(waiting)
+        with self.assertRaises(AlreadyResponded):
+            waiting[0].respond(200)
+        self.network.advance(40)
+        self.assertEqual((reached, [each for each in self.network.dns.asked if "evil" in each]), ([], []))
+        port.stopListening()
 
 
 class _Collecting(Protocol):
