@@ -60,10 +60,11 @@ docs: $(VENV)/.docs rows
 	@$(BIN)/python -m sphinx -q -N -W --keep-going -b html docs build/docs/html
 	@echo build/docs/html/index.html
 
-# The generated pages of the documents: what is shown by which test, and the figures of the machines.
+# The generated pages of the documents: what is shown by which test, the figures of the machines, and the certificates.
 rows: $(VENV)/.installed
 	@$(BIN)/python tools/markers.py
 	@$(BIN)/python tools/figures.py
+	@$(BIN)/python tools/certificate_matrix.py
 
 # What tests.sip alone covers of sip_p2p.sip: its code is to be shown by its own tests, not by what passes through it.
 coverage: $(VENV)/.test

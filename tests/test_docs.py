@@ -5,14 +5,18 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import os
 import re
+from pathlib import Path
 from typing import Any
 from unittest import TestResult
 
 from twisted.trial.unittest import SynchronousTestCase
 
 import sip_p2p
+from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.options import Options
+from sip_p2p.testing import Network
 from sip_p2p.transport import descriptions
 from tests.documents import ROOT, blocks, commands, documents
 
@@ -51,6 +55,34 @@ class CodeTests(SynchronousTestCase):
         with contextlib.redirect_stdout(said):
             exec(block, {})
         self.assertEqual(said.getvalue(), "bob has hello\nalice has hello yourself\n")
+
+    def test_keep_alives(self) -> None:
+        """The program of docs/keep_alive.rst runs, and says what it is meant to say (row:E17)."""
+        (block,) = blocks(ROOT / "docs/keep_alive.rst", "python")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(block, {})
+        lines = said.getvalue().splitlines()
+        self.assertEqual(lines[:2], ["bob has hello", "bob has still there?"])
+        self.assertIn("did not answer a keep-alive within 10 s", lines[2])
+
+
+class TrustTests(SynchronousTestCase):
+    """The chapter on trust."""
+
+    def test_snippets(self) -> None:
+        """What docs/trust.rst shows can be run as it stands, one block after the other (row:D6, row:D10, row:D13)."""
+        folder = Path(self.mktemp())
+        authority = CertificateAuthority.create(directory=folder / "keys")
+        authority.issue("a.example").write(folder / "keys")
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(folder)
+        names: dict[str, Any] = {"reactor": Network().host()}
+        for block in blocks(ROOT / "docs/trust.rst", "python"):
+            exec(block, names)
+        self.assertEqual(names["dropped"], 0)
+        self.assertEqual(str(names["strict"].tls_settings().usage), "strict with sipDomain")
 
 
 class CommandTests(SynchronousTestCase):

@@ -248,7 +248,7 @@ class ExclusionTests(SynchronousTestCase):
     """Names that are taken out of a policy."""
 
     def test_taken_out(self) -> None:
-        """An excluded name is not allowed, whatever allows it, nor is a peer for the sake of its other names. row:D10"""
+        """An excluded name is not allowed, nor is a peer that proves it for the sake of its other names. row:D10"""
         other = PeerIdentities(["c.example"])
         both = PeerIdentities(["c.example", "b.example"])
         for policy in (
