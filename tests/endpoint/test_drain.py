@@ -1,0 +1,215 @@
+"""A manager and an endpoint on their way out: what is finished, what is refused, and that nothing is left."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+
+from sip_p2p import ConnectionFailure, EndpointTerminated, IncomingRequest, RequestFailed
+from tests.endpoint.support import PartyTestCase
+from tests.endpoint.test_hostile_peers import Raw, RawDatagrams, octets
+
+
+class DrainTestCase(PartyTestCase):
+    """Bob takes his time with INFO."""
+
+    def setUp(self) -> None:
+        """Bob keeps INFO."""
+        super().setUp()
+        self.manager = self.bob.connection_manager
+        self.held: list[IncomingRequest] = []
+        self.bob.handle("INFO", self.hold)
+        [self.address] = self.network.addresses_of("b.example")
+        self.stranger = self.network.host(names=["peer.example"])
+
+    def hold(self, incoming: IncomingRequest) -> None:
+        """Answer later."""
+        incoming.defer()
+        self.held.append(incoming)
+
+    def ask(self, method: str = "INFO") -> Deferred[Any]:
+        """A request of Alice's to Bob."""
+        return self.alice.request(method, "sip:bob@b.example", retry_after="never")
+
+    def dial(self, port: int) -> Raw:
+        """A connection to one of Bob's ports."""
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        return cast("Raw", self.run_until(TCP4ClientEndpoint(self.stranger, self.address, port).connect(factory)))
+
+
+class DrainTests(DrainTestCase):
+    """Bob drains while others talk to him."""
+
+    def test_drain(self) -> None:
+        """What was received is answered, new requests get 503 with Retry-After, and it is over when the last answer is
+        given (fault:J6)."""
+        waiting = self.ask()
+        self.network.advance(0.1)
+        draining = self.manager.drain(60)
+        self.network.advance(0.1)
+        refused = self.ask("OPTIONS")
+        self.network.advance(0.1)
+        self.assertNoResult(draining)
+        response = self.failureResultOf(refused, RequestFailed).value.response
+        self.assertEqual((response.status, response.headers.get("Retry-After") is None), (503, False))
+        self.held[0].respond(200)
+        self.network.advance(0.1)
+        self.assertEqual(self.successResultOf(waiting).status, 200)
+        self.successResultOf(draining)
+        self.assertEqual(self.manager.inventory()["flows"], 1)
+
+    def test_deadline(self) -> None:
+        """It does not wait longer than it was told to, and what is unanswered is left to its own deadline
+        (fault:J6)."""
+        waiting = self.ask().addErrback(lambda _: None)
+        self.network.advance(0.1)
+        draining = self.manager.drain(3)
+        self.network.advance(2.8)
+        self.assertNoResult(draining)
+        self.network.advance(0.3)
+        self.successResultOf(draining)
+        self.assertNoResult(waiting)
+        self.held[0].respond(200)
+        self.network.advance(1)
+
+    def test_port_is_free_at_once(self) -> None:
+        """While the last answers are waited for, somebody else may have the port (fault:J6)."""
+        waiting = self.ask()
+        self.network.advance(0.1)
+        self.manager.drain(60)
+        self.network.advance(0)
+        host = cast("Any", self.manager.reactor)
+        port = host.listenTCP(5061, Factory.forProtocol(Raw))
+        self.addCleanup(port.stopListening)
+        with self.assertRaises(ConnectionFailure):
+            self.run_until(self.network.party("sip:c@c.example").request("OPTIONS", f"sip:bob@{self.address}:5062"))
+        self.held[0].respond(200)
+        self.assertEqual(self.status_of(waiting), 200)
+
+    def test_datagrams_are_told(self) -> None:
+        """On UDP, too, the answer is 503: there is time to say so (fault:J6)."""
+        self.run_until(self.manager.start_listening("udp:port=5060"))
+        port = RawDatagrams()
+        bound = cast("Any", self.stranger).listenUDP(5060, port)
+        self.addCleanup(bound.stopListening)
+        self.bob.handle("PUBLISH", self.hold)
+        cast("Any", port.transport).write(octets("PUBLISH", 1, over="UDP"), (self.address, 5060))
+        self.network.advance(0.1)
+        self.manager.load.drain()
+        cast("Any", port.transport).write(octets("OPTIONS", 2, over="UDP"), (self.address, 5060))
+        self.network.advance(0.1)
+        self.assertEqual([datagram[8:11] for datagram in port.received], [b"503"])
+        self.held[0].respond(200)
+
+    def test_terminate_twice(self) -> None:
+        """A second call waits for the same end; afterwards nothing lives, not even a timer (fault:J6, row:B13)."""
+        waiting = self.ask()
+        self.network.advance(0.1)
+        first, second = self.manager.terminate(), self.manager.terminate()
+        self.network.advance(1)
+        self.assertNoResult(first)
+        self.held[0].respond(200)
+        self.run_until(first)
+        self.successResultOf(second)
+        self.assertEqual(self.status_of(waiting), 200)
+        self.successResultOf(self.manager.terminate())
+        self.assertEqual({name for name, count in self.manager.inventory().items() if count}, set())
+
+    def test_terminate_while_draining(self) -> None:
+        """A drain that is still waiting ends with the manager (fault:J6)."""
+        waiting = self.ask().addErrback(lambda _: None)
+        self.network.advance(0.1)
+        draining = self.manager.drain(1000)
+        self.run_until(self.manager.terminate())
+        self.successResultOf(draining)
+        self.network.advance(1)
+        self.successResultOf(waiting)
+        self.assertEqual({name for name, count in self.manager.inventory().items() if count}, set())
+
+    def test_goodbye(self) -> None:
+        """Peers are told in order that the connection ends, and those in their handshake are dropped (fault:J6)."""
+        self.run_until(self.manager.start_listening("tcp:port=5060"))
+        plain, silent = self.dial(5060), self.dial(5061)
+        reasons: dict[Raw, str] = {}
+        for raw in (plain, silent):
+            cast("Any", raw).connectionLost = lambda reason, raw=raw: reasons.update({raw: reason.type.__name__})
+        self.assertEqual(self.status_of(self.ask("OPTIONS")), 200)
+        lost: list[str] = []
+        self.alice.connection_manager.flow_lost.subscribe(lambda event: lost.append(str(event.reason)))
+        self.run_until(self.manager.terminate())
+        self.network.advance(1)
+        self.assertEqual(sorted(reasons.values()), ["ConnectionDone", "ConnectionLost"])
+        self.assertEqual(len(lost), 1)
+        self.assertIn("was closed", lost[0])
+
+    def test_terminate_while_dialling(self) -> None:
+        """A request that waits for its connection fails, and no connection comes of it (fault:J6)."""
+        self.network.change(delay=0.5)
+        sending = self.bob.request("OPTIONS", "sip:alice@a.example", retry_after="never")
+        self.network.advance(0.7)
+        ending = self.manager.terminate()
+        self.network.advance(30)
+        self.successResultOf(ending)
+        self.assertTrue(sending.called)
+        sending.addErrback(lambda failure: failure.trap(EndpointTerminated, ConnectionFailure, RequestFailed))
+        self.assertEqual({name for name, count in self.manager.inventory().items() if count}, set())
+
+    def test_terminate_while_authorizing(self) -> None:
+        """A connection about which the application is still asked ends with the manager (fault:J6, row:D23)."""
+        asked: list[Deferred[bool]] = []
+
+        def authorize(request: object) -> Deferred[bool]:
+            asked.append(Deferred(lambda _: None))
+            return asked[-1]
+
+        carol = self.network.party("sip:carol@c.example", manager={"authorize": authorize})
+        sending = self.alice.request("OPTIONS", "sip:carol@c.example", retry_after="never").addErrback(lambda _: None)
+        self.network.advance(1)
+        self.assertEqual(len(asked), 1)
+        self.run_until(carol.connection_manager.terminate())
+        self.network.advance(10)
+        self.assertTrue(sending.called)
+        counts = carol.connection_manager.inventory()
+        self.assertEqual({name for name, count in counts.items() if count}, set())
+
+
+class EndpointEndTests(DrainTestCase):
+    """One endpoint of several ends."""
+
+    def test_after_its_answers(self) -> None:
+        """It has ended when the requests that it had been given are answered; new ones find nobody (row:B13)."""
+        waiting = self.ask()
+        self.network.advance(0.1)
+        ending, again = self.bob.terminate(), self.bob.terminate()
+        self.network.advance(1)
+        self.assertNoResult(ending)
+        self.assertEqual(self.status_of(self.ask("OPTIONS")), 404)
+        self.held[0].respond(202)
+        self.assertEqual(self.status_of(waiting), 202)
+        self.successResultOf(ending)
+        self.successResultOf(again)
+        self.successResultOf(self.bob.terminate())
+
+    def test_answers_of_others(self) -> None:
+        """What another endpoint of the same manager owes does not hold it up (row:B13, row:A17)."""
+        waiting = self.ask()
+        self.network.advance(0.1)
+        other = self.network.party("sip:other@b.example")
+        self.successResultOf(other.terminate())
+        self.held[0].respond(200)
+        self.assertEqual(self.status_of(waiting), 200)
+
+    def test_at_the_latest(self) -> None:
+        """It waits no longer than the drain deadline (row:B13)."""
+        waiting = self.ask().addErrback(lambda _: None)
+        self.network.advance(0.1)
+        ending = self.bob.terminate()
+        self.network.advance(5.1)
+        self.successResultOf(ending)
+        self.held[0].respond(200)
+        self.network.advance(1)
+        self.successResultOf(waiting)
