@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.credential import Credential, TrustAnchors
+    from sip_p2p.transport.expiry import CertificateExpiring
     from sip_p2p.transport.family import AddressFamilyHint
     from sip_p2p.transport.first_use import FirstUse
     from sip_p2p.transport.identity import TrustPolicy
@@ -74,6 +75,8 @@ if TYPE_CHECKING:
     from sip_p2p.transport.pins import PinnedKeys, pin_of
     from sip_p2p.transport.proxy import ProxyConnector
     from sip_p2p.transport.resolve import AddressResolver, Resolver, StaticResolver
+    from sip_p2p.transport.revocation import Revocation, RevocationMode
+    from sip_p2p.transport.server_names import ServerNames
     from sip_p2p.transport.target import Target, Transport
     from sip_p2p.transport.trust import Trust, TrustedBy
 
@@ -83,6 +86,7 @@ __all__ = [
     "AddressFamilyHint",
     "AddressResolver",
     "AlreadyResponded",
+    "CertificateExpiring",
     "ConnectionFailure",
     "Credential",
     "DnsResolver",
@@ -123,6 +127,9 @@ __all__ = [
     "Resolver",
     "Response",
     "RestrictedHeader",
+    "Revocation",
+    "RevocationMode",
+    "ServerNames",
     "SipError",
     "SipPeerToPeerEndpoint",
     "SipUri",
@@ -148,6 +155,7 @@ __all__ = [
 _HOMES = {
     "AddressFamilyHint": "sip_p2p.transport.family",
     "AddressResolver": "sip_p2p.transport.resolve",
+    "CertificateExpiring": "sip_p2p.transport.expiry",
     "Credential": "sip_p2p.transport.credential",
     "DnsResolver": "sip_p2p.transport.naming",
     "EndpointState": "sip_p2p.endpoint.events",
@@ -178,6 +186,9 @@ _HOMES = {
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.resolve",
     "Response": "sip_p2p.sip.message",
+    "Revocation": "sip_p2p.transport.revocation",
+    "RevocationMode": "sip_p2p.transport.revocation",
+    "ServerNames": "sip_p2p.transport.server_names",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
     "StateChanged": "sip_p2p.endpoint.events",
