@@ -18,13 +18,14 @@ from twisted.internet.task import Clock
 from sip_p2p.errors import TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.application import Application, ApplicationError, load_application
-from sip_p2p.service.options import description_prefix, description_values
+from sip_p2p.service.options import SECURE_PREFIXES, description_prefix, description_values
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.descriptions import listening_endpoint
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.tls import TlsSettings
+from sip_p2p.transport.trust import Trust, TrustStack
 
 if TYPE_CHECKING:
     from sip_p2p.service.options import Options, PartyOptions
@@ -78,14 +79,16 @@ def check(options: Options, now: datetime.datetime | None = None) -> Report:
     moment = datetime.datetime.now(datetime.UTC) if now is None else now
     report = Report()
     report.ok("uri", f"{options.uri}: peers that dial it look for {options.uri.host if options.uri else ''}")
-    credential = anchors = None
+    credential = trust = None
     if options["certificate"] is None and options.is_clear_text:
         report.note("certificate", "none, as all is clear text: nobody can know who you are, and anybody can listen")
     else:
         credential = _check_certificate(options, report, moment)
         anchors = _check_trust(options, credential, report, moment)
+        trust = _check_other_trust(options, anchors, report)
         _check_policy(options, report)
-    _check_listening(options, credential, anchors, report)
+        _check_senders(options, report)
+    _check_listening(options, credential, trust, report)
     _check_proxy(options, report)
     _check_application(options, report)
     _check_files(options, report)
@@ -144,7 +147,8 @@ def _check_trust(
     options: Options, credential: Credential | None, report: Report, moment: datetime.datetime
 ) -> TrustAnchors | None:
     if not options.trust:
-        report.wrong("trust", "--trust is missing: which authority vouches for your peers? Give its PEM file")
+        if not options.knows_peers:
+            report.wrong("trust", "--trust is missing: which authority vouches for your peers? Give its PEM file")
         return None
     try:
         anchors = TrustAnchors.from_files(*options.trust)
@@ -169,6 +173,41 @@ def _check_trust(
     return anchors
 
 
+def _check_other_trust(options: Options, anchors: TrustAnchors | None, report: Report) -> TrustStack | None:
+    """Pins, first use, revocation and certificates by name: whatever else is read from files or decides about peers."""
+    try:
+        trusts = options.trusts()
+        arguments = options.tls_arguments()
+    except ValueError as error:
+        report.wrong("files", str(error))
+        return None
+    if options.pins:
+        report.ok(
+            "pin", f"only with their pinned keys: {', '.join(sorted({each.split('=')[0] for each in options.pins}))}"
+        )
+    if options["first-use"] is not None:
+        whom = ", ".join(options.first_use_for) or "everybody"
+        report.note("first-use", f"{whom} is believed at the first meeting, and remembered in {options['first-use']}")
+    revocation = arguments.get("revocation")
+    if revocation is not None and revocation.lists:
+        words = "refused" if options["revocation"] == "hard" else "let in"
+        report.ok("crl", f"{len(revocation.lists)} lists are looked at; whom none of them knows is {words}")
+    elif revocation is not None and options.crls:
+        report.wrong("crl", f"there is no list in {', '.join(options.crls)}")
+    names = list(arguments["server_certificates"])
+    if names:
+        report.ok("server-certificate", f"who asks for one of these is shown its own: {', '.join(names)}")
+    given: list[TrustAnchors | Trust] = [*trusts] if anchors is None else [anchors, *trusts]
+    return TrustStack.of(given) if given else None
+
+
+def _check_senders(options: Options, report: Report) -> None:
+    if options.from_policy.allows_any:
+        report.note("from", "every peer may send under any From, whatever its certificate proves")
+    elif options.trusted_proxies:
+        report.note("from", f"may send under any From: {', '.join(sorted(options.from_policy.trusted_proxies))}")
+
+
 def _name(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string() or "an authority without a name"
 
@@ -190,20 +229,18 @@ def _check_policy(options: Options, report: Report) -> None:
         report.ok("allow", f"may talk to you: {policy}")
 
 
-def _check_listening(
-    options: Options, credential: Credential | None, anchors: TrustAnchors | None, report: Report
-) -> None:
+def _check_listening(options: Options, credential: Credential | None, trust: TrustStack | None, report: Report) -> None:
     if not options.listen:
         report.note("listen", "nowhere: nobody can connect to you, and you only send")
     settings = None
-    if credential is not None and anchors is not None:
+    if credential is not None and trust is not None:
         try:
-            settings = TlsSettings(credential, anchors, options.policy)
+            settings = TlsSettings(credential, trust, options.policy)
         except TlsFailure as failure:
             report.wrong("certificate", failure.detail)
             return
     for description in options.listen:
-        if settings is None and description_prefix(description) in ("tls", "sips"):
+        if settings is None and description_prefix(description) in SECURE_PREFIXES:
             report.wrong("listen", f"{description} needs a certificate and an authority; see above")
             continue
         try:
@@ -213,7 +250,7 @@ def _check_listening(
             report.wrong("listen", str(error))
             continue
         report.ok("listen", f"{description} is {endpoint.transport}; whether its port is free, the start will tell")
-        if endpoint.transport != "TLS":
+        if endpoint.transport not in ("TLS", "WSS"):
             report.note("listen", f"{description} is clear text: whoever connects there proves nothing")
         elif description_values(description).get("mutual") == "no":
             report.note("listen", f"{description} lets in who shows no certificate, and so proves nothing")

@@ -34,7 +34,7 @@ from sip_p2p.service.diagnosis import (
     worst,
 )
 from sip_p2p.service.listener_check import examine_listener
-from sip_p2p.service.options import PartyOptions, description_prefix, seconds
+from sip_p2p.service.options import SECURE_PREFIXES, PartyOptions, description_prefix, seconds
 from sip_p2p.service.party import make_party
 from sip_p2p.service.probing import dial, first_octets, look_at_tls
 from sip_p2p.service.sending import LastHeard
@@ -125,7 +125,7 @@ class DoctorOptions(PartyOptions):
     def is_clear_text(self) -> bool:
         """Whether what is to be looked at says by its own words that it is in clear text."""
         if self.description:
-            return description_prefix(self.description) not in ("tls", "wss")
+            return description_prefix(self.description) not in SECURE_PREFIXES
         if self.target is None or self.target.is_secure:
             return False
         if self.proxy is not None:
@@ -223,7 +223,8 @@ class _PeerExamination:
             self._findings += [Finding.ok("dns", "dns", line) for line in said if line != str(failure)]
             remedy = (
                 f"See that {hop.host} is spelled right and has SRV, A or AAAA records "
-                f"(`dig SRV _sips._tcp.{hop.host}`); --resolve {hop.host}=ADDRESS:PORT does without them, and --dns-server asks another server."
+                f"(`dig SRV _sips._tcp.{hop.host}`); --resolve {hop.host}=ADDRESS:PORT does without them, and "
+                "--dns-server asks another server."
             )
             self._findings.append(Finding.wrong("dns", "no-address", f"{failure}.", remedy, ExitCode.CONNECTION))
             return []

@@ -84,6 +84,9 @@ def _own_files(options: DoctorOptions) -> tuple[list[Finding], Credential | None
         credential = Credential.from_files(path, options["private-key"])
     except TlsFailure as failure:
         what, remedy = failure.detail or explain(failure).what, explain(failure).remedy
+        if failure.reason is TlsFailureReason.LOCAL_CERTIFICATE_EXPIRED:
+            what = f"{what}; here it is {now:%Y-%m-%d %H:%M} UTC"
+            return [Finding.wrong("own", "expired", f"{what}.", remedy, ExitCode.TLS)], None
         return [Finding.wrong("own", "own-files", f"{what}.", remedy, ExitCode.USAGE)], None
     findings = [of_credential(credential, now)]
     if findings[0].code is not ExitCode.OK:
@@ -136,7 +139,7 @@ def of_usage(credential: Credential, policy: KeyUsagePolicy) -> list[Finding]:
 
 def of_listening(error: BaseException) -> Finding:
     """Why a place could not be listened on."""
-    cause = error.__cause__ if error.__cause__ is not None else error
+    cause = error.cause if isinstance(error, ListenFailed) else error
     number = getattr(getattr(cause, "socketError", None), "errno", None)
     if number == errno.EADDRINUSE:
         return Finding.wrong(
@@ -157,7 +160,11 @@ def of_listening(error: BaseException) -> Finding:
             "interface= names an address that this machine does not have: leave it out, or correct it.",
             ExitCode.CONNECTION,
         )  # fmt: skip
-    remedy = "" if isinstance(error, ListenFailed) else "Correct the description; docs/cli.rst has its keys."
+    remedy = (
+        "The words of the system say why."
+        if isinstance(error, ListenFailed)
+        else "Correct the description; docs/cli.rst has its keys."
+    )
     code = ExitCode.CONNECTION if isinstance(error, ListenFailed) else ExitCode.USAGE
     return Finding.wrong("listen", "description" if code is ExitCode.USAGE else "listen", f"{error}.", remedy, code)
 

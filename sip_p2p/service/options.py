@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "SECURE_PREFIXES",
     "CommandOptions",
     "Options",
     "PartyOptions",
@@ -38,6 +39,9 @@ __all__ = [
     "owner_uri",
     "seconds",
 ]
+
+SECURE_PREFIXES = ("tls", "sips", "wss")
+"""What endpoint descriptions with TLS begin with."""
 
 _DESCRIPTION_PART = re.compile(r"(?:[^:\\]|\\.)+", re.DOTALL)
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
@@ -148,7 +152,7 @@ class PartyOptions(PeerOptions):
             return
         for description in descriptions:
             values = description_values(description)
-            if description_prefix(description) in ("tls", "sips") and values.get("certKey"):
+            if description_prefix(description) in SECURE_PREFIXES and values.get("certKey"):
                 self["certificate"] = file_path("listen", values["certKey"])
                 if values.get("privateKey"):
                     self["private-key"] = file_path("listen", values["privateKey"])
@@ -242,14 +246,10 @@ class Options(PartyOptions):
         name in it, a folder for all in it; may be given several times"""
         self.server_certificates.append(entry)
 
-    def opt_drain_timeout(self, text: str) -> None:
-        """the same as --drain"""
-        self["drain"] = text
-
     @property
     def is_clear_text(self) -> bool:
         """Whether every place that is named is in clear text by its own words, and at least one is named."""
-        secure = [description_prefix(description) in ("tls", "sips") for description in self.listen]
+        secure = [description_prefix(description) in SECURE_PREFIXES for description in self.listen]
         if self.proxy is not None:
             secure.append(self.proxy.target.transport.is_secure)
         return bool(secure) and not any(secure)
@@ -401,8 +401,9 @@ def _server_certificates(entries: list[str]) -> ServerNames:
 
 
 def description_prefix(description: str) -> str:
-    """What stands before the first colon of an endpoint description."""
-    return description.partition(":")[0].lower()
+    """What stands before the first colon of an endpoint description, behind a ``haproxy:`` that it may begin with."""
+    prefix, _, rest = description.partition(":")
+    return description_prefix(rest) if prefix.lower() == "haproxy" and rest else prefix.lower()
 
 
 def description_values(description: str) -> dict[str, str]:

@@ -72,8 +72,8 @@ def make_party(
     :raises UsageError: one line that says what is wrong, and what to do.
     """
     arguments = options.manager_arguments()
+    manager: RealTimeConnectionManager | None = None
     try:
-        manager: RealTimeConnectionManager
         if options["certificate"] is None and is_clear_text:
             manager = RealTimeServerTcpConnectionManager(reactor, **arguments)
         else:
@@ -90,11 +90,16 @@ def make_party(
             )
         manager.resolver = _resolver(reactor, options, manager)
         endpoint = SipPeerToPeerEndpoint(str(options.uri), manager, proxy=options.proxy, instance_id=instance_id)
+        made, manager = manager, None
+        return Party(made, endpoint)
     except TlsFailure as failure:
         raise usage.UsageError(printable(failure.detail or explain(failure).what, 512)) from None
     except (SipError, ValueError, OSError) as error:
         raise usage.UsageError(printable(str(error), 512)) from None
-    return Party(manager, endpoint)
+    finally:
+        if manager is not None:
+            # It has begun to watch its files, and nobody else will end that.
+            manager.terminate()
 
 
 def _resolver(reactor: IReactorTime, options: PartyOptions, manager: RealTimeConnectionManager) -> Resolver:

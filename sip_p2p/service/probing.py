@@ -92,7 +92,8 @@ class _Looking(Protocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         """The peer has hung up: it wants a certificate, or something else than TLS."""
-        self.look.admits_anybody = False
+        if not self.done.called:
+            self.look.admits_anybody = False
         self._end()
 
     def _advance(self) -> None:

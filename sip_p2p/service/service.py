@@ -313,21 +313,22 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     """
     application = load_application(options["application"], JsonLines(_to_log) if options.is_daemon else None)
     identity = None if options["state"] is None else instance_id(options["state"])
-    party = make_party(
-        reactor,
-        options,
-        is_clear_text=options.is_clear_text,
-        policy=options.policy,
-        instance_id=identity,
-    )
+    trace = None if options["trace"] is None else TraceWriter(options["trace"])
+    try:
+        party = make_party(
+            reactor, options, is_clear_text=options.is_clear_text, policy=options.policy, instance_id=identity
+        )
+    except usage.UsageError:
+        if trace is not None:
+            trace.close()
+        raise
     credential = party.credential
     if credential is not None and options.listen:
         text = another_name(options, credential)
         if text:
             Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
-    trace = tap = None
-    if options["trace"] is not None:
-        trace = TraceWriter(options["trace"])
+    tap = None
+    if trace is not None:
         tap = Tap(local=party.endpoint.aor.host, secrets=bool(options["trace-with-secrets"]), writer=trace)
         if options["trace-with-secrets"]:
             Logger("sip_p2p.service").warn(
