@@ -307,3 +307,57 @@ def _without_extensions(issuer: CertificateAuthority, name: str = "") -> x509.Ce
     key = issuer.key.public_key() if not name else authority().issue(name).key.public_key()
     builder = x509.CertificateBuilder(certificate.subject, subject, key, 1, NOW - DAY, NOW + DAY)
     return builder.sign(issuer.key, certificate.signature_hash_algorithm)
+
+
+class TimeTests(SynchronousTestCase):
+    """How long something is still valid."""
+
+    def test_days_left(self) -> None:
+        """Days are counted to the first certificate of the chain that runs out, and below zero after that. row:D2"""
+        authority = CertificateAuthority.create()
+        middle = authority.intermediate("middle", days=30)
+        now = datetime.datetime.now(datetime.UTC)
+        issued = middle.issue("b.example", days=10)
+        made = Credential(issued.certificate, issued.key, issued.chain)
+        self.assertAlmostEqual(made.days_left(now), 10, 2)
+        self.assertAlmostEqual(made.days_left(), 10, 2)
+        self.assertAlmostEqual(made.days_left(now + datetime.timedelta(days=11)), -1, 2)
+        direct = authority.issue("b.example", days=300)
+        self.assertAlmostEqual(Credential(direct.certificate, direct.key, issued.chain).days_left(now), 30, 2)
+        self.assertAlmostEqual(TrustAnchors([authority.certificate, middle.certificate]).days_left(now), 30, 2)
+
+
+class AgainTests(SynchronousTestCase):
+    """What was read from files, and can be read again."""
+
+    def test_credential(self) -> None:
+        """The same files are read, in the same way; two readings of the same contents are alike. fault:F13"""
+        folder = Path(self.mktemp())
+        path = CertificateAuthority.open(folder).issue("b.example").write(folder)
+        made = Credential.from_files(path)
+        again = made.read_again()
+        self.assertEqual((made.files, again.files, again.content), ((path,), (path,), made.content))
+        CertificateAuthority.open(folder).issue("b.example").write(folder, replace=True)
+        self.assertNotEqual(again.read_again().content, made.content)
+        issued = CertificateAuthority.create().issue("b.example")
+        loose = Credential(issued.certificate, issued.key)
+        self.assertEqual(loose.files, ())
+        self.assertRaises(ValueError, loose.read_again)
+
+    def test_anchors(self) -> None:
+        """Authorities from several places are read again where they came from files. fault:F13"""
+        folder = Path(self.mktemp())
+        first = CertificateAuthority.create("first", folder)
+        second = CertificateAuthority.create("second")
+        from_files = TrustAnchors.from_files(folder / "ca.pem")
+        merged = TrustAnchors.merged([from_files, TrustAnchors([second.certificate])])
+        self.assertIs(TrustAnchors.merged([from_files]), from_files)
+        self.assertEqual(merged.files, (folder / "ca.pem",))
+        self.assertEqual(merged.read_again().content, merged.content)
+        third = CertificateAuthority.create("third")
+        (folder / "ca.pem").write_bytes(third.pem)
+        again = merged.read_again()
+        self.assertEqual(
+            [each in again for each in (first.certificate, second.certificate, third.certificate)], [False, True, True]
+        )
+        self.assertRaises(ValueError, TrustAnchors([second.certificate]).read_again)
