@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+from sip_p2p.endpoint.connection_request import Authorize
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.from_policy import FromPolicy
+from sip_p2p.endpoint.listener_watch import USUAL_WATCH, ListenerWatch
 from sip_p2p.endpoint.renewal import Renewal
 from sip_p2p.errors import InvalidOperation, TlsFailure, TlsFailureReason
 from sip_p2p.transport.credential import Credential
@@ -16,8 +18,9 @@ from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
 from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.target import Transport
-from sip_p2p.transport.tls import TlsSettings, client_tls_factory
+from sip_p2p.transport.tls import SIP_PROTOCOL, TlsSettings, client_tls_factory
 from sip_p2p.transport.trust import TrustGiven, TrustStack
+from sip_p2p.transport.websocket import HTTP, WebSocketOptions
 
 if TYPE_CHECKING:
     from cryptography.x509 import ObjectIdentifier
@@ -85,6 +88,9 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         pool_linger: float | None = None,
         reconnect: str = "lazy",
         overload_control: bool = False,
+        authorize: Authorize | None = None,
+        websocket: WebSocketOptions | None = None,
+        listener_watch: ListenerWatch | None = USUAL_WATCH,
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -121,6 +127,12 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             peers offer of it is taken up in any case.
         :param reconnect: ``lazy`` connects when there is something to send; ``eager`` connects to the outbound proxies
             of the endpoints at once, and again whenever that is lost (row E14).
+        :param authorize: is asked about every connection, in and out, before it carries a message: a function of a
+            :class:`.ConnectionRequest` that gives a ``bool``, or a ``Deferred`` or coroutine of one. Only ``True`` in
+            time is a yes (rows D23, D24).
+        :param websocket: how servers are asked for a WebSocket: path and origin.
+        :param listener_watch: how listeners are looked after, and whether one that was lost is started again (row C9);
+            None does not look.
         :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
         :param family: which addresses are used, and which come first: ``all``, ``v4``, ``v6``, ``prefer-v4`` or
             ``prefer-v6`` (row E23).
@@ -143,6 +155,9 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             pool_linger=pool_linger,
             reconnect=reconnect,
             overload_control=overload_control,
+            authorize=authorize,
+            websocket=websocket,
+            listener_watch=listener_watch,
         )
         credential = _credential(certificate, private_key)
         if credential is None and need_mutual_tls:
@@ -168,13 +183,17 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         )
         self.certificate_expiring: Event[CertificateExpiring] = Event()
         self._renewal = Renewal(reactor, self._settings, reload_interval, self._certificate_expires)
-        for words in stack.warnings:
+        self._warn()
+
+    def _warn(self) -> None:
+        """Log what weakens the proofs, at every start."""
+        for words in self.trust.warnings:
             self._log.warn("{words}", words=words)
         if self.policy.allows_any:
             self._log.warn("everybody whom the trusted authorities vouch for may talk to us: any_authenticated is set")
         if self.from_policy.allows_any:
             self._log.warn("every peer may send under any From, whatever it has proved: FromPolicy.any_from() is set")
-        if not need_mutual_tls:
+        if not self.need_mutual_tls:
             self._log.warn(
                 "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"
             )
@@ -306,6 +325,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             factory,
             self.reactor,
             self.limits.handshake_timeout,
+            HTTP if target.transport is Transport.WSS else SIP_PROTOCOL,
             session_key=(target.host, target.port),
         )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import final
 
 from twisted.logger import Logger
@@ -88,6 +89,11 @@ class FirstUse(Trust):
         if self._accepts_unknown:
             said.append("a peer that dials us for the first time is believed whatever allowed name it claims")
         return tuple(said)
+
+    @property
+    def files(self) -> tuple[Path, ...]:  # type: ignore[override]
+        """The file of known keys."""
+        return (self._keys.path,)
 
     @property
     def count(self) -> int:

@@ -116,11 +116,13 @@ class Trust:
     :ivar certificates: the authorities that it relies on, whose chains OpenSSL verifies.
     :ivar judges_keys: whether it can know a peer whose chain leads to no authority.
     :ivar warnings: what is to be logged at every start, a sentence each.
+    :ivar files: what :meth:`reload` reads.
     """
 
     certificates: tuple[x509.Certificate, ...] = ()
     judges_keys = False
     warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     def consider(self, shown: Shown) -> Grant | Doubt:
         """Whether, and as whom, the peer is known.
@@ -134,6 +136,12 @@ class Trust:
         """The handshake is complete with a grant of this trust.
 
         :raises Refused: the peer is refused after all.
+        """
+
+    def reload(self) -> None:
+        """Read :attr:`files` again.
+
+        :raises ValueError: they cannot be used; what was known stays known.
         """
 
 
@@ -196,7 +204,9 @@ class TrustStack:
         """
         self.trusts: tuple[Trust, ...] = tuple(trusts)
         if not self.trusts:
-            raise ValueError("nothing is trusted, so nobody could be verified: give trust= the PEM file of an authority")
+            raise ValueError(
+                "nothing is trusted, so nobody could be verified: give trust= the PEM file of an authority"
+            )
         self.certificates = tuple(dict.fromkeys(each for trust in self.trusts for each in trust.certificates))
         self._anchors = TrustAnchors(self.certificates) if self.certificates else None
         self.judges_keys = any(trust.judges_keys for trust in self.trusts)
@@ -241,14 +251,20 @@ class TrustStack:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files and folders that the authorities were read from, and that :meth:`read_again` reads."""
-        return tuple(path for trust in self.trusts if isinstance(trust, Authorities) for path in trust.anchors.files)
+        """The files and folders that the trusts were read from, and that :meth:`read_again` reads."""
+        return tuple(
+            path
+            for trust in self.trusts
+            for path in (trust.anchors.files if isinstance(trust, Authorities) else trust.files)
+        )
 
     def read_again(self) -> TrustStack:
-        """The same trusts, with the authorities that :attr:`files` hold by now.
+        """The same trusts, with what :attr:`files` hold by now.
 
         :raises ValueError: a file cannot be used; the message names it.
         """
+        for trust in self.trusts:
+            trust.reload()
         return TrustStack(
             Authorities(trust.anchors.read_again()) if isinstance(trust, Authorities) and trust.anchors.files else trust
             for trust in self.trusts

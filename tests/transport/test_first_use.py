@@ -222,6 +222,18 @@ class HandshakeTests(FirstUseTestCase):
         self.assertIs(pair.client.failure.reason, Reason.KEY_NOT_REMEMBERED)
         self.assertEqual((pair.client.events, pair.client.heard, pair.server.heard), (["made", "lost"], b"", b""))
 
+    def test_read_again_with_the_rest(self) -> None:
+        """The store is among the files that are watched, and is read again with them; a spoilt one says so."""
+        trust = self.trust()
+        stack = TrustStack.of([anchors(), trust])
+        self.assertEqual(stack.files, (self.path,))
+        self.path.write_text(f"b.example {pin_of(B.certificate)}\n")
+        again = stack.read_again()
+        self.assertEqual((again.content, trust.count), (stack.content, 1))
+        self.path.write_text("nonsense")
+        with self.assertRaisesRegex(ValueError, "line 1"):
+            stack.read_again()
+
     def test_empty_store_counts_as_trust(self) -> None:
         """A trust that knows nobody yet is in the stack all the same."""
         stack = TrustStack.of([anchors(), self.trust()])
