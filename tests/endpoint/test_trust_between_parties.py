@@ -185,6 +185,28 @@ class RevokeTests(TrustTestCase):
                 self.network.run_until(sent)
         self.assertEqual((received, len(list(self.manager.pool))), ([], 0))
 
+    def test_listener_with_a_list_of_its_own(self) -> None:
+        """A listener whose description lists the peer does not let it stay, either (row:D10)."""
+        folder = Path(self.mktemp())
+        certificate = self.network.authority.issue("d.example").write(folder)
+        dave = self.party(
+            "d.example", listen=f"tls:port=5061:certKey={certificate}:allow=a.example", key_usage="sip-domain-only"
+        )
+        self.assertEqual(self.send(self.alice, "d.example"), 200)
+        self.assertEqual(self.manager_of(dave).revoke("a.example"), 1)
+        self.network.advance(1)
+        with self.assertRaises(ConnectionFailure):
+            self.send(self.alice, "d.example")
+        self.assertEqual(len(list(self.manager_of(dave).pool)), 0)
+        purposes = CertificateAuthority.issue.__kwdefaults__["key_purposes"][:2]
+        plain = Credential.from_pem(self.network.authority.issue("a.example", key_purposes=purposes).pem)
+        told = self.failures_of(dave)
+        self.manager_of(dave).set_trust_policy(TrustPolicy.any_authenticated())
+        self.manager_of(self.alice).set_local_certificate(plain)
+        self.network.advance(700)
+        self.assertIs(self.refusal(self.alice, "d.example"), Reason.LOCAL_CERTIFICATE_REJECTED)
+        self.assertEqual([failure.reason for failure in told], [Reason.REMOTE_CERTIFICATE_INVALID_USAGE])
+
     def test_what_is_no_name(self) -> None:
         """A name that is none is a ValueError, and changes nothing (row:D10)."""
         policy = self.manager.policy
