@@ -290,7 +290,7 @@ class Pool:
             self._dial_ended(dial, Failure())
             return
         self.dialled += 1
-        dialler = dial.dialler = Dialler(self._reactor, self._owner.limits, targets, factory, dial.failed)
+        dialler = dial.dialler = Dialler(self._reactor, self._owner.limits, targets, factory, dial.failed, in_order=True)
         if through is None:
             dialler.start()
         else:
