@@ -17,11 +17,13 @@ from twisted.logger import Logger
 from twisted.python import threadable
 
 from sip_p2p.endpoint.accounts import Accounts
+from sip_p2p.endpoint.connection_request import Authorize, asking
 from sip_p2p.endpoint.dispatch import Dispatch
 from sip_p2p.endpoint.drain import Drain
 from sip_p2p.endpoint.events import Event, StateReason
 from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
 from sip_p2p.endpoint.listener import Listener, Listeners
+from sip_p2p.endpoint.listener_watch import USUAL_WATCH, AddressesChanged, ListenerLost, ListenerWatch
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
 from sip_p2p.endpoint.standing import StandingConnection, StandingConnections
@@ -43,6 +45,7 @@ from sip_p2p.transport.restraint import Restraint
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import ThrottledLog
+from sip_p2p.transport.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +76,9 @@ class RealTimeConnectionManager:
     (row E6); and *reconnect* whether the outbound proxies of the endpoints are connected to only when there is
     something to send, ``lazy``, or all the time, ``eager`` (row E14).
 
+    *authorize* is asked about every connection before it carries a message (rows D23, D24), *websocket* says how
+    servers are asked for one, and *listener_watch* how listeners are looked after; None does not.
+
     Its listeners can be started and stopped any number of times, in any number (rows C5, C7). All methods belong to the
     reactor's thread.
 
@@ -91,6 +97,8 @@ class RealTimeConnectionManager:
     :ivar tls_failed: told of every TLS connection that came to nothing, incoming ones above all (row D22).
     :ivar flow_opened: told of every connection that may carry messages.
     :ivar flow_lost: told of every connection that is gone, and of every UDP flow that has failed, with what was on it.
+    :ivar listener_lost: told when a listener accepts nothing any more, though nobody has stopped it (row C9).
+    :ivar addresses_changed: told when the machine has other addresses than before, while something listens (row C10).
     :ivar load: how much there is to do, and what is done about it.
     :ivar restraint: what peers have asked us to do less of.
     :ivar overload_changed: told when more, or less, is refused because of overload (row E20).
@@ -112,6 +120,9 @@ class RealTimeConnectionManager:
         pool_linger: float | None = None,
         reconnect: str = "lazy",
         overload_control: bool = False,
+        authorize: Authorize | None = None,
+        websocket: WebSocketOptions | None = None,
+        listener_watch: ListenerWatch | None = USUAL_WATCH,
     ) -> None:
         self.reactor = reactor
         self._limits = Limits() if limits is None else limits
@@ -147,9 +158,13 @@ class RealTimeConnectionManager:
         self.restraint = Restraint(self.driver.now, self.limits, lambda: self.load.loss, time() - self.driver.now())
         self.keeper.restraint = self.restraint
         self.keeper.offers_control = overload_control
+        self.keeper.authorization = asking(reactor, authorize)
+        self.pool.websocket = websocket or WebSocketOptions()
         self.pool.size, self.pool.linger = pool_size, pool_linger
         self._standing = StandingConnections(self, reconnect)
-        self._listeners = Listeners(reactor, self, self.keeper)
+        self.listener_lost: Event[ListenerLost] = Event()
+        self.addresses_changed: Event[AddressesChanged] = Event()
+        self._listeners = Listeners(reactor, self, self.keeper, listener_watch)
         self._endpoints: list[RealTimeEndpoint] = []
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
         self._terminated: Deferred[None] | None = None
@@ -254,7 +269,8 @@ class RealTimeConnectionManager:
     def listening_changed(self, reason: StateReason) -> None:
         """What listens has changed; called by the listeners."""
         for endpoint in tuple(self._endpoints):
-            endpoint.listening_changed(self.is_listening, self._listeners.starting > 0, reason)
+            is_reachable = self.is_listening and self._listeners.is_reachable
+            endpoint.listening_changed(is_reachable, self._listeners.starting > 0, reason)
 
     def tls_settings(self) -> TlsSettings | None:
         """What TLS listeners and connections are made with; None for a manager without TLS."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, final
 
 from sip_p2p.endpoint.peer import Peer
+from sip_p2p.transport.authorization import Authorization
 
 if TYPE_CHECKING:
-    from sip_p2p.transport.stream import StreamFlow
+    from twisted.internet.interfaces import IReactorTime
 
-__all__ = ["ConnectionRequest"]
+    from sip_p2p.transport.stream_flow import StreamFlow
+
+__all__ = ["Authorize", "ConnectionRequest", "asking"]
+
+Authorize: TypeAlias = "Callable[[ConnectionRequest], object]"
+"""Whether a connection is wanted: a ``bool``, or a ``Deferred`` or coroutine of one; only ``True`` is a yes."""
 
 
 @final
@@ -39,3 +46,15 @@ class ConnectionRequest:
     def __repr__(self) -> str:
         direction = "from" if self.is_incoming else "to"
         return f"<ConnectionRequest {self.transport} {direction} {self.peer!r}>"
+
+
+def asking(reactor: IReactorTime, authorize: Authorize | None) -> Authorization | None:
+    """What asks *authorize*, where there is one.
+
+    :raises TypeError: when it cannot be called.
+    """
+    if authorize is None:
+        return None
+    if not callable(authorize):
+        raise TypeError(f"authorize must be callable, not {type(authorize).__name__}")
+    return Authorization(reactor, lambda flow: authorize(ConnectionRequest(flow)))

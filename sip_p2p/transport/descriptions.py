@@ -63,6 +63,7 @@ from sip_p2p.transport.listening import DatagramEndpoint, ListeningEndpoint, Str
 from sip_p2p.transport.proxied import ProxiedFactory, Proxies
 from sip_p2p.transport.tls import SIP_PROTOCOL
 from sip_p2p.transport.tls_listening import TLS_KEYS, tls_layer
+from sip_p2p.transport.websocket import HTTP
 from sip_p2p.transport.websocket_frames import WebSocketRules
 
 if TYPE_CHECKING:
@@ -80,7 +81,6 @@ _UDP_KEYS = ("port", "interface")
 _WS_KEYS = ("path", "origins")
 _TLS, _TCP, _UDP = ("tls", "sips"), ("tcp", "sip"), ("udp",)
 _WS, _WSS = ("ws",), ("wss",)
-_HTTP = b"http/1.1"
 _SSL = "Twisted's ssl: cannot ask for the peer's certificate; use tls:"
 
 
@@ -158,7 +158,7 @@ def _stream_endpoint(
         websocket = WebSocketRules(parsed.values.get("path", ""), parsed.listed("origins"))
     layers: list[Layer] = []
     if is_secure:
-        protocol = _HTTP if is_websocket else SIP_PROTOCOL
+        protocol = HTTP if is_websocket else SIP_PROTOCOL
         layers.append(tls_layer(reactor, description, parsed, tls, timeout, protocol))
     return StreamEndpoint(reactor, description, transport, source, [*layers, *outer], websocket)
 

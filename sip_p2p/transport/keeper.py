@@ -130,6 +130,7 @@ class FlowKeeper:
         self._given_up: dict[LiveFlow, ConnectionFailure] = {}
         self.datagrams = DatagramPorts(reactor, self, policy.may_request)
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential, policy.is_busy)
+        self.browsers = self.pool.browsers
         self.connections: dict[StreamProtocol, None] = {}
         self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
         self.admission = Admission(reactor, limits, driver.now, self._peers_log, self.limit_hit)
@@ -271,8 +272,8 @@ class FlowKeeper:
     def limits_changed(self, limits: Limits) -> None:
         """Other bounds hold for connections that come from now on, and for all of them together."""
         self.limits = limits
-        for holder in (self.admission, self.write_queues, self.partial):
-            holder.limits = limits
+        self.admission.limits_changed(limits)
+        self.write_queues.limits = self.partial.limits = limits
 
     def limit_hit(self, name: str) -> None:
         """A bound was reached: count it."""

@@ -22,11 +22,13 @@ from twisted.python.failure import Failure
 
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.transport.backoff import Backoff
+from sip_p2p.transport.browsers import MADE_UP, Browsers
 from sip_p2p.transport.bundle import Bundle
 from sip_p2p.transport.dial import Dial, fail_all
 from sip_p2p.transport.dialler import Dialler
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target, Transport
+from sip_p2p.transport.websocket import WebSocketOptions, dialling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,6 +76,8 @@ class Pool:
         self._secure = secure
         self._credential = credential
         self._is_busy = is_busy
+        self.browsers = Browsers()
+        self.websocket = WebSocketOptions()
         self._size: int | None = 1
         self._sizes: dict[str, int | None] = {}
         self._asked: dict[Question, Bundle] = {}
@@ -147,6 +151,8 @@ class Pool:
 
         What is to go by a client endpoint of its own goes by no other way: the application has its reasons for it.
         """
+        if target.host.endswith(MADE_UP) and through is None:
+            return self.browsers.find(target)
         bundle = self._asked.get((target, target.has_port, self._credential(), through))
         if bundle is not None:
             flow = bundle.only
@@ -278,6 +284,8 @@ class Pool:
 
     def _new_dial(self, targets: list[Target], server: Server) -> Dial:
         dial = Dial(self._owner, targets[0].transport, server, self._dial_ended, self._credential)
+        if targets[0].transport in (Transport.WS, Transport.WSS):
+            dial.websocket = dialling(targets[0], self.websocket)
         self._dials[server] = dial
         return dial
 
@@ -290,7 +298,9 @@ class Pool:
             self._dial_ended(dial, Failure())
             return
         self.dialled += 1
-        dialler = dial.dialler = Dialler(self._reactor, self._owner.limits, targets, factory, dial.failed, in_order=True)
+        dialler = dial.dialler = Dialler(
+            self._reactor, self._owner.limits, targets, factory, dial.failed, in_order=True
+        )
         if through is None:
             dialler.start()
         else:
@@ -360,6 +370,7 @@ class Pool:
         if flow not in self._flows:
             return
         del self._flows[flow]
+        self.browsers.forget(flow)
         bundle = flow.key
         if isinstance(bundle, Bundle):
             self._unbundle(flow, bundle, reason)
@@ -426,8 +437,8 @@ def _check(target: Target, asked: Target) -> None:
 
     :raises InvalidOperation: when they do not, and for what is no connection that can be made.
     """
-    if target.transport not in (Transport.TCP, Transport.TLS):
-        raise InvalidOperation(f"{target!r} is no connection that can be made here: there are TCP and TLS")
+    if target.transport is Transport.UDP:
+        raise InvalidOperation(f"{target!r} is no connection")
     if target.name != asked.name:
         raise InvalidOperation(f"{target!r} would prove another name than {asked!r}")
     if asked.transport.is_secure and not target.transport.is_secure:

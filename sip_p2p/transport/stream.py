@@ -237,6 +237,7 @@ class StreamFactory(Factory):
 
     :ivar transport: ``TCP``, ``TLS``, ``WS`` or ``WSS``.
     :ivar is_proxied: whether all connections come from one proxy: their address tells nothing of whose they are.
+    :ivar stopped: called when the port is closed.
     :ivar websocket: what makes the protocols where it is one of the latter two; None for the others.
     """
 
@@ -249,11 +250,17 @@ class StreamFactory(Factory):
         self.is_secure = transport in ("TLS", "WSS")
         self.is_proxied = False
         self.websocket: Callable[[FlowOwner, StreamFactory], StreamProtocol] | None = None
+        self.stopped: Callable[[], None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
         """A protocol for one connection."""
         websocket = self.websocket
         return StreamProtocol(self._owner, self) if websocket is None else websocket(self._owner, self)
+
+    def stopFactory(self) -> None:
+        """The port is closed, by us or by others."""
+        if self.stopped is not None:
+            self.stopped()
 
     def flow_ready(self, flow: StreamFlow) -> None:
         """A connection of this factory may carry messages; the owner knows already."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sip_p2p.errors import ConnectionFailure
     from sip_p2p.sip.framing import StreamFramer
     from sip_p2p.transport.authorization import Authorization
+    from sip_p2p.transport.browsers import Browsers
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.restraint import Restraint
@@ -42,6 +43,7 @@ class FlowOwner(StructuralProtocol):
     partial: SharedOctets
     restraint: Restraint | None
     authorization: Authorization | None
+    browsers: Browsers
     reactor: IReactorTime
 
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:

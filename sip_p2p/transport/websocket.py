@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, cast, final
 
 from twisted.internet.protocol import connectionDone
 
-from sip_p2p.errors import ConnectionFailure
+from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.framing import PING, PONG
+from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import parse_datagram
+from sip_p2p.transport.browsers import MADE_UP
 from sip_p2p.transport.stream import StreamProtocol, host_and_port
 from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.websocket_frames import (
@@ -43,7 +45,11 @@ if TYPE_CHECKING:
     from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import VerifiedPeer
 
-__all__ = ["WebSocketFlow", "WebSocketOptions", "WebSocketProtocol", "WebSocketRules", "accepting", "dialling"]
+__all__ = ["HTTP", "WebSocketFlow", "WebSocketOptions", "WebSocketProtocol", "WebSocketRules", "accepting", "dialling"]
+
+
+HTTP = b"http/1.1"
+"""What ALPN calls that with which a WebSocket begins."""
 
 
 @final
@@ -72,14 +78,16 @@ class WebSocketFlow(StreamFlow):
     """A flow over one WebSocket.
 
     :ivar goodbye: the status code with which it is closed (RFC 6455 section 7.4).
+    :ivar name: what a browser at the other end calls itself; see :mod:`.browsers`.
     :ivar origin: of the web page at the other end, as the browser tells it; the empty string for all others.
     """
 
-    __slots__ = ("_frames", "goodbye", "origin")
+    __slots__ = ("_frames", "goodbye", "name", "origin")
 
     if TYPE_CHECKING:
         _frames: Frames
         goodbye: int
+        name: str
         origin: str
 
     def speak(self, frames: Frames, origin: str) -> None:
@@ -87,6 +95,7 @@ class WebSocketFlow(StreamFlow):
         self._frames = frames
         self.origin = origin
         self.goodbye = NORMAL
+        self.name = ""
 
     def cork(self, data: bytes) -> bool:
         """Hold *data*, as one message of the WebSocket, for the flush at the end of the turn; True when it is the
@@ -187,8 +196,11 @@ class WebSocketProtocol(StreamProtocol):
             if isinstance(item, bytes):
                 octets = item.strip(b"\r\n")
                 if octets:
-                    found.append(parse_datagram(item, limits))
+                    message = parse_datagram(item, limits)
+                    found.append(message)
                     flow.messages += 1
+                    if flow.is_incoming and type(message) is Request:
+                        self._learn(flow, message)
                     if driver.is_tapped:
                         driver.show("in", flow, item)
                 elif item:
@@ -210,6 +222,16 @@ class WebSocketProtocol(StreamProtocol):
         if held != flow.held and not flow.is_lost:
             flow.held = held
             self._owner.partial.holds(flow, held)
+
+    def _learn(self, flow: WebSocketFlow, request: Request) -> None:
+        """Remember what a browser calls itself, so that requests for it find their way."""
+        try:
+            name = request.via.host.lower()
+        except MalformedMessage:
+            return
+        if name != flow.name and name.endswith(MADE_UP):
+            flow.name = name
+            self._owner.browsers.learn(flow, name)
 
     def _heard(self, flow: StreamFlow, found: list[object]) -> None:
         if not found or not flow.is_open:

@@ -26,6 +26,7 @@ from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.authorization import Authorization
+from sip_p2p.transport.browsers import Browsers
 from sip_p2p.transport.datagram import DatagramFlow
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
@@ -258,6 +259,7 @@ class Owner:
         self.restraint = None
         self.keep_alives = None
         self.authorization: Authorization | None = None
+        self.browsers = Browsers()
         self.reactor: Any = Clock()
         self.write_queues = SharedOctets("write_buffer_total", self.limits, self.hits.append)
         self.partial = SharedOctets("partial_octets", self.limits, self.hits.append)
