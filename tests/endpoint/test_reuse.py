@@ -399,6 +399,54 @@ class ManyTests(ReuseTestCase):
         self.assertTrue(bob.connection_manager.pool)
 
 
+class SizeTests(ReuseTestCase):
+    """``pool_size=``, for a whole manager and for one destination."""
+
+    def load(self, rounds: int, **manager: Any) -> SipPeerToPeerEndpoint:
+        """Alice sends three messages at a time, which Bob takes a second to answer."""
+        alice, bob = self.party("sip:alice@a.example", manager=manager), self.network.party("sip:bob@b.example")
+
+        def slowly(event: Any) -> Deferred[None]:
+            self.heard.append(("bob", event.text))
+            answer: Deferred[None] = Deferred()
+            self.network.later(1.0, answer.callback, None)
+            return answer
+
+        bob.message_received.subscribe(slowly)
+        for _ in range(rounds):
+            sendings = [alice.send_message("sip:bob@b.example", "x") for _ in range(3)]
+            self.network.run_until(gatherResults(sendings))
+        self.assertEqual(len(self.heard), 3 * rounds)
+        return alice
+
+    def test_one(self) -> None:
+        """By default one connection carries them all (row:E2)."""
+        self.load(3)
+        self.assertEqual(self.dialled(), 1)
+
+    def test_several(self) -> None:
+        """With a size of two there are two in the end, and never more (row:E2)."""
+        alice = self.load(4, pool_size=2)
+        self.assertEqual((self.dialled(), len(alice.connection_manager.pool)), (2, 2))
+
+    def test_none_shared(self) -> None:
+        """Without sharing each request has a connection to itself, and takes one that has become free before it has
+        one made (row:E3)."""
+        alice = self.load(4, pool_size=None)
+        self.assertEqual((self.dialled(), len(alice.connection_manager.pool)), (3, 3))
+
+    def test_for_one_destination(self) -> None:
+        """A destination may have a size of its own (row:E2)."""
+        alice = self.party("sip:alice@a.example")
+        self.party("sip:bob@b.example")
+        alice.connection_manager.pool.set_size("b.example", None)
+        sendings = [alice.send_message("sip:bob@b.example", "x") for _ in range(3)]
+        self.network.run_until(gatherResults(sendings))
+        self.assertEqual(self.dialled(), 3)
+        with self.assertRaises(ValueError):
+            self.party("sip:carol@c.example", manager={"pool_size": 0})
+
+
 class TellingTests(ReuseTestCase):
     """What the application is told of its connections (row E4)."""
 

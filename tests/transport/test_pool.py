@@ -133,10 +133,9 @@ class DialTests(PoolTestCase):
         self.failureResultOf(clear.pool.connect(self.tls), InvalidOperation)
         self.assertEqual((clear.pool.dialling, self.dialled()), (0, 0))
 
-    def test_websocket(self) -> None:
-        """A transport that is not there is refused, not spoken as another one (row:A4)."""
-        for transport in ("ws", "wss"):
-            self.assertRaises(InvalidOperation, self.alice.pool.connect, Target(transport, "b.example", 5060))
+    def test_datagrams(self) -> None:
+        """What is no connection is refused, not spoken over another transport (row:A4)."""
+        self.assertRaises(InvalidOperation, self.alice.pool.connect, Target("udp", "b.example", 5060))
         self.network.advance(1)
         self.assertEqual(self.dialled(), 0)
 
