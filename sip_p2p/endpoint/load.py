@@ -81,7 +81,8 @@ class Load:
         limits = manager.limits
         table = manager.core.layer.table
         signals.transactions = max(len(table.servers) / limits.transactions, len(table.answered) / limits.dialogs)
-        signals.writing = manager.keeper.write_queues.total / limits.write_buffer_total
+        # A few peers that take nothing are not read from, and no overload: of each a small part counts.
+        signals.writing = manager.keeper.write_queues.breadth(limits.write_buffer // 4) / limits.write_buffer_total
         if limits.resident_memory:
             signals.memory = resident_memory()
 

@@ -71,12 +71,13 @@ class Admission:
 
     __slots__ = (
         "_alarm",
+        "_allowed",
+        "_allowed_at",
         "_by_address",
         "_handshaking",
         "_hit",
         "_left",
         "_now",
-        "_pace",
         "_peers_log",
         "_ports",
         "_rates",
@@ -112,7 +113,8 @@ class Admission:
         self._by_address: dict[str, int] = {}
         self._handshaking: dict[str, int] = {}
         self._rates: OrderedDict[str, Throttle] = OrderedDict()
-        self._pace: Throttle | None = None
+        self._allowed = float("inf")
+        self._allowed_at = now()
         self._ports: dict[_Accepting, None] = {}
         self._alarm: IDelayedCall | None = None
         self.handshakes = 0
@@ -192,13 +194,18 @@ class Admission:
         rate = self.limits.handshake_rate
         if not rate:
             return
-        pace = self._pace
-        if pace is None or pace.rate != rate:
-            # What one tenth of a second allows may come at once.
-            pace = self._pace = Throttle(max(1.0, rate / 10.0), rate)
-        pace.lets_through(self._now())
-        if pace.tokens < 1.0:
-            self._pause(f"there are more than {rate:g} a second", "handshake_rate", _SHORTEST_PAUSE + 1.0 / rate)
+        # What one tenth of a second allows may come at once. What the system hands over beyond that is owed.
+        now = self._now()
+        self._allowed = min(max(1.0, rate / 10.0), self._allowed + max(0.0, now - self._allowed_at) * rate) - 1.0
+        self._allowed_at = now
+        if self._allowed < 1.0:
+            self._pause(f"there are more than {rate:g} a second", "handshake_rate", self._until_allowed())
+
+    def _until_allowed(self) -> float:
+        """In how many seconds another connection may be accepted, by the pace alone."""
+        rate = self.limits.handshake_rate
+        owed = 1.0 - self._allowed - max(0.0, self._now() - self._allowed_at) * rate if rate else 0.0
+        return max(_SHORTEST_PAUSE, owed / rate) if owed > 0 else 0.0
 
     def end_handshake(self, address: str) -> None:
         """A connection has become a flow, or has ended before it did."""
@@ -272,9 +279,18 @@ class Admission:
         most = self.limits.connections
         if not self.is_paused or self.handshakes + self.accepted > most - max(1, most // 20):
             return
+        wait = self._until_allowed()
+        if wait:
+            self._alarm = self._reactor.callLater(wait, self._resume)
+            return
         self.is_paused = False
         for port in self._ports:
             port.startReading()
+
+    def limits_changed(self, limits: Limits) -> None:
+        """Count by other bounds from now on."""
+        self.limits = limits
+        self._maybe_resume()
 
     def close(self) -> None:
         """Nothing will be accepted any more."""

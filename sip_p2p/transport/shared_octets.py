@@ -39,6 +39,10 @@ class SharedOctets:
         """How many flows hold something."""
         return len(self._held)
 
+    def breadth(self, most: int) -> int:
+        """How much they hold if none of them counts for more than *most*: what a few hoard is no shortage of ours."""
+        return sum(min(octets, most) for octets in self._held.values())
+
     def holds(self, flow: LiveFlow, octets: int) -> None:
         """*flow* holds so much from now on.
 

@@ -61,6 +61,12 @@ class SharedOctetsTests(SynchronousTestCase):
         self.assertTrue(self.flows[0].is_aborted)
         self.assertEqual((self.octets.total, len(self.octets)), (0, 0))
 
+    def test_breadth(self) -> None:
+        """What a few hold counts less than what many hold (fault:G8, row:E20)."""
+        for flow, octets in zip(self.flows, (50, 5, 8), strict=True):
+            self.octets.holds(flow, octets)
+        self.assertEqual(self.octets.breadth(10), 23)
+
     def test_another_bound(self) -> None:
         """Another bound counts from the next octet on (row:E10)."""
         self.octets.limits = Limits(write_buffer_total=1000)
