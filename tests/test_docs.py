@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import TestResult
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 import sip_p2p
@@ -83,6 +84,27 @@ class TrustTests(SynchronousTestCase):
             exec(block, names)
         self.assertEqual(names["dropped"], 0)
         self.assertEqual(str(names["strict"].tls_settings().usage), "strict with sipDomain")
+
+
+class RenewalTests(SynchronousTestCase):
+    """The chapter on renewal and revocation."""
+
+    def test_snippets(self) -> None:
+        """What docs/renewal.rst shows can be run as it stands, one block after the other. (row:D17, row:D26)"""
+        folder = Path(self.mktemp())
+        keys = folder / "keys"
+        authority = CertificateAuthority.create(directory=keys)
+        authority.issue("b.example").write(keys)
+        authority.issue("c.example").write(keys / "names")
+        (keys / "ca.crl").write_bytes(authority.revocation_list().public_bytes(Encoding.PEM))
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(folder)
+        names: dict[str, Any] = {"reactor": Network().host()}
+        for block in blocks(ROOT / "docs/renewal.rst", "python"):
+            exec(block, names)
+        self.assertEqual(list(names["manager"].server_certificates), ["c.example"])
+        self.assertEqual(len(names["changes"]), 1)
 
 
 class CommandTests(SynchronousTestCase):

@@ -119,11 +119,6 @@ class LiveFlow(Flow):
         """Send a keep-alive: on a stream two CRLF, on UDP *binding*, a STUN request."""
         raise TypeError("LiveFlow is abstract")
 
-    @property
-    def last_heard(self) -> float:
-        """When the last message came, on the driver's scale; 0 where nobody notes that."""
-        return 0.0
-
     def close(self) -> None:
         """Close it once what was written has left; nothing happens the second time (row E11)."""
         raise TypeError("LiveFlow is abstract")

@@ -265,11 +265,6 @@ class StreamFlow(LiveFlow):
         self.cork(b"\r\n\r\n")
         self.flush()
 
-    @property
-    def last_heard(self) -> float:
-        """When the last message came."""
-        return self.last_message
-
     def peer_stalled(self) -> None:
         """The transport's buffer is full: what is written from now on waits here."""
         self._is_stalled = True

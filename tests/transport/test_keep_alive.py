@@ -197,6 +197,7 @@ class StreamTests(KeepAliveTestCase):
         self.assertEqual(self.kept.agreed, 1)
         self.assert_between(23.9, self.until(lambda: peer.pings > 0), 30.2)
         self.assert_between(23.9, self.until(lambda: peer.pings > 1), 30.2)
+        self.network.advance(0.1)
         self.alice.user.told.clear()
         self.network.half_open(self.stranger)
         pings = self.kept.pings
