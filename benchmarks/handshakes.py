@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -152,44 +153,126 @@ def _connect(client: _Side, server: _Side) -> None:
 
 
 def measure_handshakes(setting: Setting, *, stock_tls: bool = False) -> list[Handshake]:
-    """Connect two parties again and again, in full and resumed by turns."""
+    """Connect two parties again and again, in full and resumed by turns; and likewise OpenSSL alone with itself."""
     found = []
-    for name, version in _VERSIONS:
-        full, resumed = (_measured(setting, name, version, resumes, stock_tls) for resumes in (False, True))
-        resumed.ratio = resumed.both / full.both
-        found += [full, resumed]
+    for version, maximum in _VERSIONS:
+        for who in ("", ", OpenSSL alone"):
+            pairs: list[_Parties | _Bare] = []
+            for resumes in (False, True):
+                pairs.append(
+                    _Bare(setting, maximum, resumes) if who else _Parties(setting, maximum, resumes, stock_tls)
+                )
+            for _ in range(_count(setting.scale)):
+                for pair in pairs:
+                    pair.connect()
+            full, resumed = (
+                Handshake(version, f"{kind}{who}", *pair.medians())
+                for kind, pair in zip(("in full", "resumed"), pairs, strict=True)
+            )
+            resumed.ratio = resumed.both / full.both
+            found += [full, resumed]
     return found
 
 
-def _measured(setting: Setting, name: str, version: int, resumes: bool, stock_tls: bool) -> Handshake:
-    trust = TrustAnchors.from_files(setting.trust)
-    ours, theirs = (
-        TlsSettings(
-            Credential.from_files(path),
-            trust,
-            TrustPolicy.any_authenticated(),
-            maximum_version=version,
-            resumes=resumes,
-            protocol=HoldingTlsProtocol if stock_tls else None,
+class _Measured:
+    """Two parties that connect to each other, and what each connection has cost them."""
+
+    def __init__(self) -> None:
+        self.used: list[tuple[float, float]] = []
+
+    def medians(self) -> tuple[float, float]:
+        """CPU microseconds of the median connection, of the client and of the server."""
+        # The first is a full one in any case.
+        client, server = (median(each[side] for each in self.used[1:]) * 1e6 for side in (0, 1))
+        return client, server
+
+
+class _Parties(_Measured):
+    """Two parties of ours."""
+
+    def __init__(self, setting: Setting, maximum: int, resumes: bool, stock_tls: bool) -> None:
+        super().__init__()
+        trust = TrustAnchors.from_files(setting.trust)
+        ours, theirs = (
+            TlsSettings(
+                Credential.from_files(path),
+                trust,
+                TrustPolicy.any_authenticated(),
+                maximum_version=maximum,
+                resumes=resumes,
+                protocol=HoldingTlsProtocol if stock_tls else None,
+            )
+            for path in (setting.client, setting.server)
         )
-        for path in (setting.client, setting.server)
-    )
-    clock = Clock()
-    client = _Side(client_tls_factory(ours, "bob.example", Factory.forProtocol(_Listens), clock, 5.0))
-    server = _Side(server_tls_factory(theirs, Factory.forProtocol(_Greets), clock, 5.0))
-    # The first is a full one in any case.
-    _connect(client, server)
-    used: list[tuple[float, float]] = []
-    count = _count(setting.scale)
-    for _ in range(count):
-        client.used = server.used = 0.0
-        _connect(client, server)
-        clock.advance(0)
-        used.append((client.used, server.used))
-    if theirs.resumptions != (count if resumes else 0):
-        raise RuntimeError(f"{theirs.resumptions} of {count} sessions were resumed")
-    client_us, server_us = (median(each[side] for each in used) * 1e6 for side in (0, 1))
-    return Handshake(name, "resumed" if resumes else "in full", client_us, server_us)
+        self._resumes = resumes
+        self._theirs = theirs
+        self._clock = Clock()
+        self._client = _Side(client_tls_factory(ours, "bob.example", Factory.forProtocol(_Listens), self._clock, 5.0))
+        self._server = _Side(server_tls_factory(theirs, Factory.forProtocol(_Greets), self._clock, 5.0))
+
+    def connect(self) -> None:
+        """Connect once.
+
+        :raises RuntimeError: it was not the kind of handshake that is measured.
+        """
+        self._client.used = self._server.used = 0.0
+        _connect(self._client, self._server)
+        self._clock.advance(0)
+        self.used.append((self._client.used, self._server.used))
+        if self._theirs.resumptions != (len(self.used) - 1 if self._resumes else 0):
+            raise RuntimeError(f"{self._theirs.resumptions} of {len(self.used)} sessions were resumed")
+
+
+class _Bare(_Measured):
+    """OpenSSL with itself: the same certificates and versions, nobody who judges them, and no Twisted."""
+
+    def __init__(self, setting: Setting, maximum: int, resumes: bool) -> None:
+        super().__init__()
+        self._resumes = resumes
+        self._session: SSL.Session | None = None
+        self._contexts = [self._context(setting, path, maximum) for path in (setting.client, setting.server)]
+
+    def _context(self, setting: Setting, path: object, maximum: int) -> SSL.Context:
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.set_max_proto_version(maximum)
+        context.use_certificate_file(str(path))
+        context.use_privatekey_file(str(path))
+        context.load_verify_locations(str(setting.trust))
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_session_id(b"benchmark")
+        return context
+
+    def connect(self) -> None:
+        """Connect once."""
+        used = [0.0, 0.0]
+        began = time.thread_time()
+        client = SSL.Connection(self._contexts[0], None)
+        client.set_connect_state()
+        if self._session is not None:
+            client.set_session(self._session)
+        used[0] += time.thread_time() - began
+        began = time.thread_time()
+        server = SSL.Connection(self._contexts[1], None)
+        server.set_accept_state()
+        used[1] += time.thread_time() - began
+        for _ in range(3):
+            for side, (giver, taker) in enumerate(((client, server), (server, client))):
+                began = time.thread_time()
+                with suppress(SSL.WantReadError):
+                    giver.do_handshake()
+                with suppress(SSL.WantReadError):
+                    taker.bio_write(giver.bio_read(65536))
+                used[side] += time.thread_time() - began
+        began = time.thread_time()
+        with suppress(SSL.WantReadError):
+            client.recv(1)
+        if self._resumes:
+            self._session = client.get_session()
+        used[0] += time.thread_time() - began
+        self.used.append((used[0], used[1]))
+        for each in (client, server):
+            each.set_shutdown(SSL.SENT_SHUTDOWN | SSL.RECEIVED_SHUTDOWN)
 
 
 def _count(scale: Scale) -> int:
