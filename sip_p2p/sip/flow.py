@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.via import Via
 
 __all__ = ["Flow", "SenderCheck"]
 
@@ -61,6 +62,10 @@ class Flow:
 
     def heard_via(self, text: str) -> None:
         """A response says in our Via what the peer makes of our ``keep`` or ``oc``. Here: nothing comes of it."""
+
+    def presents(self, via: Via) -> None:
+        """The peer says where it is, in the top Via of a request that we answer by ourselves (RFC 5923 section 8).
+        Here: nothing comes of it."""
 
     def leads_to_same_peer(self, other: Flow) -> bool:
         """Whether a message on *other* may speak for the party at the end of this flow.

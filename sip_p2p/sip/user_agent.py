@@ -355,6 +355,7 @@ class UserAgentCore:
         if not self._understands(transaction, request, profile, now):
             return None
         if method == "OPTIONS" and not profile.allows(method):
+            flow.presents(request.via)
             self._answer_options(transaction, profile, now)
             return None
         return profile

@@ -12,6 +12,7 @@ from typing import Protocol as StructuralProtocol
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
+from sip_p2p.transport.alias import learn_alias
 from sip_p2p.transport.flow import PAUSED_TO_WRITE, LiveFlow
 from sip_p2p.transport.liveness import fastest_round_trip, socket_below
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.errors import ConnectionFailure
     from sip_p2p.sip.framing import StreamFramer
+    from sip_p2p.sip.via import Via
     from sip_p2p.transport.authorization import Authorization
     from sip_p2p.transport.browsers import Browsers
     from sip_p2p.transport.driver import Driver
@@ -224,6 +226,11 @@ class StreamFlow(LiveFlow):
             if not self.is_lost:
                 cast("IPushProducer", self._transport).resumeProducing()
                 self._owner.flow_throttled(self)
+
+    def presents(self, via: Via) -> None:
+        """The peer says where it is; it is believed as far as it has proved it (RFC 5923)."""
+        if self.peer and self.is_incoming:
+            learn_alias(self, via)
 
     def close(self) -> None:
         """Close it once what was written has left."""

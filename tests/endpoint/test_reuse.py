@@ -96,6 +96,14 @@ class BackwardsTests(ReuseTestCase):
         with self.assertRaises(ConnectionFailure):
             self.send(bob, "sip:alice@a.example:5062")
 
+    def test_alias_in_options(self) -> None:
+        """A peer that asks only what we can do, which no application sees, is known by its place as well (RFC 5923,
+        row:E16)."""
+        alice, bob = self.party("sip:alice@a.example"), self.party("sip:bob@b.example")
+        self.network.run_until(alice.request("OPTIONS", "sip:bob@b.example"))
+        self.send(bob, "sip:alice@a.example:5061")
+        self.assertEqual((self.heard, self.dialled()), ([("alice", "x")], 1))
+
     def test_no_alias_where_it_has_no_place(self) -> None:
         """``alias`` is said neither on clear text, nor without a listener, nor where the peer may ask us nothing, nor
         for a host that our certificate does not prove (RFC 5923 section 8, fault:G2)."""

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from sip_p2p.sip.flow import Flow
+from sip_p2p.sip.via import parse_via
 from tests.support import SynchronousTestCase
 
 
 def flow(transport: str = "TLS", host: str = "192.0.2.1", port: int = 5061, peer: str = "") -> Flow:
     """A flow to somebody."""
     return Flow(transport, transport != "UDP", "us.example:5061", host, port, peer)
+
+
+class HookTests(SynchronousTestCase):
+    """What the core tells a flow."""
+
+    def test_presents(self) -> None:
+        """A flow that nobody keeps makes nothing of where the peer says it is (RFC 5923 section 8)."""
+        flow().presents(parse_via("SIP/2.0/TLS a.example:5061;alias;branch=z9hG4bKx"))
 
 
 class SamePeerTests(SynchronousTestCase):
