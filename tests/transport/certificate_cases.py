@@ -803,6 +803,13 @@ def _keys() -> Iterator[Case]:
         trust=pinned(ca, good=False),
     )
     yield beside("nothing pinned for this name", issue, trust=pinned(ca, good=False, name="c.example"))
+    yield beside(
+        "nothing pinned for this name, below an authority whose names are constrained to c.example",
+        lambda: constrained(permitted="c.example"),
+        UNTRUSTED,
+        alert="certificate_unknown",
+        trust=pinned(ca, good=False, name="c.example"),
+    )
     yield beside("the pinned key, self-signed", self_signed, trust=pinned(ca))
     yield beside(
         "the pinned key, self-signed, where the pin only restricts",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import tempfile
 from pathlib import Path
 
 from sip_p2p.errors import TlsFailureReason
@@ -15,17 +17,22 @@ sys.path.insert(0, str(ROOT / "tools"))
 import certificate_matrix  # noqa: E402
 
 
+@functools.cache
+def outcomes_of(case: Case) -> list[Outcome]:
+    """What becomes of a case, found out once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(case, Path(folder))
+
+
 class MatrixTests(SynchronousTestCase):
     """What becomes of each certificate."""
 
     def outcomes(self, *groups: str) -> list[tuple[str, Case, Outcome]]:
         """The cells of the cases under headings that begin like one of *groups*."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
         cells = []
         for case in CASES:
             if case.group.startswith(groups):
-                for cell in run(case, folder):
+                for cell in outcomes_of(case):
                     where = f"{case.group}: {case.words} ({'dialled' if cell.we_dial else 'calling'}, {cell.version})"
                     cells.append((where, case, cell))
         self.assertGreater(len(cells), 0)
@@ -99,6 +106,6 @@ class PageTests(SynchronousTestCase):
 
     def test_page_is_current(self) -> None:
         """The table in the documents is what the handshakes yield."""
-        page = certificate_matrix.page()
+        page = certificate_matrix.page(outcomes_of)
         self.assertEqual((ROOT / "docs" / "certificates.rst").read_text("utf-8"), page)
         self.assertIn(f"{len(CASES)} certificates", page)

@@ -357,6 +357,21 @@ class PolicyTests(MatrixTestCase):
                     self.assertEqual(judge.events, ["made", "lost"], case)
                     self.assertEqual(owner.failure.reason, Reason.LOCAL_CERTIFICATE_REJECTED, case)
 
+    def test_excluded(self) -> None:
+        """Who was taken out of the policy neither gets in nor is dialled, for any of its names. row:D10"""
+        several = credential(issue("b.example", "c.example"))
+        without = ANY.excluding("c.example")
+        for dials in (True, False):
+            judge, other = settings("a.example", without), TlsSettings(several, anchors(), ANY)
+            ours, theirs = Party(b"secret"), Party(b"odd")
+            if dials:
+                TlsPair(judge, other, "b.example", client=ours, server=theirs).run()
+            else:
+                TlsPair(other, judge, "a.example", client=theirs, server=ours).run()
+            self.assertEqual(ours.failure.reason, Reason.CONNECTION_AUTHORIZATION_FAILED)
+            self.assertIn("but not c.example", str(ours.failure))
+            self.assertEqual((ours.events, ours.heard, theirs.heard), (["made", "lost"], b"", b""))
+
     def test_defaults(self) -> None:
         """Without a policy only localhost may call, and with an empty one nobody, not everybody. row:D7 row:D8"""
         localhost, b = party_credential("localhost"), party_credential("b.example")
