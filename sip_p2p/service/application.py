@@ -15,8 +15,8 @@ A class of your own is made without arguments::
             await self.endpoint.send_message(event.from_.uri, "hello yourself")
             return 202
 
-Its methods run in the reactor's thread. What they raise is logged with its traceback and answered with 500, and
-nothing else notices.
+A method ``authorize`` of its own is asked about each connection before that carries anything. All of them run in the
+reactor's thread. What they raise is logged with its traceback and answered with 500, and nothing else notices.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeAlias
 
+    from sip_p2p.endpoint.connection_request import ConnectionRequest
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import StateChanged
     from sip_p2p.endpoint.incoming import IncomingRequest
@@ -93,6 +94,11 @@ class Application:
     def request(self, event: IncomingRequest) -> Answer:
         """A request came with one of :attr:`methods`; the answer is given as for :meth:`message`."""
         return 501
+
+    def authorize(self, connection: ConnectionRequest) -> bool | Awaitable[bool]:
+        """Whether a connection, in or out, may carry messages; asked before it carries any, and only of a class that
+        has this method of its own. What takes longer than ``--limit authorization_timeout`` is a no."""
+        return True
 
     def stopped(self) -> Awaitable[None] | None:
         """The service has stopped listening and what was in flight is finished; nothing more will come.

@@ -195,6 +195,7 @@ class Options(PartyOptions):
         ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
         ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
         ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
+        ["pool-linger", None, None, "for how many seconds a connection that you opened is kept after its last use"],
         ["reconnect", None, "lazy", "lazy: connect when there is something to send; eager: keep the proxy connected"],
         ["state", None, None, "folder for what must survive a restart: the instance id"],
     ]
@@ -206,6 +207,7 @@ class Options(PartyOptions):
             None,
             "let every peer send under any From, whatever its certificate proves; who reads From can be fooled then",
         ],
+        ["overload-control", None, "tell peers that ask how much you can take, and send less to those that tell you"],
         ["trace-with-secrets", None, "let the trace keep credentials and bodies; whoever reads it can impersonate you"],
         ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
     ]
@@ -335,6 +337,8 @@ class Options(PartyOptions):
             raise usage.UsageError(f"--trusted-proxy: {printable(str(error))}") from None
         self._keep_alive()
         self._pool_size()
+        if self["pool-linger"] is not None:
+            seconds("pool-linger", self["pool-linger"])
 
     def _keep_alive(self) -> KeepAlive | None:
         text = self["keep-alive"]
@@ -360,6 +364,8 @@ class Options(PartyOptions):
         return super().manager_arguments() | {
             "advertise": self["advertise"],
             "keep_alive": self._keep_alive(),
+            "overload_control": bool(self["overload-control"]),
+            "pool_linger": None if self["pool-linger"] is None else seconds("pool-linger", self["pool-linger"]),
             "pool_size": self._pool_size(),
             "reconnect": self["reconnect"],
             "limits": self.limits.replace(drain_timeout=self.drain),

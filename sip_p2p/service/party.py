@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.connection_request import Authorize
     from sip_p2p.service.options import PartyOptions
     from sip_p2p.transport.credential import Credential
     from sip_p2p.transport.identity import TrustPolicy
@@ -63,15 +64,17 @@ def make_party(
     policy: TrustPolicy | None = None,
     trust_dialed_peers: bool = False,
     instance_id: str | None = None,
+    authorize: Authorize | None = None,
 ) -> Party:
     """Make what *options* describe; nothing is bound or dialled.
 
     :param is_clear_text: whether everything that the options name is in clear text.
     :param policy: who may talk to us; None means ``localhost``.
     :param trust_dialed_peers: whether whom we dial may send us requests.
+    :param authorize: asked about each connection before it carries a message.
     :raises UsageError: one line that says what is wrong, and what to do.
     """
-    arguments = options.manager_arguments()
+    arguments = options.manager_arguments() | {"authorize": authorize}
     manager: RealTimeConnectionManager | None = None
     try:
         if options["certificate"] is None and is_clear_text:

@@ -316,7 +316,12 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     trace = None if options["trace"] is None else TraceWriter(options["trace"])
     try:
         party = make_party(
-            reactor, options, is_clear_text=options.is_clear_text, policy=options.policy, instance_id=identity
+            reactor,
+            options,
+            is_clear_text=options.is_clear_text,
+            policy=options.policy,
+            instance_id=identity,
+            authorize=None if type(application).authorize is Application.authorize else application.authorize,
         )
     except usage.UsageError:
         if trace is not None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,73 @@ class ServiceTests(TestCase):
         asking.manager.resolver = _Here()
         self.assertEqual((await asking.endpoint.request("INFO", target)).status, 204)
         self.assertEqual(application.told, ["started", "request INFO"])
+
+    async def test_an_application_that_is_asked(self) -> None:
+        """row:D23 row:M14: an application with an ``authorize`` of its own is asked about each connection, and its no
+        is one; others are not asked."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        Path(folder, "choosy.py").write_text(
+            "from sip_p2p.service.application import Application\n"
+            "class Choosy(Application):\n"
+            "    asked = []\n"
+            "    def authorize(self, connection):\n"
+            "        self.asked.append(connection.peer.identity)\n"
+            "        return len(self.asked) > 1\n"
+        )
+        sys.path.insert(0, folder)
+        self.addCleanup(sys.path.remove, folder)
+        service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "choosy:Choosy")
+        service.startService()
+        self.assertNotEqual(await self.ask(service), 0)
+        self.assertEqual(await self.ask(service), 0)
+        self.assertEqual(service.application.asked, ["b.example"] * 2)  # type: ignore[attr-defined]
+
+    async def test_hurry(self) -> None:
+        """row:M15: asked to stop again, the service gives up what is in flight and what the application still does."""
+        application = Recorder()
+        application.answer = Deferred()
+        application.end = Deferred()
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--drain", "600", application=application
+        )
+        service.startService()
+        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
+        await application.came
+        stopped = service.stopService()
+        service.hurry()
+        self.assertEqual(await asked, 4)
+        while "stopped" not in application.told:
+            await deferLater(reactor, 0.01)
+        service.hurry()
+        await stopped
+        self.flushLoggedErrors()
+
+    async def test_reload_without_files(self) -> None:
+        """row:M15: a reload where nothing has changed says so, and in clear text there is nothing to read."""
+        for arguments in (identity(), ("--uri", "sip:a@a.example", "--listen", "tcp:0:interface=127.0.0.1")):
+            service = self.made(*arguments, application=Recorder())
+            service.startService()
+            lines = self.logged()
+            service.reload()
+            self.assertEqual(lines, ["info reloaded: nothing has changed"])
+            await service.stopService()
+
+    async def test_a_trace_that_was_moved_away(self) -> None:
+        """row:M15 fault:J10: a reload opens the trace anew, and says so where it cannot."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        service = self.made(*identity(), "--trace", str(folder / "trace"), application=Recorder())
+        service.startService()
+        (folder / "trace").rename(folder / "old")
+        service.reload()
+        self.assertTrue((folder / "trace").exists())
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+        lines = self.logged()
+        service.reload()
+        self.assertIn("error the trace cannot be opened anew: No such file or directory", lines)
 
     async def test_only_sending(self) -> None:
         """row:B4: without --listen it starts, says so, and can send."""
