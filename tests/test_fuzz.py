@@ -34,12 +34,12 @@ def rounds() -> ModuleType:
 
 
 class TargetTests(SynchronousTestCase):
-    """fuzz/parse.py, fuzz/stream.py and fuzz/websocket.py."""
+    """fuzz/parse.py, fuzz/stream.py, fuzz/stun.py and fuzz/websocket.py."""
 
     def test_targets(self) -> None:
         """Each target takes every torture message, and random changes of them, and says what it did (row:M18,
-        fault:A9)."""
-        for target in ("parse", "stream", "websocket"):
+        fault:A9, fault:I7)."""
+        for target in ("parse", "stream", "stun", "websocket"):
             done = run(f"{target}.py", "--random", "--seconds", "0.2")
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertRegex(done.stdout, rf"^{target}: [0-9]{{2,}} inputs, no failure\n")

@@ -26,6 +26,7 @@ from sip_p2p.errors import (
 )
 from sip_p2p.sip.outputs import TransactionTimedOut
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
+from sip_p2p.transport.keep_alive import hear_flow_timer
 from sip_p2p.transport.liveness import IDEMPOTENT, has_unread, was_never_read
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Target, Transport
@@ -333,6 +334,8 @@ class Outgoing:
         if self._endpoint.connection_manager.dead_targets:
             self._the_candidates().served()
         if response.status < 300:
+            if self._plan.method == "REGISTER":
+                hear_flow_timer(output.transaction.flow, response.headers.get("Flow-Timer"))
             self._finish(response)
             return
         self._refused(response)

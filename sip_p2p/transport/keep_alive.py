@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import random
 import re
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.via import parse_via
@@ -23,11 +23,12 @@ from sip_p2p.transport.throttle import ThrottledLog
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.stun import Binding
 
-__all__ = ["OFFER", "USUAL", "KeepAlive", "KeepAlives"]
+__all__ = ["OFFER", "USUAL", "KeepAlive", "KeepAlives", "hear_flow_timer"]
 
 OFFER = ";keep"
 """What our Via says until the peer has answered (RFC 6223 section 4.3)."""
@@ -338,3 +339,14 @@ class KeepAlives:
     def _lose(self, flow: LiveFlow, error: ConnectionFailure) -> None:
         self._log.info("{flow} is given up: {error}", flow=flow, error=str(error))
         self._lost(flow, error)
+
+
+def hear_flow_timer(flow: Flow, value: str | None) -> None:
+    """A registrar says after how many seconds without a ping it takes *flow* for dead, so it answers them (RFC 5626
+    section 4.4).
+
+    :param value: the text of Flow-Timer; None where there is none.
+    """
+    keep_alive = getattr(flow, "keep_alive", None)
+    if value is not None and isinstance(keep_alive, KeepAlives):
+        keep_alive.agree(cast("LiveFlow", flow), value)

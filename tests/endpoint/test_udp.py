@@ -429,3 +429,23 @@ class StrangerTests(UdpTestCase):
         transport.write(reply(asked), source)
         self.assertEqual(self.outcome(sending), 200)
         self.assertGreater(manager.keeper.hits["datagram_flows"], 0)
+
+
+class RegistrarTests(UdpTestCase):
+    """What a registrar says of keep-alives."""
+
+    def test_flow_timer(self) -> None:
+        """Flow-Timer in the answer to a REGISTER is an agreement about keep-alives; elsewhere it says nothing (row:E17,
+        RFC 5626 section 4.4)."""
+        for method, pinged in (("OPTIONS", False), ("REGISTER", True)):
+            port = 5070 + pinged
+            registrar = self.raw(port)
+            transport: Any = registrar.transport
+            registrar.answers = lambda data, source, wire=transport: (
+                data[0] > 1
+                and wire.write(reply(data).replace(b"Content-Length", b"Flow-Timer: 20\r\nContent-Length"), source)
+            )
+            sending = self.alice.request(method, f"sip:{self.stranger.addresses[0]}:{port}")
+            self.assertEqual(self.outcome(sending), 200)
+            self.network.advance(21)
+            self.assertEqual(any(data[0] < 2 for data, _ in registrar.received), pinged)

@@ -10,7 +10,7 @@ from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.outputs import TransactionFailed
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
-from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives
+from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives, hear_flow_timer
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.stun import BINDING_REQUEST, Binding, binding_request, binding_response, parse_binding
 from sip_p2p.transport.target import Target
@@ -319,7 +319,10 @@ class StreamTests(KeepAliveTestCase):
     def test_flow_timer(self) -> None:
         """What a registrar says with Flow-Timer is an agreement, too (row:E17, RFC 5626 section 4.4)."""
         flow, peer = self.dial()
-        self.kept.agree(flow, "50")
+        hear_flow_timer(flow, None)
+        hear_flow_timer(self.alice.keeper.datagrams.flow_to(Target("udp", "10.9.9.9")), "x")
+        self.assertEqual(self.kept.agreed, 0)
+        hear_flow_timer(flow, "50")
         self.assert_between(39.9, self.until(lambda: peer.pings > 0), 50.2)
         self.assert_between(9.8, self.until(lambda: peer.is_lost), 10.2)
 
