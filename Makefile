@@ -65,6 +65,7 @@ rows: $(VENV)/.installed
 	@$(BIN)/python tools/markers.py
 	@$(BIN)/python tools/figures.py
 	@$(BIN)/python tools/certificate_matrix.py
+	@$(BIN)/python tools/limits_table.py
 
 # What tests.sip alone covers of sip_p2p.sip: its code is to be shown by its own tests, not by what passes through it.
 coverage: $(VENV)/.test

@@ -8,14 +8,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import TlsFailureReason
-from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.overload import OverloadState
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.errors import TlsFailure
 
-__all__ = ["Accounts"]
+__all__ = ["COUNTED_LIMITS", "Accounts"]
+
+COUNTED_LIMITS = tuple(
+    """
+    answer_timeout authenticated_first_message_timeout authorization_timeout close_timeout connection_rate_per_address
+    connections connections_per_address connections_per_identity datagram_amplification datagram_flows drain_timeout
+    finished_transactions first_message_timeout handshake_rate handshake_timeout handshakes handshakes_per_address
+    idle_timeout partial_message_timeout partial_octets pending_requests reserved_descriptors stall_timeout transactions
+    write_buffer_hard write_buffer_total
+    """.split()
+)
+"""The limits of which it is counted how often they were reached, each as ``limit_`` and its name."""
 
 _STATES = list(OverloadState)
 
@@ -84,8 +94,12 @@ class Accounts:
         layer = core.layer.counters
         totals |= {f"transactions_{name}": getattr(layer, name) for name in type(layer).__slots__}
         totals |= {f"tls_failures_{reason.name.lower()}": count for reason, count in self._tls_failures.items()}
-        totals |= {f"limit_{name}": keeper.hits.get(name, 0) for name in Limits.__slots__ if name != "message"}
-        totals["limit_transactions"] += core.counters.refused_full
+        totals |= {f"limit_{name}": keeper.hits.get(name, 0) for name in COUNTED_LIMITS}
+        totals["limit_transactions"] = core.counters.refused_full
+        totals["limit_answer_timeout"] = layer.unanswered
+        totals["limit_authorization_timeout"] = 0 if keeper.authorization is None else keeper.authorization.late
+        totals["limit_finished_transactions"] = core.layer.table.finished.dropped
+        totals["limit_handshake_timeout"] = self._tls_failures[TlsFailureReason.HANDSHAKE_TIMEOUT]
         totals |= core.traffic.figures()
         totals["connections_in"] = self.connections["in"]
         totals["connections_out"] = self.connections["out"]

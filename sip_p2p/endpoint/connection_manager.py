@@ -165,7 +165,7 @@ class RealTimeConnectionManager:
         self.listener_lost: Event[ListenerLost] = Event()
         self.addresses_changed: Event[AddressesChanged] = Event()
         self._listeners = Listeners(reactor, self, self.keeper, listener_watch)
-        self._endpoints: list[RealTimeEndpoint] = []
+        self._endpoints: dict[RealTimeEndpoint, None] = {}
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
@@ -397,13 +397,12 @@ class RealTimeConnectionManager:
     def register(self, endpoint: RealTimeEndpoint) -> None:
         """A new party; called by the endpoint itself."""
         self._check_usable()
-        self._endpoints.append(endpoint)
+        self._endpoints[endpoint] = None
         self._standing.endpoint_added(endpoint)
 
     def unregister(self, endpoint: RealTimeEndpoint) -> None:
         """A party is gone."""
-        if endpoint in self._endpoints:
-            self._endpoints.remove(endpoint)
+        self._endpoints.pop(endpoint, None)
         self._standing.endpoint_gone(endpoint)
 
     def keep_connected(self, to: Target | ProxyConnector | str) -> StandingConnection:

@@ -65,10 +65,13 @@ class Drain:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._waiting[waiting] = is_over
-        waiting.addTimeout(deadline, self._manager.reactor, onTimeoutCancel=lambda _, __: None)
+        waiting.addTimeout(deadline, self._manager.reactor, onTimeoutCancel=self._too_long)
 
         def forget(result: None) -> None:
             self._waiting.pop(waiting, None)
             return result
 
         return waiting.addBoth(forget)
+
+    def _too_long(self, _: object, __: float) -> None:
+        self._manager.keeper.limit_hit("drain_timeout")

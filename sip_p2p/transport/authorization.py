@@ -58,14 +58,16 @@ class Authorization:
     """Asks one application about each connection.
 
     :ivar denied: how many connections were not wanted.
+    :ivar late: how many of them because there was no answer in time.
     """
 
-    __slots__ = ("_clock", "_judge", "denied")
+    __slots__ = ("_clock", "_judge", "denied", "late")
 
     def __init__(self, clock: IReactorTime, judge: Judge) -> None:
         self._clock = clock
         self._judge = judge
         self.denied = 0
+        self.late = 0
 
     def ask(self, connection: Undecided, flow: StreamFlow) -> Question:
         """Ask about a connection; its answer comes to *connection*, perhaps at once."""
@@ -162,6 +164,7 @@ class Question:
     def _too_late(self, timeout: float) -> None:
         self._alarm = None
         answer, self._answer = self._answer, None
+        self._authorization.late += 1
         self._decide(False, f"authorize gave no answer within {timeout:g} s")
         if answer is not None:
             answer.cancel()

@@ -159,7 +159,9 @@ class MessageFloodTests(FloodTestCase):
         self.assertEqual(self.manager.inventory()["throttled"], 1)
         self.network.advance(31)
         metrics = self.manager.metrics()
-        self.assertEqual((metrics["limit_stall_timeout"], metrics["live_flows"], metrics["live_queued_octets"]), (1, 1, 0))
+        self.assertEqual(
+            (metrics["limit_stall_timeout"], metrics["live_flows"], metrics["live_queued_octets"]), (1, 1, 0)
+        )
         self.assert_all_over()
 
     def test_many_that_read_nothing(self) -> None:
