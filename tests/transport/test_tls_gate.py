@@ -14,11 +14,13 @@ from sip_p2p.errors import TlsFailureReason
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.pins import PinnedKeys, pin_of
 from sip_p2p.transport.revocation import Revocation, RevocationList
 from sip_p2p.transport.server_names import ServerNames
 from sip_p2p.transport.tls import TlsSettings
 from sip_p2p.transport.tls_gate import own_staple
 from sip_p2p.transport.tls_protocol import CorkedTlsProtocol, HoldingTlsProtocol
+from sip_p2p.transport.trust import TrustStack
 from tests.support import SynchronousTestCase
 from tests.transport.revoked import DAY, NOW, crl, ocsp_response
 from tests.transport.tls_pairs import (
@@ -406,6 +408,27 @@ class ResumptionTests(SynchronousTestCase):
                 for _ in range(3):
                     connected(TlsPair(client, server))
                 self.assertEqual((client.handshakes, client.resumptions, server.resumptions), (3, 0, 0))
+
+    def test_known_by_key_or_chain(self) -> None:
+        """Where some peers are known by their keys and others by their chains, no session is resumed; where all are
+        known by their keys, sessions are, until the pins change. fault:F9"""
+        pins = {name: pin_of(party_credential(name).certificate) for name in ("a.example", "b.example")}
+        for version in VERSIONS:
+            for trust, resumed in (([anchors(), PinnedKeys(pins)], 0), ([PinnedKeys(pins)], 2)):
+                client, server = (
+                    TlsSettings(party_credential(name), TrustStack.of(trust), ANY, maximum_version=version)
+                    for name in ("a.example", "b.example")
+                )
+                for _ in range(3):
+                    connected(TlsPair(client, server))
+                self.assertEqual((client.resumptions, server.resumptions), (resumed, resumed))
+                other = pin_of(party_credential("c.example").certificate)
+                for judge, refusing in ((server, "server"), (client, "client")):
+                    kept = judge.trust
+                    judge.replace(anchors=TrustStack.of([PinnedKeys(dict.fromkeys(pins, other))]))
+                    pair = TlsPair(client, server).run()
+                    self.assertEqual(getattr(pair, refusing).failure.reason, Reason.REMOTE_KEY_NOT_PINNED)
+                    judge.replace(anchors=kept)
 
     def test_lost_while_resuming(self) -> None:
         """A connection that is lost while it resumes costs its session and nothing else."""
