@@ -68,6 +68,9 @@ SIP_PROTOCOL = b"sip/2"
 """SIP 2.0 over TLS in the registry of ALPN protocol identifiers."""
 
 
+_LONGEST_USE = 24 * 3600.0
+
+
 @final
 class TlsSettings:
     """Who we are on TLS, whose signatures we trust, and who may call us.
@@ -223,6 +226,21 @@ class TlsSettings:
             resumes=self._resumes,
         )
 
+    def contexts(self, now: float) -> TlsContexts:
+        """The OpenSSL contexts for a handshake that begins at *now*, in seconds on the scale of the connection's clock.
+
+        Once a day they are made anew: the keys of the tickets change (RFC 9325 section 3.4), and nobody resumes for
+        ever what it once had the private key for.
+        """
+        contexts = self._contexts
+        if contexts.began is None:
+            contexts.began = now
+        elif not 0 <= now - contexts.began < _LONGEST_USE:
+            self.replace()
+            contexts = self._contexts
+            contexts.began = now
+        return contexts
+
     def count_handshake(self, was_resumed: bool) -> None:
         """A handshake is complete, and the peer verified by its certificate."""
         if was_resumed:
@@ -309,6 +327,7 @@ class _TlsFactory(TLSMemoryBIOFactory):
     def __init__(self, terms: Terms, wrapped: IProtocolFactory) -> None:
         super().__init__(_ConnectionCreator(), terms.expected is not None, wrapped, terms.clock)
         self.terms = terms
+        self.clock = terms.clock
         self.protocol = terms.settings.protocol
 
     def buildProtocol(self, addr: IAddress | None) -> HoldingTlsProtocol | None:  # type: ignore[override]
@@ -316,7 +335,7 @@ class _TlsFactory(TLSMemoryBIOFactory):
         inner = self.wrappedFactory.buildProtocol(addr)
         if inner is None:
             return None
-        gate = PeerGate(self.terms, self.terms.settings._contexts, inner)
+        gate = PeerGate(self.terms, self.terms.settings.contexts(self.clock.seconds()), inner)
         return cast("HoldingTlsProtocol", self.protocol(self, gate))
 
 

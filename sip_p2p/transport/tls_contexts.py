@@ -49,6 +49,7 @@ _LONGEST_CHAIN = 8
 class TlsContexts:
     """One state of the settings with the OpenSSL contexts made from it; a connection keeps the one it began with.
 
+    :ivar began: when the first handshake began with them, on the scale of the clock of the connections.
     :ivar client: for connections that we dial.
     :ivar asks_for_staple: whether servers that we dial are asked for an OCSP response.
     :ivar server: for those that we accept; None without a credential.
@@ -57,7 +58,7 @@ class TlsContexts:
     """
 
     __slots__ = (
-        "_named", "anchors", "asks_for_staple", "ciphers", "client", "credential", "maximum_version", "policy",
+        "_named", "anchors", "asks_for_staple", "began", "ciphers", "client", "credential", "maximum_version", "policy",
         "require_certificate", "revocation", "rules", "server", "server_names", "sessions", "trust", "usage",
     )  # fmt: skip
 
@@ -78,6 +79,7 @@ class TlsContexts:
         """
         :raises TlsFailure: OpenSSL cannot use a credential.
         """
+        self.began: float | None = None
         self.credential = credential
         self.anchors = anchors
         self.trust = TrustStack.of(anchors)

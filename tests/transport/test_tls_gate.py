@@ -430,6 +430,20 @@ class ResumptionTests(SynchronousTestCase):
                     self.assertEqual(getattr(pair, refusing).failure.reason, Reason.REMOTE_KEY_NOT_PINNED)
                     judge.replace(anchors=kept)
 
+    def test_a_day_later(self) -> None:
+        """Once a day the keys of tickets change, and every handshake is a full one again, on both sides. fault:F9"""
+        for version in VERSIONS:
+            client, server = settings("a.example", maximum_version=version), settings("b.example")
+            connected(TlsPair(client, server))
+            connected(TlsPair(client, server))
+            before = server.contexts(0)
+            self.assertIs(server.contexts(86_399), before)
+            self.assertIsNot(server.contexts(86_400), before)
+            self.assertIs(server.contexts(86_401).credential, before.credential)
+            # For these the clock begins anew, which is no time to go on with what was.
+            connected(TlsPair(client, server))
+            self.assertEqual((client.handshakes, client.resumptions), (2, 1))
+
     def test_lost_while_resuming(self) -> None:
         """A connection that is lost while it resumes costs its session and nothing else."""
         client, server = settings("a.example"), settings("b.example")
