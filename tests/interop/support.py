@@ -21,7 +21,7 @@ from tests.interop.certificates import Certificates
 from tests.support import TestCase
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from tests.interop.certificates import Leaf
     from tests.interop.peers.peer import Peer
@@ -129,9 +129,11 @@ class InteropTestCase(TestCase):
         """The certificates of this run."""
         return _certificates()
 
-    async def clear_text_party(self, *listen: str, **options: Any) -> Party:
+    async def clear_text_party(
+        self, *listen: str, manager_options: Mapping[str, Any] | None = None, **options: Any
+    ) -> Party:
         """Our side over UDP or TCP."""
-        manager = RealTimeServerTcpConnectionManager(reactor)
+        manager = RealTimeServerTcpConnectionManager(reactor, **(manager_options or {}))
         return await self._party(manager, listen, {"default_transport": Transport.UDP, **options})
 
     async def tls_party(
@@ -139,12 +141,17 @@ class InteropTestCase(TestCase):
         *listen: str,
         certificate: Leaf | None = None,
         allow: Any = ("localhost",),
+        trusted_proxies: Any = (),
         **options: Any,
     ) -> Party:
         """Our side over TLS; with the right certificate unless another is given."""
         leaf = certificate if certificate is not None else self.certificates.right(OUR_DOMAIN)
         manager = RealTimeServerTlsConnectionManager(
-            reactor, certificate=leaf.certificate, trust=self.certificates.trust, allow=allow
+            reactor,
+            certificate=leaf.certificate,
+            trust=self.certificates.trust,
+            allow=allow,
+            trusted_proxies=trusted_proxies,
         )
         return await self._party(manager, listen, options)
 

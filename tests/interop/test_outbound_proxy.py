@@ -32,11 +32,12 @@ class LibraryTests(InteropTestCase):
         return kamailio, f"{transport}:127.0.0.1:{kamailio.ports[transport]}"
 
     async def receiver(self) -> Party:
-        """A party to which Kamailio relays, and which accepts requests from Kamailio."""
-        return await self.tls_party(f"tls:{ON_LOOPBACK}", allow=[PROXY])
+        """A party to which Kamailio relays, and which accepts requests of others from Kamailio."""
+        return await self.tls_party(f"tls:{ON_LOOPBACK}", allow=[PROXY], trusted_proxies=[PROXY])
 
     async def test_first_hop(self) -> None:
-        """Everything goes to the proxy, which finds itself in Route, and on to whom the URI names (row:A6, row:A7)."""
+        """Everything goes to the proxy, which finds itself in Route, and on to whom the URI names (row:A6, row:A7);
+        what the proxy passes on under the sender's From is let through, and is a claim (fault:F14)."""
         receiver = await self.receiver()
         kamailio, proxy = await self.start({"bob": receiver.uri("tls")})
         sender = await self.tls_party(proxy=proxy, proxy_tls_name=PROXY)
@@ -47,6 +48,7 @@ class LibraryTests(InteropTestCase):
         self.assertEqual(seen.route, f"<sip:127.0.0.1:{kamailio.ports['tls']};transport=tls;lr>")
         (event,) = receiver.received
         self.assertEqual((event.text, event.peer.identity), (TEXT, PROXY))
+        self.assertEqual((event.from_.uri.host, event.is_verified_sender), ("a.example", False))
         self.assertNotIn("Route", event.request.headers)
         self.assertIn("lr", event.request.headers["Record-Route"])
         self.assertEqual(len(event.request.vias()), 2)

@@ -226,7 +226,7 @@ class Kamailio(Peer):
         """Send a request out of a dialog and wait for its final status (408 and 477 are Kamailio's own words for
         silence and for a connection that could not be had).
         """
-        lines = ["From: <sip:kamailio@kamailio.example>", f"To: <{uri}>", *headers]
+        lines = ["From: <sip:kamailio@localhost>", f"To: <{uri}>", *headers]
         if body:
             lines.append("Content-Type: text/plain;charset=UTF-8")
         parameters = [method, uri, ".", ".", "\r\n".join(lines) + "\r\n", body]
