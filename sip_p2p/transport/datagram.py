@@ -43,7 +43,7 @@ __all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPo
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")
 _EVICTION_TRIES = 8
-_BRANCH = re.compile(rb";branch=([^;,\s]+)")
+_BRANCH = re.compile(rb";branch=([^;, \t\r\n]+)")
 
 MAX_UNSAFE_REQUEST = 1300
 """RFC 3261 section 18.1.1: a larger request goes over a transport with congestion control, the path's MTU being

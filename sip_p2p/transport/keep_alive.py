@@ -33,7 +33,7 @@ __all__ = ["OFFER", "USUAL", "KeepAlive", "KeepAlives", "hear_flow_timer"]
 OFFER = ";keep"
 """What our Via says until the peer has answered (RFC 6223 section 4.3)."""
 
-_ASKED = re.compile(r";keep(?=;|$)")
+_ASKED = re.compile(r";keep(?=;|\Z)")
 _STREAM_INTERVAL = 120.0
 _DATAGRAM_INTERVAL = 29.0
 _SHARE = 0.8
