@@ -29,7 +29,7 @@ class WireTests(InteropTestCase):
         self.stop_later(self.hosts.leave)
         await self.hosts.enter()
         descriptions = (f"tcp:5060:interface={THERE}", f"udp:5060:interface={THERE}")
-        self.there: Program = self.hosts.program_there(sys.executable, "-m", "tests.interop.peers.ours", *descriptions)
+        self.there: Program = self.hosts.program_there(sys.executable, "-m", "tests.interop.peers.party", *descriptions)
         self.stop_later(self.there.stop)
         self.there.start(self.folder(), {"PYTHONPATH": ROOT})
         await self.there.find("^ready$", seconds=30)

@@ -16,6 +16,7 @@ module            program, transports               limits of the program that t
 ``linphone``      linphonec: UDP, TCP, TLS          its own TLS port resets handshakes
 ``tshark``        dumpcap and tshark                reads; says nothing
 ``ours``          ``twistd sip-p2p``, ``sip-p2p``   ours, as others start them
+``party``         our library: UDP, TCP, TLS        a process to be killed, and told what to do
 ================  ================================  ==================================================
 
 ``program`` is a process with its output as text; ``scenarios`` holds SIPp's, ``node_sip.js`` is what node runs.
