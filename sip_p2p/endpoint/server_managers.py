@@ -18,9 +18,9 @@ from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
 from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.target import Transport
-from sip_p2p.transport.tls import SIP_PROTOCOL, TlsSettings, client_tls_factory
+from sip_p2p.transport.tls import HTTP_PROTOCOL, SIP_PROTOCOL, TlsSettings, client_tls_factory
 from sip_p2p.transport.trust import TrustGiven, TrustStack
-from sip_p2p.transport.websocket import HTTP, WebSocketOptions
+from sip_p2p.transport.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
     from cryptography.x509 import ObjectIdentifier
@@ -325,7 +325,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             factory,
             self.reactor,
             self.limits.handshake_timeout,
-            HTTP if target.transport is Transport.WSS else SIP_PROTOCOL,
+            HTTP_PROTOCOL if target.transport is Transport.WSS else SIP_PROTOCOL,
             session_key=(target.host, target.port),
         )
 

@@ -61,9 +61,8 @@ from sip_p2p.transport.description_text import PREFIXES, Description
 from sip_p2p.transport.inherited import InheritedSocket
 from sip_p2p.transport.listening import DatagramEndpoint, ListeningEndpoint, StreamEndpoint, TcpSource
 from sip_p2p.transport.proxied import ProxiedFactory, Proxies
-from sip_p2p.transport.tls import SIP_PROTOCOL
+from sip_p2p.transport.tls import HTTP_PROTOCOL, SIP_PROTOCOL
 from sip_p2p.transport.tls_listening import TLS_KEYS, tls_layer
-from sip_p2p.transport.websocket import HTTP
 from sip_p2p.transport.websocket_frames import WebSocketRules
 
 if TYPE_CHECKING:
@@ -158,7 +157,7 @@ def _stream_endpoint(
         websocket = WebSocketRules(parsed.values.get("path", ""), parsed.listed("origins"))
     layers: list[Layer] = []
     if is_secure:
-        protocol = HTTP if is_websocket else SIP_PROTOCOL
+        protocol = HTTP_PROTOCOL if is_websocket else SIP_PROTOCOL
         layers.append(tls_layer(reactor, description, parsed, tls, timeout, protocol))
     return StreamEndpoint(reactor, description, transport, source, [*layers, *outer], websocket)
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.trust import TrustGiven, TrustStack
 
 __all__ = [
+    "HTTP_PROTOCOL",
     "RECOMMENDED_CIPHERS",
     "SIP_PROTOCOL",
     "Credential",
@@ -66,6 +67,9 @@ RECOMMENDED_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 SIP_PROTOCOL = b"sip/2"
 """SIP 2.0 over TLS in the registry of ALPN protocol identifiers."""
+
+HTTP_PROTOCOL = b"http/1.1"
+"""The same of that with which a WebSocket begins."""
 
 
 _LONGEST_USE = 24 * 3600.0
@@ -315,10 +319,15 @@ class _ConnectionCreator:
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """A connection that will answer."""
-        context = cast(PeerGate, tlsProtocol.wrappedProtocol).contexts.server
+        gate = cast(PeerGate, tlsProtocol.wrappedProtocol)
+        context = gate.contexts.server
         if context is None:
             raise InvalidOperation("a TLS listener needs a certificate of its own")
-        return SSL.Connection(context, None)
+        connection = SSL.Connection(context, None)
+        if gate.terms.application_protocol == HTTP_PROTOCOL and not gate.contexts.require_certificate:
+            # A browser gives a WebSocket up when it is asked for a certificate, even where it need not have one.
+            connection.set_verify(SSL.VERIFY_NONE)
+        return connection
 
 
 class _TlsFactory(TLSMemoryBIOFactory):

@@ -45,11 +45,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import VerifiedPeer
 
-__all__ = ["HTTP", "WebSocketFlow", "WebSocketOptions", "WebSocketProtocol", "WebSocketRules", "accepting", "dialling"]
-
-
-HTTP = b"http/1.1"
-"""What ALPN calls that with which a WebSocket begins."""
+__all__ = ["WebSocketFlow", "WebSocketOptions", "WebSocketProtocol", "WebSocketRules", "accepting", "dialling"]
 
 
 @final

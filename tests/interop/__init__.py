@@ -5,8 +5,8 @@ Run them with ``make interop``, or some of them with trial::
     python -m twisted.trial tests.interop.test_kamailio
 
 **What is needed.** Debian's packages ``kamailio kamailio-tls-modules kamailio-extra-modules sip-tester baresip-core
-linphone-cli sofia-sip-bin sipsak tshark socat faketime nodejs npm util-linux iproute2``, with Kamailio's own service
-left off, and ``npm install --ignore-scripts --prefix build sip`` (``SIP_P2P_NODE_MODULES`` names another
+linphone-cli sofia-sip-bin sipsak tshark socat faketime nodejs npm chromium util-linux iproute2``, with Kamailio's own
+service left off, and ``npm install --ignore-scripts --prefix build sip jssip`` (``SIP_P2P_NODE_MODULES`` names another
 ``node_modules``). A test whose peer is missing is skipped and says what to install; with ``SIP_P2P_INTEROP=require`` it
 fails instead, which is how CI runs them. baresip and the capture of packets need a network namespace, and so root.
 
