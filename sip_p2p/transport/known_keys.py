@@ -29,8 +29,10 @@ from sip_p2p.transport.pins import normalise_pin
 __all__ = ["KeyStoreFull", "KnownKey", "KnownKeys"]
 
 _LARGEST_FILE = 16 * 1024 * 1024
-# Whoever holds the lock holds it for one line: this is a hundred times as long as that takes.
-_ATTEMPTS, _PAUSE = 50, 0.001
+# Whoever holds the lock holds it for one line, until that is on the disk. While we run, nobody waits for longer than this
+# altogether; at the start there is time.
+_PAUSE = 0.001
+_ATTEMPTS, _ATTEMPTS_AT_START = 100, 5000
 
 
 class KeyStoreFull(Exception):
@@ -74,7 +76,7 @@ class KnownKeys:
         self._lines = 0
         self._size = 0
         self._identity: tuple[int, ...] = ()
-        self.read()
+        self._read(_ATTEMPTS_AT_START)
 
     def __len__(self) -> int:
         return len(self._known)
@@ -88,6 +90,9 @@ class KnownKeys:
 
         :raises ValueError: as for the constructor.
         """
+        self._read(_ATTEMPTS)
+
+    def _read(self, attempts: int) -> None:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -103,7 +108,7 @@ class KnownKeys:
         except OSError as error:
             raise ValueError(f"the known keys {self.path} cannot be read: {error.strerror}") from error
         try:
-            self._lock(descriptor, fcntl.LOCK_SH)
+            self._lock(descriptor, fcntl.LOCK_SH, attempts)
             self._read_all(descriptor)
         except OSError as error:
             raise ValueError(f"the known keys {self.path} cannot be read: {error.strerror}") from error
@@ -138,7 +143,7 @@ class KnownKeys:
         make = 0 if self._identity else os.O_CREAT
         descriptor = os.open(self.path, os.O_RDWR | make | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self._lock(descriptor, fcntl.LOCK_EX)
+            self._lock(descriptor, fcntl.LOCK_EX, _ATTEMPTS)
             self._catch_up(descriptor)
             known = self._known.get(name)
             if known is not None:
@@ -150,12 +155,12 @@ class KnownKeys:
             # Closing it lets go of the lock.
             os.close(descriptor)
 
-    def _lock(self, descriptor: int, kind: int) -> None:
-        for attempt in range(_ATTEMPTS):
+    def _lock(self, descriptor: int, kind: int, attempts: int) -> None:
+        for attempt in range(attempts):
             try:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
             except BlockingIOError:
-                if attempt == _ATTEMPTS - 1:
+                if attempt == attempts - 1:
                     raise
                 time.sleep(_PAUSE)
             else:
