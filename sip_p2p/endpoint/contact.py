@@ -46,13 +46,15 @@ class ContactAddress:
 
         :param preferred: the transport, if it is listened on.
         """
-        transport = "TLS" if preferred.is_secure else preferred.value
         open_ones = [listener.transport for listener in self._manager.listeners]
+        transport = preferred.value
+        if preferred.is_secure and transport not in open_ones:
+            transport = "TLS"
         if open_ones and transport not in open_ones:
             transport = open_ones[0]
         host, port = self._manager.contact_address(transport, ("", 0))
         where = f"{host}:{port}" if port else host
-        return SipUri.parse(f"sip:{self.user}@{where};transport={transport.lower()}")
+        return SipUri.parse(_with_transport(f"{self.user}@{where}", transport))
 
     def value(self, uri: object) -> str:
         """*uri* as a Contact value."""
@@ -68,11 +70,15 @@ class ContactAddress:
             return self.value(self.routable)
         manager = self._manager
         host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
-        if for_sips:
-            uri = f"sips:{self.user}@{host}:{port}"
-        else:
-            uri = f"sip:{self.user}@{host}:{port};transport={flow.transport.lower()}"
+        where = f"{self.user}@{host}:{port}"
+        uri = f"sips:{where}" if for_sips and flow.transport == "TLS" else _with_transport(where, flow.transport)
         if not manager.is_listening:
             # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
             uri += ";ob"
         return self.value(uri)
+
+
+def _with_transport(where: str, transport: str) -> str:
+    """The URI of *where* over *transport*: WebSocket with TLS has no name of its own there, but the scheme (RFC 7118
+    section 5.3)."""
+    return f"sips:{where};transport=ws" if transport == "WSS" else f"sip:{where};transport={transport.lower()}"

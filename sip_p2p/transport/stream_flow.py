@@ -85,7 +85,7 @@ class FlowOwner(StructuralProtocol):
         """Why this flow is one too many; the empty string when it is welcome."""
 
     def connection_denied(self, error: ConnectionFailure) -> None:
-        """The application wants nothing of this connection."""
+        """The application wants nothing of this connection, or it opened no WebSocket where it had to."""
 
 
 class StreamFlow(LiveFlow):

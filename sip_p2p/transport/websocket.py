@@ -172,6 +172,8 @@ class WebSocketProtocol(StreamProtocol):
             # The alarm goes on: whoever does not read why, and go, is cut off.
             self._is_leaving = True
             self._denial = ConnectionFailure(f"{self._where()}: {handshake.refused}")
+            if self._settings.is_incoming:
+                self._owner.connection_denied(self._denial)
             self._transport.loseConnection()
             self._settings.connection_ended(self._denial, None)
             return

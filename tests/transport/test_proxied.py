@@ -11,9 +11,11 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
+from sip_p2p import ConnectionFailure, ProxyConnector, SipPeerToPeerEndpoint, Target
 from sip_p2p.testing import Network
 from sip_p2p.transport.proxied import LONGEST_HEADER, ProxiedFactory, Proxies, read_header
 from tests.support import SynchronousTestCase
@@ -224,3 +226,64 @@ class ConnectionTests(SynchronousTestCase):
         self.network.settle()
         self.assertIsNotNone(waiting.reason)
         self.port = self.bob.listenTCP(5061, self.factory)
+
+
+class _HeaderFirst(ProtocolWrapper):
+    """As a proxy that has just connected: it says for whom."""
+
+    def makeConnection(self, transport: Any) -> None:
+        transport.write(V1)
+        super().makeConnection(transport)
+
+
+class Passing:
+    """A way to a server that leads through a proxy."""
+
+    def __init__(self, host: Any, port: int) -> None:
+        self._endpoint = HostnameEndpoint(host, "b.example", port)
+
+    def connect(self, factory: Any) -> Any:
+        wrapping = WrappingFactory(factory)
+        wrapping.protocol = _HeaderFirst
+        return self._endpoint.connect(wrapping)
+
+
+class PartyTests(SynchronousTestCase):
+    """A party behind a proxy, in clear text, with TLS and with WebSocket on it."""
+
+    def setUp(self) -> None:
+        self.network = Network(delay=0.01)
+        self.alice = self.network.party("sip:alice@a.example", listen=())
+        host: Any = self.network.find("a.example")
+        listen = [f"haproxy:{inner}:proxies={host.addresses[0]}" for inner in ("tls:5061", "tcp:5060", "wss:443")]
+        self.asked: list[Any] = []
+        asking = {"authorize": lambda request: self.asked.append(request) is None}
+        self.bob = self.network.party("sip:bob@b.example", listen=listen, manager=asking)
+        self.host = host
+        self.events: list[Any] = []
+        self.bob.message_received.subscribe(self.events.append)
+        self.addCleanup(self.network.finish)
+
+    def test_far_side(self) -> None:
+        """TLS is between us and the far side, whose address counts for the application, for authorisation and in Via
+        (row:C13)."""
+        for port, transport, identity in ((5061, "TLS", "a.example"), (5060, "TCP", ""), (443, "WSS", "a.example")):
+            target = Target(transport, "b.example", port)
+            sender = SipPeerToPeerEndpoint(
+                f"sip:{port}@a.example",
+                self.alice.connection_manager,
+                proxy=ProxyConnector(target, Passing(self.host, port)),  # type: ignore[arg-type]
+            )
+            answer = self.network.run_until(sender.send_message("sip:bob@b.example", "hello"))
+            event = self.events[-1]
+            self.assertEqual((answer.status, event.peer.transport, event.peer.identity), (200, transport, identity))
+            self.assertEqual(event.peer.address, ("192.0.2.1", 40000))
+            self.assertEqual(self.asked[-1].address, ("192.0.2.1", 40000))
+            self.assertIn("received=192.0.2.1", answer.headers["Via"])
+
+    def test_directly(self) -> None:
+        """Nobody gets in without the proxy, not even who could prove who it is."""
+        self.assertRaises(
+            ConnectionFailure, self.network.run_until, self.alice.send_message("sip:bob@b.example:5061", "x")
+        )
+        self.assertEqual((self.events, self.asked), ([], []))
