@@ -29,8 +29,8 @@ from sip_p2p.transport.pins import normalise_pin
 __all__ = ["KeyStoreFull", "KnownKey", "KnownKeys"]
 
 _LARGEST_FILE = 16 * 1024 * 1024
-# Whoever holds the lock holds it for one line, until that is on the disk. While we run, nobody waits for longer than this
-# altogether; at the start there is time.
+# Whoever holds the lock holds it for one line, until that is on the disk. While we run, nobody waits for longer than
+# this altogether; at the start there is time.
 _PAUSE = 0.001
 _ATTEMPTS, _ATTEMPTS_AT_START = 100, 5000
 
