@@ -45,12 +45,14 @@ from sip_p2p.errors import (
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.connection_request import ConnectionRequest
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint, SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
     from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
     from sip_p2p.endpoint.from_policy import FromPolicy
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
+    from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
@@ -79,15 +81,18 @@ if TYPE_CHECKING:
     from sip_p2p.transport.server_names import ServerNames
     from sip_p2p.transport.target import Target, Transport
     from sip_p2p.transport.trust import Trust, TrustedBy
+    from sip_p2p.transport.websocket import WebSocketOptions
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AddressFamilyHint",
     "AddressResolver",
+    "AddressesChanged",
     "AlreadyResponded",
     "CertificateExpiring",
     "ConnectionFailure",
+    "ConnectionRequest",
     "Credential",
     "DnsResolver",
     "EndpointState",
@@ -105,6 +110,8 @@ __all__ = [
     "Limits",
     "ListenFailed",
     "Listener",
+    "ListenerLost",
+    "ListenerWatch",
     "MalformedMessage",
     "MediaType",
     "MessageLimits",
@@ -148,6 +155,7 @@ __all__ = [
     "TrustAnchors",
     "TrustPolicy",
     "TrustedBy",
+    "WebSocketOptions",
     "__version__",
     "pin_of",
 ]
@@ -155,7 +163,9 @@ __all__ = [
 _HOMES = {
     "AddressFamilyHint": "sip_p2p.transport.family",
     "AddressResolver": "sip_p2p.transport.resolve",
+    "AddressesChanged": "sip_p2p.endpoint.listener_watch",
     "CertificateExpiring": "sip_p2p.transport.expiry",
+    "ConnectionRequest": "sip_p2p.endpoint.connection_request",
     "Credential": "sip_p2p.transport.credential",
     "DnsResolver": "sip_p2p.transport.naming",
     "EndpointState": "sip_p2p.endpoint.events",
@@ -170,6 +180,8 @@ _HOMES = {
     "KeyUsagePolicy": "sip_p2p.transport.key_usage",
     "Limits": "sip_p2p.transport.limits",
     "Listener": "sip_p2p.endpoint.listener",
+    "ListenerLost": "sip_p2p.endpoint.listener_watch",
+    "ListenerWatch": "sip_p2p.endpoint.listener_watch",
     "MediaType": "sip_p2p.sip.body",
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
@@ -204,6 +216,7 @@ _HOMES = {
     "TrustAnchors": "sip_p2p.transport.credential",
     "TrustPolicy": "sip_p2p.transport.identity",
     "TrustedBy": "sip_p2p.transport.trust",
+    "WebSocketOptions": "sip_p2p.transport.websocket",
     "pin_of": "sip_p2p.transport.pins",
 }
 
