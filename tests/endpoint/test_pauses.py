@@ -60,7 +60,7 @@ class PauseTests(PartyTestCase):
         self.run_until(asking)
 
     def test_flows_recover(self) -> None:
-        """fault:J9: what was asked before a pause longer than its deadline has run out, once; after the pause messages go
+        """fault:J9: what was asked before a pause longer than its deadline has run out, once; after it messages go
         both ways, over the connection from before or a new one."""
         self.bob.handle("PING", lambda event: 200)
         self.alice.handle("PING", lambda event: 200)

@@ -123,6 +123,25 @@ class TapTests(SynchronousTestCase):
 class WriterTests(SynchronousTestCase):
     """The file of JSON lines."""
 
+    def test_opened_anew(self) -> None:
+        """A trace that was moved away, or that a full disk has ended, begins anew when it is opened again (row:M15,
+        fault:J10)."""
+        path = self.mktemp()
+        os.symlink("/dev/full", path)
+        writer = TraceWriter(path)
+        self.addCleanup(writer.close)
+        for _ in range(3):
+            writer.write(TraceEvent("note", 1.0, note="lost"))
+        self.assertEqual(writer.lost, 3)
+        os.unlink(path)
+        writer.reopen()
+        writer.write(TraceEvent("note", 2.0, note="kept"))
+        os.rename(path, f"{path}.old")
+        writer.reopen()
+        writer.write(TraceEvent("note", 3.0, note="anew"))
+        with open(path) as new, open(f"{path}.old") as old:
+            self.assertEqual((new.read().count("anew"), old.read().count("kept")), (1, 1))
+
     def test_one_line_an_event(self) -> None:
         """row:M11: the file has one JSON object a line, is for its owner only, and holds no secret."""
         path = self.mktemp()

@@ -37,6 +37,32 @@ class CheckTests(SynchronousTestCase):
         self.assertEqual(found[-1], "It would start." if passed else "It would not work: see what is WRONG.")
         self.assertEqual(any(each.startswith("WRONG") for each in found), not passed)
 
+    def test_how_peers_are_known(self) -> None:
+        """row:M14: pins, first use, revocation lists, certificates by name and who may send under any From are told,
+        and what is wrong with their files."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        pin = "sha256/" + "A" * 43 + "="
+        mine = (*identity(), "--listen", "tls:port=0", "--allow", "b.example")
+        self.assert_finds(
+            check(
+                parsed(
+                    *mine, "--pin", f"b.example={pin}", "--first-use", os.path.join(folder, "known"),
+                    "--server-certificate", f"b.example={keys() / 'b.example.pem'}", "--trusted-proxy", "p.example",
+                )
+            ),
+            True,
+            "ok    pin: only with their pinned keys: b.example",
+            "note  first-use: everybody is believed at the first meeting",
+            "ok    server-certificate: who asks for one of these is shown its own: b.example",
+            "note  from: may send under any From: p.example",
+        )  # fmt: skip
+        self.assert_finds(check(parsed(*mine, "--allow-any-from")), True, "note  from: every peer may send")
+        self.assert_finds(check(parsed(*mine, "--crl", folder)), False, "WRONG crl: there is no list in ")
+        self.assert_finds(check(parsed(*mine, "--crl", "/there/is/none")), False, "WRONG files: the revocation list ")
+        alone = (*identity()[:4], "--listen", "tls:port=0", "--pin", f"b.example={pin}", "--allow", "b.example")
+        self.assert_finds(check(parsed(*alone)), True, "ok    listen: tls:port=0 is TLS")
+
     def test_everything_is_as_it_should_be(self) -> None:
         """row:M14: a good command line is explained line by line, and would start; nothing is made on the way."""
         folder = self.mktemp()

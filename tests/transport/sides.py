@@ -74,7 +74,6 @@ class Side:
 
     def sender_check(self, flow: StreamFlow) -> None:
         """From stays a claim."""
-        return None
 
     def may_request(self, flow: StreamFlow) -> bool:
         return self.requests_allowed
