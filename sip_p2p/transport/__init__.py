@@ -21,6 +21,10 @@ module                                    what                                  
 ``target``, ``resolve``                   from a URI to an address                      RFC 3263, RFC 5630
 ``descriptions``, ``description_text``    where to listen, in one line of text
 ``listening``, ``tls_listening``          what a description becomes
+``inherited``, ``proxied``                sockets from systemd, the PROXY header
+``websocket``, ``websocket_frames``       SIP over WebSocket                            RFC 7118, RFC 6455
+``browsers``                              the way back to those without an address      RFC 7118 section 5
+``authorization``                         the application's word on a connection
 ``tls``                                   contexts, factories, the gate before a flow   RFC 3261 section 26, RFC 9325
 ``tls_verify``, ``identity``              who the peer is, and whether it is welcome    RFC 5922, RFC 5924
 ``tls_protocol``                          the moving of bytes through TLS               RFC 8446

@@ -4,7 +4,10 @@ Whoever opened a flow pings it, so that what lies between keeps it open and its 
 answered. That a pong is missing means something only where the peer has agreed to answer: by ``keep=`` in the Via of a
 response, by Flow-Timer, or by what we were told of it. Everywhere else it is counted, and the flow stays.
 
-Left out: that of WebSocket, which has pings of its own (RFC 6455), and STUN servers that are no SIP peers.
+WebSocket has pings of its own, which every peer must answer (RFC 6455 section 5.5.2, RFC 7118 section 6): there both
+sides ping, and a missing pong ends the flow without any agreement.
+
+Left out: STUN servers that are no SIP peers.
 """
 
 from __future__ import annotations
@@ -171,13 +174,16 @@ class KeepAlives:
     def flow_opened(self, flow: LiveFlow) -> None:
         """A flow may carry messages; where we opened it the peer is asked whether it answers pings."""
         flow.keep_alive = self
-        if flow.is_incoming:
+        # A browser does not ping by itself, and every end of a WebSocket answers pings (RFC 6455 section 5.5.2).
+        is_websocket = flow.transport in ("WS", "WSS")
+        if flow.is_incoming and not is_websocket:
             return
-        if OFFER not in flow.via_params:
+        if not flow.is_incoming and OFFER not in flow.via_params:
             flow.via_params += OFFER
         if flow.reliable and self.policy.interval and flow not in self._kept:
             now = self._driver.now()
             kept = self._kept[flow] = _Kept(self.policy.interval, now)
+            kept.is_agreed = is_websocket
             self._ping_later(flow, kept, now)
 
     def flow_lost(self, flow: LiveFlow) -> bool:
@@ -238,8 +244,9 @@ class KeepAlives:
             self._ping_later(flow, kept, now)
 
     def holds(self, flow: LiveFlow) -> bool:
-        """Whether *flow* is not to be closed, however long nobody has used it."""
-        if not self.policy.hold:
+        """Whether *flow* is not to be closed, however long nobody has used it: where that was asked for, and an
+        accepted WebSocket, whose peer can be reached in no other way."""
+        if not self.policy.hold and not flow.is_incoming:
             return False
         kept = self._kept.get(flow)
         return kept is not None and not kept.is_silent

@@ -31,6 +31,7 @@ class Browser(Protocol):
         self.raw = b""
         self.found: list[Any] = []
         self.reason: Failure | None = None
+        self.answers = True
 
     def write(self, data: bytes) -> None:
         assert self.transport is not None
@@ -45,7 +46,11 @@ class Browser(Protocol):
             self.handshake.feed(data)
             data = self.handshake.rest
         if self.frames is not None and data:
-            self.found.extend(self.frames.feed(data))
+            found = self.frames.feed(data)
+            self.found.extend(found)
+            for item in found:
+                if isinstance(item, PingSeen) and self.answers:
+                    self.write(self.frames.pong(item.payload))
 
     @property
     def frames(self) -> Frames:
@@ -271,6 +276,18 @@ class BrowserTests(WebSocketTestCase):
         browser.write(frame(10))
         self.network.advance(0.2)
         self.assertTrue(flow.is_open)
+
+    def test_stays_reachable(self) -> None:
+        """A browser that says nothing is pinged, stays as long as it answers, and is gone when it does not (RFC 7118
+        section 6; row:E17)."""
+        browser = self.browser()
+        browser.say(self.message())
+        self.network.advance(600)
+        self.assertGreater(sum(isinstance(each, PingSeen) for each in browser.found), 3)
+        self.assertIsNone(browser.reason)
+        browser.answers = False
+        self.network.advance(300)
+        self.assertIsNotNone(browser.reason)
 
     def test_origin(self) -> None:
         """Pages of other hosts do not get in unless they are listed; the application sees whose page it is."""
