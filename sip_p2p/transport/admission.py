@@ -139,6 +139,19 @@ class Admission:
         """It does not any more."""
         self._ports.pop(cast("_Accepting", port), None)
 
+    def has_room(self) -> bool:
+        """Whether one more may be accepted; if not, it is counted and logged. Asked before it costs anything."""
+        limits = self.limits
+        if self.handshakes + self.accepted >= limits.connections:
+            self._refuse("a connection", f"{limits.connections} connections are open", "connections")
+            return False
+        if self._left() < limits.reserved_descriptors:
+            reason = f"only {limits.reserved_descriptors} descriptors are left"
+            self._pause(reason, "", _WITHOUT_DESCRIPTORS)
+            self._refuse("a connection", reason, "reserved_descriptors")
+            return False
+        return True
+
     def begin_handshake(self, address: str) -> bool:
         """A connection was accepted; False when it is one too many. It counts until :meth:`end_handshake` in either
         case.
@@ -162,10 +175,6 @@ class Admission:
             return self._refuse("a connection", f"{limits.handshakes} are in their handshake", "handshakes")
         if self.handshakes + self.accepted > limits.connections:
             return self._refuse("a connection", f"{limits.connections} connections are open", "connections")
-        if self._left() < limits.reserved_descriptors:
-            reason = f"only {limits.reserved_descriptors} descriptors are left"
-            self._pause(reason, "", _WITHOUT_DESCRIPTORS)
-            return self._refuse("a connection", reason, "reserved_descriptors")
         if not address or address.startswith(LOOPBACK):
             return False
         who = f"a connection from {address}"

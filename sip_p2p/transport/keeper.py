@@ -153,6 +153,10 @@ class FlowKeeper:
         """What our Via names on a flow with this local address."""
         return self._policy.sent_by(transport, local)
 
+    def has_room(self) -> bool:
+        """Whether one more connection may be accepted at all."""
+        return self.admission.has_room()
+
     def admits(self, flow: StreamFlow) -> str:
         """Why an accepted flow is one too many; the empty string when it is welcome."""
         if self._closing:

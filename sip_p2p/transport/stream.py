@@ -253,7 +253,11 @@ class StreamFactory(Factory):
         self.stopped: Callable[[], None] | None = None
 
     def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
-        """A protocol for one connection."""
+        """A protocol for one connection; None for one that is accepted and for which there is no room."""
+        if self.is_incoming and not self._owner.has_room():
+            # What has no protocol is closed at once. To abort it would hold its descriptor to the end of the turn, in
+            # which the system may hand over many more.
+            return cast("StreamProtocol", None)
         websocket = self.websocket
         return StreamProtocol(self._owner, self) if websocket is None else websocket(self._owner, self)
 

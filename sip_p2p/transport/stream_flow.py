@@ -81,6 +81,9 @@ class FlowOwner(StructuralProtocol):
     def limit_hit(self, name: str) -> None:
         """A bound of :class:`~sip_p2p.transport.limits.Limits` was reached."""
 
+    def has_room(self) -> bool:
+        """Whether one more connection may be accepted at all."""
+
     def admits(self, flow: StreamFlow) -> str:
         """Why this flow is one too many; the empty string when it is welcome."""
 

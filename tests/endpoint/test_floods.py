@@ -295,7 +295,7 @@ async def main(reactor):
     print(manager.listening_port, flush=True)
     peer = (await deferToThread(sys.stdin.readline)).strip()
     for _ in range(3):
-        response = await party.request("OPTIONS", f"sip:peer@127.0.0.1:{peer};transport=tcp", timeout=5)
+        response = await party.request("OPTIONS", f"sip:peer@127.0.0.1:{peer};transport=tcp", timeout=50)
         print("dialled", response.status, manager.metrics()["accepting_pauses"] > 0, flush=True)
         for flow in list(manager.pool):
             if not flow.is_incoming:
@@ -337,7 +337,8 @@ class DescriptorTests(SynchronousTestCase):
         self.addCleanup(program.kill)
         out, into = cast("Any", program.stdout), cast("Any", program.stdin)
         port = int(out.readline())
-        flood = []
+        flood: list[socket.socket] = []
+        self.addCleanup(lambda: [one.close() for one in flood])
         for _ in range(2000):
             one = socket.socket()
             one.setblocking(False)
@@ -348,9 +349,9 @@ class DescriptorTests(SynchronousTestCase):
         into.write(f"{answers.getsockname()[1]}\n")
         into.flush()
         for number in range(3):
-            answers.settimeout(10)
+            answers.settimeout(60)
             connection, _ = answers.accept()
-            connection.settimeout(10)
+            connection.settimeout(60)
             asked = connection.recv(65536)
             connection.sendall(b"SIP/2.0 200 OK\r\n" + asked.partition(b"\r\n")[2])
             self.assertEqual(out.readline().split(), ["dialled", "200", "True"])

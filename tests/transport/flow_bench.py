@@ -253,7 +253,7 @@ class Owner:
         self.log: list[str] = []
         self.flows: list[StreamFlow] = []
         self.reasons: list[BaseException] = []
-        self.has_room = True
+        self.takes_more = True
         self.refusal = ""
         self.hits: list[str] = []
         self.restraint = None
@@ -269,7 +269,7 @@ class Owner:
 
     def connection_made(self, connection: StreamProtocol) -> bool:
         self.log.append("made")
-        return self.has_room
+        return self.takes_more
 
     def connection_ended(self, connection: StreamProtocol) -> None:
         self.log.append("ended")
@@ -309,6 +309,9 @@ class Owner:
     def connection_denied(self, error: ConnectionFailure) -> None:
         self.log.append("denied")
         self.reasons.append(error)
+
+    def has_room(self) -> bool:
+        return True
 
     def admits(self, flow: StreamFlow) -> str:
         return self.refusal

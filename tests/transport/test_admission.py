@@ -140,13 +140,12 @@ class AdmissionTests(SynchronousTestCase):
         """Where few descriptors are left, those are for dialling: nothing is accepted for a second (fault:H3)."""
         admission = self.admission(reserved_descriptors=16)
         self.left = 15
-        self.assertFalse(admission.begin_handshake(""))
-        admission.end_handshake("")
+        self.assertFalse(admission.has_room())
         self.assertFalse(self.port.accepts)
         self.left = 100
         self.clock.advance(1)
         self.assertTrue(self.port.accepts)
-        self.assertEqual((admission.begin_handshake(""), self.hits), (True, ["reserved_descriptors"]))
+        self.assertEqual((admission.has_room(), self.hits), (True, ["reserved_descriptors"]))
 
     def test_ports(self) -> None:
         """A port that comes while nothing is accepted waits as well, one that has gone is left alone, and one that
@@ -154,7 +153,7 @@ class AdmissionTests(SynchronousTestCase):
         admission = self.admission()
         self.left = 0
         admission.listens_on(object())
-        admission.begin_handshake("")
+        admission.has_room()
         late = Port()
         admission.listens_on(late)
         self.assertFalse(late.accepts)
@@ -165,8 +164,9 @@ class AdmissionTests(SynchronousTestCase):
     def test_close(self) -> None:
         """Afterwards no delayed call is left and no port is touched (fault:J6)."""
         admission = self.admission()
-        self.left = 0
         admission.begin_handshake("")
+        self.left = 0
+        admission.has_room()
         admission.close()
         admission.close()
         self.assertEqual(self.clock.getDelayedCalls(), [])

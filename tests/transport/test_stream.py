@@ -99,10 +99,10 @@ class LifeTests(SynchronousTestCase):
     def test_one_too_many(self) -> None:
         """A connection for which there is no room is dropped before it is anything; an outgoing one is never one too
         many."""
-        self.owner.has_room = False
+        self.owner.takes_more = False
         _, wire = self.bench.connect()
         self.assertEqual((wire.done, self.owner.flows), (["abort"], []))
-        self.owner.has_room, self.owner.refusal = True, "256 are open"
+        self.owner.takes_more, self.owner.refusal = True, "256 are open"
         protocol, wire = self.bench.connect()
         self.assertEqual((wire.done, self.owner.flows, protocol.flow), (["abort"], [], None))
         self.bench.deliver(protocol, request())
