@@ -34,7 +34,8 @@ class Limits:
     :ivar handshake_timeout: from the TCP connection to a verified peer; then the connection is closed.
     :ivar authorization_timeout: for an application that is asked about a connection; then the answer is no.
     :ivar connect_timeout: to establish one outgoing connection, handshake not included; then the request fails.
-    :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is used.
+    :ivar attempt_delay: between the attempts at two addresses of one server (RFC 8305); the first that connects is
+        used.
     :ivar attempts: addresses of one server that are tried for one connection; those after them are not.
     :ivar redial_delay: for how long a peer is left alone after one failure, at most; twice as long after each further
         one. A request that comes sooner fails at once, with the reason of the last failure.

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.defer import Deferred
 
-from sip_p2p import (
-    RequestFailed,
-)
+from sip_p2p import IncomingRequest, RequestFailed
 from sip_p2p.testing import Network
 from tests.support import SynchronousTestCase
 
-__all__ = ["PartyTestCase"]
+__all__ = ["PartyTestCase", "keep"]
+
+
+def keep(held: list[IncomingRequest]) -> Callable[[IncomingRequest], None]:
+    """A handler that adds each request to *held*, to be answered later."""
+
+    def handler(incoming: IncomingRequest) -> None:
+        incoming.defer()
+        held.append(incoming)
+
+    return handler
 
 
 class PartyTestCase(SynchronousTestCase):

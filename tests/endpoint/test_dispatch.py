@@ -9,7 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import IncomingRequest, Limits, ThrottlingStateChanged
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import PartyTestCase, keep
 from tests.endpoint.test_hostile_peers import Raw, octets
 
 
@@ -155,7 +155,7 @@ class ThrottleTests(PartyTestCase):
         """A request of ours to a peer that is not read from makes us read its answer (row:E18)."""
         carol = self.network.party("sip:carol@c.example", manager={"limits": Limits(pending_requests=4)})
         kept: list[IncomingRequest] = []
-        carol.handle("INFO", lambda incoming: (incoming.defer(), kept.append(incoming)) and None)
+        carol.handle("INFO", keep(kept))
         for _ in range(20):
             self.alice.request("INFO", "sip:carol@c.example").addErrback(lambda _: None)
             self.network.advance(0.05)

@@ -16,7 +16,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from sip_p2p import Limits, OverloadState
 from sip_p2p.transport.overload import resident_memory
 from tests.documents import ROOT
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import PartyTestCase, keep
 from tests.endpoint.test_hostile_peers import Raw, octets
 from tests.support import SynchronousTestCase
 
@@ -141,8 +141,8 @@ class MessageFloodTests(FloodTestCase):
     limits = Limits(write_buffer=32 * 1024, write_buffer_hard=128 * 1024)
 
     def test_reads_nothing(self) -> None:
-        """A peer that sends a hundred thousand OPTIONS and reads nothing is not read from, and then cut off; what waited
-        for it was bounded, and nobody else is harmed (fault:G8, row:E18)."""
+        """A peer that sends a hundred thousand OPTIONS and reads nothing is not read from, and then cut off; what
+        waited for it was bounded, and nobody else is harmed (fault:G8, row:E18)."""
         raw = self.dial()
         cast("Any", raw.transport).pauseProducing()
         most = 0
@@ -185,7 +185,7 @@ class MessageFloodTests(FloodTestCase):
         application has begun is finished (fault:H5, row:E20)."""
         self.manager.limits = self.limits.replace(transactions=200, pending_requests=100_000)
         held: list[Any] = []
-        self.bob.handle("INFO", lambda event: (event.defer(), held.append(event)) and None)
+        self.bob.handle("INFO", keep(held))
         raw = self.dial()
         number = 0
         sizes = []
@@ -239,7 +239,7 @@ class MessageFloodTests(FloodTestCase):
         hash (fault:H8)."""
         held: list[Any] = []
         self.manager.limits = Limits(transactions=200_000, pending_requests=200_000, overload_fill=0.99)
-        self.bob.handle("INFO", lambda event: (event.defer(), held.append(event)) and None)
+        self.bob.handle("INFO", keep(held))
         raw = self.dial()
         for start in range(0, 100_000, 1000):
             raw.send(b"".join(octets("INFO", 2**61 - 1 + (start + n) * 2**20) for n in range(1000)))

@@ -9,7 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import Limits, OverloadChanged, OverloadState, PeerOverloaded, RequestFailed
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import PartyTestCase, keep
 from tests.endpoint.test_hostile_peers import Raw, RawDatagrams, octets
 
 NORMAL, NEW, ALL = OverloadState
@@ -119,7 +119,7 @@ class StateTests(LoadTestCase):
         manager = carol.connection_manager
         manager.overload_changed.subscribe(self.changes.append)
         held: list[Any] = []
-        carol.handle("INFO", lambda event: (event.defer(), held.append(event)) and None)
+        carol.handle("INFO", keep(held))
         outcomes: list[int] = []
         for _ in range(200):
             sending = self.alice.request("INFO", "sip:carol@c.example", retry_after="never")

@@ -96,7 +96,13 @@ class LossTests(SynchronousTestCase):
     def test_spared_last(self) -> None:
         """What is reduced first bears all of the loss as long as it can, and then all of it goes before the rest is
         touched (row:E20, RFC 7339 section 6.3)."""
-        for loss, ordinary, spared in ((20, 0.75, 1.0), (40, 0.5, 1.0), (80, 0.0, 1.0), (90, 0.0, 0.5), (100, 0.0, 0.0)):
+        for loss, ordinary, spared in (
+            (20, 0.75, 1.0),
+            (40, 0.5, 1.0),
+            (80, 0.0, 1.0),
+            (90, 0.0, 0.5),
+            (100, 0.0, 0.0),
+        ):
             control = LossControl()
             control.heard(Feedback(loss, 10, (1, 0)), 0.0)
             got = self.share(control)

@@ -28,7 +28,7 @@ class ReadingTests(SynchronousTestCase):
 
     def test_warning(self) -> None:
         """What a peer wrote cannot leave the quotes of our Warning (fault:B4)."""
-        self.assertEqual(warning_value('a"b\r\nc'), "399 sip_p2p \"a'b/r/nc\"")
+        self.assertEqual(warning_value('a"b\r\nc'), '399 sip_p2p "a\'b/r/nc"')
 
     def test_bodies(self) -> None:
         """Accept and Content-Disposition, where there is one (RFC 3261 sections 8.2.3 and 20.1)."""

@@ -16,12 +16,15 @@ from tests.support import SynchronousTestCase
 METHODS = "ACK BYE CANCEL INVITE MESSAGE OPTIONS SUBSCRIBE X-OWN".split()
 
 
-def request(method: str = "MESSAGE", number: int = 1, *, to_tag: str = "", via: str = "", body: bytes = b"x") -> Request:
+def request(
+    method: str = "MESSAGE", number: int = 1, *, to_tag: str = "", via: str = "", body: bytes = b"x"
+) -> Request:
     """A request of a peer's."""
     found = parse_message(
         f"{method} sip:user@example.com SIP/2.0\r\nVia: SIP/2.0/TLS p.example;rport;branch=z9hG4bK{number}{via}\r\n"
         f"Max-Forwards: 70\r\nFrom: <sip:p@p.example>;tag=f\r\nTo: <sip:user@example.com>{to_tag}\r\nCall-ID: c{number}"
-        f"\r\nCSeq: 1 {method}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        f"\r\nCSeq: 1 {method}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        + body
     )
     assert isinstance(found, Request)
     return found

@@ -99,7 +99,8 @@ class AdmissionTests(SynchronousTestCase):
         self.assertLessEqual(len(admission), 4096)
 
     def test_pace(self) -> None:
-        """Faster than handshakes can be paid for, nothing is accepted for a moment, and nobody is refused (fault:H4)."""
+        """Faster than handshakes can be paid for, nothing is accepted for a moment, and nobody is refused
+        (fault:H4)."""
         admission = self.admission(handshake_rate=100)
         accepted = 0
         for _ in range(1000):
