@@ -32,7 +32,7 @@ __all__ = [
 
 _LOCAL_V4 = Path("/proc/net/fib_trie")
 _LOCAL_V6 = Path("/proc/net/if_inet6")
-_HOST_ENTRY = re.compile(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL")
+_HOST_ENTRY = re.compile(r"\|-- ([0-9.]+)\n[ ]+/32 host LOCAL")
 _WILDCARDS = ("0.0.0.0", "::", "")
 
 
