@@ -10,7 +10,7 @@ from sip_p2p.pki import CertificateAuthority, IssuedCertificate
 
 __all__ = ["ADDRESSES", "Certificates", "Leaf"]
 
-ADDRESSES = ("127.0.0.1", "10.99.0.1", "::1")
+ADDRESSES = ("127.0.0.1", "10.99.0.1", "10.98.0.1", "10.98.0.2", "::1")
 """Where tests run: peers that are dialled by address look for the address in the certificate."""
 
 _DAY = datetime.timedelta(days=1)

@@ -142,17 +142,14 @@ class InteropTestCase(TestCase):
         certificate: Leaf | None = None,
         allow: Any = ("localhost",),
         trusted_proxies: Any = (),
+        manager_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Party:
         """Our side over TLS; with the right certificate unless another is given."""
         leaf = certificate if certificate is not None else self.certificates.right(OUR_DOMAIN)
-        manager = RealTimeServerTlsConnectionManager(
-            reactor,
-            certificate=leaf.certificate,
-            trust=self.certificates.trust,
-            allow=allow,
-            trusted_proxies=trusted_proxies,
-        )
+        given = {"certificate": leaf.certificate, "trust": self.certificates.trust, "allow": allow}
+        given |= {"trusted_proxies": trusted_proxies, **(manager_options or {})}
+        manager = RealTimeServerTlsConnectionManager(reactor, **given)
         return await self._party(manager, listen, options)
 
     async def nameless_party(self, **options: Any) -> Party:

@@ -1,45 +1,121 @@
-"""A party of our own in a process of its own, to be killed: ``python -m tests.interop.peers.party DESCRIPTION...``.
-
-It listens on every description in clear text, answers every MESSAGE, and writes ``ready``, then a line for each text.
-"""
+"""Our own library as a peer: a process that can be killed, stopped, put on another host or into another day."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
+from tests.interop.peers.peer import Peer
+from tests.interop.peers.program import PeerFailed, Program
 
-from sip_p2p import KeepAlive, RealTimeServerTcpConnectionManager, SipPeerToPeerEndpoint
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-reactor: Any = _reactor
+    from tests.interop.namespaces import Host
 
-ASKS_FOR = 5.0
-"""How often this party wants to be pinged, in seconds."""
+__all__ = ["OtherParty"]
 
-
-def say(line: str) -> None:
-    """Tell whoever started us."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 
-async def main(reactor: Any, *descriptions: str) -> None:
-    """Listen and answer until the process is ended."""
-    manager = RealTimeServerTcpConnectionManager(reactor, keep_alive=KeepAlive(ASKS_FOR, datagram_interval=ASKS_FOR))
-    party = SipPeerToPeerEndpoint("sip:peer@b.example", manager)
+class OtherParty(Peer):
+    """One party, which answers every MESSAGE and sends what it is told to."""
 
-    @party.message_received.subscribe
-    def arrived(event: Any) -> None:
-        say(f"heard {event.text}")
+    def __init__(self, reactor: Any, directory: str, host: Host | None = None) -> None:
+        """
+        :param host: on which it runs; None for where the tests' own thread is.
+        """
+        super().__init__(reactor, directory)
+        self._host = host
+        self._sent = 0
+        self._seen: dict[str, int] = {}
 
-    for description in descriptions:
-        await manager.start_listening(description)
-    say("ready")
-    await Deferred()
+    async def start(
+        self,
+        *listen: str,
+        uri: str = "sip:peer@b.example",
+        manager: Mapping[str, Any] | None = None,
+        keep_alive: Mapping[str, Any] | None = None,
+        limits: Mapping[str, Any] | None = None,
+        timers: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        **party: Any,
+    ) -> None:
+        """Start it and wait until it listens on every description.
 
+        :param manager: further arguments of its connection manager, which is one for TLS if there is a certificate.
+        :param keep_alive: the arguments of its :class:`~sip_p2p.KeepAlive`.
+        :param limits: the arguments of its :class:`~sip_p2p.Limits`.
+        :param timers: the arguments of its :class:`~sip_p2p.Timers`.
+        :param party: the arguments of its endpoint.
+        """
+        given = {
+            "uri": uri,
+            "listen": listen,
+            "manager": dict(manager or {}),
+            "keep_alive": dict(keep_alive or {}),
+            "limits": dict(limits or {}),
+            "timers": dict(timers or {}),
+            "party": party,
+        }
+        arguments = [sys.executable, "-m", "tests.interop.peers.party_process", json.dumps(given)]
+        if self._host is not None:
+            arguments = self._host.inside(*arguments)
+        self._seen.clear()
+        self._program = Program(self.reactor, arguments)
+        self._program.start(self.directory, {"PYTHONPATH": _REPOSITORY, **(environment or {})})
+        await self.event("ready", 30.0)
 
-if __name__ == "__main__":
-    react(main, sys.argv[1:])
+    async def event(self, kind: str, seconds: float = 15.0, where: str = "") -> dict[str, Any]:
+        """The next event of *kind* that this call has not returned yet.
+
+        :param where: a pattern for what follows in the event's line.
+        """
+        pattern = rf'^{{"event": "{kind}".*{where}.*}}(?=\n)'
+        found = await self.program.find(pattern, seconds, self._seen.get(kind, 0))
+        self._seen[kind] = found.end()
+        return cast("dict[str, Any]", json.loads(found.group(0)))
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """All events of *kind* until now."""
+        lines = self.program.output.splitlines()
+        return [json.loads(line) for line in lines if line.startswith(f'{{"event": "{kind}"') and line.endswith("}")]
+
+    def send(self, uri: str, text: str, **options: Any) -> int:
+        """Have it send a message; the number by which its events name that."""
+        self._sent += 1
+        command = {"do": "send", "number": self._sent, "uri": uri, "text": text, **options}
+        self.program.write(json.dumps(command) + "\n")
+        return self._sent
+
+    async def sent(self, uri: str, text: str, seconds: float = 40.0, **options: Any) -> dict[str, Any]:
+        """Have it send a message, and wait for the answer.
+
+        :raises PeerFailed: when there is none.
+        """
+        number = self.send(uri, text, **options)
+        pattern = rf'^{{"event": "(?:answered|failed)", "number": {number},.*}}(?=\n)'
+        found = json.loads((await self.program.find(pattern, seconds)).group(0))
+        if found["event"] == "failed":
+            raise PeerFailed(f"{found}\n{self.program.report()}")
+        return cast("dict[str, Any]", found)
+
+    async def inventory(self) -> dict[str, Any]:
+        """What lives in it."""
+        self.program.write(json.dumps({"do": "inventory"}) + "\n")
+        return await self.event("inventory")
+
+    def kill(self) -> None:
+        """End it without a word."""
+        os.kill(self.program.pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        os.kill(self.program.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.program.pid, signal.SIGCONT)

@@ -20,6 +20,7 @@ class Peer:
     :ivar reactor: Twisted's.
     :ivar directory: where its configuration goes, and what it writes.
     :ivar interface: the address on which it is found.
+    :ivar wrapper: the command line that its own is appended to, if it runs on another host.
     """
 
     packages: ClassVar[str] = ""
@@ -29,6 +30,7 @@ class Peer:
         self.reactor = reactor
         self.directory = directory
         self.interface = interface
+        self.wrapper: list[str] = []
         self._program: Program | None = None
 
     @property
@@ -58,7 +60,7 @@ class Peer:
 
         :param kept: whether it is the process that :meth:`stop` ends; who starts another one stops it.
         """
-        program = Program(self.reactor, [find_program(name) or name, *arguments])
+        program = Program(self.reactor, [*self.wrapper, find_program(name) or name, *arguments])
         program.start(self.directory, environment)
         if kept:
             self._program = program

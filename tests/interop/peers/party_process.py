@@ -1,0 +1,95 @@
+"""A party of our own in a process of its own, to be killed, stopped, or moved to another day; see :mod:`.party`.
+
+The argument is a JSON object, commands come on standard input and events go to standard output, one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.stdio import StandardIO
+from twisted.internet.task import react
+from twisted.protocols.basic import LineReceiver
+
+from sip_p2p import (
+    KeepAlive,
+    Limits,
+    RealTimeServerTcpConnectionManager,
+    RealTimeServerTlsConnectionManager,
+    SipPeerToPeerEndpoint,
+    Timers,
+)
+
+
+def say(event: str, **words: Any) -> None:
+    """Tell whoever started us."""
+    sys.stdout.write(json.dumps({"event": event, **words}) + "\n")
+    sys.stdout.flush()
+
+
+class Commands(LineReceiver):
+    """What it is told."""
+
+    delimiter = b"\n"
+
+    def __init__(self, party: SipPeerToPeerEndpoint) -> None:
+        self.party = party
+
+    def lineReceived(self, line: bytes) -> None:
+        """One command."""
+        command = json.loads(line)
+        if command["do"] == "send":
+            self.send(**command)
+        elif command["do"] == "inventory":
+            say("inventory", **self.party.connection_manager.inventory())
+
+    def send(self, do: str, number: int, uri: str, text: str, **options: Any) -> None:
+        """Send a message, and say how that ended and how many seconds it took."""
+        began = time.monotonic()
+        sending = self.party.send_message(uri, text, **options)
+        sending.addCallbacks(
+            lambda response: say("answered", number=number, status=response.status, took=time.monotonic() - began),
+            lambda failure: say(
+                "failed",
+                number=number,
+                error=failure.type.__name__,
+                why=str(failure.value),
+                took=time.monotonic() - began,
+            ),
+        )
+
+
+async def main(reactor: Any, text: str) -> None:
+    """Listen, answer and do as told until the process is ended."""
+    given = json.loads(text)
+    options: dict[str, Any] = {"keep_alive": KeepAlive(**given["keep_alive"]), "limits": Limits(**given["limits"])}
+    options |= {"timers": Timers(**given["timers"]), **given["manager"]}
+    manager: Any
+    if "certificate" in options:
+        manager = RealTimeServerTlsConnectionManager(reactor, **options)
+    else:
+        manager = RealTimeServerTcpConnectionManager(reactor, **options)
+    party = SipPeerToPeerEndpoint(given["uri"], manager, **given["party"])
+    party.message_received.subscribe(
+        lambda event: say("heard", text=event.text, peer=event.peer.identity, transport=event.peer.transport)
+    )
+    manager.flow_opened.subscribe(
+        lambda opened: say("opened", transport=opened.flow.transport, incoming=opened.flow.is_incoming)
+    )
+    manager.flow_lost.subscribe(
+        lambda lost: say("lost", transport=lost.flow.transport, why=str(lost.reason), on_it=len(lost.transactions))
+    )
+    manager.tls_failed.subscribe(lambda failure: say("refused", reason=failure.reason.name, why=str(failure)))
+    for description in given["listen"]:
+        await manager.start_listening(description)
+    StandardIO(Commands(party))
+    say("ready")
+    await Deferred()
+
+
+if __name__ == "__main__":
+    react(main, sys.argv[1:])
