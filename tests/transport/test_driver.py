@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from twisted.internet.task import Clock
+from twisted.internet import reactor
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import ConnectionFailure, InvalidOperation
@@ -11,8 +12,9 @@ from sip_p2p.sip.framing import PING
 from sip_p2p.sip.outputs import RequestReceived, ResponseReceived, TransactionFailed, TransactionTimedOut
 from sip_p2p.sip.parse import MalformedMessage, parse_message, salvage
 from sip_p2p.transport.deadlines import Deadlines
+from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
-from tests.support import MemoryTestCase
+from tests.support import MemoryTestCase, TestCase
 from tests.transport.flow_bench import Bench, CountedFlow, StreamBench, outgoing, request, statuses
 
 DAY = 86400.0
@@ -531,6 +533,51 @@ class TimeTests(SynchronousTestCase):
         self.driver.flow_failed(self.flow, ConnectionFailure("gone"))
         self.assertEqual(self.bench.calls(), [])
         self.assertEqual(self.bench.user.names, ["TransactionFailed", "TransactionFailed"])
+
+
+class AloneTests(TestCase):
+    """On the reactor itself: turns that bring one delivery."""
+
+    def setUp(self) -> None:
+        self.bench = Bench()
+        self.bench.driver = self.driver = Driver(reactor, self.bench.core, self.bench.user)
+        self.bench.user.answers = self.bench.answer
+        self.addCleanup(self.driver.stop)
+        self.flow = CountedFlow()
+
+    async def alone(self) -> bool:
+        """A delivery in a turn of its own: whether it was answered before the turn was over."""
+        before = len(self.flow.writes)
+        self.driver.received(self.flow, [parse_message(request(number=len(self.bench.user.told)))])
+        at_once = len(self.flow.writes) > before
+        await deferLater(reactor, 0.001)
+        self.assertEqual(len(self.flow.writes), before + 1)
+        return at_once
+
+    async def test_alone(self) -> None:
+        """When turn after turn brought one delivery, the next one is dealt with at once."""
+        self.assertEqual([await self.alone() for _ in range(10)], [False] * 8 + [True] * 2)
+
+    async def test_in_company(self) -> None:
+        """Deliveries that come close together wait for the end of their turn again, and leave in one write."""
+        for _ in range(20):
+            while not await self.alone():
+                pass
+            before = len(self.flow.writes)
+            for number in range(5):
+                self.driver.received(self.flow, [parse_message(request(number=1000 + number))])
+            await deferLater(reactor, 0.001)
+            if len(self.flow.writes) - before == 2 and not await self.alone():
+                return
+        self.fail("each delivery was written by itself")
+
+    def test_on_a_clock(self) -> None:
+        """On a clock that a test advances every delivery waits for the end of its turn."""
+        bench = Bench()
+        for number in range(20):
+            bench.driver.received(self.flow, [parse_message(request(number=number))])
+            self.assertEqual(len(bench.user.told), number)
+            bench.end_turn()
 
 
 class MemoryTests(MemoryTestCase):
