@@ -17,6 +17,7 @@ from twisted.internet import defer, reactor, stdio
 from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from benchmarks.lifeline import Lifeline
+from benchmarks.stock import StockTlsProtocol
 from sip_p2p import (
     Limits,
     RealTimeServerTcpConnectionManager,
@@ -24,7 +25,6 @@ from sip_p2p import (
     SipPeerToPeerEndpoint,
     Timers,
 )
-from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
 
 if TYPE_CHECKING:
     from sip_p2p import IncomingRequest
@@ -46,7 +46,7 @@ async def _serve(certificate: str, trust: str, timers: Timers | None, stock_tls:
         reactor, certificate=certificate, trust=trust, allow=["alice.example"], limits=limits, timers=timers
     )
     if stock_tls:
-        secure.tls_settings().protocol = HoldingTlsProtocol
+        secure.tls_settings().protocol = StockTlsProtocol
     clear = RealTimeServerTcpConnectionManager(reactor, limits=limits, timers=timers)
     for manager in (secure, clear):
         endpoint = SipPeerToPeerEndpoint("sip:bob@bob.example", manager)
