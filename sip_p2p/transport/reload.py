@@ -3,8 +3,8 @@
 Whoever renews a certificate replaces files, one after the other, in place or by swapping a symbolic link, and none of
 it is done at one instant. So a change is first waited out: it is read when the files have been the same twice in a row.
 What cannot be read, does not fit together, has expired, or is of no use to OpenSSL, changes nothing: the last good
-state stays in use, and the log says once what is wrong. What has been replaced holds for the handshakes that follow, in
-both directions; connections that stand are left alone.
+state stays in use, the log says once what is wrong, and each look tries again. What has been replaced holds for the
+handshakes that follow, in both directions; connections that stand are left alone.
 
 Files are looked at by what the system says of them (time, size and inode, behind every link), every few seconds.
 """
@@ -91,7 +91,8 @@ class Watched:
         :returns: what has changed, in words; empty if nothing has.
         """
         before, self._seen = self._seen, self._look()
-        if not at_once and (self._seen == self._stamp or self._seen != before):
+        # What could not be used is tried again as well: it may become valid, or readable, though no file changes.
+        if not at_once and (self._seen != before or (self._seen == self._stamp and not self.trouble)):
             return ""
         self._stamp = self._seen
         source = self._get()
@@ -104,12 +105,13 @@ class Watched:
                 return ""
             self._put(new)
         except (TlsFailure, ValueError, OSError, InvalidOperation) as error:
-            self.trouble = error.detail if isinstance(error, TlsFailure) else str(error)
-            _log.warn(
-                "the {what} has changed and cannot be used, so the old one stays in use: {why}",
-                what=self.what,
-                why=self.trouble,
-            )
+            known, self.trouble = self.trouble, error.detail if isinstance(error, TlsFailure) else str(error)
+            if at_once or self.trouble != known:
+                _log.warn(
+                    "the {what} has changed and cannot be used, so the old one stays in use: {why}",
+                    what=self.what,
+                    why=self.trouble,
+                )
             return ""
         self.trouble = ""
         # What was read may name other files, or have been changed meanwhile: the next look compares with before.

@@ -298,6 +298,40 @@ class ReloaderTests(ReloadTestCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
+    def test_trouble_that_passes(self) -> None:
+        """What could not be used for a reason beside its files, such as a certificate that becomes valid in a minute or
+        too few descriptors, is tried again with each look, and the log says each trouble once. fault:F13"""
+
+        class _Part:
+            files = (self.certificate,)
+            trouble = ""
+
+            def __init__(self, content: int) -> None:
+                self.content = content
+
+            def read_again(self) -> _Part:
+                if self.trouble:
+                    raise ValueError(self.trouble)
+                return _Part(2)
+
+        source = _Part(1)
+        put: list[_Part] = []
+        watched = Watched("part", lambda: source, put.append)
+        self.reloader.unwatch(list(self.reloader._watched))
+        self.reloader.watch([watched])
+        self.listen_to_log()
+        source.trouble = "not valid before noon"
+        self.put(authority().issue("b.example"))
+        self.clock.pump([10, 1, 10, 10, 10])
+        self.assertEqual((put, self.reloader.troubles, len(self.log())), ([], ["part: not valid before noon"], 1))
+        source.trouble = "too many open files"
+        self.clock.pump([10, 10])
+        self.assertEqual((put, len(self.log())), ([], 2))
+        source.trouble = ""
+        self.clock.advance(10)
+        self.assertEqual(([each.content for each in put], self.reloader.troubles), ([2], []))
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
     def test_objects(self) -> None:
         """What was not read from files is not watched."""
         loose = Reloader(self.clock)
