@@ -303,9 +303,11 @@ class Outgoing:
         if overloaded is not None:
             self._fail_over(Failure(overloaded), overloaded.retry_after)
             return
-        # One that was not made for this request may have been closed by the peer a moment ago.
-        is_old = isinstance(flow, StreamFlow) and flow.opened < self._began
-        self._written = self._endpoint.connection_manager.driver.now() if is_old else 0.0
+        self._written = 0.0
+        if isinstance(flow, StreamFlow) and flow.opened < self._began:
+            # One that was not made for this request may have been closed by the peer a moment ago.
+            flow.measure()
+            self._written = self._endpoint.connection_manager.driver.now()
         try:
             if plan.method not in _WITHOUT_CONTACT:
                 plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
@@ -392,7 +394,7 @@ class Outgoing:
         reason = output.reason
         if not isinstance(reason, SipError):
             reason = ConnectionFailure(f"the flow was lost: {reason}")
-        self._ended(Failure(reason), may_go_on=may_fail_over(reason))
+        self._ended(Failure(reason), may_go_on=may_fail_over(reason) and self._is_undelivered(output, reason))
 
     def _ended(self, failure: Failure, *, may_go_on: bool) -> None:
         """A transaction ended without a final response. Whoever has answered at all is at work, and nobody else is
@@ -419,6 +421,17 @@ class Outgoing:
             self._plan.cseq += 1
             return True
         return False
+
+    def _is_undelivered(self, output: TransactionFailed, reason: SipError) -> bool:
+        """Whether another server may have the request though the flow on which it was written is lost: nobody has read
+        it, or it may be read twice."""
+        flow = output.transaction.flow
+        if not isinstance(flow, StreamFlow) or self._plan.method in IDEMPOTENT:
+            return True
+        # Whoever refuses our certificate has not listened to us.
+        return isinstance(reason, TlsFailure) or was_never_read(
+            flow, self._written, self._endpoint.connection_manager.driver.now()
+        )
 
     def _too_late(self) -> None:
         self._alarm = None

@@ -230,6 +230,12 @@ class StreamFlow(LiveFlow):
                 cast("IPushProducer", self._transport).resumeProducing()
                 self._owner.flow_throttled(self)
 
+    def measure(self) -> None:
+        """Ask the system again how fast the way is: the first packets of a connection may have been slow ones."""
+        seconds = fastest_round_trip(self.socket)
+        if seconds and (seconds < self.round_trip or not self.round_trip):
+            self.round_trip = seconds
+
     def presents(self, via: Via) -> None:
         """The peer says where it is; it is believed as far as it has proved it (RFC 5923)."""
         if self.peer and self.is_incoming:

@@ -165,6 +165,34 @@ class StreamTests(ServersTestCase):
         self.assertEqual(self.send(retry_after="never"), 503)
         self.assertIn("two", self.served)
 
+    def test_died_of_it(self) -> None:
+        """A request that a server may have read before its connection was lost is not given to the next server: it fails,
+        and is delivered once, while OPTIONS goes on (row:E13, row:E24)."""
+        first = self.server("one")
+        self.server("two")
+        self.in_dns("one", "two")
+
+        def hang_up(abruptly: bool) -> None:
+            for flow in first.pool:
+                flow.abort() if abruptly else flow.close()
+
+        for abruptly in (True, False):
+            self.answers["one"] = lambda event, abruptly=abruptly: hang_up(abruptly)
+            for _ in range(2):
+                self.served.clear()
+                self.failure()
+                self.network.advance(1)
+                self.assertEqual(self.served, ["one"])
+                # The second time the connection is an old one.
+                del self.answers["one"]
+                self.assertEqual(self.send(), 200)
+                self.answers["one"] = lambda event, abruptly=abruptly: hang_up(abruptly)
+            self.network.advance(1)
+        (bob,) = first.endpoints
+        bob.handle("OPTIONS", lambda event: hang_up(True))
+        response = self.network.run_until(self.alice.request("OPTIONS", "sip:bob@b.example"))
+        self.assertEqual(response.status, 200)
+
     def test_other_answers(self) -> None:
         """Any other final response is an answer, and nobody else is asked (RFC 3263 section 4.3)."""
         for name in ("one", "two"):

@@ -273,6 +273,15 @@ class JustClosedTests(ReuseTestCase):
             self.send(self.alice, "sip:bob@b.example", "poison")
         self.assertEqual(self.heard, [("bob", "poison")])
 
+    def test_way_that_was_slow_at_first(self) -> None:
+        """How fast the way is counts as it is known when a request is written, not as its first packets had it
+        (row:E13)."""
+        self.bob.handle("MESSAGE", self.vanish)
+        self.network.change(delay=0.002)
+        with self.assertRaises(ConnectionFailure):
+            self.send(self.alice, "sip:bob@b.example", "poison")
+        self.assertEqual(self.heard, [("bob", "poison")])
+
     def vanish(self, event: Any) -> Deferred[None]:
         """Read a request, hang up and never answer."""
         self.heard.append(("bob", event.text))

@@ -57,7 +57,9 @@ class JudgementTests(SynchronousTestCase):
         there (row:E13)."""
         for in_order, round_trip, after, never in (
             (True, 0.040, 0.000, True),
-            (True, 0.040, 0.039, True),
+            (True, 0.040, 0.029, True),
+            # Nearly as soon as the fastest answer so far: this one may have been a little faster still.
+            (True, 0.040, 0.031, False),
             (True, 0.040, 0.040, False),
             (True, 0.040, 5.000, False),
             (False, 0.040, 0.001, False),
