@@ -146,7 +146,12 @@ def _read_binary(data: bytes) -> ProxyHeader | None:
 
 @final
 class _ProxiedTransport:
-    """A connection as it is on the far side of the proxy; all but its two addresses is the connection itself."""
+    """A connection as it is on the far side of the proxy; all but its two addresses is the connection itself.
+
+    :ivar is_passed_on: that its addresses are those of the far side.
+    """
+
+    is_passed_on = True
 
     def __init__(self, transport: Any, header: ProxyHeader) -> None:
         self._transport = transport

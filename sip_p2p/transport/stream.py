@@ -48,7 +48,7 @@ class StreamProtocol(Protocol):
     """One connection's octets to messages, and its life to the owner of the flows.
 
     :ivar flow: None until the connection may carry messages.
-    :ivar address: where the connection comes from; the empty string where only a proxy before us knows.
+    :ivar address: where the connection comes from; the empty string where a proxy before us knows it and has not told.
     """
 
     def __init__(self, owner: FlowOwner, factory: StreamFactory) -> None:
@@ -67,7 +67,7 @@ class StreamProtocol(Protocol):
             tcp.setTcpNoDelay(True)
             tcp.setTcpKeepAlive(True)
             watch_for_the_end(tcp, self._owner.limits.unacknowledged_timeout)
-        if not self._settings.is_proxied:
+        if not self._settings.is_proxied or getattr(tcp, "is_passed_on", False):
             self.address = host_and_port(tcp.getPeer())[0]
         if not self._owner.connection_made(self):
             tcp.abortConnection()
@@ -185,7 +185,7 @@ class StreamProtocol(Protocol):
                     flow.messages += 1
                 elif item is PONG:
                     owner.flow_answers(flow)
-            if len(found) > 1 or found[0] is not PONG:
+            if found[0] is not PONG or len(found) > 1:
                 owner.flow_active(flow, False)
         if framer.is_partial:
             # Of another message than the one that was incomplete before, if any was found.
@@ -236,7 +236,8 @@ class StreamFactory(Factory):
     """Makes the protocols of one listener or of one outgoing connection.
 
     :ivar transport: ``TCP``, ``TLS``, ``WS`` or ``WSS``.
-    :ivar is_proxied: whether all connections come from one proxy: their address tells nothing of whose they are.
+    :ivar is_proxied: whether all connections come from one proxy: their address tells nothing of whose they are, unless
+        the proxy has told where they began.
     :ivar stopped: called when the port is closed.
     :ivar websocket: what makes the protocols where it is one of the latter two; None for the others.
     """

@@ -281,6 +281,20 @@ class PartyTests(SynchronousTestCase):
             self.assertEqual(self.asked[-1].address, ("192.0.2.1", 40000))
             self.assertIn("received=192.0.2.1", answer.headers["Via"])
 
+    def test_bounds_of_an_address(self) -> None:
+        """A caller who opens connections through the proxy and shakes no hands has as many as any other address, and
+        the rest are left for the others behind the proxy (row:C13, fault:H4)."""
+        bob = self.bob.connection_manager
+        bob.limits = bob.limits.replace(handshakes_per_address=3)
+        passing = Passing(self.host, 5061)
+        opened = [self.network.run_until(passing.connect(Factory.forProtocol(Protocol))) for _ in range(5)]
+        self.network.advance(0.1)
+        self.assertEqual((bob.inventory()["handshakes"], bob.metrics()["connections_refused"]), (3, 2))
+        self.network.advance(bob.limits.handshake_timeout)
+        self.assertEqual(bob.inventory()["handshakes"], 0)
+        for each in opened:
+            each.transport.abortConnection()
+
     def test_directly(self) -> None:
         """Nobody gets in without the proxy, not even who could prove who it is."""
         self.assertRaises(
