@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 from tests.interop.peers.peer import Peer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.interop.peers.program import Program
 
 __all__ = ["Command", "Service"]
@@ -32,10 +34,13 @@ class Service(Peer):
         self.started: dict[str, Any] = {}
         self._seen: dict[str, int] = {}
 
-    async def start(self, *arguments: str) -> None:
-        """Start it with *arguments* and wait until it says that it runs."""
+    async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start it with *arguments* and wait until it says that it runs.
+
+        :param environment: what is added to its environment.
+        """
         head = ("-c", _TWISTD, "--nodaemon", "--pidfile=", "--logfile=twistd.log", "sip-p2p")
-        self.launch(sys.executable, *head, *arguments, environment=_environment())
+        self.launch(sys.executable, *head, *arguments, environment={**_environment(), **(environment or {})})
         self.started = await self.event("started", 30.0)
 
     @property

@@ -108,6 +108,11 @@ class OtherParty(Peer):
         self.program.write(json.dumps({"do": "inventory"}) + "\n")
         return await self.event("inventory")
 
+    async def metric(self, name: str) -> int:
+        """One of its figures."""
+        self.program.write(json.dumps({"do": "metrics"}) + "\n")
+        return int((await self.event("metrics"))[name])
+
     def kill(self) -> None:
         """End it without a word."""
         os.kill(self.program.pid, signal.SIGKILL)

@@ -46,6 +46,8 @@ class Commands(LineReceiver):
             self.send(**command)
         elif command["do"] == "inventory":
             say("inventory", **self.party.connection_manager.inventory())
+        elif command["do"] == "metrics":
+            say("metrics", **self.party.connection_manager.metrics())
 
     def send(self, do: str, number: int, uri: str, text: str, **options: Any) -> None:
         """Send a message, and say how that ended and how many seconds it took."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import glob
 import os
 import re
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
     from twisted.python.failure import Failure
 
-__all__ = ["FAR_AHEAD", "FakeClock", "PeerFailed", "Program", "find_program", "free_port", "until"]
+__all__ = ["FAR_AHEAD", "FakeClock", "PeerFailed", "Program", "StepClock", "find_program", "free_port", "until"]
 
 FAR_AHEAD = "+30d"
 """A clock that far ahead finds a certificate expired that is valid for a day."""
@@ -104,6 +105,32 @@ class FakeClock:
         if not clock:
             return {}
         return {"LD_PRELOAD": FakeClock._libraries()[0], "FAKETIME": clock, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
+class StepClock:
+    """A clock that is set while the program runs which has it; its monotonic clock goes on as it was.
+
+    :ivar environment: what to add to the environment of the program.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._path = os.path.join(directory, "clock")
+        self.set(datetime.timedelta())
+        self.environment = {
+            # The library for programs with threads.
+            "LD_PRELOAD": FakeClock._libraries()[0].replace("libfaketime.", "libfaketimeMT."),
+            "FAKETIME_TIMESTAMP_FILE": self._path,
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, off: datetime.timedelta) -> None:
+        """Let it be off by so much from now on."""
+        with open(f"{self._path}.new", "w", encoding="ascii") as file:
+            file.write(f"{off.total_seconds():+.0f}")
+        # At once: whoever reads half a number would be in another century.
+        os.replace(f"{self._path}.new", self._path)
 
 
 class _Process(ProcessProtocol):
