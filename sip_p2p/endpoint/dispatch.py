@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.outgoing import Outgoing
+from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.throttle import ThrottledLog
@@ -64,7 +65,8 @@ class Dispatch:
         """Hand a request to the party that it is for."""
         manager = self._manager
         incoming = IncomingRequest(manager, output)
-        if incoming.is_answered:
+        transaction = output.transaction
+        if transaction.is_final_sent or transaction.state is TransactionState.TERMINATED:
             # It came in one delivery with its own CANCEL, or with the end of its flow: there is nothing left to ask.
             return
         flow = cast("LiveFlow", output.flow)
@@ -81,9 +83,9 @@ class Dispatch:
             manager.keeper.learn_alias(flow, output.request)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
-        if not incoming.is_answered:
-            self.waiting_answers[output.transaction] = incoming
-            self._parties[output.transaction] = endpoint
+        if not (transaction.is_final_sent or incoming.is_answered):
+            self.waiting_answers[transaction] = incoming
+            self._parties[transaction] = endpoint
             self._owe(flow, incoming.method, 1)
 
     def request_answered(self, incoming: IncomingRequest) -> None:

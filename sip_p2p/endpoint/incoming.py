@@ -213,7 +213,10 @@ class IncomingRequest:
                 self._log(result)
             elif iscoroutine(result) or isinstance(result, Deferred):
                 self._watch(result)
-        self._conclude(decided)
+        if decided is None:
+            self._settle(None)
+        else:
+            self._conclude(decided)
         # A Failure knows the frames in which it arose, and this is one of them: with a name here it would keep itself
         # alive, and the request with it.
         del decided, result
@@ -224,9 +227,7 @@ class IncomingRequest:
         deferred.addErrback(self._log)
 
     def _conclude(self, result: object) -> None:
-        if result is None:
-            self._settle(None)
-        elif iscoroutine(result) or isinstance(result, Deferred):
+        if iscoroutine(result) or isinstance(result, Deferred):
             deferred = _as_deferred(result)
             self._pending = deferred
             deferred.addCallbacks(self._settle, self._fail)

@@ -139,6 +139,10 @@ class Headers:
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of the field *name*, or *default*."""
+        known = KNOWN_NAMES.get(name)
+        if known is not None:
+            names = self._names
+            return self._values[names.index(known)] if known in names else default
         index = self._index(name)
         return default if index < 0 else self._values[index]
 

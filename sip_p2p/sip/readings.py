@@ -12,15 +12,17 @@ from sip_p2p.sip.fields import split_values
 if TYPE_CHECKING:
     from sip_p2p.sip.headers import Headers
 
-__all__ = ["could_accept", "is_optional", "only_via", "short_key", "warning_value"]
+__all__ = ["LONGEST_KEY", "could_accept", "is_optional", "only_via", "short_key", "warning_value"]
 
-_LONGEST_KEY = 256
+LONGEST_KEY = 256
+"""Characters; of what is longer a digest is kept in its place."""
+
 _SESSION_DESCRIPTION = MediaType("application", "sdp")
 
 
 def short_key(key: str) -> str:
     """*key*, or a digest of one that is longer than keys are: a million of them are kept for 32 seconds."""
-    if len(key) <= _LONGEST_KEY:
+    if len(key) <= LONGEST_KEY:
         return key
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 

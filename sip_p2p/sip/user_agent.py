@@ -23,7 +23,7 @@ from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
-from sip_p2p.sip.readings import could_accept, is_optional, only_via, short_key, warning_value
+from sip_p2p.sip.readings import LONGEST_KEY, could_accept, is_optional, only_via, short_key, warning_value
 from sip_p2p.sip.shedding import NEW_WORK, NOTHING, Verdict, verdict
 from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
@@ -209,8 +209,10 @@ class UserAgentCore:
         :raises AlreadyResponded: after the final response, and after the transaction has ended otherwise.
         """
         self.layer.respond(transaction, response, now)
-        self._count_response(response.status)
-        if response.status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":
+        status = response.status
+        counted = self.traffic.responses_out
+        counted[status if status in counted else 0] += 1
+        if status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":
             self._merging.pop(transaction.merge_key, None)
 
     def _count_response(self, status: int) -> None:
@@ -371,9 +373,13 @@ class UserAgentCore:
         # Two strangers' requests are never merged: the key names whose request it is, as far as that was verified.
         cseq = request.cseq
         flow = transaction.flow
-        key = short_key(f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}")
+        key = f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}"
+        whose = transaction.key
+        if len(key) > LONGEST_KEY:
+            key = short_key(key)
+        if len(whose) > LONGEST_KEY:
+            whose = short_key(whose)
         transaction.merge_key = key
-        whose = short_key(transaction.key)
         present = merging.get(key)
         if present is not None and present[1] != whose:
             return True

@@ -68,7 +68,7 @@ class Target:
         one origin are one server.
     """
 
-    __slots__ = ("has_port", "has_transport", "host", "name", "origin", "port", "transport")
+    __slots__ = ("_hash", "_key", "has_port", "has_transport", "host", "name", "origin", "port", "transport")
 
     def __init__(self, transport: Transport | str, host: str, port: int | None = None, name: str | None = None) -> None:
         """
@@ -86,6 +86,9 @@ class Target:
         self.origin = ""
         self.port = self.transport.default_port if port is None else port
         self.name = self.host if name is None else name.strip("[]").lower()
+        # A text compares and hashes faster than the member of an enumeration, and these stand in every key of the pool.
+        self._key = (self.transport.value, self.host, self.port, self.name)
+        self._hash = hash(self._key)
 
     def at(self, host: str, port: int | None = None, origin: str = "") -> Target:
         """The same target at another address: the name to be proved stays.
@@ -105,14 +108,11 @@ class Target:
         target.origin = self.origin
         return target
 
-    def _key(self) -> tuple[Transport, str, int, str]:
-        return (self.transport, self.host, self.port, self.name)
-
     def __eq__(self, other: object) -> bool:
-        return self._key() == other._key() if isinstance(other, Target) else NotImplemented
+        return self._key == other._key if isinstance(other, Target) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return self._hash
 
     def __repr__(self) -> str:
         proves = "" if self.name == self.host else f" proving {self.name}"

@@ -101,7 +101,7 @@ class TransactionLayer:
                 table.counters.responses_repeated += 1
                 table.send(flow, finished)
             return None
-        if self.is_full:
+        if len(table.servers) >= self._limit_active or len(table.answered) >= self._limit_answered:
             table.counters.requests_refused += 1
             return None
         try:
