@@ -144,24 +144,33 @@ class DatagramPort(DatagramProtocol):
         """
         self._owner = owner
         self._may_request = may_request
-        self._flows: OrderedDict[tuple[str, int], DatagramFlow] = OrderedDict()
+        # To whom we have written by our own choice, and who has only come by: the latter, whom anybody can invent by
+        # the thousand, give way first.
+        self._chosen: OrderedDict[tuple[str, int], DatagramFlow] = OrderedDict()
+        self._strangers: OrderedDict[tuple[str, int], DatagramFlow] = OrderedDict()
         self._amplification = owner.limits.datagram_amplification
         self.ignored = 0
         self.forged = 0
 
     def flow_to(self, host: str, port: int) -> DatagramFlow:
         """The flow to an address that we want to write to."""
-        flow = self._flow((host, port), False)
+        key = (host, port)
+        flow = self._flow(key, False)
         if flow.is_incoming:
+            self._chosen[key] = self._strangers.pop(key)
             flow.is_incoming = False
             flow.credit = None
             self._judge(flow)
         return flow
 
     def _flow(self, key: tuple[str, int], is_incoming: bool) -> DatagramFlow:
-        flow = self._flows.get(key)
+        flows = self._strangers
+        flow = flows.get(key)
+        if flow is None:
+            flows = self._chosen
+            flow = flows.get(key)
         if flow is not None:
-            self._flows.move_to_end(key)
+            flows.move_to_end(key)
             return flow
         local = host_and_port(cast("IUDPTransport", self.transport).getHost())
         if local[0] in _ALL_ADDRESSES:
@@ -170,8 +179,8 @@ class DatagramPort(DatagramProtocol):
         flow = DatagramFlow(self, owner.sent_by("UDP", local), local, key, is_incoming=is_incoming)
         flow.opened = owner.driver.now()
         self._judge(flow)
-        self._flows[key] = flow
-        if len(self._flows) > owner.limits.datagram_flows:
+        (self._strangers if is_incoming else self._chosen)[key] = flow
+        if len(self._strangers) + len(self._chosen) > owner.limits.datagram_flows:
             self._evict()
         return flow
 
@@ -183,13 +192,16 @@ class DatagramPort(DatagramProtocol):
             self._owner.keep_alives.flow_opened(flow)
 
     def _evict(self) -> None:
-        """Forget the flow that was not used for longest, if need be one on which something lives: that goes on."""
+        """Forget the flow that was not used for longest, a stranger's where there is one, and if need be one on which
+        something lives: that goes on."""
+        # The one that has just come may be the only stranger.
+        flows = self._strangers if len(self._strangers) > 1 else self._chosen or self._strangers
         for _ in range(_EVICTION_TRIES):
-            key, flow = next(iter(self._flows.items()))
+            key, flow = next(iter(flows.items()))
             if not self._owner.driver.transactions_on(flow):
                 break
-            self._flows.move_to_end(key)
-        key, flow = self._flows.popitem(last=False)
+            flows.move_to_end(key)
+        key, flow = flows.popitem(last=False)
         self._owner.limit_hit("datagram_flows")
         if self._owner.keep_alives is not None:
             self._owner.keep_alives.flow_lost(flow)
@@ -199,15 +211,17 @@ class DatagramPort(DatagramProtocol):
 
         The empty string if there is none. To connect a datagram socket sends nothing.
         """
-        probe = cast("udp.Port", self.transport).createInternetSocket()
         try:
-            probe.connect(peer)
-            source: str = probe.getsockname()[0]
+            with contextlib.closing(cast("udp.Port", self.transport).createInternetSocket()) as probe:
+                probe.connect(peer)
+                return _plain_host(probe.getsockname()[0])
         except OSError:
+            # There is no way, or no descriptor is left to find it with.
             return ""
-        finally:
-            probe.close()
-        return _plain_host(source)
+
+    def _known(self, address: tuple[str, int]) -> DatagramFlow | None:
+        """The flow of this peer, if it is remembered."""
+        return self._strangers.get(address) or self._chosen.get(address)
 
     def startProtocol(self) -> None:
         """The port is bound: ask for room for what comes while we are busy, as much as the system gives."""
@@ -268,7 +282,7 @@ class DatagramPort(DatagramProtocol):
         except (MalformedMessage, ValueError, OSError):
             self.ignored += 1
             return
-        flow = self._flows.get(addr)
+        flow = self._known(addr)
         keep_alives = self._owner.keep_alives
         if flow is None or keep_alives is None or not keep_alives.bound(flow, binding):
             self.ignored += 1
@@ -281,7 +295,7 @@ class DatagramPort(DatagramProtocol):
         address that has been heard of before it takes two, with nothing heard in between: a storm of them ends no flow
         on which answers come.
         """
-        flow = self._flows.get(address)
+        flow = self._known(address)
         if flow is None or not self._is_ours(flow, quote):
             self.forged += 1
             return
@@ -303,8 +317,8 @@ class DatagramPort(DatagramProtocol):
 
     def fail(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
         """What is on *flow* ends; what comes or goes afterwards has a new flow."""
-        if self._flows.get(flow.address) is flow:
-            del self._flows[flow.address]
+        if self._known(flow.address) is flow:
+            del (self._strangers if flow.is_incoming else self._chosen)[flow.address]
         flow.is_open = False
         self._owner.datagram_flow_lost(flow, reason)
 
@@ -337,8 +351,9 @@ class DatagramPort(DatagramProtocol):
     def stopProtocol(self) -> None:
         """The port is closed: everything on it ends, also on flows that were pushed out."""
         reason = ConnectionFailure("the UDP port was closed")
-        flows = list(self._flows.values())
-        self._flows.clear()
+        flows = [*self._chosen.values(), *self._strangers.values()]
+        self._chosen.clear()
+        self._strangers.clear()
         for busy in self._owner.driver.busy_flows():
             if isinstance(busy, DatagramFlow) and busy.port is self and busy.is_open and busy not in flows:
                 flows.append(busy)

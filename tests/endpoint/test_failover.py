@@ -166,8 +166,8 @@ class StreamTests(ServersTestCase):
         self.assertIn("two", self.served)
 
     def test_died_of_it(self) -> None:
-        """A request that a server may have read before its connection was lost is not given to the next server: it fails,
-        and is delivered once, while OPTIONS goes on (row:E13, row:E24)."""
+        """A request that a server may have read before its connection was lost is not given to the next server: it
+        fails, and is delivered once, while OPTIONS goes on (row:E13, row:E24)."""
         first = self.server("one")
         self.server("two")
         self.in_dns("one", "two")

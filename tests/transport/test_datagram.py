@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from typing import Any
 
@@ -281,6 +283,36 @@ class SendingTests(DatagramTestCase):
             self.port.flow_to(f"10.9.8.{number}", 5060)
         self.bob.answer(self.bob.user.told[0])
         self.network.advance(0.1)
+        self.assertEqual(asking.statuses, [200])
+
+    def test_strangers_push_out_strangers(self) -> None:
+        """However many come under invented addresses, those to whom we write are remembered, and nobody else is
+        (fault:H5)."""
+        ours = [self.port.flow_to(f"10.9.9.{number}", 5060) for number in range(3)]
+        asking = self.raw(40000)
+        for number in range(20):
+            self.send(asking, request(via=f"UDP peer.example:{6000 + number}", number=number))
+        self.assertEqual([self.port.flow_to(f"10.9.9.{number}", 5060) for number in range(3)], ours)
+        self.port.flow_to("10.9.9.3", 5060)
+        self.send(asking, request(via="UDP peer.example;rport", number=99))
+        self.assertEqual(asking.statuses, [200])
+
+    def test_no_descriptor_is_left(self) -> None:
+        """Where no descriptor is left to find our own address with, what comes is dealt with all the same
+        (fault:H3)."""
+        asking = self.raw(40000)
+        transport: Any = self.port.transport
+
+        class Exhausted:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(transport, name)
+
+            def createInternetSocket(self) -> Any:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        self.port.transport = Exhausted()
+        self.send(asking, request(via="UDP peer.example;rport"))
+        self.port.transport = transport
         self.assertEqual(asking.statuses, [200])
 
     def test_the_port_is_closed(self) -> None:
