@@ -34,7 +34,7 @@ _LONGEST_CHAIN = 10
 class KnownIssuers:
     """The authorities of verified chains, by what a certificate says of its issuer."""
 
-    __slots__ = ("_anchors", "_chains", "_issuers")
+    __slots__ = ("_anchors", "_chains", "_issuers", "_learnt")
 
     def __init__(self, anchors: Container[object]) -> None:
         """
@@ -44,21 +44,32 @@ class KnownIssuers:
         self._issuers: dict[_Key, bytes] = {}
         # What was looked up already: most sessions are those of the same few peers.
         self._chains: dict[bytes, list[bytes]] = {}
+        # What was learnt already, by the party's own certificate: the same few peers connect again and again.
+        self._learnt: dict[bytes, tuple[bytes, ...]] = {}
 
     def learn(self, chain: Sequence[bytes]) -> None:
         """Remember the authorities of a chain that has just been verified.
 
         :param chain: certificates as DER, the party's own first.
         """
+        party = chain[0] if chain else b""
+        whole = tuple(chain)
+        if self._learnt.get(party) == whole:
+            return
         for certificate, issuer in pairwise(chain):
             key = _key_of_issuer(x509.load_der_x509_certificate(certificate))
             if self._issuers.get(key) == issuer:
                 continue
             self._chains.clear()
+            self._learnt.clear()
             self._issuers.pop(key, None)
             while len(self._issuers) >= MOST_ISSUERS:
                 del self._issuers[next(iter(self._issuers))]
             self._issuers[key] = issuer
+        if len(self._learnt) >= _MOST_CHAINS:
+            self._learnt.clear()
+        if sum(map(len, whole)) <= _LONGEST_REMEMBERED:
+            self._learnt[party] = whole
 
     def chain_of(self, certificate: bytes) -> list[bytes] | None:
         """The chain of a certificate that was verified before, up to its anchor; None if it is not known any more."""

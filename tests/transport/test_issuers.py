@@ -58,6 +58,18 @@ class KnownIssuersTests(SynchronousTestCase):
         self.assertEqual(len(known), MOST_ISSUERS)
         self.assertIsNone(known.chain_of(chains[1][0]))
 
+    def test_learnt_again(self) -> None:
+        """What had to give way is known again when the same chain is verified again."""
+        known = KnownIssuers(anchors())
+        first = chain_below(authority().intermediate("first"))
+        known.learn(first)
+        for number in range(MOST_ISSUERS):
+            known.learn(chain_below(authority().intermediate(f"z{number}")))
+        self.assertIsNone(known.chain_of(first[0]))
+        for _ in range(2):
+            known.learn(first)
+            self.assertEqual(known.chain_of(first[0]), first)
+
     def test_loop(self) -> None:
         """Authorities that certify each other lead nowhere."""
         known = KnownIssuers([])
