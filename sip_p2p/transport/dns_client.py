@@ -119,6 +119,7 @@ class _Asking:
             self._port = self._reactor.listenUDP(
                 0, self._datagrams, interface=interface, maxPacketSize=_LONGEST_DATAGRAM
             )
+            self._datagrams.ask()
         except Exception as error:
             self._error = error
             self.next()
@@ -213,11 +214,14 @@ class _Datagrams(DatagramProtocol):
         self.asking: _Asking | None = asking
         self._server = server
 
-    def startProtocol(self) -> None:
-        """Ask; connected, so that nobody else's datagrams come here, and a refusal does."""
+    def ask(self) -> None:
+        """Ask; connected, so that nobody else's datagrams come here, and a refusal does.
+
+        :raises OSError: when there is no way to the name server.
+        """
         transport: Any = self.transport
-        transport.connect(*self._server)
-        if self.asking is not None:
+        if transport is not None and self.asking is not None:
+            transport.connect(*self._server)
             transport.write(self.asking.message.toStr())
 
     def datagramReceived(self, datagram: bytes, addr: object) -> None:

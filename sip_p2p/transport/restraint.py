@@ -1,7 +1,8 @@
 """What peers have asked us to do less of, each for itself: Retry-After (RFC 3261 section 21.5.4) and RFC 7339.
 
-A 503 of one peer holds up nothing that goes to another. A peer is an address and port with its transport: of a cluster
-that shows one certificate the other servers are asked on.
+A 503 of one peer holds up nothing that goes to another. A peer is an address and port with its transport and what was
+proved there: of a cluster that shows one certificate the other servers are asked on, and whoever shares an address with
+others speaks for himself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Restraint"]
 
-_Key: TypeAlias = "tuple[str, str, int]"
+_Key: TypeAlias = "tuple[str, str, int, str]"
 
 _VALIDITY = 2.0
 _TOLERANCE = 0.05
@@ -124,4 +125,4 @@ class Restraint:
 
 
 def _key(flow: Flow) -> _Key:
-    return flow.transport, flow.remote_host, flow.remote_port
+    return flow.transport, flow.remote_host, flow.remote_port, flow.peer

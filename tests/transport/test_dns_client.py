@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -203,6 +205,32 @@ class EndTests(SynchronousTestCase):
         asking.cancel()
         self.failureResultOf(asking, CancelledError)
         self.assertEqual((made.closed, made.getDelayedCalls()), (1, []))
+
+    def test_no_way(self) -> None:
+        """A name server to which there is no way costs nothing but its turn: its port is closed again at once
+        (fault:J2, fault:J3)."""
+
+        class Reactor(MemoryReactorClock):
+            closed = 0
+
+            def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
+                outer = self
+
+                class Port:
+                    def connect(self, host: str, port: int) -> None:
+                        raise OSError(errno.ENETUNREACH, os.strerror(errno.ENETUNREACH))
+
+                    def stopListening(self) -> None:
+                        outer.closed += 1
+
+                made = Port()
+                protocol.makeConnection(made)
+                return made
+
+        made = Reactor()
+        asking = DnsClient(made, [("2001:db8::1", 53), ("192.0.2.1", 53)], (1.0,)).query(question())
+        self.assertIn("unreachable", str(self.failureResultOf(asking, OSError).value))
+        self.assertEqual((made.closed, made.getDelayedCalls()), (2, []))
 
     def test_no_port(self) -> None:
         """Where no port can be had at all, that is the failure (fault:J3)."""

@@ -48,6 +48,16 @@ class RestraintTests(SynchronousTestCase):
         self.assertIsNone(self.refusal())
         self.assertEqual((len(self.restraint), self.restraint.held_back), (0, 1))
 
+    def test_neighbours_at_one_address(self) -> None:
+        """Who proves one name speaks for nobody who proves another, though both be at one address and port (row:E20,
+        fault:H5)."""
+        hosted = Flow("TLS", True, "us.example", "192.0.2.1", 5061, "mallory.example")
+        self.restraint.asked(hosted, 50)
+        self.restraint.heard_via(hosted, f"{VIA};oc=100;oc-seq=1.1;oc-validity=50000")
+        self.drawn = 0.0
+        self.assertIsNone(self.refusal())
+        self.assertIsNotNone(self.restraint.refusal(hosted, self.plan))
+
     def test_longest_wish(self) -> None:
         """A shorter wish does not undo a longer one, and none lasts for ever (row:E20, fault:H5)."""
         self.restraint.asked(flow(), 10)
