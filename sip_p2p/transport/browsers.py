@@ -53,11 +53,12 @@ class Browsers:
         return True
 
     def find(self, target: Target) -> StreamFlow | None:
-        """The WebSocket to the browser that *target* names, never one without TLS where TLS is asked for."""
+        """The WebSocket to the browser that *target* names, never one without TLS where TLS is asked for, and none
+        where another name than the made-up one is to be proved."""
         flow = self._by_name.get(target.host)
-        if flow is None or not flow.is_open or (target.transport.is_secure and not flow.is_secure):
+        if flow is None or not flow.is_open or target.name != target.host:
             return None
-        return flow
+        return flow if flow.is_secure or not target.transport.is_secure else None
 
     def forget(self, flow: StreamFlow) -> None:
         """A WebSocket is gone."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sip_p2p.sip.uri import SipUri, parse_uri
 from sip_p2p.transport.browsers import Browsers
-from sip_p2p.transport.target import Target
+from sip_p2p.transport.target import Target, Transport, target_of
 from tests.support import SynchronousTestCase
 
 
@@ -58,6 +59,16 @@ class BrowsersTests(SynchronousTestCase):
         self.assertIs(self.find("WS", "secure.invalid"), secure)
         secure.is_open = False
         self.assertIsNone(self.find("WSS", "secure.invalid"))
+
+    def test_another_name_is_to_be_proved(self) -> None:
+        """A made-up name that only stands in for the address, as in ``maddr``, leads to no browser: whoever has it has
+        not proved the name that was asked for (fault:G3)."""
+        self.learn(FakeFlow("WSS", "10.0.0.1"))
+        for transport in ("WSS", "TLS", "WS"):
+            uri = parse_uri(f"sip:bob@b.example;maddr=x.invalid;transport={transport.lower()}")
+            assert isinstance(uri, SipUri)
+            self.assertIsNone(self.browsers.find(target_of(uri, Transport.TLS)))
+            self.assertIsNone(self.browsers.find(Target(transport, "x.invalid", name="b.example")))
 
     def test_taken(self) -> None:
         """A name that a live flow has is taken over by the same party alone: the same identity, or where none is proved
