@@ -13,11 +13,13 @@ from sip_p2p.transport.reload import Reloader, Watched
 from sip_p2p.transport.revocation import Revocation, RevocationMode
 from sip_p2p.transport.server_names import ServerNames
 from sip_p2p.transport.tls import TlsSettings
+from sip_p2p.transport.trust import Authorities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sip_p2p.transport.description_text import Description
+    from sip_p2p.transport.trust import TrustStack
 
 __all__ = ["ListenerSettings", "given_credential", "given_revocation", "given_server_names", "given_trust"]
 
@@ -34,7 +36,7 @@ _WORDS = {
 class ListenerSettings:
     """The settings of one listener."""
 
-    __slots__ = ("_base", "_description", "_given", "_own", "_reactor", "_reloader", "_seen", "_watched")
+    __slots__ = ("_base", "_compared", "_description", "_given", "_own", "_reactor", "_reloader", "_seen", "_watched")
 
     def __init__(
         self, reactor: Any, description: str, base: TlsSettings | None, given: Mapping[str, Any], mutual: bool
@@ -54,6 +56,7 @@ class ListenerSettings:
         self._own: TlsSettings | None = None
         self._reloader: Reloader | None = None
         self._seen = self._parts()
+        self._compared: tuple[object, ...] = ()
         if base is None or self._given or mutual is not base.need_mutual_tls:
             if self._seen["anchors"] is None:
                 raise ValueError("trustRoots is missing: name the PEM file or folder of the authorities you trust")
@@ -75,7 +78,22 @@ class ListenerSettings:
         if parts != self._seen:
             own.replace(**parts)
             self._seen = parts
+        self._compare(own)
         return own
+
+    def _compare(self, own: TlsSettings) -> None:
+        """Find out whether who is believed here need not be believed by the manager: what is meant for a name must not
+        go to whoever has proved it to a listener's own authorities, or where no pin or revocation list counts."""
+        base = self._base
+        if base is None or not ("anchors" in self._given or "revocation" in self._given):
+            return
+        judges = (own.trust, base.trust, own.revocation, base.revocation)
+        if judges != self._compared:
+            self._compared = judges
+            own.is_for_callers = not (
+                ("anchors" not in self._given or _is_within(own.trust, base.trust))
+                and ("revocation" not in self._given or _is_as_strict(own.revocation, base.revocation))
+            )
 
     def start(self) -> None:
         """The listener listens: watch its files."""
@@ -112,6 +130,23 @@ class ListenerSettings:
                 raise
 
         return Watched(f"{_WORDS[name]} of {self._description}", lambda: self._given[name], put)
+
+
+def _is_within(some: TrustStack, whole: TrustStack) -> bool:
+    """Whether all authorities of *some* are among those of *whole*, which knows nobody by anything else."""
+    return all(isinstance(each, Authorities) for each in (*some.trusts, *whole.trusts)) and all(
+        each in whole for each in some.certificates
+    )
+
+
+def _is_as_strict(some: Revocation | None, other: Revocation | None) -> bool:
+    """Whether whom *other* refuses *some* refuses as well."""
+    if other is None or other.mode is RevocationMode.OFF:
+        return True
+    if some is None or some.mode is RevocationMode.OFF:
+        return False
+    known = [each.crl for each in some.lists]
+    return some.mode in (other.mode, RevocationMode.HARD) and all(each.crl in known for each in other.lists)
 
 
 def given_credential(parsed: Description) -> Credential | None:

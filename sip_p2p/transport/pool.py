@@ -469,6 +469,8 @@ def _shared(server: Server) -> Server:
 
 
 def _identities(flow: StreamFlow) -> tuple[str, ...]:
-    """What the peer at the end of *flow* has proved."""
+    """What the peer at the end of *flow* has proved as well as if we had dialled it."""
     verified = flow.verified
-    return () if verified is None or verified.identities is None else verified.identities.identities
+    if verified is None or verified.identities is None or verified.is_for_callers:
+        return ()
+    return verified.identities.identities

@@ -84,12 +84,14 @@ class TlsSettings:
     :ivar on_failure: is called with the failure of every accepted connection that does not come to be verified.
     :ivar reloader: what looks whether files have changed; the owner of the settings sets it.
     :ivar protocol: what moves the bytes of connections that begin from now on.
+    :ivar is_for_callers: whether they believe others than those who are believed when we dial.
     :ivar handshakes: completed handshakes in full, with a peer that showed a certificate.
     :ivar resumptions: completed handshakes that resumed a session, in either direction.
     """
 
     __slots__ = (
-        "_contexts", "_need_mutual_tls", "_resumes", "handshakes", "on_failure", "protocol", "reloader", "resumptions"
+        "_contexts", "_need_mutual_tls", "_resumes",
+        "handshakes", "is_for_callers", "on_failure", "protocol", "reloader", "resumptions",
     )  # fmt: skip
 
     def __init__(
@@ -150,6 +152,7 @@ class TlsSettings:
         self.on_failure = on_failure
         self.protocol = choose_protocol() if protocol is None else protocol
         self.reloader: Reloader | None = None
+        self.is_for_callers = False
         self.handshakes = 0
         self.resumptions = 0
 

@@ -152,6 +152,7 @@ class PeerGate(Protocol):
             self.terms.settings.count_handshake(was_resumed)
         self._stop_timeout()
         self._is_verified = True
+        verified.is_for_callers = self.terms.settings.is_for_callers
         tls.verified = verified
         if check.is_client and self.terms.session_key is not None:
             began = self.terms.clock.seconds()

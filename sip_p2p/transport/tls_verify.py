@@ -54,9 +54,13 @@ class VerifiedPeer:
     :ivar cipher: the cipher suite, by OpenSSL's name.
     :ivar is_client: whether *we* are the client of this TLS connection.
     :ivar trusted_by: by what the peer is known; None without a certificate.
+    :ivar is_for_callers: whether it was believed by a listener that believes others than those who are believed when we
+        dial: what the peer has proved is enough to ask us, and not to be asked by us.
     """
 
-    __slots__ = ("_certificate", "cipher", "identities", "is_client", "matched", "tls_version", "trusted_by")
+    __slots__ = (
+        "_certificate", "cipher", "identities", "is_client", "is_for_callers", "matched", "tls_version", "trusted_by"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class VerifiedPeer:
         self.cipher = cipher
         self.is_client = is_client
         self.trusted_by = trusted_by
+        self.is_for_callers = False
 
     @property
     def certificate(self) -> x509.Certificate | None:

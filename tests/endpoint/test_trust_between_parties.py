@@ -131,6 +131,33 @@ class TrustGivenTests(TrustTestCase):
         self.assertIsNotNone(named)
 
 
+class OwnListenerTests(TrustTestCase):
+    """A listener that believes others than its manager."""
+
+    def test_only_for_its_callers(self) -> None:
+        """Who has proved a name to a listener's own authority may ask there, and gets nothing of what is for that name:
+        that is dialled, and proved to the manager (fault:G2, row:D8)."""
+        customers = CertificateAuthority.create("customers")
+        folder = Path(self.mktemp())
+        certificate = self.network.authority.issue("b.example").write(folder)
+        roots = folder / "customers.pem"
+        roots.write_bytes(customers.pem)
+        bob = self.party(
+            "b.example",
+            listen=["tls:port=5061", f"tls:port=5071:certKey={certificate}:trustRoots={roots}:allow=victim.example"],
+        )
+        victim = self.party("victim.example")
+        forged = Credential.from_pem(customers.issue("victim.example", "evil.example").pem)
+        evil = self.party("evil.example", listen=(), certificate=forged)
+        stolen: list[Any] = []
+        got: list[Any] = []
+        evil.message_received.subscribe(stolen.append)
+        victim.message_received.subscribe(got.append)
+        self.assertEqual(self.send(evil, "b.example:5071"), 200)
+        self.assertEqual(self.send(bob, "victim.example"), 200)
+        self.assertEqual((len(stolen), len(got)), (0, 1))
+
+
 class RevokeTests(TrustTestCase):
     """manager.revoke."""
 

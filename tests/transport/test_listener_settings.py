@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from sip_p2p.errors import TlsFailureReason
 from sip_p2p.pki import IssuedCertificate
-from sip_p2p.transport.credential import Credential
+from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.description_text import Description
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.listener_settings import (
@@ -19,13 +19,24 @@ from sip_p2p.transport.listener_settings import (
     given_server_names,
     given_trust,
 )
+from sip_p2p.transport.pins import PinnedKeys, pin_of
 from sip_p2p.transport.reload import Reloader
-from sip_p2p.transport.revocation import Revocation, RevocationMode
+from sip_p2p.transport.revocation import Revocation, RevocationList, RevocationMode
 from sip_p2p.transport.tls import TlsSettings
 from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
+from sip_p2p.transport.trust import TrustStack
 from tests.support import SynchronousTestCase
 from tests.transport.revoked import crl, ocsp_response, pem
-from tests.transport.tls_pairs import ANY, TlsPair, anchors, authority, party_credential, rsa_key, settings
+from tests.transport.tls_pairs import (
+    ANY,
+    TlsPair,
+    anchors,
+    authority,
+    other_authority,
+    party_credential,
+    rsa_key,
+    settings,
+)
 
 Reason = TlsFailureReason
 
@@ -73,6 +84,40 @@ class FollowingTests(SettingsTestCase):
         lax = self.listener(base, mutual=False).refresh()
         self.assertFalse(lax.need_mutual_tls)
         self.assertIs(lax.protocol, HoldingTlsProtocol)
+
+    def test_who_is_believed_here_alone(self) -> None:
+        """A listener that believes others than its manager does, for its own authorities, without the manager's pins or
+        with less of its revocation lists, is for callers alone, for as long as that is so. fault:G2"""
+        lists = Revocation([RevocationList(crl())], "soft")
+        pins = PinnedKeys({"b.example": pin_of(authority().certificate)})
+        wider = TrustAnchors([authority().certificate, other_authority().certificate])
+        base = settings("b.example")
+        cases: tuple[tuple[Any, Any, dict[str, Any], bool], ...] = (
+            (anchors(), None, {"policy": ANY, "credential": party_credential("c.example")}, False),
+            (anchors(), None, {"anchors": anchors()}, False),
+            (wider, None, {"anchors": anchors()}, False),
+            (anchors(), None, {"anchors": wider}, True),
+            ([anchors(), pins], None, {"anchors": anchors()}, True),
+            ([anchors(), pins], None, {"policy": ANY}, False),
+            (anchors(), None, {"revocation": Revocation((), "off")}, False),
+            (anchors(), lists, {"policy": ANY}, False),
+            (anchors(), lists, {"revocation": Revocation((), "off")}, True),
+            (anchors(), lists, {"revocation": Revocation((), "hard")}, True),
+            (anchors(), lists, {"revocation": Revocation(lists.lists, "hard")}, False),
+        )
+        for trust, revocation, given, expected in cases:
+            base = TlsSettings(
+                base.credential, TrustStack.of(trust), ANY, revocation=revocation or Revocation((), "off")
+            )
+            listener = self.listener(base, **given)
+            self.assertIs(listener.refresh().is_for_callers, expected, (trust, revocation, given))
+            base.replace(anchors=TrustStack.of(wider), revocation=Revocation((), "off"))
+            self.assertFalse(listener.refresh().is_for_callers)
+        listener = self.listener(settings("b.example"), anchors=wider)
+        for expected in (True, False):
+            verified = TlsPair(settings("a.example"), listener.refresh()).run().server.transport.verified
+            self.assertIs(verified.is_for_callers, expected)
+            listener = self.listener(settings("b.example"), anchors=anchors())
 
     def test_without_a_manager(self) -> None:
         """Without a manager, trust must be said."""
