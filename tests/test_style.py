@@ -108,6 +108,17 @@ class ModuleTests(SynchronousTestCase):
                 wrong.append(f"{where(path)}: no __all__")
         self.assertEqual(wrong, [])
 
+    def test_maps(self) -> None:
+        """The docstring of a package names each of its modules, so that nobody has to guess where a thing lives."""
+        missing = [
+            where(path)
+            for path in package_files()
+            if path.parent != ROOT / "sip_p2p" and path.name != "__init__.py"
+            for text in (ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text("utf-8"))) or "",)
+            if not re.search(rf"[`.]{path.stem}`", text)
+        ]
+        self.assertEqual(missing, [])
+
     def test_nothing_is_left_undone(self) -> None:
         """Nothing in the repository is marked as to be done later, and no code is a stub."""
         wrong = [

@@ -3,4 +3,33 @@
 A :class:`~sip_p2p.endpoint.endpoint.SipPeerToPeerEndpoint` is a party; a connection manager holds its listeners, its
 flows and its proofs of identity, and can serve many parties. The package imports the transport and SIP below it, never
 the service above. Start with :mod:`~sip_p2p.endpoint.endpoint`.
+
+======================  ======================================================================  ======================
+module                  what                                                                    standard
+======================  ======================================================================  ======================
+``endpoint``            the party
+``party_options``       the arguments that one is made with, checked
+``address``             whom an application wants to talk to
+``contact``             how a party is to be reached again                                      RFC 5626 section 4.1
+``connection_manager``  listeners, flows, proofs of identity; one core, one driver, one pool
+``server_managers``     the two that applications make: with TLS, and without
+``listener``            one listening endpoint
+``listener_watch``      whether it still listens, and whether its addresses are still ours
+``connection_request``  what an application is asked about a connection
+``from_policy``         who may send under which From                                           RFC 5922 section 7.4
+``renewal``             certificates that are replaced, and those that run out
+``standing``            connections that are kept and made anew                                 RFC 5626 section 4.5
+``composition``         from the arguments of a call to a request and its first hop             RFC 3261 section 8.1
+``outgoing``            one request of ours, from the call to its outcome
+``failover``            the servers that it may be sent to, one after the other                 RFC 3263 section 4.3
+``dispatch``            who is told what comes out of the core
+``incoming``            a request for an application, and its one answer                        RFC 3261 section 8.2
+``peer``                who is at the other end
+``events``              how applications are told; those of the endpoint
+``flow_events``         those of flows
+``load_events``         those of load
+``load``                the state of overload, and what is refused because of it                RFC 7339
+``accounts``            what lives and what has been counted
+``drain``               waiting for what is in flight
+======================  ======================================================================  ======================
 """

@@ -2,20 +2,28 @@
 
 Both read the same options and build the same party; whoever writes a program uses :mod:`sip_p2p.endpoint` instead.
 
-===============  ================================================================================================
-module           what
-===============  ================================================================================================
-``options``      the options that both share, and those of the service; each mistake has one clear line
-``party``        a connection manager and an endpoint made from options
-``service``      the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
-``application``  what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
-``check``        ``--check``: everything looked at and explained, nothing bound
-``state``        what is kept between two runs: the instance id
-``cli``          the ``sip-p2p`` command and its exit codes
-``sending``      its ``send``, ``options`` and ``request``
-``keys``         its ``pki``
-``drawing``      its ``ladder``
-``demo``         its ``demo``
-``words``        each failure in words, with what to do about it
-===============  ================================================================================================
+==================  ================================================================================================
+module              what
+==================  ================================================================================================
+``options``         the options that both share, and those of the service; each mistake has one clear line
+``peer_options``    those that say how peers are known, where they are found, how much of them is borne
+``command_line``    what every command line of ours does its own way
+``party``           a connection manager and an endpoint made from options
+``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
+``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
+``check``           ``--check``: everything looked at and explained, nothing bound
+``state``           what is kept between two runs: the instance id
+``signals``         SIGHUP reads files anew; a second SIGTERM ends a stop at once
+``logs``            a log file that can be opened anew and outlives a full disk
+``cli``             the ``sip-p2p`` command and its exit codes
+``sending``         its ``send``, ``options`` and ``request``
+``doctor``          its ``doctor``, on the way to a peer
+``listener_check``  its ``doctor``, for a listener
+``probing``         what answers on a port, and what TLS there asks for
+``diagnosis``       what is wrong, from what the three before have seen; values only
+``keys``            its ``pki``
+``drawing``         its ``ladder``
+``demo``            its ``demo``
+``words``           each failure in words, with what to do about it
+==================  ================================================================================================
 """

@@ -25,7 +25,19 @@ module                    what                                    standard
 ``message``, ``parse``    requests and responses                  RFC 3261 section 7, RFC 4475
 ``framing``               messages out of a byte stream           RFC 3261 section 18.3, RFC 5626 section 4.4.1
 ``body``, ``multipart``   types, charsets; several parts          RFC 5621, RFC 2046
+``limits``                how large a message may be
+``compose``               requests and responses of ours          RFC 3261 sections 8.1.1 and 8.2.6
+``source``                what a hop writes into the top Via      RFC 3261 section 18.2.1, RFC 3581
+``flow``                  what SIP needs to know of a flow        RFC 5626 section 2
+``overload``              Via's wishes for less, whom to spare    RFC 7339
+``shedding``              what is done without, judged early      RFC 7339 section 5.10
 ``transaction``           the four machines and their layer       RFC 3261 section 17, RFC 6026, RFC 4320
 ``user_agent``            the rules for a UAC and a UAS           RFC 3261 section 8
+``readings``              readings of a message for these rules   RFC 3261 section 8
+``profile``               what a party can do                     RFC 3261 sections 8.2.1 to 8.2.3
+``directory``             whose request it is                     RFC 3261 section 8.2.2.1
+``outputs``               everything that the core can say
+``counters``              what it has seen and done, in figures
+``tokens``                where unguessable tokens come from
 ========================  ======================================  =====================================================
 """

@@ -30,7 +30,9 @@ Two things to know. TLS needs its time from the host: what takes a ``clock`` (Tw
 to be given the host. And a program that imports ``twisted.internet.reactor`` instead of taking a reactor gets the real
 one.
 
-For users of ``sip_p2p`` and for its own tests; no part of the library imports it.
+For users of ``sip_p2p`` and for its own tests; no part of the library imports it. :mod:`.network` has the hosts, wires
+and faults (:mod:`.conditions`), :mod:`.host` one host with its :mod:`.sockets` and :mod:`.streams`, :mod:`.names` and
+:mod:`.zones` its names, :mod:`.party` the parties.
 """
 
 from __future__ import annotations
