@@ -29,21 +29,23 @@ _SMALLEST_RSA_KEY = 2048
 _SMALLEST_EC_KEY = 224
 # Larger certificates are examined each time, so that nobody can make us remember megabytes.
 _LONGEST_REMEMBERED = 4096
+_LONGEST_DETAIL = 1000
 
 
 class Refused(Exception):
     """A check says no. Never leaves the judgement, which makes a :class:`~sip_p2p.errors.TlsFailure` of it.
 
     :ivar reason: the reason.
-    :ivar detail: a few words on it.
+    :ivar detail: a few words on it, cut short where they are more.
     :ivar is_of_chain: whether it is only the word of an authority that fails, and not the certificate itself: who knows
         the key by other means may trust it all the same.
     """
 
     def __init__(self, reason: TlsFailureReason, detail: str = "", *, is_of_chain: bool = False) -> None:
-        super().__init__(detail)
+        # A certificate may claim thousands of names, and every log would hold them.
+        self.detail = detail if len(detail) <= _LONGEST_DETAIL else f"{detail[:_LONGEST_DETAIL]}..."
+        super().__init__(self.detail)
         self.reason = reason
-        self.detail = detail
         self.is_of_chain = is_of_chain
 
 

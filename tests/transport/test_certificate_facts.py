@@ -87,3 +87,10 @@ class FactTests(SynchronousTestCase):
         large = der(authority().issue(*names))
         self.assertGreater(len(large), 4096)
         self.assertIsNot(certificate_facts(large), certificate_facts(large))
+
+    def test_words_of_bounded_length(self) -> None:
+        """Whoever claims thousands of names fills no log with them: what is said of a refusal is cut short. fault:H6"""
+        refused = Refused(TlsFailureReason.OTHER, "no key is known for " + ", ".join(["h.example"] * 6000))
+        self.assertLess(len(refused.detail), 1100)
+        self.assertTrue(refused.detail.startswith("no key is known for h.example, h.example"))
+        self.assertEqual(Refused(TlsFailureReason.OTHER, "short").detail, "short")

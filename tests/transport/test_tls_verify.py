@@ -15,9 +15,10 @@ from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.pki import SIP_DOMAIN_KEY_PURPOSE, IssuedCertificate
 from sip_p2p.transport.credential import TrustAnchors
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.pins import PinnedKeys, pin_of
 from sip_p2p.transport.tls import TlsSettings
 from sip_p2p.transport.tls_verify import PeerCheck
-from sip_p2p.transport.trust import Trust
+from sip_p2p.transport.trust import Trust, TrustStack
 from tests.support import SynchronousTestCase
 from tests.transport.tls_pairs import (
     ANY,
@@ -371,6 +372,23 @@ class PolicyTests(MatrixTestCase):
             self.assertEqual(ours.failure.reason, Reason.CONNECTION_AUTHORIZATION_FAILED)
             self.assertIn("but not c.example", str(ours.failure))
             self.assertEqual((ours.events, ours.heard, theirs.heard), (["made", "lost"], b"", b""))
+
+    def test_excluded_by_whatever_it_is_known(self) -> None:
+        """Whom an authority vouches for under a name that was taken out is not let in for the sake of the name under
+        which its key is pinned. row:D10"""
+        issued = issue("b.example")
+        pins = PinnedKeys({"c.example": pin_of(issued.certificate)})
+        for known in ([anchors(), pins], [pins, anchors()]):
+            for policy, events in (
+                (ANY, ["made", "verified"]),
+                (ANY.excluding("b.example"), ["made", "lost"]),
+                (ANY.excluding("c.example"), ["made", "lost"]),
+            ):
+                judge = settings("a.example", policy, anchors=TrustStack.of(known))
+                pair = TlsPair(TlsSettings(credential(issued), anchors(), ANY), judge, "a.example").run()
+                self.assertEqual(pair.server.events, events, policy)
+                if "lost" in events:
+                    self.assertEqual(pair.server.failure.reason, Reason.CONNECTION_AUTHORIZATION_FAILED)
 
     def test_defaults(self) -> None:
         """Without a policy only localhost may call, and with an empty one nobody, not everybody. row:D7 row:D8"""
