@@ -6,6 +6,8 @@ import datetime
 import os
 from typing import final
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from sip_p2p.pki import CertificateAuthority, IssuedCertificate
 
 __all__ = ["ADDRESSES", "Certificates", "Leaf"]
@@ -23,10 +25,12 @@ class Leaf:
 
     :ivar certificate: the path of a PEM file with the certificate and its key.
     :ivar key: the path of a PEM file that holds the key: the same file.
+    :ivar issued: the certificate itself.
     """
 
     def __init__(self, issued: IssuedCertificate, directory: str) -> None:
         self.certificate = self.key = str(issued.write(directory))
+        self.issued = issued
 
 
 @final
@@ -65,6 +69,18 @@ class Certificates:
     def for_one_day(self, domain: str) -> Leaf:
         """The right names, valid until tomorrow: expired for a peer whose clock is ahead."""
         return self._leaf("short", self._authority, domain, *ADDRESSES, until=_DAY)
+
+    def revoked(self, domain: str) -> Leaf:
+        """The right names, and on the list of :meth:`revocation_list`."""
+        return self._leaf("revoked", self._authority, domain, *ADDRESSES)
+
+    def revocation_list(self, *leaves: Leaf) -> str:
+        """The path of the authority's list with the certificates of *leaves* on it."""
+        path = os.path.join(self.directory, "revoked.crl")
+        made = self._authority.revocation_list([leaf.issued.certificate for leaf in leaves])
+        with open(path, "wb") as file:
+            file.write(made.public_bytes(Encoding.PEM))
+        return path
 
     def wrong_authority(self, domain: str) -> Leaf:
         """The right names, signed by the authority that nobody trusts."""

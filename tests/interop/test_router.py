@@ -45,8 +45,8 @@ class RouterTests(WireTestCase):
         self.assertEqual({answer.status for answer in await gatherResults(answers)}, {200})
 
     async def test_udp(self) -> None:
-        """Answers find their way back through the router (RFC 3581); when it has given the peer another port, STUN shows
-        that, which ends the flow, and the next request goes well (row:E17, fault:I4)."""
+        """Answers find their way back through the router (RFC 3581). When it has given the peer another port STUN shows
+        that and ends the flow, and the next request goes well (row:E17, fault:I4)."""
         await self.enter(HostsWithRouter)
         ours = KeepAlive(datagram_interval=ASKS_FOR)
         party = await self.clear_text_party(f"udp:5060:interface={HERE}", manager_options={"keep_alive": ours})

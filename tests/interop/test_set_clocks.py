@@ -94,8 +94,8 @@ class ServiceTests(InteropTestCase):
         self.assertTrue(4.5 < reactor.seconds() - began < 8, reactor.seconds() - began)
 
     async def test_certificates(self) -> None:
-        """Whether a certificate is valid is judged by the clock as it stands at each handshake, and connections that are
-        open live on (fault:J1, row:D16, fault:F6)."""
+        """Whether a certificate is valid is judged by the clock as it is at each handshake; open connections live on
+        (fault:J1, row:D16, fault:F6)."""
         await self.begin()
         short = self.certificates.for_one_day(OUR_DOMAIN)
         with_short = await self.tls_party(certificate=short, allow=[PEER])

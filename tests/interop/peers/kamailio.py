@@ -30,7 +30,7 @@ auto_aliases=no
 enable_tls=yes
 tcp_accept_no_cl=no
 dns_try_naptr=off
-{listen}
+{core}{listen}
 alias={alias}
 
 loadmodule "jsonrpcs.so"
@@ -98,12 +98,30 @@ require_certificate = {mutual}
 certificate = {certificate}
 private_key = {key}
 ca_list = {trust}
-
+{revoked}
 [client:default]
 method = TLSv1.2+
 verify_certificate = yes
 require_certificate = yes
 {own}ca_list = {trust}
+"""
+
+_NAMED = """
+[server:any]
+server_name = {name}
+method = TLSv1.2+
+verify_certificate = {mutual}
+require_certificate = {mutual}
+certificate = {certificate}
+private_key = {key}
+ca_list = {trust}
+"""
+
+_REFUSAL = """    if ($rU == "{user}") {{
+        append_to_reply("Retry-After: {seconds}\\r\\n");
+        sl_send_reply("503", "Busy");
+        exit;
+    }}
 """
 
 _RELAY = """    if ($rU == "{user}") {{
@@ -182,6 +200,10 @@ class Kamailio(Peer):
         alias: str = "kamailio.example",
         patience: float = 8.0,
         clock: str = "",
+        names: Mapping[str, Leaf] | None = None,
+        busy: Mapping[str, int] | None = None,
+        takes_aliases: bool = False,
+        revoked: str = "",
     ) -> None:
         """Write the configuration and start.
 
@@ -192,27 +214,44 @@ class Kamailio(Peer):
         :param alias: the domain that is its own.
         :param patience: seconds after which it gives up on an answer.
         :param clock: how far its clock is off, such as ``+30d``.
+        :param names: what it presents to those who ask for a name (SNI).
+        :param busy: user part of a Request-URI -> Retry-After in seconds of the 503 that such requests get.
+        :param takes_aliases: whether ``;alias`` in a Via is believed: then what is for its port goes over the
+            connection that it came by.
+        :param revoked: the path of a list of revoked certificates.
         :param relays: user part of a Request-URI -> URI to which such requests go on.
         """
         directory = self.directory
         self._seen = 0
         listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         routes = "".join(_RELAY.format(user=user, target=target) for user, target in (relays or {}).items())
+        routes += "".join(_REFUSAL.format(user=user, seconds=seconds) for user, seconds in (busy or {}).items())
+        words = {"mutual": "yes" if mutual else "no", "trust": trust}
+        named = "".join(
+            _NAMED.format(name=name, certificate=leaf.certificate, key=leaf.key, **words)
+            for name, leaf in (names or {}).items()
+        )
         own = ""
         if client_certificate is not None:
             own = f"certificate = {client_certificate.certificate}\nprivate_key = {client_certificate.key}\n"
         self.write_files(
             {
                 "kamailio.cfg": _CONFIGURATION.format(
-                    listen=listen, alias=alias, directory=directory, relays=routes, patience=int(patience * 1000)
+                    core="tcp_accept_aliases=yes\n" if takes_aliases else "",
+                    listen=listen,
+                    alias=alias,
+                    directory=directory,
+                    relays=routes,
+                    patience=int(patience * 1000),
                 ),
                 "tls.cfg": _TLS.format(
-                    mutual="yes" if mutual else "no",
                     certificate=certificate.certificate,
                     key=certificate.key,
-                    trust=trust,
                     own=own,
-                ),
+                    revoked=f"crl = {revoked}\n" if revoked else "",
+                    **words,
+                )
+                + named,
             }
         )
         program = self.launch(
