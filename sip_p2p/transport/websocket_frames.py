@@ -35,6 +35,10 @@ SUBPROTOCOL = "sip"
 LONGEST_HEAD = 8192
 """Octets of the HTTP header section with which a connection begins; with more of them it is refused."""
 
+_FEW_FRAMES = 64
+_OCTETS_A_FRAME = 64
+"""How many frames may come together, and for how many octets one more; SIP messages are longer than that."""
+
 _REASONS = {
     400: "Bad Request",
     403: "Forbidden",
@@ -351,8 +355,8 @@ class Frames:
     def feed(self, data: bytes) -> list[bytes | PingSeen | PongSeen | Closed]:
         """Take what came and return what it completes, in order: messages as they are, and the rest as values.
 
-        Of several pings only the last is returned (RFC 6455 section 5.5.3): a flood of them costs us nothing to send.
-        Never raises; after a :class:`Closed` there is nothing more.
+        Of several pings only the last is returned (RFC 6455 section 5.5.3). More frames than a few, with next to nothing
+        in them, are a flood and end it. Never raises; after a :class:`Closed` there is nothing more.
         """
         found: list[bytes | PingSeen | PongSeen | Closed] = []
         if self.failed:
@@ -360,7 +364,13 @@ class Frames:
         connection = self._connection
         ping: PingSeen | None = None
         connection.receive_data(data)
+        # Each frame costs us as much as many octets do.
+        left = _FEW_FRAMES + len(data) // _OCTETS_A_FRAME
         for event in connection.events():
+            left -= 1
+            if left < 0:
+                self._fail(POLICY, "these are too many frames with too little in them", False, found)
+                return found
             if isinstance(event, (TextMessage, BytesMessage)):
                 self._part(event, found)
             elif isinstance(event, Ping):
