@@ -355,8 +355,8 @@ class Frames:
     def feed(self, data: bytes) -> list[bytes | PingSeen | PongSeen | Closed]:
         """Take what came and return what it completes, in order: messages as they are, and the rest as values.
 
-        Of several pings only the last is returned (RFC 6455 section 5.5.3). More frames than a few, with next to nothing
-        in them, are a flood and end it. Never raises; after a :class:`Closed` there is nothing more.
+        Of several pings only the last is returned (RFC 6455 section 5.5.3). More than a few frames with next to nothing
+        in them are a flood and end it. Never raises; after a :class:`Closed` there is nothing more.
         """
         found: list[bytes | PingSeen | PongSeen | Closed] = []
         if self.failed:
