@@ -19,7 +19,7 @@ __all__ = ["main", "page"]
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from sip_p2p.endpoint.accounts import COUNTED_LIMITS  # noqa: E402
+from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES  # noqa: E402
 from sip_p2p.sip.limits import MessageLimits  # noqa: E402
 from sip_p2p.transport.limits import Limits  # noqa: E402
 
@@ -36,8 +36,8 @@ from :class:`~sip_p2p.transport.limits.Limits` and :class:`~sip_p2p.sip.limits.M
 classes against each other.
 
 The bounds of one connection manager are one object, which does not change; others are set at any time. What belongs to
-one connection stays as it was when the connection was opened, and the time for a handshake as it was when the listener
-was started; what counts all connections together counts by the new bounds at once.
+one connection stays as it was when the connection was opened; what counts all connections together counts by the new
+bounds at once.
 
 .. code-block:: python
 
@@ -53,7 +53,8 @@ was started; what counts all connections together counts by the new bounds at on
         manager.limits = manager.limits.replace(idle_timeout=3600)
 
 The service takes each of them as ``--limit name=value``. ``manager.metrics()`` tells how often a bound was reached,
-under the name in the last column. Where there is none, reaching the bound is no event: it shapes what we do ourselves.
+under the name in the last column. A bound without a figure to itself has there the one in which it shows, among other
+things.
 """
 
 MESSAGE = """
@@ -80,7 +81,7 @@ def page() -> str:
 
 
 def _metric(name: str) -> str:
-    return f"``limit_{name}``" if name in COUNTED_LIMITS else ""
+    return f"``limit_{name}``" if name in COUNTED_LIMITS else f"``{OTHER_FIGURES[name]}``"
 
 
 def _table(limits: object, *, has_metric: bool) -> list[str]:

@@ -44,7 +44,7 @@ from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.restraint import Restraint
 from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.target import Transport
-from sip_p2p.transport.throttle import ThrottledLog
+from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 from sip_p2p.transport.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ class RealTimeConnectionManager:
         self.dispatch = Dispatch(self)
         self.drain_state = Drain(self)
         self._accounts = Accounts(self)
-        self.driver = Driver(reactor, self.core, self.dispatch)
+        self._log_bounds = LogBounds(self.limits.log_burst, self.limits.log_rate)
+        self.driver = Driver(reactor, self.core, self.dispatch, self._log_bounds)
         self.tls_failed: Event[TlsFailure] = Event()
         self.throttling_changed: Event[ThrottlingStateChanged] = Event()
         self.overload_changed: Event[OverloadChanged] = Event()
@@ -166,7 +167,7 @@ class RealTimeConnectionManager:
         self.addresses_changed: Event[AddressesChanged] = Event()
         self._listeners = Listeners(reactor, self, self.keeper, listener_watch)
         self._endpoints: dict[RealTimeEndpoint, None] = {}
-        self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now)
+        self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now, self._log_bounds)
         self._terminated: Deferred[None] | None = None
         self._log = Logger("sip_p2p.endpoint.connection_manager")
 
@@ -207,6 +208,7 @@ class RealTimeConnectionManager:
         self.keeper.limits_changed(limits)
         self.load.limits_changed(limits)
         self.restraint.limits = limits
+        self._log_bounds.burst, self._log_bounds.rate = limits.log_burst, limits.log_rate
         self.dead_targets.duration, self.dead_targets.limit = limits.dead_target_timeout, limits.dead_targets
         if isinstance(self.resolver, DnsResolver):
             self.resolver.limits = limits
@@ -339,6 +341,7 @@ class RealTimeConnectionManager:
 
     def tell_lost(self, flow: LiveFlow, reason: BaseException, transactions: tuple[Transaction, ...]) -> None:
         """A flow is gone, and with it what was on it; called by the keeper."""
+        self._accounts.connection_lost(flow)
         if self.flow_lost:
             self.flow_lost.tell(FlowLost(flow, reason, self.driver.now() - flow.opened, transactions))
 

@@ -54,11 +54,8 @@ class Dispatch:
     def _log(self) -> ThrottledLog:
         log = self._peers_log
         if log is None:
-            manager = self._manager
-            limits = manager.limits
-            log = self._peers_log = ThrottledLog(
-                "sip_p2p.endpoint.dispatch", manager.driver.now, burst=limits.log_burst, rate=limits.log_rate
-            )
+            driver = self._manager.driver
+            log = self._peers_log = ThrottledLog("sip_p2p.endpoint.dispatch", driver.now, driver.log_bounds)
         return log
 
     def request_received(self, output: RequestReceived) -> None:

@@ -14,7 +14,7 @@ from sip_p2p.transport.records import is_address
 from sip_p2p.transport.target import Target, Transport, race_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sip_p2p.transport.dead_targets import DeadTargets
     from sip_p2p.transport.family import AddressFamilyHint
@@ -47,21 +47,40 @@ class Candidates:
     :ivar is_elsewhere: whether the flow that is there will not do, so that it must not be found again.
     """
 
-    __slots__ = ("_asked", "_attempts", "_current", "_dead", "_family", "_groups", "_tried", "_until", "is_elsewhere")
+    __slots__ = (
+        "_asked",
+        "_attempts",
+        "_current",
+        "_dead",
+        "_family",
+        "_groups",
+        "_hit",
+        "_tried",
+        "_until",
+        "is_elsewhere",
+    )
 
     def __init__(
-        self, asked: Target, family: AddressFamilyHint, dead: DeadTargets, attempts: int, until: float
+        self,
+        asked: Target,
+        family: AddressFamilyHint,
+        dead: DeadTargets,
+        attempts: int,
+        until: float,
+        hit: Callable[[str], object] | None = None,
     ) -> None:
         """
         :param family: the addresses that may be used, and which come first.
         :param attempts: as many servers are tried.
         :param until: after this time no further one is.
+        :param hit: told the name of a limit that was reached.
         """
         self._asked = asked
         self._family = family
         self._dead = dead
         self._attempts = attempts
         self._until = until
+        self._hit = hit
         self._current: list[Target] = []
         self._groups: list[list[Target]] | None = None
         self._tried: list[Target] = []
@@ -121,7 +140,12 @@ class Candidates:
 
     def next(self, now: float) -> list[Target] | None:
         """The addresses of the next server; None when there is none, or enough has been tried."""
-        if not self._groups or self._attempts <= 0 or (self._current and now > self._until):
+        if not self._groups:
+            return None
+        is_late = bool(self._current) and now > self._until
+        if is_late or self._attempts <= 0:
+            if self._hit is not None:
+                self._hit("failover_timeout" if is_late else "failover_attempts")
             return None
         self._attempts -= 1
         self._current = self._groups.pop(0)

@@ -176,13 +176,15 @@ class Listeners:
             host, port = description
             interface = f":interface={host.replace(':', chr(92) + ':')}" if host else ""
             text = f"{self._owner.default_prefix}:port={port}{interface}"
-        limits = self._owner.limits
+        owner = self._owner
         return listening_endpoint(
             self._reactor,
             text,
-            self._owner.tls_settings(),
-            handshake_timeout=limits.handshake_timeout,
-            handshakes=limits.handshakes,
+            owner.tls_settings(),
+            # Asked for each connection: they may be others by then.
+            handshake_timeout=lambda: owner.limits.handshake_timeout,
+            handshakes=lambda: owner.limits.handshakes,
+            log_bounds=self._keeper.driver.log_bounds,
         )
 
     def _factory(self, endpoint: ListeningEndpoint) -> StreamFactory | DatagramPort:

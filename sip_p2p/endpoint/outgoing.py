@@ -174,6 +174,7 @@ class Outgoing:
                 manager.dead_targets,
                 limits.failover_attempts,
                 self._began + limits.failover_timeout,
+                manager.keeper.limit_hit,
             )
             if self._found is not None:
                 candidates.using(self._found)

@@ -21,6 +21,7 @@ class Counters:
 
     :ivar refused_overloaded: requests answered 503 because of overload, or because the stack is on its way out.
     :ivar refused_full: requests answered 503 because there was no room for another transaction.
+    :ivar refused_dialogs: those of them for which too many answered INVITEs wait for their ACK.
     :ivar dropped_overloaded: requests that got no answer for the same reason.
     """
 
@@ -30,6 +31,7 @@ class Counters:
         "dropped_responses",
         "merged_requests",
         "pings",
+        "refused_dialogs",
         "refused_full",
         "refused_overloaded",
         "refused_requests",
@@ -44,6 +46,7 @@ class Counters:
         self.unparsable = 0
         self.refused_requests = 0
         self.refused_full = 0
+        self.refused_dialogs = 0
         self.refused_overloaded = 0
         self.dropped_requests = 0
         self.dropped_overloaded = 0

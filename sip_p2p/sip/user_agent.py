@@ -269,6 +269,7 @@ class UserAgentCore:
             return
         if self.layer.is_full and not self.layer.knows(request, flow, now):
             self.counters.refused_full += 1
+            self.counters.refused_dialogs += self.layer.is_full_of_dialogs
             self._refuse(headers, flow, 503, retry=True)
             return
         transaction = self.layer.receive_request(request, flow, now)

@@ -59,15 +59,17 @@ class Authorization:
 
     :ivar denied: how many connections were not wanted.
     :ivar late: how many of them because there was no answer in time.
+    :ivar undecided: how many wait for their answer.
     """
 
-    __slots__ = ("_clock", "_judge", "denied", "late")
+    __slots__ = ("_clock", "_judge", "denied", "late", "undecided")
 
     def __init__(self, clock: IReactorTime, judge: Judge) -> None:
         self._clock = clock
         self._judge = judge
         self.denied = 0
         self.late = 0
+        self.undecided = 0
 
     def ask(self, connection: Undecided, flow: StreamFlow) -> Question:
         """Ask about a connection; its answer comes to *connection*, perhaps at once."""
@@ -128,6 +130,7 @@ class Question:
             self._decide(answer, "authorize said no")
             return
         self._is_paused = True
+        self._authorization.undecided += 1
         self._connection.pause()
         timeout = self._flow.limits.authorization_timeout
         self._alarm = self._clock.callLater(timeout, self._too_late, timeout)
@@ -144,12 +147,18 @@ class Question:
 
     def end(self) -> None:
         """The connection is gone: no answer matters any more."""
-        self.is_open = False
+        self._close()
         self._stop_alarm()
         self._held.clear()
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
+
+    def _close(self) -> None:
+        """No answer is awaited any more."""
+        if self.is_open:
+            self.is_open = False
+            self._authorization.undecided -= self._is_paused
 
     def _answered(self, answer: object) -> None:
         self._answer = None
@@ -172,7 +181,7 @@ class Question:
     def _decide(self, is_wanted: bool, why: str) -> None:
         if not self.is_open:
             return
-        self.is_open = False
+        self._close()
         self._stop_alarm()
         held, self._held = self._held, []
         if self._is_paused:

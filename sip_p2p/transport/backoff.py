@@ -44,9 +44,10 @@ class Backoff(Generic[K]):
     :ivar first: the upper bound of the wait after one failure, in seconds.
     :ivar longest: the upper bound after any number of them.
     :ivar limit: how many places are remembered; beyond it the one that failed longest ago is tried again at once.
+    :ivar forgotten: how many had to make place.
     """
 
-    __slots__ = ("_chance", "_failed", "first", "limit", "longest")
+    __slots__ = ("_chance", "_failed", "first", "forgotten", "limit", "longest")
 
     def __init__(self, first: float, longest: float, limit: int, chance: Callable[[], float]) -> None:
         """:param chance: a number from 0 to 1, another one each time."""
@@ -54,6 +55,7 @@ class Backoff(Generic[K]):
         self.longest = longest
         self.limit = limit
         self._chance = chance
+        self.forgotten = 0
         self._failed: OrderedDict[K, _Failed] = OrderedDict()
 
     def __len__(self) -> int:
@@ -70,6 +72,7 @@ class Backoff(Generic[K]):
         self._failed[place] = _Failed(in_a_row, now + wait, _without_frames(error))
         if len(self._failed) > self.limit:
             self._failed.popitem(last=False)
+            self.forgotten += 1
         return wait
 
     def refusal(self, place: K, now: float) -> ConnectionFailure | None:

@@ -27,7 +27,7 @@ from sip_p2p.sip.parse import parse_datagram
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.stream import host_and_port
 from sip_p2p.transport.stun import BINDING_REQUEST, binding_error, binding_response, parse_binding
-from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UNREACHABLE
+from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UNREACHABLE, overflowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,6 +218,11 @@ class DatagramPort(DatagramProtocol):
         except OSError:
             # There is no way, or no descriptor is left to find it with.
             return ""
+
+    @property
+    def overflowed(self) -> int:
+        """How many datagrams the system had no room for."""
+        return overflowed(self.transport)
 
     def _known(self, address: tuple[str, int]) -> DatagramFlow | None:
         """The flow of this peer, if it is remembered."""

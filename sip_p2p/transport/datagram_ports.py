@@ -37,6 +37,7 @@ class DatagramPorts:
         self._own: list[IListeningPort] = []
         self._ignored_before = 0
         self._forged_before = 0
+        self._overflowed_before = 0
 
     @property
     def ignored(self) -> int:
@@ -47,6 +48,11 @@ class DatagramPorts:
     def forged(self) -> int:
         """How many errors were told that prove nothing."""
         return self._forged_before + sum(port.forged for ports in self._ports.values() for port in ports)
+
+    @property
+    def overflowed(self) -> int:
+        """How many datagrams the system had no room for."""
+        return self._overflowed_before + sum(port.overflowed for ports in self._ports.values() for port in ports)
 
     def listens_on(self, port: DatagramPort, address: str) -> None:
         """A port is bound to *address*: what we send goes out of it from now on."""
@@ -59,6 +65,7 @@ class DatagramPorts:
                 ports.remove(port)
                 self._ignored_before += port.ignored
                 self._forged_before += port.forged
+                self._overflowed_before += port.overflowed
 
     def flow_to(self, target: Target) -> DatagramFlow:
         """The flow to *target*, whose host is an address; a port of our own is opened when none listens."""

@@ -21,9 +21,10 @@ class DeadTargets:
 
     :ivar duration: how long a failure counts, in seconds.
     :ivar limit: as many are remembered.
+    :ivar forgotten: how many had to make place.
     """
 
-    __slots__ = ("_now", "_until", "duration", "limit")
+    __slots__ = ("_now", "_until", "duration", "forgotten", "limit")
 
     def __init__(self, now: Callable[[], float], duration: float = 600.0, limit: int = 1024) -> None:
         """
@@ -34,6 +35,7 @@ class DeadTargets:
         self._now = now
         self.duration = duration
         self.limit = limit
+        self.forgotten = 0
         self._until: dict[Target, float] = {}
 
     def __len__(self) -> int:
@@ -47,6 +49,7 @@ class DeadTargets:
         self._until.pop(target, None)
         while len(self._until) >= self.limit:
             del self._until[next(iter(self._until))]
+            self.forgotten += 1
         self._until[target] = self._now() + (self.duration if retry_after is None else retry_after)
 
     def succeeded(self, target: Target) -> None:

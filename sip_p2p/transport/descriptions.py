@@ -52,7 +52,6 @@ A colon, an equals sign or a backslash within a value is written with a backslas
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.endpoints import serverFromString
@@ -66,11 +65,12 @@ from sip_p2p.transport.tls_listening import TLS_KEYS, tls_layer
 from sip_p2p.transport.websocket_frames import WebSocketRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from twisted.internet.interfaces import IStreamServerEndpoint
 
-    from sip_p2p.transport.listening import Layer, Source
+    from sip_p2p.transport.listening import Layer, Patience, Source
+    from sip_p2p.transport.throttle import LogBounds
     from sip_p2p.transport.tls import TlsSettings
 
 __all__ = ["ListeningEndpoint", "listening_endpoint", "plugin_endpoint"]
@@ -88,16 +88,19 @@ def listening_endpoint(
     description: str,
     tls: TlsSettings | None = None,
     *,
-    handshake_timeout: float = 5.0,
-    handshakes: int = 256,
+    handshake_timeout: float | Callable[[], float] = 5.0,
+    handshakes: int | Callable[[], int] = 256,
+    log_bounds: LogBounds | None = None,
 ) -> ListeningEndpoint:
     """What *description* describes, checked in full, and not listening yet.
 
     :param description: such as ``tls:port=5061:certKey=alice.pem``, ``udp:5060:interface=10.0.0.2``, or any
         description that Twisted knows.
     :param tls: what ``tls:`` and ``wss:`` fall back to for the keys that the description does not have.
-    :param handshake_timeout: seconds that a peer has to finish the TLS handshake, and a proxy to send its header.
-    :param handshakes: how many connections may wait for their PROXY header; more are dropped.
+    :param handshake_timeout: seconds that a peer has to finish the TLS handshake, and a proxy to send its header; or
+        what tells them for each connection.
+    :param handshakes: how many connections may wait for their PROXY header; more are dropped. Or what tells it.
+    :param log_bounds: how much may be logged of what peers cause.
     :raises ValueError: the description is wrong: the message names the key, what is wrong about it, and the remedy.
     """
     try:
@@ -107,7 +110,7 @@ def listening_endpoint(
             return DatagramEndpoint(reactor, description, port, interface)
         layers: list[Layer] = []
         if parsed.prefix == "haproxy":
-            layers.append(_proxied(reactor, parsed, handshake_timeout, handshakes))
+            layers.append(_proxied(reactor, parsed, handshake_timeout, handshakes, log_bounds))
             parsed = parsed.within("proxies")
         return _stream_endpoint(reactor, description, parsed, tls, handshake_timeout, layers)
     except ValueError as error:
@@ -133,7 +136,7 @@ def _stream_endpoint(
     description: str,
     parsed: Description,
     tls: TlsSettings | None,
-    timeout: float,
+    timeout: Patience,
     outer: list[Layer],
 ) -> StreamEndpoint:
     """Connections, what is spoken on them, and what stands between: TLS, and around it what *outer* has."""
@@ -191,15 +194,17 @@ def _twisted_source(reactor: Any, parsed: Description) -> Source:
         raise ValueError(f"Twisted does not know what to make of it ({error}); the prefixes are {PREFIXES}") from error
 
 
-def _proxied(reactor: Any, parsed: Description, timeout: float, most: int) -> Layer:
+def _proxied(
+    reactor: Any, parsed: Description, timeout: Patience, most: int | Callable[[], int], log_bounds: LogBounds | None
+) -> Layer:
     """The reading of PROXY headers."""
     listed = parsed.listed("proxies")
     try:
         proxies = Proxies() if listed is None else Proxies(listed)
     except ValueError as error:
         raise ValueError(f"proxies= takes IP addresses and networks, with commas between: {error}") from error
-    return partial(_behind, reactor, proxies, timeout, most)
 
+    def behind(factory: Any) -> Any:
+        return ProxiedFactory(reactor, factory, proxies, timeout, most, log_bounds)
 
-def _behind(reactor: Any, proxies: Proxies, timeout: float, most: int, factory: Any) -> Any:
-    return ProxiedFactory(reactor, factory, proxies, timeout, most)
+    return behind

@@ -73,6 +73,7 @@ class Dialler:
         "_errors",
         "_factory",
         "_failed",
+        "_hit",
         "_in_order",
         "_is_over",
         "_limits",
@@ -94,12 +95,14 @@ class Dialler:
         failed: Callable[[ConnectionFailure | SipError], None],
         *,
         in_order: bool = False,
+        hit: Callable[[str], object] | None = None,
     ) -> None:
         """
         :param targets: the addresses of one server, best first; at least one.
         :param factory: makes the protocol of the one connection, when it stands.
         :param failed: told once when no connection comes about, unless :meth:`give_up` was called before.
         :param in_order: whether the targets stand in the order that is wanted, families and all.
+        :param hit: told the name of a limit that was reached.
         """
         self._reactor = reactor
         self._limits = limits
@@ -107,6 +110,7 @@ class Dialler:
         self._in_order = in_order
         self._factory = factory
         self._failed = failed
+        self._hit = hit
         self._waiting: list[Target] = []
         self._connectors: dict[_Attempt, IConnector] = {}
         self._look_ups = 0
@@ -161,7 +165,10 @@ class Dialler:
     def _connect(self, addresses: list[Target]) -> None:
         """Begin with the best address."""
         in_order = self._in_order and all(is_ip_address(each.host) for each in self._targets)
-        self._waiting = (addresses if in_order else alternate(addresses))[: self._limits.attempts]
+        most = self._limits.attempts
+        self._waiting = (addresses if in_order else alternate(addresses))[:most]
+        if len(addresses) > most and self._hit is not None:
+            self._hit("attempts")
         if not self._waiting:
             self._fail(Failure(ConnectionFailure(f"{self._where}: there is no address for {self._targets[0].host}")))
             return
@@ -211,6 +218,8 @@ class Dialler:
 
     def _too_late(self) -> None:
         self._deadline = None
+        if self._hit is not None:
+            self._hit("connect_timeout")
         self._fail(Failure(ConnectTimeout()))
 
     def _stop(self) -> None:

@@ -32,7 +32,7 @@ from sip_p2p.sip.outputs import (
 )
 from sip_p2p.transport.clock import time_source
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
-from sip_p2p.transport.throttle import ThrottledLog
+from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,16 +115,21 @@ class Driver:
         "_turn_end",
         "_user",
         "_waiting",
+        "log_bounds",
         "now",
     )
 
-    def __init__(self, reactor: IReactorTime, core: UserAgentCore, user: TransactionUser) -> None:
+    def __init__(
+        self, reactor: IReactorTime, core: UserAgentCore, user: TransactionUser, log_bounds: LogBounds | None = None
+    ) -> None:
+        """:param log_bounds: how much may be logged of what peers cause."""
         self._reactor = reactor
         self.now = time_source(reactor)
         self._core = core
         self._user = user
         self._log = Logger("sip_p2p.transport.driver")
-        self._peers_log = ThrottledLog("sip_p2p.transport.driver", self.now)
+        self.log_bounds = LogBounds() if log_bounds is None else log_bounds
+        self._peers_log = ThrottledLog("sip_p2p.transport.driver", self.now, self.log_bounds)
         self._taps: tuple[Tap, ...] = ()
         self._deadlines: tuple[Deadlines[LiveFlow] | Alarms[LiveFlow] | OverloadMonitor, ...] = ()
         self._draining = False

@@ -165,7 +165,7 @@ class KeepAlives:
         self._idle_timeout = 0.0 if policy.hold else idle_timeout
         self._kept: dict[LiveFlow, _Kept] = {}
         self._alarms: Alarms[LiveFlow] = Alarms(self._due)
-        self._log = ThrottledLog("sip_p2p.transport.keep_alive", driver.now)
+        self._log = ThrottledLog("sip_p2p.transport.keep_alive", driver.now, driver.log_bounds)
         driver.watch(self._alarms)
 
     def __len__(self) -> int:

@@ -132,7 +132,7 @@ class FlowKeeper:
         self.pool = Pool(reactor, self, policy.secure, policy.local_credential, policy.is_busy)
         self.browsers = self.pool.browsers
         self.connections: dict[StreamProtocol, None] = {}
-        self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now)
+        self._peers_log = ThrottledLog("sip_p2p.transport.keeper", driver.now, driver.log_bounds)
         self.admission = Admission(reactor, limits, driver.now, self._peers_log, self.limit_hit)
         self._emptied: Deferred[None] | None = None
         self._closing = False

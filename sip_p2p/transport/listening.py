@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
     from sip_p2p.transport.websocket_frames import WebSocketRules
 
-__all__ = ["DatagramEndpoint", "Layer", "ListeningEndpoint", "Source", "StreamEndpoint", "TcpSource"]
+__all__ = ["DatagramEndpoint", "Layer", "ListeningEndpoint", "Patience", "Source", "StreamEndpoint", "TcpSource"]
 
 Layer: TypeAlias = "Callable[[Any], Any]"
 """Wraps a protocol factory."""
+
+Patience: TypeAlias = "float | Callable[[], float]"
+"""Seconds; or what tells them for one more connection."""
 
 
 class Source(Protocol):

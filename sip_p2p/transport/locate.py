@@ -104,9 +104,10 @@ class Location:
     """One target, being located.
 
     :ivar reasons: what was found and decided so far, for people; it has gaps where nobody wants to know.
+    :ivar left_out: how many servers there were beyond the bound.
     """
 
-    __slots__ = ("_allowed", "_explains", "_family", "_randomness", "_servers", "_target", "reasons")
+    __slots__ = ("_allowed", "_explains", "_family", "_randomness", "_servers", "_target", "left_out", "reasons")
 
     def __init__(
         self,
@@ -128,6 +129,7 @@ class Location:
         self._family = family
         self._randomness = randomness
         self._servers = servers
+        self.left_out = 0
         self.reasons: list[str] = []
         wanted = target.transport
         self._allowed = [wanted]
@@ -221,7 +223,8 @@ class Location:
     def _addresses(self, servers: list[_Server]) -> _Asking:
         """4.2: the addresses of *servers*."""
         if len(servers) > self._servers:
-            self.reasons.append(f"{len(servers) - self._servers} servers that would come last are left out")
+            self.left_out = len(servers) - self._servers
+            self.reasons.append(f"{self.left_out} servers that would come last are left out")
             servers = servers[: self._servers]
         names = list(dict.fromkeys(name for _, name, _ in servers if not is_address(name)))
         questions = [Question(name, kind) for name in names for kind in self._family.record_types]

@@ -89,6 +89,7 @@ class DnsResolver:
 
     :ivar limits: the bounds; they may be replaced.
     :ivar dead_targets: the servers that failed a short while ago, for :meth:`explain`; None where nobody knows.
+    :ivar hits: how often each of the bounds was reached, by its name; those that never were are not here.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class DnsResolver:
         asks = cast("Asks", dns or own or DnsClient(reactor, name_servers))
         self._reactor = reactor
         self.limits = limits
+        self.hits: dict[str, int] = {}
         self._transports = None if transports is None else tuple(Transport.named(each) for each in transports)
         self._family = AddressFamilyHint.named(family)
         self._randomness: Randomness = random.Random() if randomness is None else randomness
@@ -239,6 +241,10 @@ class DnsResolver:
         """Call *function* when a look-up has taken too long."""
         return self._reactor.callLater(self.limits.dns_timeout, function)
 
+    def limit_hit(self, name: str) -> None:
+        """A bound was reached: count it."""
+        self.hits[name] = self.hits.get(name, 0) + 1
+
     @property
     def patience(self) -> float:
         """How long a look-up may take, in seconds."""
@@ -251,6 +257,7 @@ class _Run:
 
     def __init__(self, resolver: DnsResolver, location: Location, target: Target) -> None:
         self._resolver = resolver
+        self._location = location
         self._steps = location.run()
         self._target = target
         self._questions: list[Question] = []
@@ -273,6 +280,8 @@ class _Run:
                 questions = self._steps.send(answers)  # type: ignore[arg-type]
             except StopIteration as stop:
                 self._clean_up()
+                if self._location.left_out:
+                    resolver.limit_hit("dns_servers")
                 self._done.callback(resolver.reachable_first(stop.value))
                 return
             except Exception:
@@ -299,6 +308,7 @@ class _Run:
         host, patience = self._target.host, self._resolver.patience
         waiting = ", ".join(str(question) for question in self._questions)
         self._clean_up()
+        self._resolver.limit_hit("dns_timeout")
         self._done.errback(
             Failure(ConnectionFailure(f"no address for {host}: DNS did not answer within {patience:g} s: {waiting}"))
         )
@@ -383,7 +393,10 @@ class _Memory:
 
     def _read(self, sections: Any, question: Question) -> Answer:
         answers, authority, _ = sections
-        return read_answer(question, answers, authority, self._resolver.limits.dns_records)
+        answer = read_answer(question, answers, authority, self._resolver.limits.dns_records)
+        if answer.left_out:
+            self._resolver.limit_hit("dns_records")
+        return answer
 
     def _failed(self, failure: Failure, question: Question) -> Answer:
         error = cast("BaseException", failure.value)
@@ -426,6 +439,7 @@ class _Memory:
     def _remember(self, question: Question, answer: Answer) -> None:
         while len(self._answers) >= self._resolver.limits.dns_cache:
             del self._answers[next(iter(self._answers))]
+            self._resolver.limit_hit("dns_cache")
         self._answers[question] = (self._now(), answer)
 
     def _give_up(self, question: Question, pending: _Pending, gone: Deferred[Answer]) -> None:

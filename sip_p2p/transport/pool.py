@@ -112,6 +112,11 @@ class Pool:
         return len(self._backoff)
 
     @property
+    def forgotten(self) -> int:
+        """How many of those had to make place for others."""
+        return self._backoff.forgotten
+
+    @property
     def size(self) -> int | None:
         """How many connections there may be to one server for one name (row E2); None for no sharing (row E3).
 
@@ -233,6 +238,7 @@ class Pool:
         server = _server(targets[0], credential, through)
         refusal = self._backoff.refusal(server, self._owner.driver.now())
         if refusal is not None:
+            self._owner.limit_hit("redial_delay")
             return fail(refusal)
         dial = self._dials.get(server)
         if dial is None or self._size_for(asked.name) is None:
@@ -299,7 +305,13 @@ class Pool:
             return
         self.dialled += 1
         dialler = dial.dialler = Dialler(
-            self._reactor, self._owner.limits, targets, factory, dial.failed, in_order=True
+            self._reactor,
+            self._owner.limits,
+            targets,
+            factory,
+            dial.failed,
+            in_order=True,
+            hit=self._owner.limit_hit,
         )
         if through is None:
             dialler.start()

@@ -24,10 +24,12 @@ from sip_p2p.transport.stream import host_and_port
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocolFactory
     from twisted.python.failure import Failure
+
+    from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["LONGEST_HEADER", "ProxiedFactory", "Proxies", "ProxyHeader", "read_header"]
 
@@ -254,23 +256,38 @@ class ProxiedFactory(Factory):
     """Wraps the factory of a listener that stands behind a proxy.
 
     :ivar wrapped: what makes the protocols for what follows the headers.
-    :ivar timeout: how long a header may take, in seconds.
     :ivar waiting: the connections that have not sent theirs; they count among the handshakes.
     """
 
     noisy = False
 
-    def __init__(self, reactor: Any, wrapped: IProtocolFactory, proxies: Proxies, timeout: float, most: int) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        wrapped: IProtocolFactory,
+        proxies: Proxies,
+        timeout: float | Callable[[], float],
+        most: int | Callable[[], int],
+        log_bounds: LogBounds | None = None,
+    ) -> None:
         """
-        :param most: how many connections may wait for their header; more are dropped.
+        :param timeout: how long a header may take, in seconds; or what tells it for each connection.
+        :param most: how many connections may wait for their header; more are dropped. Or what tells it.
+        :param log_bounds: how much may be logged of what peers cause.
         """
         self.reactor = reactor
         self.wrapped = wrapped
-        self.timeout = timeout
+        self._timeout = timeout
         self.waiting: dict[_ProxiedProtocol, None] = {}
         self._proxies = proxies
         self._most = most
-        self._log = ThrottledLog("sip_p2p.transport.proxied", time_source(reactor))
+        self._log = ThrottledLog("sip_p2p.transport.proxied", time_source(reactor), log_bounds)
+
+    @property
+    def timeout(self) -> float:
+        """How long the header of a connection that is made now may take, in seconds."""
+        timeout = self._timeout
+        return timeout() if callable(timeout) else timeout
 
     def doStart(self) -> None:
         """Listening has begun."""
@@ -290,8 +307,9 @@ class ProxiedFactory(Factory):
         """Why a connection from *host* is dropped; the empty string when it may send its header."""
         if not self._proxies.include(host):
             return "it is none of the proxies that proxies= lists, which alone may connect here"
-        if len(self.waiting) >= self._most:
-            return f"{self._most} connections wait for their PROXY header"
+        most = self._most() if callable(self._most) else self._most
+        if len(self.waiting) >= most:
+            return f"{most} connections wait for their PROXY header"
         return ""
 
     def dropped(self, address: IAddress, reason: str) -> None:

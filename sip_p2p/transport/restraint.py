@@ -35,9 +35,22 @@ class Restraint:
 
     :ivar limits: how many peers are remembered.
     :ivar held_back: how many requests were not sent.
+    :ivar forgotten: how many peers had to make place.
+    :ivar shortened: how often a peer asked for more time than it was given.
     """
 
-    __slots__ = ("_controls", "_draw", "_epoch", "_loss", "_now", "_until", "held_back", "limits")
+    __slots__ = (
+        "_controls",
+        "_draw",
+        "_epoch",
+        "_loss",
+        "_now",
+        "_until",
+        "forgotten",
+        "held_back",
+        "limits",
+        "shortened",
+    )
 
     def __init__(
         self,
@@ -61,6 +74,8 @@ class Restraint:
         self._until: OrderedDict[_Key, float] = OrderedDict()
         self._controls: OrderedDict[_Key, LossControl] = OrderedDict()
         self.held_back = 0
+        self.forgotten = 0
+        self.shortened = 0
 
     def __len__(self) -> int:
         """Of how many peers something is remembered."""
@@ -69,11 +84,14 @@ class Restraint:
     def asked(self, flow: Flow, seconds: float) -> None:
         """The peer at the end of *flow* has answered 503 and wants to be left alone for so long."""
         key = _key(flow)
-        until = self._now() + min(seconds, self.limits.longest_hold)
+        longest = self.limits.longest_hold
+        self.shortened += seconds > longest
+        until = self._now() + min(seconds, longest)
         until = max(until, self._until.pop(key, 0.0))
         self._until[key] = until
         if len(self._until) > self.limits.remembered_peers:
             self._until.popitem(last=False)
+            self.forgotten += 1
 
     def refusal(self, flow: Flow, plan: RequestPlan) -> PeerOverloaded | None:
         """Why a request is not to be sent on *flow* now; None when it may be."""
@@ -116,6 +134,7 @@ class Restraint:
             control = LossControl()
             if len(self._controls) >= self.limits.remembered_peers:
                 self._controls.popitem(last=False)
+                self.forgotten += 1
         control.heard(feedback, self._now())
         if control.loss(self._now()):
             self._controls[key] = control

@@ -260,14 +260,14 @@ def server_tls_factory(
     settings: TlsSettings,
     wrapped: IProtocolFactory,
     clock: IReactorTime,
-    handshake_timeout: float,
+    handshake_timeout: float | Callable[[], float],
     application_protocol: bytes = SIP_PROTOCOL,
 ) -> IProtocolFactory:
     """A factory for the connections of a listener.
 
     :param wrapped: makes the protocols that get what verified peers send.
     :param clock: the reactor, or what a test advances.
-    :param handshake_timeout: the seconds from the TCP connection to the verified peer.
+    :param handshake_timeout: the seconds from the TCP connection to the verified peer, or what tells them for each.
     :param application_protocol: what ALPN calls that which is spoken here: ``http/1.1`` under WebSocket; empty to leave
         ALPN alone.
     :raises InvalidOperation: the settings have no credential: a TLS server cannot do without.

@@ -27,7 +27,7 @@ from sip_p2p.transport.tls_failure import openssl_errors, trouble_of
 from sip_p2p.transport.tls_verify import PeerCheck
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from OpenSSL.crypto import X509
     from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
@@ -58,28 +58,34 @@ class Terms:
     :ivar settings: who we are and whom we trust.
     :ivar expected: the name that was dialled, in normal form; None for a listener.
     :ivar clock: the reactor, or what a test advances.
-    :ivar handshake_timeout: the seconds from the TCP connection to the verified peer.
+    :ivar patience: the seconds from the TCP connection to the verified peer, or what tells them.
     :ivar application_protocol: what is spoken over TLS, as ALPN names it; empty for no negotiation.
     :ivar session_key: under which key sessions are kept for the next connection to the same peer; None for not at all.
     """
 
-    __slots__ = ("application_protocol", "clock", "expected", "handshake_timeout", "session_key", "settings")
+    __slots__ = ("application_protocol", "clock", "expected", "patience", "session_key", "settings")
 
     def __init__(
         self,
         settings: TlsSettings,
         expected: str | None,
         clock: IReactorTime,
-        handshake_timeout: float,
+        patience: float | Callable[[], float],
         application_protocol: bytes,
         session_key: Hashable,
     ) -> None:
         self.settings = settings
         self.expected = expected
         self.clock = clock
-        self.handshake_timeout = handshake_timeout
+        self.patience = patience
         self.application_protocol = application_protocol
         self.session_key = session_key
+
+    @property
+    def handshake_timeout(self) -> float:
+        """The seconds from the TCP connection to the verified peer, for one that is made now."""
+        patience = self.patience
+        return patience() if callable(patience) else patience
 
 
 @implementer(IHandshakeListener)
@@ -94,6 +100,7 @@ class PeerGate(Protocol):
 
     _failure: TlsFailure | None = None
     _timeout: IDelayedCall | None = None
+    _patience = 0.0
     _is_verified = False
     _has_received = False
     # What a resumed session rests on, while the handshake runs; then the session that is to be kept.
@@ -122,7 +129,8 @@ class PeerGate(Protocol):
         transport.hold_writes()
         if not self.check.is_client:
             self.check.peer = _address_in_words(transport.getPeer())  # type: ignore[no-untyped-call]
-        self._timeout = self.terms.clock.callLater(self.terms.handshake_timeout, self._timed_out)
+        self._patience = self.terms.handshake_timeout
+        self._timeout = self.terms.clock.callLater(self._patience, self._timed_out)
         self._inner.makeConnection(transport)
 
     def resume(self, connection: SSL.Connection) -> None:
@@ -272,7 +280,7 @@ class PeerGate(Protocol):
 
     def _timed_out(self) -> None:
         self._timeout = None
-        seconds = self.terms.handshake_timeout
+        seconds = self._patience
         self.refuse(Refused(TlsFailureReason.HANDSHAKE_TIMEOUT, f"after {seconds:g} s"))
         self._tls.abortConnection()
 

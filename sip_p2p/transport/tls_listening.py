@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory
 
     from sip_p2p.transport.description_text import Description
+    from sip_p2p.transport.listening import Patience
 
 __all__ = ["TLS_KEYS", "TlsLayer", "tls_layer"]
 
@@ -53,7 +54,7 @@ class TlsLayer:
     __slots__ = ("_description", "_protocol", "_reactor", "_settings", "_timeout")
 
     def __init__(
-        self, reactor: Any, description: str, settings: ListenerSettings, timeout: float, application_protocol: bytes
+        self, reactor: Any, description: str, settings: ListenerSettings, timeout: Patience, application_protocol: bytes
     ) -> None:
         self._reactor = reactor
         self._description = description
@@ -104,12 +105,12 @@ def tls_layer(
     description: str,
     parsed: Description,
     tls: TlsSettings | None,
-    timeout: float,
+    timeout: Patience,
     application_protocol: bytes = SIP_PROTOCOL,
 ) -> TlsLayer:
     """TLS as *parsed* says and as *tls* says for the rest.
 
-    :param timeout: the seconds from the connection to the verified peer.
+    :param timeout: the seconds from the connection to the verified peer, or what tells them for each.
     :param application_protocol: what ALPN calls that which is spoken here.
     :raises ValueError: a key is wrong, or missing.
     """

@@ -38,6 +38,8 @@ UNREACHABLE = frozenset(
 # Python has no names for these of Linux.
 _IP_RECVERR = 11
 _IPV6_RECVERR = 25
+_SO_MEMINFO = 55
+_MEMINFO = struct.Struct("=9I")
 _ERRORS_AT_A_TIME = 64
 _QUOTED = 1024
 _BEGINNING = struct.Struct("=I")
@@ -147,6 +149,19 @@ def _host_and_port(address: Any) -> tuple[str, int]:
     if len(address) == 4 and address[3]:
         return f"{address[0].partition('%')[0]}%{address[3]}", address[1]
     return address[0], address[1]
+
+
+def overflowed(port: object) -> int:
+    """How many datagrams the system has dropped because nobody read a port's fast enough; 0 where it does not say."""
+    handle = getattr(port, "getHandle", None)
+    sock = None if handle is None else handle()
+    if not isinstance(sock, socket.socket) or sock.fileno() < 0:
+        return 0
+    try:
+        # Of Linux: the last of nine numbers about the memory of a socket.
+        return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[-1])
+    except (OSError, struct.error):
+        return 0
 
 
 def listen_udp(reactor: Any, port: int, protocol: Any, interface: str = "") -> IListeningPort:

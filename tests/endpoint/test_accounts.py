@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sip_p2p import Limits, RequestFailed
-from sip_p2p.endpoint.accounts import COUNTED_LIMITS
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
+
+from sip_p2p import ConnectionFailure, Limits, RequestFailed, SipPeerToPeerEndpoint, TlsFailure, TlsFailureReason
+from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES
 from tests.endpoint.support import PartyTestCase
 
 
@@ -29,13 +32,97 @@ class AccountsTests(PartyTestCase):
         self.assertEqual((theirs["connections_out"], theirs["connections_in"]), (0, 1))
 
     def test_every_limit(self) -> None:
-        """For each limit that a peer can reach there is a figure that tells how often it was (row:M10)."""
+        """For each limit there is a figure that tells how often it was reached, its own or another (row:M10)."""
         metrics = self.bob.connection_manager.metrics()
         self.assertEqual(
             {name.removeprefix("limit_") for name in metrics if name.startswith("limit_")},
             set(COUNTED_LIMITS),
         )
-        self.assertEqual(set(COUNTED_LIMITS) - set(Limits.__slots__), set())
+        self.assertEqual({*COUNTED_LIMITS, *OTHER_FIGURES, "message"}, set(Limits.__slots__))
+        self.assertEqual(set(COUNTED_LIMITS) & set(OTHER_FIGURES), set())
+        self.assertEqual(set(OTHER_FIGURES.values()) - set(metrics), set())
+
+    def reached(self, party: SipPeerToPeerEndpoint) -> dict[str, int]:
+        """The limits that were reached, and how often."""
+        metrics = party.connection_manager.metrics()
+        return {name[6:]: count for name, count in metrics.items() if name.startswith("limit_") and count}
+
+    def test_dialling(self) -> None:
+        """What bounds our dialling is counted: the time for it, the addresses, and how soon it is done again
+        (row:M10, fault:G6)."""
+        limits = Limits(connect_timeout=3, attempts=2, failures_remembered=1)
+        carol = self.network.party("sip:carol@c.example", manager={"limits": limits})
+        names = [f"10.77.0.{number}" for number in (1, 2, 3)]
+        self.network.dns.add(*(f"silent.example A {name}" for name in names), "mute.example A 10.78.0.1")
+        self.network.partition(self.network.host(*names))
+        self.network.partition(self.network.host("10.78.0.1"))
+        for uri in ("sip:x@silent.example", "sip:x@silent.example", "sip:x@mute.example"):
+            with self.assertRaises(ConnectionFailure):
+                self.run_until(carol.request("OPTIONS", uri))
+        self.assertEqual(
+            self.reached(carol), {"attempts": 1, "connect_timeout": 2, "failures_remembered": 1, "redial_delay": 1}
+        )
+        self.assertEqual(carol.connection_manager.metrics()["dead_targets"], 4)
+
+    def test_too_many_servers(self) -> None:
+        """So are the servers that were not tried for one request, and those that were forgotten (row:M10, row:E24)."""
+        limits = Limits(failover_attempts=2, dead_targets=1)
+        carol = self.network.party("sip:carol@c.example", manager={"limits": limits})
+        for number in range(3):
+            self.network.dns.add(f"_sips._tcp.many.example SRV {number} 0 5061 n{number}.example")
+            self.network.dns.add(f"n{number}.example A 10.79.0.{number + 1}")
+        with self.assertRaises(ConnectionFailure):
+            self.run_until(carol.request("OPTIONS", "sip:x@many.example"))
+        self.assertEqual(self.reached(carol), {"dead_targets": 1, "failover_attempts": 1})
+
+    def test_too_late_for_another(self) -> None:
+        """And that the time for trying others was over (row:M10)."""
+        limits = Limits(failover_timeout=1, connect_timeout=2)
+        carol = self.network.party("sip:carol@c.example", manager={"limits": limits})
+        for number in range(2):
+            self.network.dns.add(f"_sips._tcp.many.example SRV {number} 0 5061 n{number}.example")
+            self.network.dns.add(f"n{number}.example A 10.79.0.{number + 1}")
+            self.network.partition(self.network.host(f"10.79.0.{number + 1}"))
+        with self.assertRaises(ConnectionFailure):
+            self.run_until(carol.request("OPTIONS", "sip:x@many.example"))
+        self.assertEqual(self.reached(carol), {"connect_timeout": 1, "failover_timeout": 1})
+
+    def test_what_is_under_way(self) -> None:
+        """Look-ups and connections of which nothing is decided are in the inventory, and go with the manager
+        (row:M10, fault:J2)."""
+        waits: Deferred[bool] = Deferred()
+        carol = self.network.party("sip:carol@c.example", manager={"authorize": lambda connection: waits})
+        manager = carol.connection_manager
+        self.network.dns.fail("silent.example", "SILENCE")
+        asking = carol.request("OPTIONS", "sip:x@silent.example")
+        held = self.alice.request("OPTIONS", "sip:carol@c.example")
+        self.network.advance(1)
+        inventory = manager.inventory()
+        self.assertEqual((inventory["looking_up"] > 0, inventory["undecided"], inventory["handshakes"]), (True, 1, 1))
+        self.run_until(manager.terminate())
+        self.assertEqual({name for name, count in manager.inventory().items() if count}, set())
+        self.failureResultOf(asking)
+        self.network.advance(60)
+        self.failureResultOf(held)
+
+    def test_logs(self) -> None:
+        """Other bounds for the log hold for all that peers can cause to be said, at once, and what was left out is
+        counted (row:M10, row:E10, fault:H6)."""
+        manager = self.bob.connection_manager
+        manager.limits = manager.limits.replace(log_burst=2, log_rate=0.001)
+        said: list[str] = []
+
+        def observe(event: dict[str, object]) -> None:
+            said.append(str(event.get("log_namespace")))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for number in range(5):
+            manager.tls_failure(TlsFailure(TlsFailureReason.OTHER, f"peer {number}"))
+            manager.keeper.connection_denied(ConnectionFailure(f"peer {number}"))
+        self.assertEqual(said.count("sip_p2p.endpoint.connection_manager"), 2)
+        self.assertEqual(said.count("sip_p2p.transport.keeper"), 2)
+        self.assertEqual(manager.metrics()["log_lines_withheld"], 6)
 
     def test_limits_reached(self) -> None:
         """A limit that was reached is counted under its name (row:M10, row:E8)."""

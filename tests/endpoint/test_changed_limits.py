@@ -77,6 +77,27 @@ class ChangedLimitsTests(PartyTestCase):
         self.assertEqual(self.flows(), 1)
         self.assertEqual(self.manager.metrics()["limit_first_message_timeout"], 1)
 
+    def test_handshake(self) -> None:
+        """Another time for the handshake holds for the next connection of a listener that is there already
+        (row:E10, fault:H1)."""
+        self.silent()
+        self.manager.limits = self.manager.limits.replace(handshake_timeout=30)
+        self.silent()
+        self.assertEqual(self.manager.inventory()["handshakes"], 2)
+        self.network.advance(6)
+        self.assertEqual(self.manager.inventory()["handshakes"], 1)
+        self.network.advance(25)
+        self.assertEqual(self.manager.inventory()["handshakes"], 0)
+        self.assertEqual(self.manager.metrics()["limit_handshake_timeout"], 2)
+
+    def silent(self) -> None:
+        """A connection to the port of TLS on which nothing is said."""
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        connecting = TCP4ClientEndpoint(self.stranger, self.address, 5061).connect(factory)
+        self.raw.append(cast("Raw", self.run_until(connecting)))
+        self.network.advance(0.1)
+
     def test_partial_message(self) -> None:
         """And another time for a message to be complete (row:E10)."""
         old = self.dial()

@@ -129,7 +129,7 @@ class CacheTests(MemoryTestCase):
 class BoundTests(MemoryTestCase):
     """What somebody else's DNS can make us hold."""
 
-    limits = Limits(dns_cache=5, dns_records=3)
+    limits = Limits(dns_cache=5, dns_records=3, dns_servers=2)
 
     def test_memory(self) -> None:
         """Only so many answers are remembered (fault:J3)."""
@@ -137,11 +137,21 @@ class BoundTests(MemoryTestCase):
             self.zones.add(f"n{number}.example A 10.0.0.{number + 1}")
             self.find(Target("tls", f"n{number}.example", 5061))
         self.assertEqual(self.resolver.remembered, 5)
+        self.assertEqual(self.resolver.hits, {"dns_cache": 15})
 
     def test_a_thousand_addresses(self) -> None:
         """Of a thousand addresses a few are tried (fault:J3)."""
         self.zones.add(*(f"b.example A 10.0.{n // 250}.{n % 250 + 1}" for n in range(1000)))
         self.assertEqual(len(self.find(Target("tls", "b.example", 5061))), 3)
+        self.assertEqual(self.resolver.hits, {"dns_records": 1})
+
+    def test_many_servers(self) -> None:
+        """Of many servers those that would come last are left out, and it is counted (row:M10, fault:J3)."""
+        for number in range(3):
+            self.zones.add(f"_sips._tcp.b.example SRV {number} 0 5061 n{number}.example")
+            self.zones.add(f"n{number}.example A 10.0.0.{number + 1}")
+        self.assertEqual(self.find(Target("tls", "b.example")), ["10.0.0.1", "10.0.0.2"])
+        self.assertEqual(self.resolver.hits, {"dns_servers": 1})
 
 
 class PatienceTests(MemoryTestCase):
@@ -157,7 +167,7 @@ class PatienceTests(MemoryTestCase):
         words = str(self.failureResultOf(resolving, ConnectionFailure).value)
         self.assertIn("SRV of _sips._tcp.b.example", words)
         self.assertIn("10 s", words)
-        self.assertEqual(self.resolver.looking_up, 0)
+        self.assertEqual((self.resolver.looking_up, self.resolver.hits), (0, {"dns_timeout": 1}))
 
     def test_given_up(self) -> None:
         """An answer that comes after the look-up was given up disturbs nobody, and others still get theirs

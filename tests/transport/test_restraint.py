@@ -67,6 +67,7 @@ class RestraintTests(SynchronousTestCase):
         self.restraint.asked(flow(2), 999999)
         self.now = 9.0 + 60
         self.assertIsNone(self.refusal(2))
+        self.assertEqual(self.restraint.shortened, 1)
 
     def test_few_are_remembered(self) -> None:
         """However many peers ask, few are remembered (fault:H7)."""

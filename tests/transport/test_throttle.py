@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from sip_p2p.transport.throttle import Throttle, ThrottledLog
+from sip_p2p.transport.throttle import LogBounds, Throttle, ThrottledLog
 
 
 class ThrottleTests(SynchronousTestCase):
@@ -62,10 +62,16 @@ class ThrottledLogTests(SynchronousTestCase):
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
         time = [0.0]
-        bounded = ThrottledLog("test.bounded", lambda: time[0], burst=2, rate=5)
+        bounds = LogBounds(2, 5)
+        bounded = ThrottledLog("test.bounded", lambda: time[0], bounds)
         for _ in range(10):
             bounded.info("x")
         time[0] = 0.3
         for _ in range(10):
             bounded.info("x")
-        self.assertEqual(len(said), 3)
+        self.assertEqual((len(said), bounds.withheld), (3, 17))
+        bounds.burst, bounds.rate = 4, 100
+        time[0] = 9.0
+        for _ in range(10):
+            bounded.info("x")
+        self.assertEqual((len(said), bounds.withheld), (7, 23), "others hold at once")

@@ -46,10 +46,11 @@ class FinishedTransactions:
     :ivar limit: how many records there may be, at least one; the one nearest to its end makes place for a new one.
     :ivar limit_octets: how many octets they may hold, keys included; the same.
     :ivar octets: how many they hold.
-    :ivar dropped: how many had to make place.
+    :ivar dropped: how many had to make place because there were too many.
+    :ivar dropped_octets: how many because they held too much.
     """
 
-    __slots__ = ("_lines", "d", "dropped", "i", "j", "k", "limit", "limit_octets", "octets")
+    __slots__ = ("_lines", "d", "dropped", "dropped_octets", "i", "j", "k", "limit", "limit_octets", "octets")
 
     def __init__(self, timers: Timers, limit: int, limit_octets: int = LIMIT_OCTETS) -> None:
         self.d = FinishedLine(timers.timer_d)
@@ -61,6 +62,7 @@ class FinishedTransactions:
         self.limit_octets = limit_octets
         self.octets = 0
         self.dropped = 0
+        self.dropped_octets = 0
 
     def __len__(self) -> int:
         return len(self.j.records) + len(self.k.records) + len(self.i.records) + len(self.d.records)
@@ -76,7 +78,11 @@ class FinishedTransactions:
         if before is not None:
             self.octets -= len(key) + len(before[1])
         size = len(key) + len(octets)
-        while len(self) >= self.limit or (self.octets + size > self.limit_octets and self.octets):
+        while len(self) >= self.limit:
+            self.dropped += 1
+            self._make_place()
+        while self.octets + size > self.limit_octets and self.octets:
+            self.dropped_octets += 1
             self._make_place()
         self.octets += size
         records[key] = (now + line.duration, octets)
@@ -116,7 +122,6 @@ class FinishedTransactions:
                     earliest = deadline
                     oldest = line
         self._forget_first(oldest.records)
-        self.dropped += 1
 
     def _forget_first(self, records: OrderedDict[str, tuple[float, bytes]]) -> None:
         key, record = records.popitem(last=False)

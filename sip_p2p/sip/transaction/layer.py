@@ -210,6 +210,7 @@ class TransactionLayer:
         if method == "ACK":
             raise InvalidOperation("an ACK is not a transaction: it is sent as it is")
         if self.is_client_full:
+            self.counters.requests_unsent += 1
             raise InvalidOperation("too many requests wait for a response", retryable=True)
         try:
             via = request.via
@@ -298,6 +299,11 @@ class TransactionLayer:
         """Whether there is no room for another request from a peer: to be answered 503 without a transaction."""
         table = self.table
         return len(table.servers) >= self._limit_active or len(table.answered) >= self._limit_answered
+
+    @property
+    def is_full_of_dialogs(self) -> bool:
+        """Whether that is because too many answered INVITEs wait for their ACK."""
+        return len(self.table.answered) >= self._limit_answered
 
     @property
     def is_client_full(self) -> bool:

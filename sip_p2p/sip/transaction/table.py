@@ -31,6 +31,7 @@ class Counters:
     :ivar responses_repeated: responses of ours that were sent again.
     :ivar requests_malformed: requests that lack what they would be matched by.
     :ivar requests_refused: requests for which there was no room.
+    :ivar requests_unsent: requests of ours for which there was no room.
     :ivar responses_malformed: responses that lack what they would be matched by.
     :ivar responses_unmatched: responses to nothing that we asked.
     :ivar responses_misdirected: responses whose top Via names another host (18.1.2).
@@ -52,6 +53,7 @@ class Counters:
         "requests_malformed",
         "requests_refused",
         "requests_repeated",
+        "requests_unsent",
         "responses_again",
         "responses_forged",
         "responses_malformed",
@@ -72,6 +74,7 @@ class Counters:
         self.requests_malformed = 0
         self.requests_refused = 0
         self.requests_repeated = 0
+        self.requests_unsent = 0
         self.responses_again = 0
         self.responses_forged = 0
         self.responses_malformed = 0

@@ -79,7 +79,7 @@ class FinishedTests(SynchronousTestCase):
         finished = FinishedTransactions(Timers(), 100, 1000)
         for number in range(10):
             finished.add(finished.j, f"key{number}", b"x" * 296, number)
-        self.assertEqual((len(finished), finished.octets, finished.dropped), (3, 900, 7))
+        self.assertEqual((len(finished), finished.octets, finished.dropped_octets, finished.dropped), (3, 900, 7, 0))
         self.assertIsNotNone(finished.find_server("key7", 10))
         self.assertIsNone(finished.find_server("key6", 10))
         finished.add(finished.j, "key9", b"", 10)
