@@ -386,5 +386,5 @@ def of_names(domain: str, identities: PeerIdentities, *, listens: bool) -> Findi
         "answer 403.",
         f"Have a certificate issued for {domain}, or give the --uri that belongs to this one; behind a proxy, the "
         "proxy has to vouch for us.",
-        ExitCode.TLS,
+        ExitCode.USAGE,
     )

@@ -173,6 +173,9 @@ class _PeerExamination:
         if uri is None:
             raise usage.UsageError("whom is it about?")
         self._uri: SipUri = uri
+        # The handshake is a step of its own, which is to end before the request is given up.
+        manager, limits = party.manager, party.manager.limits
+        manager.limits = limits.replace(handshake_timeout=min(limits.handshake_timeout, options.timeout))
 
     @property
     def _now(self) -> datetime.datetime:
@@ -257,7 +260,7 @@ class _PeerExamination:
         via = None if self._options.proxy is not None else target
         try:
             response = await self._party.endpoint.request(
-                "OPTIONS", self._uri, via=via, timeout=self._options.timeout, retry_after="never"
+                "OPTIONS", self._uri, via=via, timeout=self._patience, retry_after="never"
             )
         except TlsFailure as failure:
             await self._tls_failed(failure, target)
@@ -267,6 +270,12 @@ class _PeerExamination:
             await self._not_answered(failure, target)
         else:
             await self._answered(response, target)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds for OPTIONS and its answer, and before that for the handshake that it waits for."""
+        manager = self._party.manager
+        return self._options.timeout + (manager.limits.handshake_timeout if self._party.credential is not None else 0)
 
     async def _tls_failed(self, failure: TlsFailure, target: Target) -> None:
         if failure.reason in _WITHOUT_A_REASON:

@@ -25,6 +25,7 @@ from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.target import Target
+from sip_p2p.transport.websocket import WebSocketOptions
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -86,7 +87,7 @@ def _own_files(options: DoctorOptions) -> tuple[list[Finding], Credential | None
         what, remedy = failure.detail or explain(failure).what, explain(failure).remedy
         if failure.reason is TlsFailureReason.LOCAL_CERTIFICATE_EXPIRED:
             what = f"{what}; here it is {now:%Y-%m-%d %H:%M} UTC"
-            return [Finding.wrong("own", "expired", f"{what}.", remedy, ExitCode.TLS)], None
+            return [Finding.wrong("own", "expired", f"{what}.", remedy, ExitCode.USAGE)], None
         return [Finding.wrong("own", "own-files", f"{what}.", remedy, ExitCode.USAGE)], None
     findings = [of_credential(credential, now)]
     if findings[0].code is not ExitCode.OK:
@@ -107,13 +108,13 @@ def of_credential(credential: Credential, now: datetime.datetime) -> Finding:
     if now > last:
         return Finding.wrong(
             "own", "expired", f"Our certificate has expired: {dates}.", "Renew it, or set this machine's clock.",
-            ExitCode.TLS,
+            ExitCode.USAGE,
         )  # fmt: skip
     if now < first:
         return Finding.wrong(
             "own", "not-yet-valid", f"Our certificate is not valid yet: {dates}.",
             "A new certificate that begins tomorrow means a wrong clock: compare `date -u` with another machine.",
-            ExitCode.TLS,
+            ExitCode.USAGE,
         )  # fmt: skip
     days = (last - now).days
     if days < _SOON:
@@ -132,7 +133,7 @@ def of_usage(credential: Credential, policy: KeyUsagePolicy) -> list[Finding]:
             except Refused as refused:
                 what = f"Our certificate is not meant for {role}: {refused.detail}."
                 if each is policy:
-                    return [Finding.wrong("own", "key-usage", what, remedy, ExitCode.TLS)]
+                    return [Finding.wrong("own", "key-usage", what, remedy, ExitCode.USAGE)]
                 return [Finding.note("own", "key-usage", f"{what} Strict peers will refuse it.", remedy)]
     return [Finding.ok("own", "key-usage", "Our certificate may be shown by who dials and by who is dialled.")]
 
@@ -146,37 +147,43 @@ def of_listening(error: BaseException) -> Finding:
             "listen", "port-taken", f"{error}.",
             "Another program has the port. If it is the service itself, all is well: ask it with 'sip-p2p doctor "
             "sip:...'; otherwise `ss -ltnp` says who has it.",
-            ExitCode.CONNECTION,
+            ExitCode.USAGE,
         )  # fmt: skip
     if number == errno.EACCES:
         return Finding.wrong(
             "listen", "port-privileged", f"{error}.",
             "Ports below 1024 are for root: take another one, or let twistd begin as root and give --uid.",
-            ExitCode.CONNECTION,
+            ExitCode.USAGE,
         )  # fmt: skip
     if number == errno.EADDRNOTAVAIL:
         return Finding.wrong(
             "listen", "no-such-address", f"{error}.",
             "interface= names an address that this machine does not have: leave it out, or correct it.",
-            ExitCode.CONNECTION,
+            ExitCode.USAGE,
         )  # fmt: skip
     remedy = (
         "The words of the system say why."
         if isinstance(error, ListenFailed)
         else "Correct the description; docs/cli.rst has its keys."
     )
-    code = ExitCode.CONNECTION if isinstance(error, ListenFailed) else ExitCode.USAGE
-    return Finding.wrong("listen", "description" if code is ExitCode.USAGE else "listen", f"{error}.", remedy, code)
+    which = "listen" if isinstance(error, ListenFailed) else "description"
+    return Finding.wrong("listen", which, f"{error}.", remedy, ExitCode.USAGE)
 
 
 async def _dial_ourselves(options: DoctorOptions, party: Party, listener: Listener) -> list[Finding]:
     """Whether the listener answers who dials it from here, and what it calls itself."""
     findings: list[Finding] = []
+    values = description_values(options.description)
     credential = party.credential
     if credential is not None:
         contact = of_contact(f"<{party.endpoint.contact_uri}>", credential.identities, is_ours=True)
         if contact is not None:
             findings.append(contact)
+    if options.description.lower().startswith("haproxy:"):
+        what = f"It is for the proxies {values.get('proxies', 'of this machine')} only, and was not dialled."
+        remedy = "Ask the doctor for the URI that leads to the proxy."
+        return [*findings, Finding.note("listen", "proxies", what, remedy)]
+    party.manager.pool.websocket = WebSocketOptions(values.get("path", "/"))
     refused: list[TlsFailure] = []
     if isinstance(party.manager, RealTimeServerTlsConnectionManager):
         party.manager.tls_failed.subscribe(refused.append)
@@ -184,7 +191,6 @@ async def _dial_ourselves(options: DoctorOptions, party: Party, listener: Listen
     name = None
     if credential is not None and listener.transport in ("TLS", "WSS"):
         # A description may name a certificate of its own; what is expected is what that one proves.
-        values = description_values(options.description)
         key = values.get("certKey")
         shown = credential if key is None else Credential.from_files(key, values.get("privateKey"))
         name = next(iter(shown.identities.identities), None)

@@ -70,7 +70,8 @@ class _Looking(Protocol):
     def __init__(self, name: str) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
         context.set_verify(SSL.VERIFY_NONE, lambda *_: True)
-        context.set_alpn_protos([b"sip/2"])
+        # Whatever speaks there: SIP, or SIP over WebSocket.
+        context.set_alpn_protos([b"sip/2", b"http/1.1"])
         self._tls = SSL.Connection(context, None)
         self._tls.set_connect_state()
         if name and not name.replace(".", "").isdigit() and ":" not in name:

@@ -196,7 +196,7 @@ class NameTests(SynchronousTestCase):
         (row:M14, fault:F14)."""
         self.assertEqual(of_names("b.example", PROVED, listens=True).verdict, Verdict.OK)
         found = of_names("c.example", PROVED, listens=True)
-        self.assertEqual((found.verdict, found.code), (Verdict.WRONG, ExitCode.TLS))
+        self.assertEqual((found.verdict, found.code), (Verdict.WRONG, ExitCode.USAGE))
         self.assertIn("403", found.what)
 
 

@@ -18,7 +18,7 @@ from twisted.python import usage
 
 from sip_p2p import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.pki import CertificateAuthority, IssuedCertificate
-from sip_p2p.service.diagnosis import Finding, Verdict
+from sip_p2p.service.diagnosis import Finding, Verdict, worst
 from sip_p2p.service.doctor import DoctorOptions, diagnose, show
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dates import format_date
@@ -90,7 +90,7 @@ class PatientCase(TestCase):
         """A party at a.example."""
         folder = keys()
         manager: Any
-        if listen.startswith("tls"):
+        if listen.startswith(("tls", "wss")):
             manager = RealTimeServerTlsConnectionManager(
                 reactor, folder / "a.example.pem", trust=folder / "ca.pem", allow=TrustPolicy([allow]), **options
             )
@@ -156,6 +156,12 @@ class HealthyTests(PatientCase):
         noted = [each.cause for each in findings if each.verdict is Verdict.NOTE]
         self.assertEqual(noted, ["no-mutual-tls", "clock", "contact-not-certified"])
         self.assertEqual([each for each in findings if each.verdict is Verdict.WRONG], [])
+
+    async def test_a_websocket_for_everybody(self) -> None:
+        """row:M14: that a WebSocket asks nobody for a certificate is told as of any other port."""
+        port = self.port_of(await self.alice(listen="wss:port=0:interface=127.0.0.1:mutual=no"))
+        findings = await self.examine("sips:alice@a.example;transport=ws", *self.who(), *self.at(port))
+        self.assertEqual([each.cause for each in findings if each.verdict is not Verdict.OK], ["no-mutual-tls"])
 
 
 class NetworkTests(PatientCase):
@@ -246,6 +252,7 @@ class TlsTests(PatientCase):
         findings = await self.examine("sip:alice@a.example", *self.who(), *self.at(port), "--uri", "sip:me@c.example")
         wrong = [(each.step, each.cause) for each in findings if each.verdict is Verdict.WRONG]
         self.assertEqual(wrong, [("own", "own-name"), ("sip", "forbidden")])
+        self.assertEqual(worst(findings), ExitCode.USAGE)
 
     async def test_our_own_files(self) -> None:
         """row:M14: a certificate of ours that is not there."""
@@ -277,6 +284,12 @@ class AnswerTests(PatientCase):
         port = self.server(b"", self.issue())
         found = await self.ill("sip:alice@a.example", *self.who(timeout="0.5"), *self.at(port))
         self.assertEqual((found.cause, found.code), ("no-answer", ExitCode.TIMEOUT))
+
+    async def test_silence_instead_of_tls(self) -> None:
+        """row:M14: a port that takes the connection and says nothing to a handshake is told apart from a peer that does
+        not answer, however short the patience."""
+        found = await self.ill("sip:alice@a.example", *self.who(timeout="0.5"), *self.at(self.server(b"")))
+        self.assertEqual((found.step, found.cause, found.code), ("tls", "handshake-timeout", ExitCode.TLS))
 
 
 class ShownTests(SynchronousTestCase):

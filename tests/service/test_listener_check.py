@@ -77,7 +77,7 @@ class ListenerTests(PatientCase):
             (old, "", "expired"),
         ):
             found = await self.ill(self.description(str(path), more), *self.trust)
-            self.assertEqual((found.step, found.cause), ("own", cause), found.what)
+            self.assertEqual((found.step, found.cause, found.code), ("own", cause, ExitCode.USAGE), found.what)
         other.chmod(0o644)
         findings = await self.examine(self.description(str(other)), *self.trust)
         self.assertEqual([each.cause for each in findings if each.verdict is Verdict.NOTE], ["key-permissions"])
@@ -89,7 +89,7 @@ class ListenerTests(PatientCase):
         carry."""
         mine = self.description(str(keys() / "a.example.pem"))
         found = await self.ill(mine, *self.trust, "--uri", "sip:alice@c.example")
-        self.assertEqual((found.cause, found.code), ("own-name", ExitCode.TLS))
+        self.assertEqual((found.cause, found.code), ("own-name", ExitCode.USAGE))
         findings = await self.examine(mine, *self.trust, "--advertise", "gate.example")
         [noted] = [each for each in findings if each.verdict is Verdict.NOTE]
         self.assertEqual(noted.cause, "contact-not-certified")
@@ -102,7 +102,7 @@ class ListenerTests(PatientCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             found = await self.ill(self.description(mine, port=taken.getsockname()[1]), *self.trust)
-        self.assertEqual((found.cause, found.code), ("port-taken", ExitCode.CONNECTION))
+        self.assertEqual((found.cause, found.code), ("port-taken", ExitCode.USAGE))
         elsewhere = f"tls:port=0:interface=192.0.2.1:certKey={mine}"
         self.assertEqual((await self.ill(elsewhere, *self.trust)).cause, "no-such-address")
         self.assertEqual((await self.ill(self.description(mine, ":frob=1"), *self.trust)).cause, "description")
@@ -111,6 +111,25 @@ class ListenerTests(PatientCase):
         """row:M14: a listener in clear text is noted, and dialled all the same."""
         findings = await self.examine("tcp:0:interface=127.0.0.1")
         self.assertEqual([each.cause for each in findings], ["clear-text", "bound", "answers"])
+
+    async def test_websocket(self) -> None:
+        """row:M14: a WebSocket is dialled at its own path."""
+        mine = str(keys() / "a.example.pem")
+        for description in (
+            f"wss:port=0:interface=127.0.0.1:path=/sip:certKey={mine}",
+            "ws:port=0:interface=127.0.0.1:path=/sip",
+        ):
+            findings = await self.examine(description, *self.trust)
+            self.assertEqual(findings[-1].cause, "answers", findings[-1].what)
+
+    async def test_behind_a_proxy(self) -> None:
+        """row:M14: a port that is for a load balancer only is bound, and not dialled."""
+        mine = str(keys() / "a.example.pem")
+        for proxies in ("127.0.0.1", "192.0.2.1"):
+            findings = await self.examine(
+                f"haproxy:tls:port=0:interface=127.0.0.1:proxies={proxies}:certKey={mine}", *self.trust
+            )
+            self.assertEqual((findings[-1].cause, findings[-1].verdict), ("proxies", Verdict.NOTE), findings[-1].what)
 
 
 class JudgementTests(SynchronousTestCase):
