@@ -111,8 +111,14 @@ def read_header(data: bytes) -> ProxyHeader | None:
     hosts = [ipaddress.ip_address(word) for word in words[2:4]]
     if any(host.version != version for host in hosts) or not all(_is_port(word) for word in words[4:]):
         raise ValueError("an address in the PROXY header is none")
-    source, destination = (kind("TCP", str(host), int(port)) for host, port in zip(hosts, words[4:], strict=True))
+    source, destination = (kind("TCP", _spelled(host), int(port)) for host, port in zip(hosts, words[4:], strict=True))
     return ProxyHeader(end + 2, source, destination)
+
+
+def _spelled(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An address as the system writes it; Python before 3.13 hides an IPv4 address that is mapped to IPv6."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(address) if mapped is None else f"::ffff:{mapped}"
 
 
 def _is_port(word: str) -> bool:
@@ -140,7 +146,7 @@ def _read_binary(data: bytes) -> ProxyHeader | None:
     packed = data[16 : 16 + 2 * width + 4]
     ports = struct.unpack_from("!HH", packed, 2 * width)
     source, destination = (
-        kind("TCP", str(ipaddress.ip_address(packed[start : start + width])), port)
+        kind("TCP", _spelled(ipaddress.ip_address(packed[start : start + width])), port)
         for start, port in zip((0, width), ports, strict=True)
     )
     return ProxyHeader(16 + size, source, destination)

@@ -18,6 +18,7 @@ from zope.interface.verify import verifyObject
 from sip_p2p import ConnectionFailure, ProxyConnector, SipPeerToPeerEndpoint, Target
 from sip_p2p.testing import Network
 from sip_p2p.transport.proxied import LONGEST_HEADER, ProxiedFactory, Proxies, read_header
+from sip_p2p.transport.stream import host_and_port
 from tests.support import SynchronousTestCase
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -52,6 +53,19 @@ class HeaderTests(SynchronousTestCase):
         header = read_header(b"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n")
         assert header is not None
         self.assertEqual(header.source, IPv6Address("TCP", "2001:db8::1", 1))
+
+    def test_mapped_addresses(self) -> None:
+        """An IPv4 address that a proxy writes as one of IPv6 is the same address as everywhere: for limits, and for
+        whoever compares it (row:C13)."""
+        mapped = bytes.fromhex("00" * 10 + "ffff" + "c0000201")
+        for data in (
+            b"PROXY TCP6 ::ffff:192.0.2.1 ::ffff:c000:0201 40000 5061\r\n",
+            binary(family=0x21, payload=mapped + mapped + struct.pack("!HH", 40000, 5061)),
+        ):
+            header = read_header(data)
+            assert header is not None and header.source is not None and header.destination is not None
+            self.assertEqual(host_and_port(header.source), ("192.0.2.1", 40000))
+            self.assertEqual(host_and_port(header.destination), ("192.0.2.1", 5061))
 
     def test_the_proxy_itself(self) -> None:
         """A proxy that speaks for itself, to see whether we are there, says no addresses."""
