@@ -13,6 +13,7 @@ module            program, transports               limits of the program that t
 ``baresip``       baresip: UDP, TCP, TLS            no host with loopback addresses only; verifies nobody
 ``sip_options``   sofia-sip: UDP, TCP, TLS          asks only; verifies nobody
 ``sipsak``        sipsak: UDP, TCP                  asks only; ports of four digits in URIs
+``svmap``         svmap: UDP                        scans
 ``linphone``      linphonec: UDP, TCP, TLS          its own TLS port resets handshakes
 ``tshark``        dumpcap and tshark                reads; says nothing
 ``ours``          ``twistd sip-p2p``, ``sip-p2p``   ours, as others start them

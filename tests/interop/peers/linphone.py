@@ -23,6 +23,7 @@ sip_tls_port={tls_port}
 default_proxy=0
 verify_server_certs=1
 verify_server_cn=1
+keepalive_period=3000
 {tls}
 [net]
 mtu=1300

@@ -39,3 +39,15 @@ class Sipsak(Peer):
         """
         self.write_files({"request": message})
         return await self._ask(transport, "--no-crlf", "-f", f"{self.directory}/request", "-s", uri)
+
+    async def trash(self, uri: str, most: int) -> str:
+        """Send OPTIONS again and again, with one more octet replaced at random each time; what it printed."""
+        return await self._shoot("--random-mode", f"--trash-chars={most}", "-s", uri)
+
+    async def flood(self, uri: str, count: int) -> str:
+        """Send so many OPTIONS without waiting for answers; what it printed."""
+        return await self._shoot("--flood-mode", f"--appendix-end={count}", "-s", uri)
+
+    async def _shoot(self, *arguments: str) -> str:
+        program = await self.run("sipsak", ["-v", f"--local-ip={self.interface}", *arguments])
+        return program.text

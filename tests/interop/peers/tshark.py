@@ -12,7 +12,7 @@ from tests.interop.peers.program import PeerFailed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Capture", "Decoded", "decode", "write_messages"]
+__all__ = ["Capture", "Decoded", "decode", "read", "write_messages"]
 
 _LINKTYPE_UPPER_PDU = 252
 _TAG_DISSECTOR = 12
@@ -71,6 +71,24 @@ async def decode(reactor: Any, directory: str, path: str, ports: Iterable[int] =
     if program.exit_code != 0:
         raise PeerFailed(program.report())
     return [decoded for decoded in map(Decoded, program.output.splitlines()) if "sip" in decoded.protocols]
+
+
+async def read(reactor: Any, directory: str, path: str, fields: Iterable[str]) -> list[dict[str, list[str]]]:
+    """Every frame of a capture file as tshark takes it by itself, which ports say what included.
+
+    :param fields: which of its fields to give, each with its values.
+    """
+    names = list(fields)
+    arguments = ["-n", "-r", path, "-T", "fields", "-E", "separator=/t", "-E", f"aggregator={_SEPARATOR}"]
+    for name in names:
+        arguments += ["-e", name]
+    program = await Peer(reactor, directory).run("tshark", arguments, {"HOME": directory}, 60.0)
+    if program.exit_code != 0:
+        raise PeerFailed(program.report())
+    rows = [line.split("\t") for line in program.output.splitlines()]
+    return [
+        {name: value.split(_SEPARATOR) if value else [] for name, value in zip(names, row, strict=True)} for row in rows
+    ]
 
 
 class Capture(Peer):
