@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, ClassVar, final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import MalformedMessage, SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.service.words import explain
@@ -50,9 +51,12 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.events import StateChanged
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
+    from sip_p2p.endpoint.listener_watch import ListenerLost
+    from sip_p2p.endpoint.load_events import OverloadChanged
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.errors import TlsFailure
     from sip_p2p.sip.message import Response
+    from sip_p2p.transport.expiry import CertificateExpiring
 
     Answer: TypeAlias = Response | int | Awaitable[Response | int | None] | None
 
@@ -154,15 +158,20 @@ class LogApplication(Application):
         self.lines = JsonLines() if lines is None else lines
 
     def started(self, endpoint: SipPeerToPeerEndpoint) -> None:
-        """Tell where the party can be found, and follow its state and the refused handshakes."""
+        """Tell where the party can be found, and follow its state and whatever an operator should know."""
         endpoint.state_changed.subscribe(self._state_changed)
-        endpoint.connection_manager.tls_failed.subscribe(self._tls_failed)
+        manager = endpoint.connection_manager
+        manager.tls_failed.subscribe(self._tls_failed)
+        manager.listener_lost.subscribe(self._listener_lost)
+        manager.overload_changed.subscribe(self._overload_changed)
+        if isinstance(manager, RealTimeServerTlsConnectionManager):
+            manager.certificate_expiring.subscribe(self._certificate_expiring)
         self.lines.emit(
             "started",
             uri=str(endpoint.aor),
             contact=str(endpoint.contact_uri),
             state=endpoint.state.value,
-            listening=[_place(listener) for listener in endpoint.connection_manager.listeners],
+            listening=[_place(listener) for listener in manager.listeners],
         )
 
     def message(self, event: IncomingRequest) -> Answer:
@@ -185,6 +194,17 @@ class LogApplication(Application):
         self.lines.emit(
             "tls-failure", reason=failure.reason.name, peer=failure.peer, words=words.what, remedy=words.remedy
         )
+
+    def _listener_lost(self, event: ListenerLost) -> None:
+        self.lines.emit("listener-lost", **_place(event.listener), reason=event.reason, retry_in=event.retry_in)
+
+    def _overload_changed(self, event: OverloadChanged) -> None:
+        self.lines.emit(
+            "overload", state=event.state.value, previous_state=event.previous_state.value, reason=event.reason
+        )
+
+    def _certificate_expiring(self, notice: CertificateExpiring) -> None:
+        self.lines.emit("certificate-expiring", days_left=round(notice.days_left, 1), words=str(notice))
 
 
 ECHO_FIELD = "X-Sip-P2p-Echo"

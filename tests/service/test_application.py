@@ -11,7 +11,9 @@ from twisted.internet.defer import Deferred
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.from_policy import FromPolicy
+from sip_p2p.endpoint.listener_watch import ListenerLost
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.application import (
     Application,
     ApplicationError,
@@ -20,7 +22,9 @@ from sip_p2p.service.application import (
     LogApplication,
     load_application,
 )
+from sip_p2p.transport.expiry import CertificateExpiring
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.overload import OverloadState
 from sip_p2p.transport.resolve import StaticResolver
 from tests.service.support import keys
 from tests.support import SynchronousTestCase, TestCase, reactor
@@ -208,6 +212,26 @@ class TalkTests(TestCase):
         )
         self.assertTrue(message["tls_version"].startswith("TLSv1."))
         self.assertEqual((odd["body_base64"], "text" in odd), ("/w==", False))
+
+    async def test_log_of_what_an_operator_should_know(self) -> None:
+        """row:M14: certificates that run out, listeners that are lost and overload are lines of ``log`` as well."""
+        written: list[str] = []
+        ours, _ = await self.pair(LogApplication(JsonLines(written.append)))
+        manager = ours.connection_manager
+        assert isinstance(manager, RealTimeServerTlsConnectionManager)
+        issued = CertificateAuthority.load(keys()).issue("a.example")
+        manager.certificate_expiring.tell(CertificateExpiring(issued.certificate, "our certificate", 3.5))
+        manager.listener_lost.tell(ListenerLost(manager.listeners[0], "it was shut down", 1.0))
+        manager.overload = OverloadState.REJECT_NEW_WORK
+        _, expiring, lost, overload = (json.loads(line) for line in written)
+        self.assertEqual((expiring["event"], expiring["days_left"]), ("certificate-expiring", 3.5))
+        self.assertIn("our certificate expires in 3 days", expiring["words"])
+        self.assertEqual((lost["event"], lost["reason"], lost["retry_in"]), ("listener-lost", "it was shut down", 1.0))
+        self.assertEqual(lost["transport"], "TLS")
+        self.assertEqual(
+            (overload["event"], overload["state"], overload["previous_state"]),
+            ("overload", "reject_new_work", "normal"),
+        )
 
     async def test_echo(self) -> None:
         """row:M14: ``echo`` sends the text back to whom the sender proved to be, after the answer."""
