@@ -372,7 +372,7 @@ class RealTimeEndpoint:
         plan = composition.plan(method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers)
         plan.max_forwards = str(max_forwards)
         hop, through = composition.first_hop(uri, via, plan)
-        plan.build()
+        plan.prepare()
         if self._terminated is not None or self.connection_manager.is_terminated:
             return fail(EndpointTerminated("the endpoint was terminated"))
         hint = self.family if family is None else AddressFamilyHint.named(family)

@@ -25,6 +25,7 @@ from sip_p2p.errors import (
     TlsFailure,
 )
 from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.transport.browsers import MADE_UP
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
 from sip_p2p.transport.keep_alive import hear_flow_timer
 from sip_p2p.transport.liveness import IDEMPOTENT, has_unread, was_never_read
@@ -186,6 +187,12 @@ class Outgoing:
             # Where it leads is the client endpoint's own business.
             self._located([self._target])
             return
+        host = self._target.host
+        if host.endswith(MADE_UP):
+            # Whoever called itself so is not here (any more), and RFC 6761 section 6.4 keeps others from the name.
+            words = f"{host} leads nowhere: names under .invalid are of browsers, and none of that name is connected"
+            self._not_located(Failure(ConnectionFailure(words)))
+            return
         try:
             locating = self._endpoint.connection_manager.resolver.resolve(self._target)
         except Exception:
@@ -203,7 +210,7 @@ class Outgoing:
             self._nobody_left()
 
     def _is_too_large(self) -> bool:
-        request = self._plan.build()
+        request = self._plan.prepare()
         # What is not there yet: the Via with its branch, and the sent-by of the flow.
         return len(request.serialise()) + 128 > MAX_UNSAFE_REQUEST
 
@@ -307,8 +314,8 @@ class Outgoing:
         self._written = 0.0
         if isinstance(flow, StreamFlow) and flow.opened < self._began:
             # One that was not made for this request may have been closed by the peer a moment ago.
-            flow.measure()
             self._written = self._endpoint.connection_manager.driver.now()
+            flow.measure(self._written)
         try:
             if plan.method not in _WITHOUT_CONTACT:
                 plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))

@@ -65,6 +65,8 @@ class RequestPlan:
     """
 
     __slots__ = (
+        "_prepared",
+        "_prepared_for",
         "body",
         "call_id",
         "contact",
@@ -94,12 +96,33 @@ class RequestPlan:
         self.fields: list[tuple[str, str]] = []
         self.body = b""
         self.content_type: str | None = None
+        self._prepared: Request | None = None
+        self._prepared_for: tuple[int, str | None] = (0, None)
+
+    def prepare(self) -> Request:
+        """What :meth:`build` will give, to be looked at: it tells what is wrong before anything is done.
+
+        Nothing but :attr:`cseq` and :attr:`contact` may change afterwards.
+
+        :raises ValueError: as :meth:`build`.
+        """
+        prepared = self._prepared
+        if prepared is None or self._prepared_for != (self.cseq, self.contact):
+            self._prepared_for = (self.cseq, self.contact)
+            prepared = self._prepared = self._build()
+        return prepared
 
     def build(self) -> Request:
-        """The request, complete but for its Via, which the core adds when it knows the flow.
+        """The request, complete but for its Via, which the core adds when it knows the flow; another one each time.
 
         :raises ValueError: when a part holds CR, LF or NUL, the method is no token, or a body has no type.
         """
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or self._prepared_for != (self.cseq, self.contact):
+            prepared = self._build()
+        return prepared
+
+    def _build(self) -> Request:
         if self.body and not self.content_type:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         headers = Headers()

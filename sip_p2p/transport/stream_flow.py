@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["FlowOwner", "Responses", "StreamFlow"]
 
 
+_MEASURED_FOR = 0.01
+
+
 class FlowOwner(StructuralProtocol):
     """Whoever keeps the flows of one side: the connection manager, through its pool."""
 
@@ -113,6 +116,7 @@ class StreamFlow(LiveFlow):
 
     __slots__ = (
         "_is_stalled",
+        "_measured",
         "_owner",
         "_paused_for",
         "_transport",
@@ -154,6 +158,7 @@ class StreamFlow(LiveFlow):
         self._write: Callable[[bytes], None] = getattr(protocol_transport, "write_at_once", protocol_transport.write)
         self._paused_for = 0
         self._is_stalled = False
+        self._measured = -_MEASURED_FOR
         self._waiting: list[bytes] = []
         self.queued = 0
         self.held = 0
@@ -230,8 +235,14 @@ class StreamFlow(LiveFlow):
                 cast("IPushProducer", self._transport).resumeProducing()
                 self._owner.flow_throttled(self)
 
-    def measure(self) -> None:
-        """Ask the system again how fast the way is: the first packets of a connection may have been slow ones."""
+    def measure(self, now: float) -> None:
+        """Ask the system again how fast the way is: the first packets of a connection may have been slow ones.
+
+        Of requests that follow each other within milliseconds one asks for all.
+        """
+        if now - self._measured < _MEASURED_FOR:
+            return
+        self._measured = now
         seconds = fastest_round_trip(self.socket)
         if seconds and (seconds < self.round_trip or not self.round_trip):
             self.round_trip = seconds

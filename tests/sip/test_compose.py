@@ -136,6 +136,23 @@ class RequestPlanTests(SynchronousTestCase):
         self.assertEqual((second.headers["To"], second.headers["CSeq"]), ("<sip:bob@b.example>", "2 MESSAGE"))
         self.assertNotIn("Via", second.headers)
 
+    def test_prepared(self) -> None:
+        """What was looked at before is what is built, once, and not where CSeq or Contact are others by then."""
+        plan = self.plan()
+        prepared = plan.prepare()
+        self.assertIs(plan.prepare(), prepared)
+        self.assertIs(plan.build(), prepared)
+        second = plan.build()
+        self.assertIsNot(second, prepared)
+        self.assertEqual(second, prepared)
+        plan.prepare()
+        plan.contact = "<sip:token@a.example>"
+        self.assertEqual(plan.build().headers["Contact"], plan.contact)
+        plan.prepare()
+        plan.cseq += 1
+        self.assertEqual(plan.prepare().headers["CSeq"], "2 MESSAGE")
+        self.assertEqual(plan.build().headers["CSeq"], "2 MESSAGE")
+
     def test_no_part_breaks_out(self) -> None:
         """CR, LF or NUL in any part is a ValueError before anything is on the wire (fault:B1)."""
         for name in ("method", "uri", "to", "from_", "from_tag", "call_id", "contact", "content_type"):
