@@ -78,6 +78,22 @@ class Server:
         process.stdin.flush()
         return int(process.stdout.readline())
 
+    def ask(self, command: dict[str, float]) -> dict[str, float]:
+        """Give a Python process that takes commands one, and wait for its answer.
+
+        :raises RuntimeError: when it has ended, with the last of what it said.
+        """
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps(command).encode() + b"\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        if not line:
+            process.wait(self._grace)
+            self.check_alive()
+        answer: dict[str, float] = json.loads(line)
+        return answer
+
     def stop(self) -> None:
         """End it, and wait until it and its descendants have gone."""
         pids = self.pids()
