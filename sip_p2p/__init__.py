@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.revocation import Revocation, RevocationMode
     from sip_p2p.transport.server_names import ServerNames
     from sip_p2p.transport.target import Target, Transport
-    from sip_p2p.transport.trust import Trust, TrustedBy
+    from sip_p2p.transport.trust import Doubt, Grant, Shown, Trust, TrustedBy
     from sip_p2p.transport.websocket import WebSocketOptions
 
 __version__ = "0.1.0"
@@ -95,6 +95,7 @@ __all__ = [
     "ConnectionRequest",
     "Credential",
     "DnsResolver",
+    "Doubt",
     "EndpointState",
     "EndpointTerminated",
     "Event",
@@ -102,6 +103,7 @@ __all__ = [
     "FlowLost",
     "FlowOpened",
     "FromPolicy",
+    "Grant",
     "Headers",
     "IncomingRequest",
     "InvalidOperation",
@@ -137,6 +139,7 @@ __all__ = [
     "Revocation",
     "RevocationMode",
     "ServerNames",
+    "Shown",
     "SipError",
     "SipPeerToPeerEndpoint",
     "SipUri",
@@ -168,12 +171,14 @@ _HOMES = {
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
     "Credential": "sip_p2p.transport.credential",
     "DnsResolver": "sip_p2p.transport.naming",
+    "Doubt": "sip_p2p.transport.trust",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "FirstUse": "sip_p2p.transport.first_use",
     "FlowLost": "sip_p2p.endpoint.flow_events",
     "FlowOpened": "sip_p2p.endpoint.flow_events",
     "FromPolicy": "sip_p2p.endpoint.from_policy",
+    "Grant": "sip_p2p.transport.trust",
     "Headers": "sip_p2p.sip.headers",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
     "KeepAlive": "sip_p2p.transport.keep_alive",
@@ -201,6 +206,7 @@ _HOMES = {
     "Revocation": "sip_p2p.transport.revocation",
     "RevocationMode": "sip_p2p.transport.revocation",
     "ServerNames": "sip_p2p.transport.server_names",
+    "Shown": "sip_p2p.transport.trust",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
     "StateChanged": "sip_p2p.endpoint.events",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import enum
 import inspect
+import re
 import traceback
 import typing
 from pathlib import Path
@@ -70,6 +71,16 @@ class NameTests(SynchronousTestCase):
             for alias in node.names
         }
         self.assertEqual(typed, sip_p2p._HOMES)
+
+
+    def test_reference(self) -> None:
+        """Each public name stands on a page of the reference, by itself or with all of its module."""
+        pages = "".join(path.read_text("utf-8") for path in (ROOT.parent / "docs/reference").glob("*.rst"))
+        whole = set(re.findall(r"automodule:: (\S+)", pages))
+        single = set(re.findall(r"auto(?:class|function):: sip_p2p\.(\w+)$", pages, re.MULTILINE))
+        homes = dict.fromkeys(vars(sip_p2p.errors), "sip_p2p.errors") | sip_p2p._HOMES
+        missing = {name for name in sip_p2p.__all__ if name not in single and homes.get(name) not in whole}
+        self.assertEqual(missing, {"__version__"})
 
 
 class DocumentedTests(SynchronousTestCase):
