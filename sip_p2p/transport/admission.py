@@ -7,6 +7,7 @@ and those whom we serve already are served on. Some descriptors are always left 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import resource
 from collections import OrderedDict
@@ -45,6 +46,14 @@ def descriptors_left() -> int:
         return 0
     os.close(number)
     return 65536 if soft == resource.RLIM_INFINITY else soft - number
+
+
+def counted_as(address: str) -> str:
+    """As what an address counts: IPv4 as it stands, IPv6 with the rest of its /64, of which whoever has one address has
+    all (RFC 4291 section 2.5.4)."""
+    if ":" not in address or address in LOOPBACK:
+        return address
+    return f"{ipaddress.IPv6Address(ipaddress.IPv6Address(address).packed[:8] + bytes(8))}/64"
 
 
 class _Accepting(Protocol):
@@ -159,6 +168,7 @@ class Admission:
         :param address: where it comes from; the empty string where that says nothing, as behind a proxy.
         """
         limits = self.limits
+        address = counted_as(address)
         self.handshakes += 1
         if address:
             self._handshaking[address] = self._handshaking.get(address, 0) + 1
@@ -220,7 +230,7 @@ class Admission:
         """A connection has become a flow, or has ended before it did."""
         self.handshakes -= 1
         if address:
-            _less(self._handshaking, address)
+            _less(self._handshaking, counted_as(address))
         self._maybe_resume()
 
     def refusal(self, flow: StreamFlow, of_peer: int) -> str:
@@ -229,7 +239,7 @@ class Admission:
         :param of_peer: how many flows there are to the party that it proved to be.
         """
         limits = self.limits
-        address = flow.remote_host
+        address = counted_as(flow.remote_host)
         reason = name = ""
         if self.accepted >= limits.connections:
             name = "connections"
@@ -254,12 +264,13 @@ class Admission:
     def enter(self, flow: StreamFlow) -> None:
         """An accepted connection carries a flow from now on."""
         self.accepted += 1
-        self._by_address[flow.remote_host] = self._by_address.get(flow.remote_host, 0) + 1
+        address = counted_as(flow.remote_host)
+        self._by_address[address] = self._by_address.get(address, 0) + 1
 
     def leave(self, flow: StreamFlow) -> None:
         """It is gone."""
         self.accepted -= 1
-        _less(self._by_address, flow.remote_host)
+        _less(self._by_address, counted_as(flow.remote_host))
         self._maybe_resume()
 
     def _pause(self, reason: str, name: str, seconds: float) -> None:

@@ -64,7 +64,8 @@ class Limits:
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
     :ivar connections: accepted connections altogether, also those in their handshake; then nothing is accepted until
         some have gone, and what was accepted in the same moment is closed at once.
-    :ivar connections_per_address: accepted connections from one address, loopback excepted; more are closed at once.
+    :ivar connections_per_address: accepted connections from one address, loopback excepted; more are closed at once. Of
+        IPv6 a network of /64 counts as one address, here and below.
     :ivar connections_per_identity: accepted connections of one verified identity; more are closed after the handshake.
     :ivar connection_rate_per_address: connections a second from one address, loopback excepted, twice as many at once;
         more are closed at once. 0 means any number.

@@ -74,6 +74,27 @@ class AdmissionTests(SynchronousTestCase):
         self.assertTrue(admission.begin_handshake("192.0.2.1"))
         self.assertEqual(self.hits, ["handshakes_per_address"])
 
+    def test_one_network_of_ipv6(self) -> None:
+        """Whoever has IPv6 has 2**64 addresses to call from: a network of /64 counts as one address in every bound
+        (fault:H1, fault:H3, fault:H4)."""
+        admission = self.admission(handshakes_per_address=2, connections_per_address=2)
+        own = [f"2001:db8::{number:x}:1" for number in range(3)]
+        self.assertEqual([admission.begin_handshake(address) for address in own], [True, True, False])
+        self.assertTrue(admission.begin_handshake("2001:db8:0:1::1"))
+        for address in (*own, "2001:db8:0:1::1"):
+            admission.end_handshake(address)
+        flows: list[Any] = [Opened(address) for address in own]
+        for flow in flows[:2]:
+            self.assertEqual(admission.refusal(flow, 0), "")
+            admission.enter(flow)
+        self.assertEqual(admission.refusal(flows[2], 0), "2 connections from 2001:db8::/64 are open")
+        for flow in flows[:2]:
+            admission.leave(flow)
+        self.assertEqual((admission.refusal(flows[2], 0), len(admission)), ("", 0))
+        admission = self.admission(connection_rate_per_address=5)
+        self.assertEqual(sum(admission.begin_handshake(f"2001:db8::{number:x}") for number in range(50)), 10)
+        self.assertEqual(len(admission), 1)
+
     def test_rate_of_one_address(self) -> None:
         """One address may open so many a second, twice as many at once, and hinders no other (fault:H4)."""
         admission = self.admission(connection_rate_per_address=5)
@@ -94,8 +115,8 @@ class AdmissionTests(SynchronousTestCase):
         """However many addresses come, few are remembered (fault:H7)."""
         admission = self.admission(connection_rate_per_address=5)
         for number in range(10_000):
-            admission.begin_handshake(f"2001:db8::{number:x}")
-            admission.end_handshake(f"2001:db8::{number:x}")
+            admission.begin_handshake(f"2001:db8:{number:x}::1")
+            admission.end_handshake(f"2001:db8:{number:x}::1")
         self.assertLessEqual(len(admission), 4096)
 
     def test_pace(self) -> None:
