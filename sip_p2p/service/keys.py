@@ -1,6 +1,6 @@
 """``sip-p2p pki DIR NAME...``: a private authority and the certificates of parties, with a word on what to do next.
 
-Nothing is ever overwritten: names are checked and existing files refused before the first file is written.
+Nothing is overwritten without ``--renew``: names are checked and existing files refused before anything is written.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.pki import CertificateAuthority, subject_alternative_names
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.words import ExitCode
-from sip_p2p.transport.identity import normalise_name
+from sip_p2p.transport.identity import is_ip_address, normalise_name
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -30,9 +30,11 @@ class KeysOptions(CommandOptions):
     longdesc = (
         "Make certificates for parties: DIR/ca.pem is the authority, used again if it is there, and DIR/NAME.pem a "
         "P-256 certificate with its key for each NAME, a host, a SIP domain or an address; NAME,NAME,... is one "
-        "certificate for several. Files with keys are for their owner only (0600), and no file is overwritten."
+        "certificate for several. Files with keys are for their owner only (0600), and none is overwritten without "
+        "--renew."
     )
     optParameters: ClassVar = [["days", "d", "365", "for how many days the certificates are valid"]]
+    optFlags: ClassVar = [["renew", None, "put new certificates, with new keys, in the place of those that are there"]]
 
     def parseArgs(self, *arguments: str) -> None:
         """Take the folder and the names."""
@@ -69,12 +71,13 @@ class KeysOptions(CommandOptions):
         try:
             wanted = [self.directory / f"{names[0]}.pem" for names in self.names]
             for path in wanted:
-                if path.exists():
-                    raise usage.UsageError(
-                        f"{path} is there already, and is left alone: remove it, or use another folder"
-                    )
+                if path.exists() and not self["renew"]:
+                    raise usage.UsageError(f"{path} is there already, and is left alone: --renew replaces it")
             authority = CertificateAuthority.open(self.directory)
-            issued = [authority.issue(*names, days=self.days).write(self.directory) for names in self.names]
+            issued = [
+                authority.issue(*names, days=self.days).write(self.directory, replace=bool(self["renew"]))
+                for names in self.names
+            ]
         except (OSError, ValueError) as error:
             raise usage.UsageError(_words(error)) from None
         trust = self.directory / "ca.pem"
@@ -88,7 +91,7 @@ class KeysOptions(CommandOptions):
         )
         for names, path in zip(self.names, issued, strict=True):
             print(f"{path}: certificate and key of {', '.join(names)}, for that party only.", file=out)
-        print("\nTo run the first of them, and to write to it from the last:\n", file=out)
+        print("\nTo run the first of them, and to write to it from the last on this machine:\n", file=out)
         for line in self._examples(trust, issued):
             print(f"  {line}", file=out)
         return ExitCode.OK
@@ -96,11 +99,13 @@ class KeysOptions(CommandOptions):
     def _examples(self, trust: Path, issued: list[Path]) -> list[str]:
         # As a URI writes them, and proves them: names beyond ASCII as A-labels, IPv6 addresses in brackets.
         first, last = (normalise_name(names[0]) for names in (self.names[0], self.names[-1]))
+        # Nobody has told DNS of a name that was made up a moment ago.
+        where = "" if is_ip_address(first) or first == "localhost" else f"--resolve {first}=127.0.0.1:5061 "
         return [
             f"twistd -n sip-p2p --uri {_uri(first)} --certificate {shlex.quote(str(issued[0]))} "
             f"--trust {shlex.quote(str(trust))} --allow {shlex.quote(last)} --listen tls:port=5061",
             f"sip-p2p send --uri {_uri(last)} --certificate {shlex.quote(str(issued[-1]))} "
-            f"--trust {shlex.quote(str(trust))} {_uri(first)} hello",
+            f"--trust {shlex.quote(str(trust))} {where}{_uri(first)} hello",
         ]
 
 

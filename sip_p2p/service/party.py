@@ -128,5 +128,6 @@ def _check_files(options: PartyOptions) -> None:
         )
     if not options.trust and not options.knows_peers:
         raise usage.UsageError(
-            "--trust is missing: which authority vouches for your peers? Give the PEM file with its certificate"
+            "--trust is missing: which authority vouches for your peers? Give the PEM file with its certificate, or "
+            "know your peers by their keys, with --pin or --first-use"
         )

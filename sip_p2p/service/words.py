@@ -7,18 +7,23 @@ our side: *we*, *our certificate*; the other side is *the peer*.
 from __future__ import annotations
 
 import enum
-from typing import final
+from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import (
     ConnectionFailure,
     EndpointTerminated,
     ListenFailed,
+    MalformedMessage,
     OperationTimeout,
     RequestFailed,
     TlsFailure,
     TlsFailureReason,
 )
 from sip_p2p.observe.text import printable
+from sip_p2p.sip.diagnostics import parse_warnings
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.message import Response
 
 __all__ = ["TLS_WORDS", "ExitCode", "Words", "exit_code", "explain"]
 
@@ -78,7 +83,7 @@ TLS_WORDS: dict[TlsFailureReason, Words] = {
     ),
     TlsFailureReason.UNTRUSTED_REMOTE_CERTIFICATE: Words(
         "The peer's certificate was not issued by an authority that we trust.",
-        "If the peer is who it should be, give the certificate of its authority with --trust.",
+        "If the peer is who it should be, give the certificate of its authority with --trust, or its key with --pin.",
     ),
     TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE: Words(
         "The peer's certificate is trusted, but it is not for the name that we wanted to reach.",
@@ -198,7 +203,9 @@ def explain(failure: BaseException, first_hop: str = "peer") -> Words:
         return Words(words.what + (f" ({', '.join(details)})" if details else ""), words.remedy)
     if isinstance(failure, RequestFailed):
         response = failure.response
-        return Words(f"The peer answered {response.status} {printable(response.reason)}.", _refusal_remedy(failure))
+        said = _warnings(response)
+        what = f"The peer answered {response.status} {printable(response.reason)}"
+        return Words(f"{what}: {said.rstrip('.')}." if said else f"{what}.", _refusal_remedy(failure))
     if isinstance(failure, OperationTimeout):
         return Words(
             "No final response came in time.",
@@ -210,6 +217,17 @@ def explain(failure: BaseException, first_hop: str = "peer") -> Words:
             f"See that the {first_hop} runs, that its name and port are right, and that no firewall stands in between.",
         )
     return Words(f"{printable(str(failure) or type(failure).__name__)}.", "")
+
+
+def _warnings(response: Response) -> str:
+    """What the Warning fields of an answer say to people; what is none is left out."""
+    said: list[str] = []
+    for value in response.headers.get_all("Warning"):
+        try:
+            said += [each.text for each in parse_warnings(value)]
+        except MalformedMessage:
+            continue
+    return printable("; ".join(said))
 
 
 def _refusal_remedy(failure: RequestFailed) -> str:

@@ -46,6 +46,9 @@ class KeysTests(SynchronousTestCase):
         self.assertIn("--uri sip:me@xn--gre-6ka8l.example ", out)
         self.assertIn("--allow ::1 ", out)
         self.assertIn("--uri 'sip:me@[::1]' ", out)
+        self.assertIn("--resolve xn--gre-6ka8l.example=127.0.0.1:5061 sip:me@xn--gre-6ka8l.example hello", out)
+        for name in ("localhost", "127.0.0.1"):
+            self.assertNotIn("--resolve", made(self.mktemp(), name)[1])
 
     def test_the_authority_is_used_again(self) -> None:
         """A second call adds a certificate of the same authority."""
@@ -70,10 +73,25 @@ class KeysTests(SynchronousTestCase):
         self.assertEqual((code, out), (ExitCode.USAGE, ""))
         self.assertEqual(
             err,
-            f"sip-p2p: {folder}/a.example.pem is there already, and is left alone: remove it, or use another folder\n",
+            f"sip-p2p: {folder}/a.example.pem is there already, and is left alone: --renew replaces it\n",
         )
         self.assertEqual((folder / "a.example.pem").read_bytes(), before)
         self.assertFalse((folder / "d.example.pem").exists())
+
+    def test_renewal(self) -> None:
+        """row:D17: --renew puts a new certificate in the place of one that is there, at one stroke, and makes one that
+        is not."""
+        folder = Path(self.mktemp())
+        made(str(folder), "a.example")
+        old = Credential.from_files(folder / "a.example.pem").certificate
+        code, out, err = made("--renew", "--days", "7", str(folder), "a.example", "b.example")
+        self.assertEqual((code, err), (ExitCode.OK, ""))
+        new = Credential.from_files(folder / "a.example.pem").certificate
+        self.assertNotEqual(new.serial_number, old.serial_number)
+        self.assertEqual(new.issuer, old.issuer)
+        self.assertEqual(stat.S_IMODE((folder / "a.example.pem").stat().st_mode), 0o600)
+        self.assertIn(f"{folder}/a.example.pem: certificate and key of a.example", out)
+        self.assertEqual(sorted(os.listdir(folder)), ["a.example.pem", "b.example.pem", "ca-key.pem", "ca.pem"])
 
     def test_mistakes(self) -> None:
         """Each mistake has its one line, and leaves no folder behind."""

@@ -80,6 +80,15 @@ class ExplainTests(SynchronousTestCase):
                 remedy = explain(RequestFailed(Response(status, headers=[field]))).remedy
                 self.assertTrue(remedy.startswith(expected) and bool(remedy) == bool(expected), remedy)
 
+    def test_what_the_peer_says_of_it(self) -> None:
+        """row:F14: the Warning of an answer is told, without its number and its agent."""
+        fields = [("Warning", '399 sip_p2p "From names \\"c.example\\"", 399 x "and so on"'), ("Warning", "odd")]
+        for headers, expected in (
+            (fields, 'The peer answered 403 Forbidden: From names "c.example"; and so on.'),
+            ([], "The peer answered 403 Forbidden."),
+        ):
+            self.assertEqual(explain(RequestFailed(Response(403, headers=headers))).what, expected)
+
     def test_what_peers_wrote_is_made_safe(self) -> None:
         """fault:B4: a reason phrase or a field of the peer cannot drive the terminal, forge a line or flood it."""
         response = Response(405, "\x1b[2Jno", [("Allow", "A\x1b]0;x\x07")])
