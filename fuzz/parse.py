@@ -22,7 +22,9 @@ with instrumented():
     from sip_p2p.sip.tokens import CountingTokens
     from sip_p2p.sip.user_agent import UserAgentCore
 
-WIDE = MessageLimits(message=2**20, head=2**19, body=2**19, line=2**19, fields=1000, vias=1000, routes=1000)
+WIDE = MessageLimits(
+    message=2**20, head=2**19, body=2**19, line=2**19, fields=1000, vias=1000, routes=1000, params=2**19
+)
 VIEWS = ("via", "vias", "cseq", "call_id", "from_", "to", "content_type", "text", "uri")
 
 

@@ -14,7 +14,8 @@ import re
 from typing import final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN
+from sip_p2p.sip.fields import split_values
 from sip_p2p.sip.headers import KNOWN_NAMES, Headers, canonical_name
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.message import Message, Request, Response, has_unescaped_nul
@@ -29,6 +30,16 @@ _URI_TEXT = re.compile(r"[^\x00-\x20\x7f<>\"]+")
 _COMMON_METHODS = frozenset(
     "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 )
+
+_WITH_PARAMS = frozenset(
+    """
+    Accept Accept-Encoding Accept-Language Alert-Info Call-Info Contact Content-Disposition Content-Type Error-Info Event
+    From History-Info P-Asserted-Identity P-Preferred-Identity Path Reason Record-Route Refer-To Referred-By Replaces
+    Reply-To Retry-After Route Security-Client Security-Server Security-Verify Service-Route Session-Expires
+    Subscription-State To Via
+    """.split()
+)
+"""Fields whose values have parameters: in any other a semicolon is a character like others."""
 
 
 @final
@@ -136,6 +147,8 @@ def parse_head(head: str, limits: MessageLimits = _DEFAULT_LIMITS) -> Request | 
             canonical = _field_name(name, colon, line, head)
         names.append(canonical)
         values.append(value.strip(" \t"))
+    if head.count(";") > limits.params:
+        _check_params(lines[0], names, values, limits.params)
     if ends > limits.vias and names.count("Via") > limits.vias:
         raise MalformedMessage(f"{names.count('Via')} Via fields are over the limit of {limits.vias}")
     if ends > limits.routes and names.count("Route") > limits.routes:
@@ -210,6 +223,18 @@ def _check_lines(lines: list[str], limits: MessageLimits) -> None:
     for line in lines:
         if len(line) > limits.line:
             raise MalformedMessage(f"a header field of {len(line)} characters is over the limit of {limits.line}")
+
+
+def _check_params(start_line: str, names: list[str], values: list[str], limit: int) -> None:
+    """Refuse a value with more parameters than the limit; only heads with more semicolons than that come here."""
+    if start_line.count(";") > limit:
+        raise MalformedMessage(f"the Request-URI has more than {limit} parameters", 400, 0)
+    for name, value in zip(names, values, strict=True):
+        if name in _WITH_PARAMS and value.count(";") > limit:
+            for element in split_values(value):
+                count = QUOTED_STRING.sub("", element).count(";")
+                if count > limit:
+                    raise MalformedMessage(f"{name}: {count} parameters are over the limit of {limit}")
 
 
 def _bare_line_end(head: str) -> MalformedMessage:

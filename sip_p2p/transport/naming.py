@@ -43,6 +43,7 @@ from sip_p2p.transport.records import (
     absent,
     is_address,
     read_answer,
+    special_answer,
 )
 from sip_p2p.transport.target import Target, Transport
 
@@ -224,14 +225,15 @@ class DnsResolver:
 
     def known(self, question: Question) -> Answer | None:
         """The answer to one question, as far as nobody has to be asked: the machine's own table goes first."""
+        special = special_answer(question)
         if question.kind in ("HOSTS", "A", "AAAA"):
             own = () if self._hosts is None else self._hosts.addresses(question.name)
-            if question.kind == "HOSTS" or own:
+            if own or (question.kind == "HOSTS" and special is None):
                 six = question.kind == "AAAA"
                 of_kind = [each for each in own if question.kind == "HOSTS" or (":" in each) == six]
                 outcome = Outcome.FOUND if of_kind else Outcome.NO_RECORDS
                 return Answer(outcome, of_kind, source="hosts file")
-        return self._memory.known(question)
+        return self._memory.known(question) if special is None else special
 
     def ask(self, question: Question) -> Deferred[Answer]:
         """The answer to one question that nobody here knows."""

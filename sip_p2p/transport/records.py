@@ -32,6 +32,7 @@ __all__ = [
     "is_address",
     "is_dns_name",
     "read_answer",
+    "special_answer",
 ]
 
 MOST_ALIASES = 8
@@ -181,6 +182,23 @@ def is_address(host: str) -> bool:
 def is_dns_name(name: str) -> bool:
     """Whether *name* is one that SIP could look up: letters, digits, hyphens and underscores between dots."""
     return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
+
+
+def special_answer(question: Question) -> Answer | None:
+    """What is known of a name without asking anybody (RFC 6761); None for what is an ordinary name.
+
+    Nobody has a name under ``invalid`` (section 6.4), and one under ``localhost`` is this machine (section 6.3). The
+    other names that are reserved there are looked up as any. So are those under ``local``: without multicast DNS, which
+    is theirs (RFC 6762), they are what somebody's name server says that they are.
+    """
+    *_, last = question.name.split(".")
+    if last == "invalid":
+        return Answer(Outcome.NO_SUCH_NAME, source="RFC 6761")
+    if last != "localhost":
+        return None
+    # A service of this machine, such as _sips._tcp.localhost, has no record.
+    addresses = {"HOSTS": ("::1", "127.0.0.1"), "AAAA": ("::1",), "A": ("127.0.0.1",)}.get(question.kind, ())
+    return Answer(Outcome.FOUND if addresses else Outcome.NO_RECORDS, addresses, source="RFC 6761")
 
 
 def read_answer(

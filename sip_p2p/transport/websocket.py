@@ -246,9 +246,8 @@ class WebSocketProtocol(StreamProtocol):
             return
         why = f": {closed.reason}" if closed.reason else ""
         who = "the peer closed the WebSocket" if closed.by_peer else "the WebSocket was closed for what the peer sent"
-        if closed.code == POLICY and not closed.by_peer:
-            # The one rule of ours whose breach has this code.
-            self._owner.limit_hit("websocket_fragments")
+        if self._frames is not None and self._frames.exceeds:
+            self._owner.limit_hit(self._frames.exceeds)
         self._denial = ConnectionFailure(f"{who} ({closed.code}{why}) [{self._where()}]")
         # RFC 6455 section 7.1.5: 1005 is a goodbye without a code, and stands in no frame.
         flow.goodbye = NORMAL if closed.code == 1005 else closed.code

@@ -331,10 +331,20 @@ class Frames:
     """Messages to and from one open WebSocket.
 
     :ivar is_partial: whether a message has begun and is not complete.
+    :ivar exceeds: the name of the limit that the peer was over; the empty string for none.
     :ivar failed: True once the connection is lost or closed by the peer; what comes after is ignored.
     """
 
-    __slots__ = ("_connection", "_fragments", "_longest", "_message", "_most_fragments", "failed", "is_partial")
+    __slots__ = (
+        "_connection",
+        "_fragments",
+        "_longest",
+        "_message",
+        "_most_fragments",
+        "exceeds",
+        "failed",
+        "is_partial",
+    )
 
     def __init__(
         self, side: ConnectionType, longest: int, fragments: int, connection: Connection | None = None
@@ -346,6 +356,7 @@ class Frames:
         self._fragments = 0
         self.is_partial = False
         self.failed = False
+        self.exceeds = ""
 
     @property
     def held(self) -> int:
@@ -405,6 +416,7 @@ class Frames:
                 self._fragments += 1
                 if self._fragments >= self._most_fragments:
                     words = f"a message comes in more than {self._most_fragments} fragments"
+                    self.exceeds = "websocket_fragments"
                     self._fail(POLICY, words, False, found)
 
     def _fail(self, code: int, reason: str, by_peer: bool, found: list[bytes | PingSeen | PongSeen | Closed]) -> None:

@@ -88,6 +88,14 @@ class SendingTests(PartyTestCase):
         self.assertIs(tls.exception.reason, TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE)
         self.assertIsInstance(tls.exception, ConnectionFailure)
 
+    def test_nobody_is_called_so(self) -> None:
+        """A name under .invalid that is no connected browser's is refused at once, without DNS (RFC 6761, fault:J3)."""
+        for uri in ("sip:x@a1b2c3.invalid", "sip:x@a1b2c3.invalid;transport=ws", "sips:x@a1b2c3.invalid"):
+            failure = self.failureResultOf(self.alice.request("OPTIONS", uri), ConnectionFailure).value
+            self.assertIn("no", str(failure))
+            self.assertIn("a1b2c3.invalid leads nowhere", str(failure))
+        self.assertEqual(list(self.network.dns.asked), [])
+
     def test_contact_for_sips(self) -> None:
         """A request to a sips URI carries a sips Contact, any other a sip one (RFC 3261 8.1.1.8, row:A11)."""
         contacts: list[str] = []

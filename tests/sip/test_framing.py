@@ -255,6 +255,7 @@ class BoundTests(SynchronousTestCase):
             "fields": (message("OPTIONS", extra="\r\nX: y" * 200), 400),
             "vias": (message("OPTIONS", extra="\r\nVia: SIP/2.0/TLS p;branch=z9hG4bKy" * 70), 400),
             "routes": (message("OPTIONS", extra="\r\nRoute: <sip:p;lr>" * 70), 400),
+            "params": (message("OPTIONS", extra="\r\nContact: <sip:p>" + ";p" * 71), 400),
             "line": (message("OPTIONS", extra="\r\nX: " + "y" * 5000), 400),
             "folds": (message("OPTIONS", extra="\r\nX: y" + "\r\n y" * 120 + "\r\n " + "y" * 4000), 400),
             "uri": (message("OPTIONS", "sip:" + "u" * 5000 + "@example.com"), 414),

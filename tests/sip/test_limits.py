@@ -7,6 +7,7 @@ from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import Unparsable, parse_datagram, parse_message
+from tests.documents import ROOT
 from tests.sip.harness import message
 from tests.support import SynchronousTestCase
 
@@ -20,7 +21,16 @@ class LimitTests(SynchronousTestCase):
         found = {name: getattr(limits, name) for name in MessageLimits.__slots__}
         self.assertEqual(
             found,
-            {"body": 49152, "fields": 128, "head": 16384, "line": 4096, "message": 65536, "routes": 64, "vias": 64},
+            {
+                "body": 49152,
+                "fields": 128,
+                "head": 16384,
+                "line": 4096,
+                "message": 65536,
+                "params": 70,
+                "routes": 64,
+                "vias": 64,
+            },
         )
         documented = MessageLimits.__doc__ or ""
         self.assertEqual([name for name in found if f":ivar {name}:" not in documented], [])
@@ -43,6 +53,8 @@ class LimitTests(SynchronousTestCase):
         many = message(extra="\r\nX-Night: 1" * 3)
         via = message(extra="\r\nVia: SIP/2.0/TLS h;branch=z9hG4bKy" * 2)
         route = message(extra="\r\nRoute: <sip:a;lr>" * 2)
+        params = message(extra='\r\nContact: <sip:a;b;c>;d, <sip:a;b>;c;d;e="x;y;z"')
+        uri = message("OPTIONS", "sip:a@b.example;c;d;e;f=g")
         head = len(message()) - len(b"\r\n\r\n")
         field = message(extra="\r\nX-Night: " + "n" * 300)
         for octets, name, exact, status in (
@@ -51,6 +63,8 @@ class LimitTests(SynchronousTestCase):
             (many, "fields", 10, 400),
             (via, "vias", 3, 400),
             (route, "routes", 2, 400),
+            (params, "params", 4, 400),
+            (uri, "params", 4, 400),
             (message(), "head", head, 513),
             (field, "line", 309, 400),
         ):
@@ -69,3 +83,12 @@ class LimitTests(SynchronousTestCase):
             (framed, *_) = StreamFramer(tight).feed(octets)
             assert isinstance(framed, Unparsable), name
             self.assertEqual(framed.error.status, status, name)
+
+    def test_what_are_no_parameters(self) -> None:
+        """A semicolon in free text, in quotes or in a field that nobody here reads is no parameter, and the longest
+        request of RFC 4475 is within every bound (row:E21)."""
+        semicolons = ";" * 200
+        for extra in (f"Subject: {semicolons}", f"X-Night: {semicolons}", f'Contact: "{semicolons}" <sip:a>'):
+            self.assertIsInstance(parse_message(message(extra=f"\r\n{extra}")), Request)
+        longest = parse_message((ROOT / "tests/data/rfc4475/longreq.dat").read_bytes())
+        self.assertEqual(len(list(longest.vias())), 34)

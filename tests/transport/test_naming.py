@@ -154,6 +154,27 @@ class BoundTests(MemoryTestCase):
         self.assertEqual(self.resolver.hits, {"dns_servers": 1})
 
 
+class ReservedNameTests(MemoryTestCase):
+    """Names of which DNS is not asked (RFC 6761)."""
+
+    def test_nobody(self) -> None:
+        """A name under .invalid is refused at once, and so is a server whose name is such (fault:J3)."""
+        self.zones.add("_sips._tcp.b.example SRV 0 0 5061 x.invalid")
+        for name in ("x.invalid", "X.Invalid."):
+            resolving = self.resolver.resolve(Target("tls", name.rstrip(".")))
+            self.assertIn("NXDOMAIN", str(self.failureResultOf(resolving, ConnectionFailure).value))
+        self.assertEqual(self.asked(), [])
+        self.assertIn("x.invalid", self.failure_of(Target("tls", "b.example")))
+        self.assertEqual([each for each in self.asked() if "invalid" in each], [])
+
+    def test_this_machine(self) -> None:
+        """A name under .localhost is this machine, whatever DNS may say (fault:J3)."""
+        self.zones.add("sip.localhost A 10.6.6.6")
+        self.assertEqual(self.find(Target("tls", "sip.localhost")), ["::1", "127.0.0.1"])
+        self.assertEqual(self.find(Target("tls", "localhost", 5061)), ["::1", "127.0.0.1"])
+        self.assertEqual(self.asked(), [])
+
+
 class PatienceTests(MemoryTestCase):
     """DNS that does not answer, or too late."""
 

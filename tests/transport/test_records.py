@@ -8,7 +8,7 @@ from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.testing.zones import Zones
-from sip_p2p.transport.records import Answer, Naptr, Outcome, Question, Srv, absent, is_dns_name, read_answer
+from sip_p2p.transport.records import Answer, Naptr, Outcome, Question, Srv, absent, is_dns_name, read_answer, special_answer
 
 
 def headers(*records: str) -> list[dns.RRHeader]:
@@ -54,6 +54,25 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual((answer.records, answer.alias, answer.ttl), (("10.0.0.1",), "d.example", 20))
         half = read("A", "b.example", "b.example CNAME c.example")
         self.assertEqual((half.outcome, half.alias), (Outcome.NO_RECORDS, "c.example"))
+
+    def test_reserved_names(self) -> None:
+        """Nobody has a name under invalid, and this machine has those under localhost; all others are looked up
+        (RFC 6761)."""
+        for name in ("invalid", "x.invalid", "_sips._tcp.x.invalid"):
+            for kind in ("HOSTS", "NAPTR", "SRV", "A", "AAAA"):
+                answer = special_answer(Question(name, kind))
+                assert answer is not None
+                self.assertIs(answer.outcome, Outcome.NO_SUCH_NAME)
+        for name in ("localhost", "sip.localhost"):
+            for kind, addresses in (("A", ("127.0.0.1",)), ("AAAA", ("::1",)), ("HOSTS", ("::1", "127.0.0.1"))):
+                answer = special_answer(Question(name, kind))
+                assert answer is not None
+                self.assertEqual((answer.outcome, answer.records), (Outcome.FOUND, addresses))
+            answer = special_answer(Question(f"_sip._tcp.{name}", "SRV"))
+            assert answer is not None
+            self.assertIs(answer.outcome, Outcome.NO_RECORDS)
+        for name in ("b.example", "b.test", "printer.local", "invalid.example", "localhost.example", "xinvalid"):
+            self.assertIsNone(special_answer(Question(name, "A")))
 
     def test_circles(self) -> None:
         """Aliases that go round in circles, or on for ever, lead nowhere (fault:J3)."""

@@ -341,6 +341,7 @@ class HostileTests(WebSocketTestCase):
             self.assertIsInstance(closed, Closed)
             self.assertEqual(closed.code, code)
             self.assertIsNotNone(browser.reason)
+        self.assertEqual(self.bobs.metrics()["limit_websocket_fragments"], 1)
         self.canary()
 
     def test_unfinished(self) -> None:

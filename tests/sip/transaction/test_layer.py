@@ -378,8 +378,9 @@ class LimitTests(SynchronousTestCase):
         transaction = layer.receive_request(make_request("INVITE"), stream(), 0)
         assert transaction is not None
         self.assertFalse(layer.is_full)
+        self.assertFalse(layer.is_full_of_dialogs)
         layer.respond(transaction, make_response(transaction.request, 200), 0)
-        self.assertTrue(layer.is_full)
+        self.assertEqual((layer.is_full, layer.is_full_of_dialogs), (True, True))
         self.assertTrue(layer.knows(make_request("INVITE"), stream(), 0))
         layer.handle_timer(32)
         self.assertFalse(layer.is_full)
@@ -393,6 +394,7 @@ class LimitTests(SynchronousTestCase):
         self.assertFalse(layer.is_full)
         error = self.assertRaises(InvalidOperation, layer.request, make_request(), flow, 0)
         self.assertTrue(error.retryable)
+        self.assertEqual(layer.counters.requests_unsent, 1)
         layer.receive_response(make_response(transaction.request, 200), flow, 0)
         self.assertTrue(layer.is_client_full, "an INVITE that more 2xx may follow")
         layer.handle_timer(32)
