@@ -81,7 +81,7 @@ class ExplainTests(SynchronousTestCase):
                 self.assertTrue(remedy.startswith(expected) and bool(remedy) == bool(expected), remedy)
 
     def test_what_the_peer_says_of_it(self) -> None:
-        """row:F14: the Warning of an answer is told, without its number and its agent."""
+        """fault:F14: the Warning of an answer is told, without its number and its agent."""
         fields = [("Warning", '399 sip_p2p "From names \\"c.example\\"", 399 x "and so on"'), ("Warning", "odd")]
         for headers, expected in (
             (fields, 'The peer answered 403 Forbidden: From names "c.example"; and so on.'),
