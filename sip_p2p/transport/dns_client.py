@@ -122,6 +122,8 @@ class _Asking:
             self._datagrams.ask()
         except Exception as error:
             self._error = error
+            # A port closes with the reactor's next turn: whoever tries in vain all at once holds them all until then.
+            self._attempts = [attempt for attempt in self._attempts if attempt[0] != self._server]
             self.next()
 
     def _new_message(self) -> None:

@@ -5,17 +5,23 @@ Run them with ``make interop``, or some of them with trial::
     python -m twisted.trial tests.interop.test_kamailio
 
 **What is needed.** Debian's packages ``kamailio kamailio-tls-modules kamailio-extra-modules sip-tester baresip-core
-linphone-cli sofia-sip-bin sipsak tshark socat faketime nodejs npm chromium util-linux iproute2``, with Kamailio's own
-service left off, and ``npm install --ignore-scripts --prefix build sip jssip`` (``SIP_P2P_NODE_MODULES`` names another
-``node_modules``). A test whose peer is missing is skipped and says what to install; with ``SIP_P2P_INTEROP=require`` it
-fails instead, which is how CI runs them. baresip and the capture of packets need a network namespace, and so root.
+linphone-cli sofia-sip-bin sipsak sipvicious tshark socat faketime nodejs npm chromium util-linux iproute2 nftables``,
+with Kamailio's own service left off, and ``npm install --ignore-scripts --prefix build sip jssip``
+(``SIP_P2P_NODE_MODULES`` names another ``node_modules``). A test whose peer is missing is skipped and says what to
+install; with ``SIP_P2P_INTEROP=require`` it fails instead, which is how CI runs them. baresip, scans, the capture of
+packets and everything on a wire of its own need network namespaces, and so root.
 
 **What is here.** ``peers`` holds a class for each program. ``support`` has the cases and our side of an exchange,
 ``exchanges`` what is the same with every peer that both asks and answers, ``certificates`` the right ones and those
-that are wrong in one way each, ``namespace`` a network of one's own. Peers listen on ports that were free a moment ago,
-on 127.0.0.1; nothing leaves the machine, nothing is waited for by sleeping, and every process is ended by its id.
+that are wrong in one way each, ``namespace`` a network of one's own, ``namespaces`` several hosts with wires and
+routers between them, and ``wires`` the cases for those. Peers listen on ports that were free a moment ago, on
+127.0.0.1, and on fixed ones only in a namespace. Nothing leaves the machine, nothing is waited for by sleeping, and
+every process is ended by its id.
 
 **What is shown.** OPTIONS and MESSAGE both ways over every transport that a peer has; mutual TLS with a wrong name, a
 wrong authority, an expired certificate and none, from either side; the service and the command, alone and behind
-Kamailio as an outbound proxy; and that tshark, which shares no line with us, reads in our messages what we meant.
+Kamailio as an outbound proxy; and that tshark, which shares no line with us, reads in our messages what we meant. Pings
+in both directions, requests back over connections that the other side opened, resumed sessions, revoked certificates,
+servers that are busy or killed; wires that are cut, firewalls, routers that forget, a third of all packets lost; and
+clocks that are set by a day, all of it under load.
 """

@@ -55,7 +55,8 @@ class WireTestCase(InteropTestCase):
 
     def usual(self, **more: Any) -> dict[str, Any]:
         """The arguments of our own connection manager: keep-alives that fail soon, and a TCP that does not."""
-        return {"keep_alive": KeepAlive(pong_timeout=PONG_TIMEOUT), "limits": Limits(unacknowledged_timeout=20), **more}
+        usual = {"keep_alive": KeepAlive(pong_timeout=PONG_TIMEOUT), "limits": Limits(unacknowledged_timeout=20)}
+        return usual | more
 
     def identity(self, domain: str, allow: str) -> dict[str, Any]:
         """The arguments of a connection manager that proves *domain* and lets in who proves *allow*."""

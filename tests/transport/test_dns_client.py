@@ -207,8 +207,8 @@ class EndTests(SynchronousTestCase):
         self.assertEqual((made.closed, made.getDelayedCalls()), (1, []))
 
     def test_no_way(self) -> None:
-        """A name server to which there is no way costs nothing but its turn: its port is closed again at once
-        (fault:J2, fault:J3)."""
+        """A name server to which there is no way costs nothing but its first turn, whatever the schedule: its port is
+        closed again at once, and it is not asked again in the same breath (fault:J2, fault:J3, fault:H3)."""
 
         class Reactor(MemoryReactorClock):
             closed = 0
@@ -228,7 +228,7 @@ class EndTests(SynchronousTestCase):
                 return made
 
         made = Reactor()
-        asking = DnsClient(made, [("2001:db8::1", 53), ("192.0.2.1", 53)], (1.0,)).query(question())
+        asking = DnsClient(made, [("2001:db8::1", 53), ("192.0.2.1", 53)], (1.0, 2.0, 4.0)).query(question())
         self.assertIn("unreachable", str(self.failureResultOf(asking, OSError).value))
         self.assertEqual((made.closed, made.getDelayedCalls()), (2, []))
 
