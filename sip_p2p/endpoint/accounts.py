@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import TlsFailureReason
-from sip_p2p.transport.naming import DnsResolver
+from sip_p2p.transport.naming import dns_beneath
 from sip_p2p.transport.overload import OverloadState
 from sip_p2p.transport.stream import StreamFlow
 
@@ -86,14 +86,14 @@ class Accounts:
         """
         manager = self._manager
         keeper = manager.keeper
-        resolver = manager.resolver
+        resolver = dns_beneath(manager.resolver)
         counts = {
             "listeners": len(manager.listeners),
             "connections": len(keeper.connections),
             "flows": len(manager.pool),
             "handshakes": keeper.handshakes,
             "undecided": 0 if keeper.authorization is None else keeper.authorization.undecided,
-            "looking_up": resolver.looking_up if isinstance(resolver, DnsResolver) else 0,
+            "looking_up": 0 if resolver is None else resolver.looking_up,
             "dialling": manager.pool.dialling,
             "resting": manager.pool.resting,
             "standing": manager.standing,
@@ -150,7 +150,7 @@ class Accounts:
         manager = self._manager
         keeper = manager.keeper
         refused, layer, finished = manager.core.counters, manager.core.layer.counters, manager.core.layer.table.finished
-        resolver = manager.resolver
+        resolver = dns_beneath(manager.resolver)
         return {
             "answer_timeout": layer.unanswered,
             "authorization_timeout": 0 if keeper.authorization is None else keeper.authorization.late,
@@ -164,5 +164,5 @@ class Accounts:
             "receive_buffer": keeper.datagrams.overflowed,
             "remembered_peers": manager.restraint.forgotten,
             "transactions": refused.refused_full - refused.refused_dialogs + layer.requests_unsent,
-            **(resolver.hits if isinstance(resolver, DnsResolver) else {}),
+            **({} if resolver is None else resolver.hits),
         }

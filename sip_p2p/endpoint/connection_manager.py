@@ -38,7 +38,7 @@ from sip_p2p.transport.identity import normalise_name
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.naming import DnsResolver
+from sip_p2p.transport.naming import DnsResolver, dns_beneath
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.restraint import Restraint
@@ -129,8 +129,9 @@ class RealTimeConnectionManager:
         self.family = AddressFamilyHint.named(family)
         self.dead_targets = DeadTargets(time_source(reactor), self.limits.dead_target_timeout, self.limits.dead_targets)
         self.resolver: Resolver = resolver or DnsResolver(reactor, family=self.family, limits=self.limits)
-        if isinstance(self.resolver, DnsResolver):
-            self.resolver.adopt(self.transports, self.dead_targets)
+        beneath = dns_beneath(self.resolver)
+        if beneath is not None:
+            beneath.adopt(self.transports, self.dead_targets)
         self._advertise = None if advertise is None else normalise_name(advertise)
         if timers is None:
             timers = Timers(answer_deadline=self.limits.answer_timeout)
@@ -159,7 +160,7 @@ class RealTimeConnectionManager:
         self.restraint = Restraint(self.driver.now, self.limits, lambda: self.load.loss, time() - self.driver.now())
         self.keeper.restraint = self.restraint
         self.keeper.offers_control = overload_control
-        self.keeper.authorization = asking(reactor, authorize)
+        self.keeper.authorization = asking(reactor, authorize, self._log_bounds)
         self.pool.websocket = websocket or WebSocketOptions()
         self.pool.size, self.pool.linger = pool_size, pool_linger
         self._standing = StandingConnections(self, reconnect)
@@ -210,8 +211,9 @@ class RealTimeConnectionManager:
         self.restraint.limits = limits
         self._log_bounds.burst, self._log_bounds.rate = limits.log_burst, limits.log_rate
         self.dead_targets.duration, self.dead_targets.limit = limits.dead_target_timeout, limits.dead_targets
-        if isinstance(self.resolver, DnsResolver):
-            self.resolver.limits = limits
+        resolver = dns_beneath(self.resolver)
+        if resolver is not None:
+            resolver.limits = limits
         self.core.layer.bound(limits.transactions, limits.dialogs, limits.finished_transactions, limits.finished_octets)
 
     @property

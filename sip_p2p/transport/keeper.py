@@ -190,7 +190,7 @@ class FlowKeeper:
     def flow_opened(self, flow: StreamFlow) -> None:
         """A flow may carry messages."""
         now = self.driver.now()
-        flow.opened = flow.last_message = now
+        flow.opened = flow.last_used = now
         flow.may_request = self._policy.may_request(flow)
         flow.sender_check = self._policy.sender_check(flow)
         if not flow.is_incoming and self._policy.offers_alias(flow):
@@ -251,7 +251,7 @@ class FlowKeeper:
             if flow.is_incoming:
                 self._first.stop(flow)
                 self._first_verified.stop(flow)
-        flow.last_message = self.driver.now()
+        flow.last_used = self.driver.now()
         if flow.is_partial:
             flow.is_partial = False
             self._partial.stop(flow)
@@ -323,9 +323,9 @@ class FlowKeeper:
         now = self.driver.now()
         held = self.keep_alives is not None and self.keep_alives.holds(flow)
         if flow.leases or held or self._policy.is_busy(flow):
-            flow.last_message = now
+            flow.last_used = now
         unused = self._unused_for(flow)
-        if now - flow.last_message < unused:
+        if now - flow.last_used < unused:
             self._idle.start(flow, now, unused / _IDLE_LOOKS)
             return
         self.limit_hit("idle_timeout")

@@ -117,7 +117,13 @@ class ListenerSettings:
             reloader.stop()
 
     def _parts(self) -> dict[str, Any]:
-        return {name: self._given.get(name, getattr(self._base, name, None)) for name in _PARTS}
+        base = self._base
+        parts = {name: self._given.get(name, getattr(base, name, None)) for name in _PARTS}
+        if base is not None and base.policy.excluded and "policy" in self._given:
+            # Whom the manager has nothing more to do with hears of it here in the handshake, too.
+            for name in base.policy.excluded:
+                parts["policy"] = parts["policy"].excluding(name)
+        return parts
 
     def _watch(self, name: str) -> Watched:
         def put(new: object) -> None:

@@ -45,6 +45,7 @@ from sip_p2p.transport.records import (
     read_answer,
     special_answer,
 )
+from sip_p2p.transport.resolve import StaticResolver
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.dead_targets import DeadTargets
     from sip_p2p.transport.locate import Randomness
 
-__all__ = ["Asks", "DnsResolver"]
+__all__ = ["Asks", "DnsResolver", "dns_beneath"]
 
 _ALL = (Transport.TLS, Transport.TCP, Transport.UDP)
 
@@ -75,6 +76,13 @@ _FAILURES: dict[type[BaseException], str] = {
 def any_address(address: str) -> bool:
     """There is a way to every address."""
     return True
+
+
+def dns_beneath(resolver: object) -> DnsResolver | None:
+    """The resolver that asks DNS: *resolver* itself, or the one that its table falls back to; None for others."""
+    while isinstance(resolver, StaticResolver):
+        resolver = resolver.otherwise
+    return resolver if isinstance(resolver, DnsResolver) else None
 
 
 class Asks(Protocol):

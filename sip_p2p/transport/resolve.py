@@ -82,6 +82,8 @@ class StaticResolver:
 
     The name to be proved stays the one that was asked for, so a wrong entry reaches nobody who could not prove that
     name.
+
+    :ivar otherwise: who resolves the names that are not in the table.
     """
 
     def __init__(self, table: Mapping[str, tuple[str, int | None]], otherwise: Resolver) -> None:
@@ -96,13 +98,13 @@ class StaticResolver:
             except ValueError as error:
                 raise ValueError(f"the entry of {name!r} leads nowhere: {error}") from None
         self._table = {name.lower(): entry for name, entry in table.items()}
-        self._otherwise = otherwise
+        self.otherwise = otherwise
 
     def resolve(self, target: Target) -> Deferred[list[Target]]:
         """The table's answer, or the other resolver's."""
         entry = self._table.get(target.host.lower())
         if entry is None:
-            return self._otherwise.resolve(target)
+            return self.otherwise.resolve(target)
         host, port = entry
         there = target.at(host, port)
         there.has_port = target.has_port or port is not None
@@ -113,12 +115,12 @@ class StaticResolver:
                 each.has_port = target.has_port
             return found
 
-        return self._otherwise.resolve(there).addCallback(back)
+        return self.otherwise.resolve(there).addCallback(back)
 
     def explain(self, target: Target) -> Deferred[list[str]]:
         """Why *target* leads where it does, a sentence a line, as far as the other resolver can tell."""
         entry = self._table.get(target.host.lower())
-        explain = getattr(self._otherwise, "explain", None)
+        explain = getattr(self.otherwise, "explain", None)
         said: list[str] = []
         if entry is not None:
             host, port = entry

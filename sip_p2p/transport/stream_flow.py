@@ -97,7 +97,8 @@ class FlowOwner(StructuralProtocol):
 class StreamFlow(LiveFlow):
     """A flow over one connection.
 
-    :ivar last_message: when the last message came or a transaction was last seen here, on the driver's scale.
+    :ivar last_used: when it was last in use, on the driver's scale: a message came, or at a look for idle ones something
+        held it.
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.
@@ -133,7 +134,7 @@ class StreamFlow(LiveFlow):
         "is_silent",
         "key",
         "last_alias",
-        "last_message",
+        "last_used",
         "limits",
         "queued",
         "round_trip",
@@ -169,7 +170,7 @@ class StreamFlow(LiveFlow):
         self.is_ended_in_order = False
         self.socket = socket_below(protocol_transport)
         self.round_trip = fastest_round_trip(self.socket)
-        self.last_message = 0.0
+        self.last_used = 0.0
         self.is_silent = True
         self.is_partial = False
         self.aliases: set[tuple[str, int]] = set()

@@ -78,6 +78,18 @@ class FollowingTests(SettingsTestCase):
         self.assertIs(listener.refresh(), settled)
         self.assertEqual((settled.policy, settled.revocation, settled.credential), (policy, revocation, own))
 
+    def test_excluded(self) -> None:
+        """Whom the manager excludes is excluded where a listener says itself who is allowed, for as long. row:D10"""
+        own = TrustPolicy(["a.example", "x.example"])
+        listener = self.listener(policy=own)
+        self.assertEqual(listener.refresh().policy, own)
+        self.base.replace(policy=TrustPolicy(["z.example"]).excluding("a.example").excluding(".example"))
+        excluding = listener.refresh().policy
+        self.assertEqual(excluding.excluded, {"a.example", ".example"})
+        self.assertEqual((excluding.hosts, own.hosts), ({"x.example"}, {"a.example", "x.example"}))
+        self.base.replace(policy=TrustPolicy(["z.example"]))
+        self.assertEqual(listener.refresh().policy, own)
+
     def test_protocol_and_mutual(self) -> None:
         """The protocol is the manager's; whether certificates are asked for can be said."""
         base = settings("b.example", protocol=HoldingTlsProtocol)

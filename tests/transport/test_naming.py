@@ -10,13 +10,15 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.names import dns
 
+from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager
 from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.testing import Network, Zones
 from sip_p2p.transport.dead_targets import DeadTargets
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.name_servers import HostsFile
-from sip_p2p.transport.naming import DnsResolver
+from sip_p2p.transport.naming import DnsResolver, dns_beneath
+from sip_p2p.transport.resolve import AddressResolver, StaticResolver
 from sip_p2p.transport.target import Target, Transport, target_of
 from tests.documents import ROOT, blocks
 from tests.support import SynchronousTestCase, TestCase, vectors
@@ -144,6 +146,20 @@ class BoundTests(MemoryTestCase):
         self.zones.add(*(f"b.example A 10.0.{n // 250}.{n % 250 + 1}" for n in range(1000)))
         self.assertEqual(len(self.find(Target("tls", "b.example", 5061))), 3)
         self.assertEqual(self.resolver.hits, {"dns_records": 1})
+
+    def test_beneath_a_table(self) -> None:
+        """Other bounds reach the resolver that a table of names falls back to, too, and its figures are the manager's
+        (row:E10, row:M10)."""
+        resolver = StaticResolver({}, StaticResolver({"x.example": ("10.0.0.9", None)}, self.resolver))
+        self.assertIs(dns_beneath(resolver), self.resolver)
+        self.assertIsNone(dns_beneath(StaticResolver({}, AddressResolver(self.host))))
+        manager = RealTimeServerTcpConnectionManager(self.host, resolver=resolver)
+        manager.limits = manager.limits.replace(dns_cache=1)
+        for name in "ab":
+            self.zones.add(f"{name}.example A 10.0.0.1")
+            self.network.run_until(resolver.resolve(Target("tls", f"{name}.example", 5061)))
+        self.assertEqual(manager.metrics()["limit_dns_cache"], 1)
+        self.network.run_until(manager.terminate())
 
     def test_many_servers(self) -> None:
         """Of many servers those that would come last are left out, and it is counted (row:M10, fault:J3)."""
