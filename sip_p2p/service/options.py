@@ -207,6 +207,11 @@ class Options(PartyOptions):
             None,
             "let every peer send under any From, whatever its certificate proves; who reads From can be fooled then",
         ],
+        [
+            "first-use-incoming",
+            None,
+            "let peers that dial you have any allowed name of which --first-use knows no key",
+        ],
         ["overload-control", None, "tell peers that ask how much you can take, and send less to those that tell you"],
         ["trace-with-secrets", None, "let the trace keep credentials and bodies; whoever reads it can impersonate you"],
         ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
@@ -292,6 +297,8 @@ class Options(PartyOptions):
         :raises UsageError: for a value that is none, and for options that contradict each other.
         """
         super().postOptions()
+        if self["first-use-incoming"] and self["first-use"] is None:
+            raise usage.UsageError("--first-use-incoming is given without --first-use: where are keys remembered?")
         self.drain = seconds("drain", self["drain"])
         self._check_flows()
         for name in ("trace", "state"):

@@ -21,6 +21,7 @@ from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.pins import PinnedKeys
 from sip_p2p.transport.revocation import Revocation, RevocationMode
 from sip_p2p.transport.trust import Trust
+from sip_p2p.transport.websocket import WebSocketOptions
 
 __all__ = ["PeerOptions", "limit_words", "limits_from"]
 
@@ -47,7 +48,18 @@ class PeerOptions(CommandOptions):
             "in, hard refuses it",
         ],
         ["stapling", None, None, "the same for the OCSP answer that a server staples to its handshake; off without it"],
-        ["first-use", None, None, "remember in this file the key that a peer shows first, and refuse any other after"],
+        [
+            "first-use",
+            None,
+            None,
+            "remember in this file the key that a peer which you dial shows first, and refuse any other after",
+        ],
+        [
+            "websocket-path",
+            None,
+            None,
+            "the resource, such as /sip, to ask of servers that you dial over WebSocket; / without it",
+        ],
         ["family", None, None, "which addresses to use: all, v4, v6, prefer-v4 or prefer-v6"],
     ]
 
@@ -105,6 +117,9 @@ class PeerOptions(CommandOptions):
                     parse(self[name])
             except ValueError as error:
                 raise usage.UsageError(f"--{name}: {printable(str(error))}") from None
+        if self["websocket-path"] is not None and not self["websocket-path"].startswith("/"):
+            path = printable(self["websocket-path"])
+            raise usage.UsageError(f"--websocket-path {path} is no path: it begins with a slash")
         for name in ("revocation", "stapling"):
             if self[name] is not None and self[name] not in _MODES:
                 raise usage.UsageError(f"--{name} {printable(self[name])} is neither soft nor hard")
@@ -134,12 +149,15 @@ class PeerOptions(CommandOptions):
         if self.pins:
             found.append(PinnedKeys.parse(self.pins))
         if self["first-use"] is not None:
-            found.append(FirstUse(self["first-use"], only=self.first_use_for or None))
+            from_others = bool(self.get("first-use-incoming"))
+            only = self.first_use_for or None
+            found.append(FirstUse(self["first-use"], only=only, accept_unknown_incoming_peers=from_others))
         return found
 
     def manager_arguments(self) -> dict[str, Any]:
         """What every connection manager is made with, but for what stands in files."""
-        return {"family": self["family"], "limits": self.limits}
+        websocket = None if self["websocket-path"] is None else WebSocketOptions(self["websocket-path"])
+        return {"family": self["family"], "limits": self.limits, "websocket": websocket}
 
     def tls_arguments(self) -> dict[str, Any]:
         """What a connection manager with TLS is made with besides; files are read.

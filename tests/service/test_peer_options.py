@@ -37,6 +37,7 @@ class MistakeTests(SynchronousTestCase):
         (("--revocation", "maybe"), "--revocation maybe is neither soft nor hard"),
         (("--revocation", "hard"), "--revocation is given without --crl: which lists are to be looked at?"),
         (("--stapling", "x"), "--stapling x is neither soft nor hard"),
+        (("--websocket-path", "sip"), "--websocket-path sip is no path: it begins with a slash"),
         (("--first-use-for", "b.example"), "--first-use-for is given without --first-use"),
         (("--family", "v5"), "--family: 'v5' is not an address family; there are all, v4"),
         (("--dns-server", "dns.example"), "--dns-server dns.example is not the address of a name server"),
@@ -71,6 +72,7 @@ class MistakeTests(SynchronousTestCase):
     def test_mistakes_of_the_service(self) -> None:
         """row:M14: the same for what only the service has."""
         for arguments, expected in (
+            (("--first-use-incoming",), "--first-use-incoming is given without --first-use: where"),
             (("--reconnect", "often"), "--reconnect often is neither lazy nor eager"),
             (("--keep-alive", "1"), "--keep-alive 1 is neither off, 0, nor 5 seconds or more"),
             (("--keep-alive", "x"), "--keep-alive x is not a number of seconds"),
@@ -129,13 +131,21 @@ class PartyTests(SynchronousTestCase):
             "--family", "v4", "--limit", "idle_timeout=7", "--limit", "message.body=1000", "--drain", "3",
             "--advertise", "Gate.example", "--keep-alive", "30", "--pool-size", "4", "--reconnect", "eager",
             "--dns-server", "192.0.2.53", "--dns-server", "[2001:db8::53]:5353", "--stapling", "soft",
+            "--websocket-path", "/sip",
         )  # fmt: skip
         self.assertEqual((manager.limits.idle_timeout, manager.limits.drain_timeout), (7.0, 3.0))
         self.assertEqual(manager.limits.message.body, 1000)
         self.assertEqual((manager.family.value, manager.advertise), ("v4", "gate.example"))
         self.assertEqual(list(manager.server_certificates), ["b.example"])
+        self.assertEqual(manager.pool.websocket.path, "/sip")
         self.assertEqual(manager.from_policy.trusted_proxies, {"p.example"})
         self.assertEqual(manager.tls_settings().usage.policy, KeyUsagePolicy.STRICT)
+
+    def test_first_use_both_ways(self) -> None:
+        """row:M14: that strangers may come with a key of their own has to be asked for."""
+        for more, expected in (((), 1), (("--first-use-incoming",), 2)):
+            [first_use] = parsed(*identity(), "--first-use", self.mktemp(), *more).trusts()
+            self.assertEqual(len(first_use.warnings), expected)
 
     def test_revocation(self) -> None:
         """row:D17: a list that is not there is one line; one that is there is looked at as --revocation says."""
