@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.transport.stream_flow import StreamFlow
+    from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["Authorize", "ConnectionRequest", "asking"]
 
@@ -48,13 +49,16 @@ class ConnectionRequest:
         return f"<ConnectionRequest {self.transport} {direction} {self.peer!r}>"
 
 
-def asking(reactor: IReactorTime, authorize: Authorize | None) -> Authorization | None:
+def asking(
+    reactor: IReactorTime, authorize: Authorize | None, log_bounds: LogBounds | None = None
+) -> Authorization | None:
     """What asks *authorize*, where there is one.
 
+    :param log_bounds: how much may be logged of what peers cause.
     :raises TypeError: when it cannot be called.
     """
     if authorize is None:
         return None
     if not callable(authorize):
         raise TypeError(f"authorize must be callable, not {type(authorize).__name__}")
-    return Authorization(reactor, lambda flow: authorize(ConnectionRequest(flow)))
+    return Authorization(reactor, lambda flow: authorize(ConnectionRequest(flow)), log_bounds)

@@ -17,6 +17,8 @@ from sip_p2p.transport.stream import StreamFlow
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.outputs import (
@@ -42,13 +44,14 @@ class Dispatch:
     :ivar waiting_answers: the requests that an application has been given and has not answered.
     """
 
-    __slots__ = ("_manager", "_parties", "_peers_log", "waiting_answers")
+    __slots__ = ("_failures_log", "_manager", "_parties", "_peers_log", "waiting_answers")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self.waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
         self._parties: dict[ServerTransaction, RealTimeEndpoint] = {}
         self._peers_log: ThrottledLog | None = None
+        self._failures_log: ThrottledLog | None = None
 
     @property
     def _log(self) -> ThrottledLog:
@@ -57,6 +60,14 @@ class Dispatch:
             driver = self._manager.driver
             log = self._peers_log = ThrottledLog("sip_p2p.endpoint.dispatch", driver.now, driver.log_bounds)
         return log
+
+    def handler_failed(self, method: str, failure: Failure) -> None:
+        """A handler of the application raised, as it may do for every request that comes."""
+        log = self._failures_log
+        if log is None:
+            driver = self._manager.driver
+            log = self._failures_log = ThrottledLog("sip_p2p.endpoint.incoming", driver.now, driver.log_bounds)
+        log.failure("a handler of {method} failed", failure, method=method[:32])
 
     def request_received(self, output: RequestReceived) -> None:
         """Hand a request to the party that it is for."""

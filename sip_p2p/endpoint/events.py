@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import enum
 from inspect import iscoroutine
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
+
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +25,6 @@ __all__ = ["EndpointState", "Event", "StateChanged", "StateReason"]
 
 T = TypeVar("T")
 H = TypeVar("H", bound="Callable[[Any], Any]")
-
-_log = Logger("sip_p2p.endpoint.events")
-
-
-def _log_failure(failure: Failure, event: str) -> None:
-    _log.failure("a handler of {event} raised", failure=failure, event=event)
-
 
 def _key(handler: Callable[[Any], object]) -> object:
     """What a handler is found by: itself, or its place in memory where it cannot be hashed."""
@@ -46,7 +41,7 @@ class Event(Generic[T]):
     ``event.subscribe(handler)`` returns the handler, so it can be written as a decorator.
     """
 
-    __slots__ = ("_changed", "_handlers", "_told")
+    __slots__ = ("_changed", "_handlers", "_log", "_told")
 
     def __init__(self, changed: Callable[[], None] | None = None) -> None:
         """:param changed: called when the first handler comes and when the last one goes."""
@@ -54,6 +49,7 @@ class Event(Generic[T]):
         # The same in a row, for the events that come; None when it is to be made anew.
         self._told: tuple[Callable[[T], object], ...] | None = ()
         self._changed = changed
+        self._log: ThrottledLog | None = None
 
     @property
     def handlers(self) -> tuple[Callable[[T], object], ...]:
@@ -95,10 +91,17 @@ class Event(Generic[T]):
             except KeyboardInterrupt:
                 raise
             except BaseException:
-                _log.failure("a handler of {event} raised", event=type(event).__name__)
+                self._failed(None, type(event).__name__)
                 continue
             if iscoroutine(result):
-                Deferred.fromCoroutine(result).addErrback(_log_failure, type(event).__name__)
+                Deferred.fromCoroutine(result).addErrback(self._failed, type(event).__name__)
+
+    def _failed(self, failure: Failure | None, event: str) -> None:
+        """A handler raised; as peers may cause the event, the log does not have each time."""
+        log = self._log
+        if log is None:
+            log = self._log = ThrottledLog("sip_p2p.endpoint.events", monotonic)
+        log.failure("a handler of {event} raised", failure, event=event)
 
     def __bool__(self) -> bool:
         return bool(self._handlers)

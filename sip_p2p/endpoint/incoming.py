@@ -6,7 +6,6 @@ from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, cast, final
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.peer import Peer
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingRequest"]
 
-_log = Logger("sip_p2p.endpoint.incoming")
 
 
 @final
@@ -274,7 +272,7 @@ class IncomingRequest:
             self.respond(status)
 
     def _log(self, failure: Failure) -> None:
-        _log.failure("a handler of {method} failed", failure=failure, method=self.method)
+        self._manager.dispatch.handler_failed(self.method, failure)
 
     def __repr__(self) -> str:
         return f"<IncomingRequest {self.method[:32]} from {self.peer.identity or self.peer.address}>"

@@ -16,19 +16,19 @@ from inspect import iscoroutine
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from sip_p2p.errors import ConnectionFailure, TlsFailure, TlsFailureReason
+from sip_p2p.transport.clock import time_source
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
     from twisted.python.failure import Failure
 
     from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["Authorization", "Judge", "Question"]
-
-_log = Logger()
 
 Judge: TypeAlias = "Callable[[StreamFlow], object]"
 """Whether a connection is wanted: a ``bool``, or a ``Deferred`` or coroutine of one."""
@@ -60,12 +60,15 @@ class Authorization:
     :ivar denied: how many connections were not wanted.
     :ivar late: how many of them because there was no answer in time.
     :ivar undecided: how many wait for their answer.
+    :ivar log: where it says that the application failed.
     """
 
-    __slots__ = ("_clock", "_judge", "denied", "late", "undecided")
+    __slots__ = ("_clock", "_judge", "denied", "late", "log", "undecided")
 
-    def __init__(self, clock: IReactorTime, judge: Judge) -> None:
+    def __init__(self, clock: IReactorTime, judge: Judge, log_bounds: LogBounds | None = None) -> None:
+        """:param log_bounds: how much may be logged of what peers cause."""
         self._clock = clock
+        self.log = ThrottledLog("sip_p2p.transport.authorization", time_source(clock), log_bounds)
         self._judge = judge
         self.denied = 0
         self.late = 0
@@ -80,7 +83,7 @@ class Authorization:
         try:
             answer = self._judge(flow)
         except Exception:
-            _log.failure("authorize raised, which is a no: {flow} is closed", flow=flow)
+            self.log.failure("authorize raised, which is a no: {flow} is closed", flow=flow)
             return False
         if isinstance(answer, Deferred):
             return answer
@@ -167,7 +170,9 @@ class Question:
     def _failed(self, failure: Failure) -> None:
         self._answer = None
         if self.is_open:
-            _log.failure("authorize failed, which is a no: {flow} is closed", failure, flow=self._flow)
+            self._authorization.log.failure(
+                "authorize failed, which is a no: {flow} is closed", failure, flow=self._flow
+            )
             self._decide(False, "authorize failed")
 
     def _too_late(self, timeout: float) -> None:

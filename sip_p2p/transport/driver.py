@@ -18,7 +18,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast, final
 
 from twisted.internet.base import ReactorBase
-from twisted.logger import Logger
 
 from sip_p2p.sip.outputs import (
     AckReceived,
@@ -127,9 +126,10 @@ class Driver:
         self.now = time_source(reactor)
         self._core = core
         self._user = user
-        self._log = Logger("sip_p2p.transport.driver")
         self.log_bounds = LogBounds() if log_bounds is None else log_bounds
+        # Two, so that what peers do every day does not keep from us what should not happen.
         self._peers_log = ThrottledLog("sip_p2p.transport.driver", self.now, self.log_bounds)
+        self._log = ThrottledLog("sip_p2p.transport.driver", self.now, self.log_bounds)
         self._taps: tuple[Tap, ...] = ()
         self._deadlines: tuple[Deadlines[LiveFlow] | Alarms[LiveFlow] | OverloadMonitor, ...] = ()
         self._draining = False

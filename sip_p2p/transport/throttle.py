@@ -9,6 +9,8 @@ from twisted.logger import Logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.python.failure import Failure
+
 __all__ = ["LogBounds", "Throttle", "ThrottledLog"]
 
 
@@ -87,6 +89,12 @@ class ThrottledLog:
     def warn(self, words: str, **values: object) -> None:
         """What somebody may want to look at."""
         self._say(self._log.warn, words, values)
+
+    def failure(self, words: str, failure: Failure | None = None, **values: object) -> None:
+        """What should not have happened, with its traceback: that of *failure*, or of what is being handled."""
+        if failure is not None:
+            values["failure"] = failure
+        self._say(self._log.failure, words, values)
 
     def _say(self, say: Callable[..., None], words: str, values: dict[str, object]) -> None:
         throttle, bounds = self._throttle, self._bounds

@@ -12,14 +12,16 @@ import contextlib
 import errno
 import socket
 import struct
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import udp
 from twisted.internet.error import MessageLengthError
 from twisted.internet.interfaces import IHalfCloseableDescriptor
 from twisted.internet.posixbase import PosixReactorBase
-from twisted.logger import Logger
 from zope.interface import implementer
+
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
@@ -45,12 +47,12 @@ _QUOTED = 1024
 _BEGINNING = struct.Struct("=I")
 _WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
-_log = Logger("sip_p2p.transport.udp_port")
-
 
 @implementer(IHalfCloseableDescriptor)
 class UdpPort(udp.Port):
     """Twisted's UDP port, which also reads what the system has to say about datagrams that were sent."""
+
+    _failures: ThrottledLog | None = None
 
     def createInternetSocket(self) -> Any:
         """A datagram socket that keeps errors for us."""
@@ -92,7 +94,10 @@ class UdpPort(udp.Port):
             try:
                 self.protocol.datagramReceived(data, _host_and_port(address))
             except Exception:
-                _log.failure("a datagram from {address} could not be dealt with", address=address)
+                log = self._failures
+                if log is None:
+                    log = self._failures = ThrottledLog("sip_p2p.transport.udp_port", monotonic)
+                log.failure("a datagram from {address} could not be dealt with", address=address)
 
     def readConnectionLost(self, reason: Failure) -> None:
         """No connection is lost: a reactor that polls takes errors that wait for that. They are read, and all goes

@@ -202,9 +202,39 @@ class HostilePeerTests(PartyTestCase):
         self.assertLess(len(lines), 70)
         self.assertLess(max(map(len, lines)), 300)
 
+    def test_log_of_a_broken_application(self) -> None:
+        """An application that fails on whatever comes, and a tap, fill no log either, however much does come: a few
+        tracebacks are there, and the rest are counted (fault:H6, fault:K1)."""
+
+        def broken(*_: Any) -> Any:
+            raise ZeroDivisionError
+
+        async def late(_: Any) -> Any:
+            raise ZeroDivisionError
+
+        class Tap:
+            message = broken
+
+        self.bob.message_received.subscribe(broken)
+        self.bob.handle("INFO", late)
+        self.manager.flow_opened.subscribe(broken)
+        self.manager.flow_opened.subscribe(late)
+        self.manager.add_tap(Tap())
+        raw = RawDatagrams()
+        port = self.stranger.listenUDP(5999, raw)
+        for number in range(60):
+            self.dial().send(octets("MESSAGE", number, body=b"x") + octets("INFO", number))
+            datagram = octets("MESSAGE", 100 + number, over="UDP", body=b"x")
+            cast("Any", raw.transport).write(datagram, (self.address, 5060))
+        self.network.advance(1)
+        self.assertTrue(all(b" 500 " in each.received for each in self.raw))
+        self.assertLess(len(self.flushLoggedErrors(ZeroDivisionError)), 50)
+        self.assertGreater(self.manager.metrics()["log_lines_withheld"], 100)
+        port.stopListening()
+
     def test_clear_text_that_we_dialled(self) -> None:
         """Where TLS is the rule, that we sent somebody clear text lets nobody send us requests by that way: neither the
-        one whom we dialled, nor, on UDP, everybody else; who is trusted because we dialled it may, and still nobody else
+        one whom we dialled, nor, on UDP, everybody else; who is trusted because we dialled it may, and nobody else then
         (row:D9, fault:E7, fault:D4)."""
         for trusted, status in ((False, b"403"), (True, b"200")):
             name = f"t{int(trusted)}.example"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.transport.throttle import LogBounds, Throttle, ThrottledLog
@@ -50,6 +51,20 @@ class ThrottledLogTests(SynchronousTestCase):
         time[0] = 7.0
         bounded.warn("refused {what}", what="{odd}")
         self.assertEqual(said[10:], [(LogLevel.warn, "refused {odd} (1 more were not logged)")])
+
+    def test_failures(self) -> None:
+        """Tracebacks are bounded like every other line (fault:H6)."""
+        bounds = LogBounds(burst=3)
+        bounded = ThrottledLog("test.failing", lambda: 5.0, bounds)
+        for _ in range(10):
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError:
+                bounded.failure("failed on {what}", what="purpose")
+        self.assertEqual((len(self.flushLoggedErrors(ZeroDivisionError)), bounds.withheld), (3, 7))
+        other = ThrottledLog("test.failing", lambda: 5.0)
+        other.failure("failed", Failure(KeyError()))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
 
     def test_own_bounds(self) -> None:
         """How much is said can be chosen (fault:H6)."""
