@@ -10,6 +10,7 @@ process in it is.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import subprocess
@@ -120,7 +121,7 @@ class TwoHosts:
         for name in ("unshare", "nsenter", "ip", "nft"):
             if find_program(name) is None:
                 return name
-        return None if os.geteuid() == 0 else "the right to make network namespaces (run as root)"
+        return _without_right()
 
     async def enter(self) -> None:
         """Make them, join them, and move this thread into ours.
@@ -250,6 +251,20 @@ class HostsWithRouter(TwoHosts):
         self._router.run("ip", "link", "set", "outside", "down")
         self._router.run("ip", "link", "set", "outside", "up")
         self.translate(30000)
+
+
+@functools.cache
+def _without_right() -> str | None:
+    """What this process may not do, or this kernel cannot, of what is done here."""
+    if os.geteuid() != 0:
+        return "the right to make network namespaces (run as root)"
+    rules = [_RULES.format(incoming="numgen random mod 100 < 1 drop;", outgoing="ct state new accept;")]
+    rules.append(_TRANSLATION.format(first=1, last=2))
+    script = " && ".join(["ip link add left type veth peer name right", *(f"nft '{rule}'" for rule in rules)])
+    tried = subprocess.run(
+        ["unshare", "-n", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=20
+    )
+    return None if tried.returncode == 0 else f"a kernel that gives network namespaces with nftables ({tried.stderr!r})"
 
 
 def _move(namespace: int) -> None:
