@@ -156,6 +156,28 @@ class TlsTests(WireTestCase):
         await self.start_there()
         self.assertEqual((await self.say("here again", timeout=20)).status, 200)
 
+    async def test_restarted_unseen(self) -> None:
+        """A peer that was killed while no packet passed is another one when they do: it resets what it knows nothing
+        of, OPTIONS goes out again by itself, a text fails, since it might have been read, and the next one arrives
+        (fault:J5, fault:G5, row:E13)."""
+        for method in ("OPTIONS", "MESSAGE"):
+            await self.begin()
+            await self.say("before")
+            self.hosts.vanish()
+            self.there.kill()
+            await self.there.program.ended()
+            await self.start_there()
+            self.hosts.heal()
+            self.assertEqual(self.lost, [])
+            if method == "OPTIONS":
+                answer = await self.party.endpoint.request("OPTIONS", f"sip:peer@{PEER}")
+                self.assertEqual(answer.status, 200)
+            else:
+                await self.failure_of(self.say("lost"), ConnectionFailure)
+            self.assertEqual((await self.say("after")).status, 200)
+            self.assertEqual([event["text"] for event in self.there.events("heard")], ["after"])
+            await self._stop_all()
+
     async def test_killed_and_back_eager(self) -> None:
         """An eager party is connected to its proxy again as soon as that is back, though nobody sends (row:E14,
         fault:G6)."""

@@ -53,6 +53,37 @@ class LibraryTests(InteropTestCase):
         self.assertIn("lr", event.request.headers["Record-Route"])
         self.assertEqual(len(event.request.vias()), 2)
 
+    async def test_back_over_our_connection(self) -> None:
+        """What is for us comes by the connection that we keep to the proxy, which takes our ``;alias`` for what it is,
+        and not to our port; after the proxy has been away it does so again, though we have nothing to say (row:E14,
+        row:E16)."""
+        port = free_port()
+        kamailio = self.peer(Kamailio)
+        leaf = self.certificates.for_domain_only(PROXY)
+
+        async def start() -> None:
+            await kamailio.start(
+                leaf, self.certificates.trust, client_certificate=leaf, alias=PROXY, takes_aliases=True,
+                relays={"alice": f"sip:127.0.0.1:{port};transport=tls"},
+            )  # fmt: skip
+
+        await start()
+        proxy = {"proxy": f"tls:127.0.0.1:{kamailio.ports['tls']}", "proxy_tls_name": PROXY}
+        listen = f"tls:port={port}:interface=127.0.0.1"
+        alice = await self.tls_party(listen, allow=[PROXY], manager_options={"reconnect": "eager"}, **proxy)
+        bob = await self.tls_party(certificate=self.certificates.right("bob.example"), **proxy)
+        for text in ("one", "two"):
+            self.assertEqual((await alice.endpoint.request("OPTIONS", f"sip:kamailio@{PROXY}")).status, 200)
+            self.assertEqual((await bob.endpoint.send_message(f"sip:alice@{PROXY}", text)).status, 200)
+            dialled = alice.manager.metrics()["connections_out"]
+            await kamailio.stop()
+            await start()
+            await until(
+                reactor, lambda had=dialled: alice.manager.metrics()["connections_out"] > had, 20, "the next connection"
+            )  # type: ignore[misc]
+        self.assertEqual([event.text for event in alice.received], ["one", "two"])
+        self.assertEqual(alice.manager.metrics()["connections_in"], 0)
+
     async def test_options_through_it(self) -> None:
         """OPTIONS goes the same way, and the answer that comes back is the party's own (row:A6, row:F12)."""
         receiver = await self.receiver()
