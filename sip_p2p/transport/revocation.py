@@ -241,11 +241,18 @@ class Revocation:
         return made
 
     def read_again(self) -> Revocation:
-        """What :attr:`files` hold by now, with the same modes.
+        """What :attr:`files` hold by now, with the same modes; an authority whose list is gone keeps the last one.
 
         :raises ValueError: as for :meth:`from_files`.
         """
-        return Revocation.from_files(*self.files, mode=self.mode, stapling=self.stapling)
+        read = Revocation.from_files(*self.files, mode=self.mode, stapling=self.stapling)
+        # Nobody takes a revocation back by deleting a file: that happens when somebody replaces it, or by mistake.
+        gone = [each for each in self.lists if each.issuer not in read._by_issuer]
+        if not gone:
+            return read
+        kept = Revocation((*read.lists, *gone), self.mode, stapling=self.stapling)
+        kept.files = read.files
+        return kept
 
     @property
     def content(self) -> object:

@@ -245,6 +245,28 @@ class FileTests(SynchronousTestCase):
         self.assertNotEqual(again.content, read.content)
         self.assertEqual((again.mode, again.stapling), (read.mode, read.stapling))
 
+    def test_gone(self) -> None:
+        """What was revoked stays so when the file of a list is gone from its folder, or the folder is not mounted; the
+        other lists of the folder are read anew. fault:F7 fault:F13"""
+        path = self.write("a.crl", pem(crl([LEAF])))
+        self.write("b.crl", pem(crl(signer=rsa_authority())))
+        read = Revocation.from_files(self.folder)
+        path.unlink()
+        fresh = pem(crl([LEAF], signer=rsa_authority()))
+        self.write("b.crl", fresh)
+        again = read.read_again()
+        self.assertEqual(len(again.lists), 2)
+        self.assertIn(x509.load_pem_x509_crl(fresh), [each.crl for each in again.lists])
+        chain = [LEAF, authority().certificate]
+        self.assertIs(self.assertRaises(Refused, again.judge, chain).reason, Reason.REMOTE_CERTIFICATE_REVOKED)
+        self.write("a.crl", pem(crl()))
+        self.assertEqual(len(again.read_again().lists), 2)
+        again.read_again().judge(chain)
+        for each in self.folder.iterdir():
+            each.unlink()
+        empty = read.read_again().read_again()
+        self.assertIs(self.assertRaises(Refused, empty.judge, chain).reason, Reason.REMOTE_CERTIFICATE_REVOKED)
+
     def test_useless(self) -> None:
         """What cannot be used is refused when it is read, with the name of the file."""
         for path, expected in (
