@@ -80,9 +80,10 @@ class Accounts:
 
         ``connections`` are sockets, with or without a flow; ``handshakes`` those that were accepted and carry nothing
         yet, ``undecided`` those of which the application has not said whether they may; ``looking_up`` are questions
-        that DNS has not answered; ``clients``, ``servers`` and ``finished`` are transactions, ``timers`` theirs and ``deadlines`` those of
-        connections; ``requests`` and ``unanswered`` what applications wait for and what peers wait for;
-        ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete messages.
+        that DNS has not answered; ``clients``, ``servers`` and ``finished`` are transactions, ``timers`` theirs and
+        ``deadlines`` those of connections; ``requests`` and ``unanswered`` what applications wait for and what peers
+        wait for; ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete
+        messages.
         """
         manager = self._manager
         keeper = manager.keeper

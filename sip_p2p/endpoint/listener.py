@@ -255,7 +255,7 @@ class Listeners:
     def _accepts(self, listener: Listener, port: IListeningPort, factory: object) -> None:
         """A listener has its port, for the first time or again."""
         self._listeners.append(listener)
-        if isinstance(factory, StreamFactory):
+        if isinstance(factory, (StreamFactory, DatagramPort)):
             factory.stopped = lambda: self._ended(listener)
         if isinstance(factory, DatagramPort):
             self._keeper.datagrams.listens_on(factory, listener.address[0])
@@ -368,6 +368,7 @@ class Listeners:
         if before is None or addresses is None or before == addresses:
             return
         self._addresses = addresses
+        self._keeper.datagrams.addresses_changed(addresses)
         was_reachable, self.is_reachable = self.is_reachable, self._reaches(addresses)
         self._owner.addresses_changed.tell(AddressesChanged(before, addresses, self.is_reachable))
         if was_reachable is not self.is_reachable:

@@ -30,7 +30,7 @@ from sip_p2p.transport.stun import BINDING_REQUEST, binding_error, binding_respo
 from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UNREACHABLE, overflowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from twisted.internet import udp
     from twisted.internet.interfaces import IUDPTransport
@@ -134,6 +134,7 @@ class DatagramPort(DatagramProtocol):
 
     :ivar ignored: how many datagrams were neither messages nor keep-alives worth an answer.
     :ivar forged: how many errors were told of datagrams that we cannot have sent, or that prove nothing.
+    :ivar stopped: called when the port is closed, by us or by others.
     """
 
     noisy = False
@@ -151,6 +152,7 @@ class DatagramPort(DatagramProtocol):
         self._amplification = owner.limits.datagram_amplification
         self.ignored = 0
         self.forged = 0
+        self.stopped: Callable[[], None] | None = None
 
     def flow_to(self, host: str, port: int) -> DatagramFlow:
         """The flow to an address that we want to write to."""
@@ -193,15 +195,20 @@ class DatagramPort(DatagramProtocol):
 
     def _evict(self) -> None:
         """Forget the flow that was not used for longest, a stranger's where there is one, and if need be one on which
-        something lives: that goes on."""
+        something lives: that goes on. One that is leased stays, whatever the bound."""
         # The one that has just come may be the only stranger.
         flows = self._strangers if len(self._strangers) > 1 else self._chosen or self._strangers
-        for _ in range(_EVICTION_TRIES):
+        busy = 0
+        for _ in range(len(flows) + _EVICTION_TRIES):
             key, flow = next(iter(flows.items()))
-            if not self._owner.driver.transactions_on(flow):
-                break
+            if not flow.leases:
+                busy += 1
+                if busy > _EVICTION_TRIES or not self._owner.driver.transactions_on(flow):
+                    break
             flows.move_to_end(key)
-        key, flow = flows.popitem(last=False)
+        else:
+            return
+        del flows[key]
         self._owner.limit_hit("datagram_flows")
         if self._owner.keep_alives is not None:
             self._owner.keep_alives.flow_lost(flow)
@@ -218,6 +225,18 @@ class DatagramPort(DatagramProtocol):
         except OSError:
             # There is no way, or no descriptor is left to find it with.
             return ""
+
+    def addresses_changed(self, addresses: Container[str]) -> None:
+        """The machine has these addresses now: whoever was reached from another is reached from one of them."""
+        local = host_and_port(cast("IUDPTransport", self.transport).getHost())
+        if local[0] not in _ALL_ADDRESSES:
+            return
+        for flow in (*self._chosen.values(), *self._strangers.values()):
+            if flow.local_host not in addresses:
+                source = self._source_towards(flow.address)
+                if source:
+                    flow.local_host = source
+                    flow.sent_by = self._owner.sent_by("UDP", (source, local[1]))
 
     @property
     def overflowed(self) -> int:
@@ -365,6 +384,8 @@ class DatagramPort(DatagramProtocol):
         for flow in flows:
             flow.is_open = False
             self._owner.datagram_flow_lost(flow, reason)
+        if self.stopped is not None:
+            self.stopped()
 
 
 def _plain_host(host: str) -> str:

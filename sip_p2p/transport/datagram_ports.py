@@ -10,7 +10,7 @@ from sip_p2p.transport.datagram import DatagramPort
 from sip_p2p.transport.udp_port import listen_udp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from twisted.internet.interfaces import IListeningPort, IReactorTime
 
@@ -66,6 +66,12 @@ class DatagramPorts:
                 self._ignored_before += port.ignored
                 self._forged_before += port.forged
                 self._overflowed_before += port.overflowed
+
+    def addresses_changed(self, addresses: Container[str]) -> None:
+        """The machine has these addresses now: what we say of ourselves follows them."""
+        for ports in self._ports.values():
+            for port in ports:
+                port.addresses_changed(addresses)
 
     def flow_to(self, target: Target) -> DatagramFlow:
         """The flow to *target*, whose host is an address; a port of our own is opened when none listens."""

@@ -11,7 +11,14 @@ from twisted.internet.error import ConnectionLost
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from sip_p2p import EndpointState, Listener, RealTimeServerTcpConnectionManager, SipPeerToPeerEndpoint, StateReason
+from sip_p2p import (
+    EndpointState,
+    IncomingRequest,
+    Listener,
+    RealTimeServerTcpConnectionManager,
+    SipPeerToPeerEndpoint,
+    StateReason,
+)
 from sip_p2p.endpoint.listener_watch import (
     AddressesChanged,
     ListenerLost,
@@ -121,6 +128,33 @@ class AddressTests(support.SynchronousTestCase):
         self.network.advance(10)
         self.assertEqual(len(self.changes), 1)
 
+    def test_datagrams(self) -> None:
+        """What is sent by UDP, and the answers to it, name the address that we have (row:C10, fault:J8)."""
+        alice = self.network.party("sip:alice@a.example", listen="udp:5060")
+        self.network.run_until(self.manager.start_listening("udp:5060"))
+        vias: list[str] = []
+        before = self.host.addresses[0]
+
+        def note(incoming: IncomingRequest) -> int:
+            vias.append(incoming.request.via.host)
+            return 200
+
+        def ask() -> int:
+            return self.network.run_until(self.bob.request("INFO", "sip:alice@a.example;transport=udp")).status
+
+        alice.handle("INFO", note)
+
+        self.assertEqual(ask(), 200)
+        self.host.addresses = ("10.7.7.7",)
+        self.network.advance(2.5)
+        self.assertEqual(ask(), 200)
+        self.host.addresses = ()
+        self.network.advance(2.5)
+        self.host.addresses = (before,)
+        self.network.advance(2.5)
+        self.assertEqual(ask(), 200)
+        self.assertEqual(vias, [before, "10.7.7.7", before])
+
     def test_nothing_listens(self) -> None:
         """While nothing listens nobody looks."""
         self.network.advance(10)
@@ -205,6 +239,20 @@ class LostTests(support.TestCase):
         self.assertEqual((event.retry_in, manager.is_listening), (None, False))
         self.assertIn("the system has closed its socket", repr(event))
         await listener.stop()
+
+    async def test_udp_ended_by_the_reactor(self) -> None:
+        """So is a UDP port, and what is on it ends; it is there again under the same number (row:C9)."""
+        manager = self.start(ListenerWatch(60.0, first_delay=0.02))
+        listener = await manager.start_listening("udp:port=0:interface=127.0.0.1")
+        number, port = listener.port, self.port_of(listener)
+        port.stopReading()
+        port.connectionLost(Failure(ConnectionLost()))
+        (event,) = self.lost
+        self.assertEqual((event.listener, event.retry_in, manager.is_listening), (listener, 0.02, False))
+        await self.until(lambda: listener.is_listening)
+        self.assertEqual((listener.port, len(manager.listeners), len(self.lost)), (number, 1, 1))
+        await listener.stop()
+        self.assertEqual((len(self.lost), manager.listeners), (1, ()))
 
     async def test_again_and_again(self) -> None:
         """While the port cannot be had it is tried again, less and less often; stopping ends that (row:C9)."""

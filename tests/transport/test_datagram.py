@@ -285,6 +285,24 @@ class SendingTests(DatagramTestCase):
         self.network.advance(0.1)
         self.assertEqual(asking.statuses, [200])
 
+    def test_leased(self) -> None:
+        """A flow that somebody holds stays, however many others come, until it is let go (row:E5, row:C14)."""
+        port = self.port
+        held = [port.flow_to("10.3.3.3", number) for number in range(1, 4)]
+        leases = [flow.lease() for flow in held]
+        for number in range(100, 120):
+            port.flow_to("10.3.3.4", number)
+        self.assertEqual([port.flow_to("10.3.3.3", number) for number in range(1, 4)], held)
+        held.append(port.flow_to("10.3.3.5", 1))
+        leases.append(held[-1].lease())
+        others = [port.flow_to("10.3.3.6", number) for number in range(1, 4)]
+        self.assertEqual(port.flow_to("10.3.3.5", 1), held[-1])
+        for lease in leases:
+            lease.release()
+        for number in range(200, 204):
+            port.flow_to("10.3.3.4", number)
+        self.assertNotIn(port.flow_to("10.3.3.3", 1), [*held, *others])
+
     def test_strangers_push_out_strangers(self) -> None:
         """However many come under invented addresses, those to whom we write are remembered, and nobody else is
         (fault:H5)."""
