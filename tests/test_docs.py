@@ -40,14 +40,18 @@ class CodeTests(SynchronousTestCase):
                         self.assertEqual({alias.name for alias in node.names} - set(sip_p2p.__all__), set(), path.name)
 
     def test_the_test_of_a_program(self) -> None:
-        """The test that docs/testing.rst shows can be run as it stands, and passes."""
-        (block,) = blocks(ROOT / "docs/testing.rst", "python")
+        """The tests that docs/testing.rst shows can be run as they stand, and pass."""
         names: dict[str, Any] = {}
-        exec(block, names)
         result = TestResult()
-        names["GreetingTests"]("test_greeting").run(result)
-        self.assertEqual((result.testsRun, result.errors, result.failures), (1, [], []))
-
+        for block in blocks(ROOT / "docs/testing.rst", "python"):
+            exec(block, names)
+        for case, test in (
+            ("GreetingTests", "test_greeting"),
+            ("TroubleTests", "test_loss"),
+            ("TroubleTests", "test_a_dead_server"),
+        ):
+            names[case](test).run(result)
+        self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
 
     def test_leases(self) -> None:
         """The program of docs/flows.rst runs, and says what it is meant to say (row:E5, row:E6, row:E16)."""
@@ -95,6 +99,7 @@ class RenewalTests(SynchronousTestCase):
         keys = folder / "keys"
         authority = CertificateAuthority.create(directory=keys)
         authority.issue("b.example").write(keys)
+        authority.issue("lost.example").write(keys)
         authority.issue("c.example").write(keys / "names")
         (keys / "ca.crl").write_bytes(authority.revocation_list().public_bytes(Encoding.PEM))
         before = Path.cwd()
