@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.error import CannotListenError
 
+from sip_p2p.errors import ConnectionFailure
 from sip_p2p.transport.datagram import DatagramPort
 from sip_p2p.transport.udp_port import listen_udp
 
@@ -74,12 +76,19 @@ class DatagramPorts:
                 port.addresses_changed(addresses)
 
     def flow_to(self, target: Target) -> DatagramFlow:
-        """The flow to *target*, whose host is an address; a port of our own is opened when none listens."""
+        """The flow to *target*, whose host is an address; a port of our own is opened when none listens.
+
+        :raises ConnectionFailure: when none can be opened.
+        """
         family = "6" if ":" in target.host else "4"
         ports = self._ports[family]
         if not ports:
             port = DatagramPort(self._owner, self._may_request)
-            self._own.append(listen_udp(self._reactor, 0, port, "::" if family == "6" else ""))
+            try:
+                opened = listen_udp(self._reactor, 0, port, "::" if family == "6" else "")
+            except CannotListenError as error:
+                raise ConnectionFailure(f"no UDP port of our own can be opened: {error.socketError}") from error
+            self._own.append(opened)
             ports.append(port)
         return ports[-1].flow_to(target.host, target.port)
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import Clock
+
+from sip_p2p.errors import ConnectionFailure
 from sip_p2p.testing import Network
+from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.target import Target
 from tests.support import SynchronousTestCase
 from tests.transport.sides import Side
@@ -28,6 +36,21 @@ class DatagramPortsTests(SynchronousTestCase):
         self.assertEqual(flows[0].local_port, flows[1].local_port)
         self.assertNotEqual(flows[0].local_port, flows[2].local_port)
         self.assertNotEqual(flows[0].local_port, 0)
+
+    def test_no_port(self) -> None:
+        """Where the system gives no port, that is a failure to connect like any other, and the next request tries again
+        (fault:H3)."""
+
+        class Exhausted(Clock):
+            def listenUDP(self, *arguments: object, **options: object) -> None:
+                raise CannotListenError("", 0, OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+
+        ports = DatagramPorts(Exhausted(), self.carol.keeper, lambda flow: True)
+        for _ in range(2):
+            with self.assertRaises(ConnectionFailure) as caught:
+                ports.flow_to(Target("udp", "10.0.0.9"))
+            self.assertIn("Too many open files", str(caught.exception))
+        self.assertEqual(ports.close(), [])
 
     def test_listener(self) -> None:
         """What listens is what we send from, the last one started; when it stops, the one before (row:C8, row:C14)."""
