@@ -62,6 +62,13 @@ class Conversation:
         self._channel.write(self._wording.again(self._template, self.sent))
         return len(self.sent)
 
+    def send_late(self, since: float, before: float) -> int:
+        """Send once more what was sent between *since* and *before* and is unanswered; how many those were."""
+        late = {number: moment for number, moment in self.sent.items() if since <= moment < before}
+        if late:
+            self._channel.write(self._wording.again(self._template, late))
+        return len(late)
+
     def receive(self) -> int:
         """Read what has arrived: how many answers were complete."""
         data = self._channel.read()

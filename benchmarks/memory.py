@@ -26,7 +26,7 @@ from benchmarks.wording import Wording
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Growth", "Held", "goals", "main", "measure_memory", "tables"]
+__all__ = ["Growth", "Held", "goals", "main", "measure_memory", "pss", "settle", "tables"]
 
 _QUIET = 0.3
 _SHORT_T1 = 0.005
@@ -84,7 +84,7 @@ def pss(server: Server) -> int:
     return total * 1024
 
 
-def _settle(server: Server) -> None:
+def settle(server: Server) -> None:
     """Wait until the server has nothing to do."""
     before = -1.0
     until = time.monotonic() + 60
@@ -122,10 +122,10 @@ def _idle_connections(setting: Setting, name: str) -> Held:
         plan = _plan(setting, server, "tls")
         count = setting.scale.connections
         held += _conversations(plan, max(2, count // 10))
-        _settle(server)
+        settle(server)
         before = pss(server)
         held += _conversations(plan, count)
-        _settle(server)
+        settle(server)
         return Held("an idle mutual TLS connection", name, count, (pss(server) - before) / count)
     finally:
         for conversation in held:
@@ -165,10 +165,10 @@ def _live_transactions(setting: Setting) -> Held:
         conversation = Conversation(channel, template, wording, array("d"))
         count = setting.scale.live
         _send_held(conversation, max(2, count // 10))
-        _settle(server)
+        settle(server)
         before = pss(server)
         _send_held(conversation, count)
-        _settle(server)
+        settle(server)
         return Held("a transaction that waits for its subscriber", "ours", count, (pss(server) - before) / count)
     finally:
         channel.close()
@@ -188,12 +188,12 @@ def _finished_transactions(setting: Setting) -> Held:
         load = KeptLoad(_plan(setting, server, "udp", window=16, count=max(2, count // 10)), server.ports["udp"])
         load.turn()
         load.close()
-        _settle(server)
+        settle(server)
         before = pss(server)
         load = KeptLoad(_plan(setting, server, "udp", window=16, count=count), server.ports["udp"])
         load.turn()
         load.close()
-        _settle(server)
+        settle(server)
         return Held("a finished UDP transaction, for 32 s", "ours", count, (pss(server) - before) / count)
     finally:
         server.stop()

@@ -18,9 +18,10 @@ from benchmarks.plan import Plan, Result
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Server", "free_ports", "measure", "start_python"]
+__all__ = ["ROOT", "Begun", "Server", "begin_python", "free_ports", "measure", "start_python"]
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+"""Where ``python -m benchmarks`` is to be started."""
 
 
 class Server:
@@ -113,6 +114,32 @@ class Server:
             self._process.stdout.close()
 
 
+class Begun:
+    """A Python process that was started and is not ready yet."""
+
+    def __init__(self, server: Server, process: subprocess.Popen[bytes]) -> None:
+        self._server = server
+        self._process = process
+
+    def wait(self, seconds: float = 30.0) -> Server:
+        """The process once it is ready.
+
+        :raises RuntimeError: when it has ended, or *seconds* have passed.
+        """
+        server, process = self._server, self._process
+        assert process.stdout is not None
+        if select.select([process.stdout], [], [], seconds)[0]:
+            line = process.stdout.readline()
+            if line:
+                server.ports = json.loads(line)
+                return server
+            process.wait(5.0)
+        process.kill()
+        process.wait()
+        server.check_alive()
+        raise RuntimeError(f"{server.name} did not start")
+
+
 def free_ports(names: Iterable[str]) -> dict[str, int]:
     """A port for each name that nothing listens on at the moment, TCP or UDP."""
     held = []
@@ -135,24 +162,18 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
 
 def start_python(name: str, module: str, folder: Path, *arguments: str) -> Server:
     """Start ``python -m benchmarks.<module>`` and wait for the line that tells its ports."""
+    return begin_python(name, module, folder, *arguments).wait()
+
+
+def begin_python(name: str, module: str, folder: Path, *arguments: str) -> Begun:
+    """Start ``python -m benchmarks.<module>``; what it is once it has said that it is ready."""
     log = folder / f"{module}.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-            cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
-    server = Server(name, process, {}, log)
-    assert process.stdout is not None
-    if select.select([process.stdout], [], [], 30.0)[0]:
-        line = process.stdout.readline()
-        if line:
-            server.ports = json.loads(line)
-            return server
-        process.wait(5.0)
-    process.kill()
-    process.wait()
-    server.check_alive()
-    raise RuntimeError(f"{name} did not start")
+    return Begun(Server(name, process, {}, log), process)
 
 
 def measure(plan: Plan) -> list[Result]:
@@ -170,7 +191,7 @@ def measure(plan: Plan) -> list[Result]:
             command += [f"--{name.replace('_', '-')}", str(value)]
     turns = len(plan.targets) * (plan.rounds + 1)
     limit = 60 + turns * (plan.count / 200 if plan.count else plan.seconds + 1.0)
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=limit, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=limit, check=False)
     if done.returncode:
         raise RuntimeError(f"the load generator failed on {plan.transport}: {done.stderr[-3000:]}")
     return [Result(**json.loads(line)) for line in done.stdout.splitlines()]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from twisted.internet import defer, reactor, stdio
 from twisted.logger import globalLogPublisher, textFileLogObserver
 
+from benchmarks.descriptors import raise_limit
 from benchmarks.lifeline import Lifeline
 from benchmarks.stock import StockTlsProtocol
 from sip_p2p import (
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--stock-tls", action="store_true", help="move the bytes with Twisted's own TLS protocol")
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
+    raise_limit()
     globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
 
     def listening(ports: dict[str, int]) -> None:

@@ -27,6 +27,11 @@ class Scale:
     :ivar live: transactions that wait for their answer.
     :ivar finished: answered UDP transactions that wait out Timer J.
     :ivar growth: transactions over which the server must not grow.
+    :ivar idle: mutual TLS peers that are held at a time, from several processes.
+    :ivar rate: UDP requests a second, for *paced_seconds*.
+    :ivar attack_seconds: how long the canary sings under each attack.
+    :ivar attempts: handshakes a second that are attempted meanwhile.
+    :ivar trickles: peers that trickle meanwhile.
     """
 
     rounds: int
@@ -38,11 +43,17 @@ class Scale:
     live: int
     finished: int
     growth: int
+    idle: int
+    rate: float
+    paced_seconds: float
+    attack_seconds: float
+    attempts: int
+    trickles: int
 
 
-FULL = Scale(25, 0.08, 0, 40, 0.02, 1000, 5000, 30_000, 1_000_000)
-QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000)
-SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100)
+FULL = Scale(25, 0.08, 0, 40, 0.02, 1000, 5000, 30_000, 1_000_000, 10_000, 6000.0, 40.0, 8.0, 1000, 500)
+QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000, 500, 6000.0, 5.0, 2.0, 1000, 500)
+SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5)
 
 
 class Setting:

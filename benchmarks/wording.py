@@ -20,12 +20,17 @@ class WrongAnswer(Exception):
 
 
 class Wording:
-    """Makes the requests of one run, and recognises their answers."""
+    """Makes the requests of one run, and recognises their answers.
 
-    __slots__ = ("_branch", "_call_id", "_number", "_run", "_transport", "repeated")
+    :ivar repeated: the numbers of those that were sent again.
+    :ivar refused: how many 503 came, for a run that takes them for answers; None for any other.
+    """
+
+    __slots__ = ("_branch", "_call_id", "_number", "_run", "_transport", "refused", "repeated")
 
     def __init__(self, transport: str) -> None:
         self.repeated: set[bytes] = set()
+        self.refused: int | None = None
         self._run = os.urandom(5).hex().encode()
         self._transport = transport.upper().encode()
         self._number = _FIRST_NUMBER
@@ -65,6 +70,13 @@ class Wording:
         self.repeated.update(sent)
         return [template % (number, number, number) for number in map(int, sent)]
 
+    def _is_refusal(self, data: bytes, start: int) -> bool:
+        """Whether a 503 stands there, and may: a server that is overloaded says so, and is still heard of."""
+        if self.refused is None or not data.startswith(b"SIP/2.0 503 ", start):
+            return False
+        self.refused += 1
+        return True
+
     def answers(self, data: bytes, sent: dict[bytes, float], latencies: array[float]) -> tuple[int, bytes]:
         """Take whole answers from *data*: how many there were, and the octets after them.
 
@@ -91,7 +103,7 @@ class Wording:
                 continue
             if (
                 not sent_at
-                or not data.startswith(b"SIP/2.0 200 ", start)
+                or not (data.startswith(b"SIP/2.0 200 ", start) or self._is_refusal(data, start))
                 or data.find(call_id + number, start, end) < 0
                 or data.find(b"\r\nCSeq: " + number + b" MESSAGE\r\n", start, end + 2) < 0
             ):
