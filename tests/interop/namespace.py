@@ -13,13 +13,40 @@ from typing import Any, final
 
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
-__all__ = ["ADDRESS", "PrivateNetwork"]
+__all__ = ["ADDRESS", "PrivateNetwork", "Stay"]
 
 ADDRESS = "10.99.0.1"
 """The address in the namespace that is not a loopback one."""
 
 _CLONE_NEWNET = 0x40000000
 _SETTING_UP = f"ip link set lo up && ip addr add {ADDRESS}/32 dev lo && echo ready && exec cat"
+
+
+@final
+class Stay:
+    """The time that this thread spends in the network namespace of another process."""
+
+    def __init__(self) -> None:
+        self._outside: int | None = None
+
+    def begin(self, pid: int) -> None:
+        """Move into the namespace of the process *pid*.
+
+        :raises PeerFailed: when the system does not let us in.
+        """
+        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        inside = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        try:
+            _move(inside)
+        finally:
+            os.close(inside)
+
+    def end(self) -> None:
+        """Move back, if we have moved at all."""
+        if self._outside is not None:
+            _move(self._outside)
+            os.close(self._outside)
+            self._outside = None
 
 
 @final
@@ -31,7 +58,7 @@ class PrivateNetwork:
     def __init__(self, reactor: Any, directory: str) -> None:
         self.directory = directory
         self._holder = Program(reactor, [find_program("unshare") or "unshare", "-n", "sh", "-c", _SETTING_UP])
-        self._outside: int | None = None
+        self._stay = Stay()
 
     @staticmethod
     def missing() -> str | None:
@@ -45,19 +72,11 @@ class PrivateNetwork:
         """Make the namespace and move this thread into it."""
         self._holder.start(self.directory)
         await self._holder.find("^ready$")
-        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        inside = os.open(f"/proc/{self._holder.pid}/ns/net", os.O_RDONLY)
-        try:
-            _move(inside)
-        finally:
-            os.close(inside)
+        self._stay.begin(self._holder.pid)
 
     async def leave(self) -> None:
         """Move back and let the namespace go."""
-        if self._outside is not None:
-            _move(self._outside)
-            os.close(self._outside)
-            self._outside = None
+        self._stay.end()
         await self._holder.stop()
 
 

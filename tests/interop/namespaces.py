@@ -9,7 +9,6 @@ process in it is.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import json
 import os
@@ -17,6 +16,7 @@ import subprocess
 import sys
 from typing import Any, final
 
+from tests.interop.namespace import Stay
 from tests.interop.peers import shaking_wire
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
@@ -34,7 +34,6 @@ OUTSIDE = "10.98.0.3"
 _INSIDE = "10.97.0.1"
 _BEHIND = "10.97.0.2"
 
-_CLONE_NEWNET = 0x40000000
 _READY = "ip link set lo up && echo ready && exec cat"
 _RULES = (
     "table inet wire {{ chain incoming {{ type filter hook input priority 0; {incoming} }} ;"
@@ -110,7 +109,7 @@ class TwoHosts:
     def __init__(self, reactor: Any, directory: str) -> None:
         self._reactor = reactor
         self._directory = directory
-        self._outside: int | None = None
+        self._stay = Stay()
         self.here = Host(reactor)
         self.there = Host(reactor)
         self._hosts = [self.here, self.there]
@@ -131,12 +130,7 @@ class TwoHosts:
         for host in self._hosts:
             await host.start(self._directory)
         await self._join()
-        self._outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        inside = os.open(f"/proc/{self.here.pid}/ns/net", os.O_RDONLY)
-        try:
-            _move(inside)
-        finally:
-            os.close(inside)
+        self._stay.begin(self.here.pid)
 
     async def _join(self) -> None:
         self.here.joined_to(self.there, "wire", "wire")
@@ -148,10 +142,7 @@ class TwoHosts:
 
     async def leave(self) -> None:
         """Move back and let them go; stop what runs in them first."""
-        if self._outside is not None:
-            _move(self._outside)
-            os.close(self._outside)
-            self._outside = None
+        self._stay.end()
         for host in self._hosts:
             await host.stop()
 
@@ -265,10 +256,3 @@ def _without_right() -> str | None:
         ["unshare", "-n", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=20
     )
     return None if tried.returncode == 0 else f"a kernel that gives network namespaces with nftables ({tried.stderr!r})"
-
-
-def _move(namespace: int) -> None:
-    # os.setns came with Python 3.12.
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.setns(namespace, _CLONE_NEWNET) != 0:
-        raise PeerFailed(f"cannot enter the network namespace: {os.strerror(ctypes.get_errno())}")

@@ -53,7 +53,7 @@ class FlowTests(ExchangeTestCase):
             party.manager.flow_lost.subscribe(lost.append)
             await party.endpoint.request("OPTIONS", kamailio.uri(transport))
         for party in parties.values():
-            await until(reactor, lambda party=party: party.manager.metrics()["keep_alive_pongs"] > 1, 20, "two pongs")  # type: ignore[misc]
+            await until(reactor, lambda party=party: party.manager.metrics()["keep_alive_pongs"] > 0, 20, "a pong")  # type: ignore[misc]
         for transport, party in parties.items():
             await party.endpoint.send_message(kamailio.uri(transport), TEXT)
             self.assertEqual(party.manager.metrics()["connections_dialled"], 1)

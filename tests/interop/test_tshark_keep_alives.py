@@ -48,7 +48,7 @@ class KeepAliveTests(InteropTestCase):
         for party, transport in zip(asking, ("udp", "tcp"), strict=True):
             await party.endpoint.send_message(f"sip:alice@127.0.0.1;transport={transport}", TEXT)
         for party in asking:
-            await until(reactor, lambda party=party: party.manager.metrics()["keep_alive_pongs"] > 1, 20, "two pongs")  # type: ignore[misc]
+            await until(reactor, lambda party=party: party.manager.metrics()["keep_alive_pongs"] > 0, 20, "a pong")  # type: ignore[misc]
         for party, transport in zip(asking, ("udp", "tcp"), strict=True):
             await party.endpoint.send_message(f"sip:alice@127.0.0.1;transport={transport}", f"last by {transport}")
         await until(reactor, lambda: b"last by tcp" in Path(capture.path).read_bytes(), 10, "the last packet")
@@ -65,7 +65,7 @@ class KeepAliveTests(InteropTestCase):
             if frame["stun.type"] == [RESPONSE]:
                 self.assertIn(XOR_MAPPED_ADDRESS, frame["stun.att.type"])
         stream = [frame["tcp.payload"][0] for frame in frames if frame["tcp.payload"]]
-        self.assertGreaterEqual(min(stream.count(PING), stream.count(PONG)), 2)
+        self.assertGreaterEqual(min(stream.count(PING), stream.count(PONG)), 1)
         for frame in frames:
             if frame["tcp.payload"] in ([PING], [PONG]):
                 self.assertEqual(frame["sip.Method"], [])
