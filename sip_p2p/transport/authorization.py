@@ -3,8 +3,9 @@
 Whoever was verified by TLS, or came by an explicit clear-text listener, may still be one with whom the application
 wants nothing to do: a customer who has not paid, an address out of hours. :class:`Authorization` asks it for every
 connection, accepted or dialled. The answer may be a ``bool``, a ``Deferred`` or a coroutine. Until it is there nothing
-is read from the peer and nothing written to it, and an accepted connection counts among the handshakes, whose number is
-bounded. Only ``True`` is a yes: any other value, an exception, and an answer that is not there in time are a no.
+that the peer sends is looked at, and nothing is written to it; what it sends waits, and of more than a little nothing is
+read. So the end of the connection is noticed meanwhile. An accepted connection counts among the handshakes, whose
+number is bounded. Only ``True`` is a yes: any other value, an exception, and an answer that is not there in time are a no.
 
 Left out: UDP, which has no connections.
 """
@@ -32,6 +33,9 @@ __all__ = ["Authorization", "Judge", "Question"]
 
 Judge: TypeAlias = "Callable[[StreamFlow], object]"
 """Whether a connection is wanted: a ``bool``, or a ``Deferred`` or coroutine of one."""
+
+_MUCH = 16384
+"""With so many octets waiting, nothing more is read."""
 
 
 class Undecided(Protocol):
@@ -109,6 +113,7 @@ class Question:
         "_held",
         "_is_paused",
         "_octets",
+        "_waits",
         "is_open",
     )
 
@@ -124,6 +129,7 @@ class Question:
         self._alarm: IDelayedCall | None = None
         self._answer: Deferred[object] | None = None
         self._is_paused = False
+        self._waits = False
         self.is_open = True
 
     def put(self) -> None:
@@ -132,21 +138,23 @@ class Question:
         if isinstance(answer, bool):
             self._decide(answer, "authorize said no")
             return
-        self._is_paused = True
+        self._waits = True
         self._authorization.undecided += 1
-        self._connection.pause()
         timeout = self._flow.limits.authorization_timeout
         self._alarm = self._clock.callLater(timeout, self._too_late, timeout)
         self._answer = answer
         answer.addCallbacks(self._answered, self._failed)
 
     def hold(self, data: bytes) -> None:
-        """Keep what came with the end of the handshake, or was read before reading stopped; not without bound."""
+        """Keep what comes before the answer; not without bound."""
         self._octets += len(data)
         if self._octets > self._flow.limits.message.message + 65536:
             self._connection.abort()
-        else:
-            self._held.append(data)
+            return
+        self._held.append(data)
+        if self._octets >= _MUCH and self._waits and not self._is_paused:
+            self._is_paused = True
+            self._connection.pause()
 
     def end(self) -> None:
         """The connection is gone: no answer matters any more."""
@@ -161,7 +169,7 @@ class Question:
         """No answer is awaited any more."""
         if self.is_open:
             self.is_open = False
-            self._authorization.undecided -= self._is_paused
+            self._authorization.undecided -= self._waits
 
     def _answered(self, answer: object) -> None:
         self._answer = None

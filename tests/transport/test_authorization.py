@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
@@ -59,20 +59,27 @@ class BenchTests(SynchronousTestCase):
             self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
 
     def test_held(self) -> None:
-        """While it is undecided reading is paused, what came is held, and nothing is written; then it goes on in order
-        (row:D23)."""
+        """While it is undecided what comes is held, and nothing is written; then it goes on in order (row:D23)."""
         self.answer = Deferred()
         protocol, wire = self.bench.connect()
-        self.assertEqual(wire.done, ["pause"])
         self.bench.deliver(protocol, request())
         self.assertEqual((wire.value(), protocol.flow), (b"", None))
         self.answer.callback(True)
         self.bench.deliver(protocol, b"")
-        self.assertEqual((statuses(wire.value()), wire.done), ([200], ["pause", "resume"]))
+        self.assertEqual((statuses(wire.value()), wire.done), ([200], []))
         self.assertEqual(self.owner.reactor.getDelayedCalls(), [])
 
     def test_flood(self) -> None:
-        """What is held has a bound."""
+        """When much is held nothing more is read, and what comes all the same has a bound (row:D23, fault:H1)."""
+        self.answer = Deferred()
+        protocol, wire = self.bench.connect()
+        protocol.dataReceived(b"x" * 16383)
+        self.assertEqual(wire.done, [])
+        protocol.dataReceived(b"x")
+        self.assertEqual(wire.done, ["pause"])
+        self.answer.callback(False)
+        self.assertEqual(wire.done[:2], ["pause", "resume"])
+        protocol.connectionLost(Failure(ConnectionFailure("gone")))
         self.answer = Deferred()
         protocol, wire = self.bench.connect()
         for _ in range(4):
@@ -111,7 +118,7 @@ class BenchTests(SynchronousTestCase):
         protocol, wire = self.bench.connect()
         self.owner.refusal = "256 are open"
         self.answer.callback(True)
-        self.assertEqual((protocol.flow, wire.done), (None, ["pause", "resume", "abort"]))
+        self.assertEqual((protocol.flow, wire.done), (None, ["abort"]))
 
 
 class PartyTests(SynchronousTestCase):
@@ -221,6 +228,25 @@ class PartyTests(SynchronousTestCase):
         self.network.advance(10)
         self.assertEqual(self.bob.connection_manager.inventory()["handshakes"], 0)
         self.assertEqual(self.network.run_until(self.alice.send_message(SECURE, "canary")).status, 200)
+
+    def test_gone_meanwhile(self) -> None:
+        """A peer that goes while it is undecided is noticed at once, and nobody is asked about it any more, in clear
+        text and over TLS (row:D28)."""
+        cancelled: list[object] = []
+        self.answer = lambda request: Deferred(cancelled.append)
+        manager = self.bob.connection_manager
+        connecting = HostnameEndpoint(self.network.host(), "10.0.0.2", 5060).connect(Factory.forProtocol(Protocol))
+        protocol: Any = self.network.run_until(connecting)
+        sending = self.alice.send_message(SECURE, "x")
+        self.network.advance(0.5)
+        self.assertEqual(manager.inventory()["undecided"], 2)
+        protocol.transport.loseConnection()
+        sending.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        sending.cancel()
+        self.network.run_until(self.alice.connection_manager.terminate())
+        self.network.advance(0.5)
+        inventory = manager.inventory()
+        self.assertEqual((inventory["undecided"], inventory["connections"], len(cancelled)), (0, 0, 2))
 
     def test_terminated_meanwhile(self) -> None:
         """A manager that ends while a connection is undecided waits for nobody, and leaves nothing."""
