@@ -35,6 +35,7 @@ SUBPROTOCOL = "sip"
 LONGEST_HEAD = 8192
 """Octets of the HTTP header section with which a connection begins; with more of them it is refused."""
 
+_BODY_FIELDS = frozenset([b"content-length", b"transfer-encoding"])
 _FEW_FRAMES = 64
 _OCTETS_A_FRAME = 64
 """How many frames may come together, and for how many octets one more; SIP messages are longer than that."""
@@ -171,6 +172,9 @@ class ServerHandshake:
             return self._refuse(431, f"the header section is over the limit of {LONGEST_HEAD} octets")
         if head.text is None:
             return b""
+        if b"\n" in head.text.replace(b"\r\n", b"") or head.text.partition(b"\r\n")[0].endswith(b"HTTP/1.0"):
+            # A proxy before us may be of another opinion about where such a request ends.
+            return self._refuse(400, "the request is not HTTP/1.1, with CR LF after each line")
         try:
             self._handshake.receive_data(head.text)
             return self._judge(next(iter(self._handshake.events()), None))
@@ -185,6 +189,8 @@ class ServerHandshake:
         origins = [value.decode("ascii") for name, value in request.extra_headers if name == b"origin"]
         if len(origins) > 1:
             return self._refuse(400, "the request has more than one Origin")
+        if any(name in _BODY_FIELDS for name, _ in request.extra_headers):
+            return self._refuse(400, "the request has a body")
         status, words = self._rules.refusal(request.target, request.host, origins[0] if origins else None)
         if status:
             return self._refuse(status, words)

@@ -126,6 +126,23 @@ class HandshakeTests(SynchronousTestCase):
             self.assertEqual((handshake.is_done, handshake.frames), (True, None))
             self.assertTrue(handshake.refused)
 
+    def test_requests_that_others_would_cut_elsewhere(self) -> None:
+        """A proxy before us must not find another end of the request than we do: bodies, bare line feeds and HTTP/1.0 are
+        refused (fault:A15)."""
+        full = REQUEST + "\r\n"
+        for text in (
+            REQUEST + "Content-Length: 5\r\n\r\nabcde",
+            REQUEST + "Content-Length: 0\r\n\r\n",
+            REQUEST + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            REQUEST + "X: y\n\nGET /sip HTTP/1.1\r\n\r\n",
+            REQUEST + "X: y\nOrigin: http://x.example\r\n\r\n",
+            full.replace("HTTP/1.1", "HTTP/1.0"),
+        ):
+            handshake = server()
+            answer = handshake.feed(text.encode())
+            self.assertTrue(answer.startswith(b"HTTP/1.1 400 "), (text, answer))
+            self.assertEqual((handshake.is_done, handshake.frames), (True, None))
+
     def test_header_section_is_bounded(self) -> None:
         """A header section that does not end is refused at its bound, wherever it is cut; so is a server's."""
         for size in (1, 100, 5000):
