@@ -124,7 +124,9 @@ class FirstUse(Trust):
             return Doubt(TlsFailureReason.KEY_NOT_REMEMBERED, _full(f"{self._keys.path} is full"))
         if not names:
             who = shown.expected or ", ".join(shown.facts.identities.identities) or "whoever has no SIP identity"
-            words = f"no key is known for {who}, and first use does not apply"
+            others = shown.expected is not None or self._accepts_unknown
+            rule = "first use is for other names" if others else "who dials us is not believed at first sight"
+            words = f"no key is known for {who}, and {rule}"
             return Doubt(TlsFailureReason.UNTRUSTED_REMOTE_CERTIFICATE, words)
         return Grant(PeerIdentities.of_names(names), TrustedBy.FIRST_USE, self)
 

@@ -104,7 +104,7 @@ class Restraint:
             if left > _TOLERANCE:
                 self.held_back += 1
                 return PeerOverloaded(
-                    f"{flow.remote_host}:{flow.remote_port} has asked for nothing more for {left:.1f} s", left
+                    f"{flow.remote_host}:{flow.remote_port} wants no request for another {left:.1f} s", left
                 )
             del self._until[key]
         control = self._controls.get(key)

@@ -127,9 +127,14 @@ class JudgementTests(FirstUseTestCase):
         self.assertEqual(
             trust.warnings, (f"a peer that we dial for the first time is believed, and remembered in {self.path}",)
         )
+        new = authority().issue("d.example", "e.example", self_signed=True)
+        refused = self.trust().consider(shown(new, None))
+        assert isinstance(refused, Doubt)
+        self.assertEqual(
+            refused.detail, "no key is known for d.example, e.example, and who dials us is not believed at first sight"
+        )
         opened = self.trust(accept_unknown_incoming_peers=True)
         self.assertIn("whatever allowed name it claims", opened.warnings[1])
-        new = authority().issue("d.example", "e.example", self_signed=True)
         self.assertEqual(self.meet(opened, shown(new, None, TrustPolicy(["e.example"]))), ("e.example",))
         self.assertEqual(opened.known_key("d.example"), None)
         nameless = authority().issue("f.example", alternative_names=[], self_signed=True)
