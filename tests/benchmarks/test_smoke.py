@@ -6,7 +6,18 @@ from array import array
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from benchmarks import exchange, handshakes, kamailio, memory, parse, transactions
+from benchmarks import (
+    canary,
+    endurance,
+    exchange,
+    handshakes,
+    idle,
+    kamailio,
+    memory,
+    parse,
+    sending,
+    transactions,
+)
 from benchmarks.report import Goal, goals_table, machine, speed
 from benchmarks.setting import SMOKE, Setting
 from benchmarks.wording import Wording, WrongAnswer
@@ -100,10 +111,11 @@ class ServerTests(SynchronousTestCase):
 
     def test_exchange(self) -> None:
         """A few dozen messages in each case over each transport are answered by the floor and by ours."""
-        figures = exchange.measure_exchanges(self.setting, servers=("floor", "ours"))
+        figures = exchange.measure_exchanges(self.setting, servers=("floor", "ours", "stock"))
         self.assertEqual(len(figures), 13)
         self.assertIn("ours/floor", exchange.tables(figures))
-        self.assertEqual(len(exchange.goals(figures)), 2)
+        self.assertIn("ours/stock", exchange.tables(figures))
+        self.assertEqual(len(exchange.goals(figures)), 4)
         for each in figures:
             # So few may take no CPU time that the system counts: that they were answered is what is looked at.
             self.assertGreaterEqual(each.ratio("ours", "floor") or 0, 0)
@@ -115,6 +127,39 @@ class ServerTests(SynchronousTestCase):
             raise SkipTest("kamailio and kamailio-tls-modules are not installed")
         figures = exchange.measure_exchanges(self.setting, cases=exchange.CASES[:1], servers=("Kamailio",))
         self.assertEqual([each.results["Kamailio"].count for each in figures], [SMOKE.count] * 3)
+
+    def test_sending(self) -> None:
+        """Our sending side has every request of each turn answered over each transport."""
+        sent = sending.measure_sending(self.setting)
+        self.assertEqual([each.count for each in sent], [SMOKE.count] * 9)
+        self.assertIn("64 in flight", sending.tables(sent))
+
+    def test_canary(self) -> None:
+        """A good peer is timed without an attack and under each, and answered every time."""
+        songs = canary.measure_canary(self.setting)
+        self.assertEqual(
+            [(each.attack, each.unanswered) for each in songs], [("", 0), ("handshakes", 0), ("trickles", 0)]
+        )
+        self.assertTrue(all(each.latencies for each in songs))
+        self.assertGreater(songs[1].told["answered"], 0)
+        self.assertGreater(songs[2].told["octets"], 0)
+        self.assertIn("trickle", canary.tables(songs))
+        self.assertEqual(len(canary.goals(songs)), 2)
+
+    def test_endurance(self) -> None:
+        """A load that paces itself is answered over UDP, and what was answered is held."""
+        endured = endurance.measure_endurance(self.setting)
+        self.assertEqual(endured.told["sent"], endured.told["answered"])
+        self.assertGreater(endured.told["sent"], 0)
+        self.assertIn("held", endurance.tables(endured))
+        self.assertEqual(len(endurance.goals(endured)), 2)
+
+    def test_idle(self) -> None:
+        """Peers of several processes are held at a time, and their pings answered."""
+        peers = idle.measure_idle(self.setting)
+        self.assertEqual((peers.count, peers.pongs), (SMOKE.idle, SMOKE.idle))
+        self.assertIn("KiB each", idle.tables(peers))
+        self.assertEqual(len(idle.goals(peers)), 1)
 
     def test_memory(self) -> None:
         """Connections are held, transactions left unanswered, and sizes followed."""
