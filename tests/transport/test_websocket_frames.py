@@ -127,8 +127,8 @@ class HandshakeTests(SynchronousTestCase):
             self.assertTrue(handshake.refused)
 
     def test_requests_that_others_would_cut_elsewhere(self) -> None:
-        """A proxy before us must not find another end of the request than we do: bodies, bare line feeds and HTTP/1.0 are
-        refused (fault:A15)."""
+        """A proxy before us must not find another end of the request than we do: bodies, bare line feeds and HTTP/1.0
+        are refused (fault:A15)."""
         full = REQUEST + "\r\n"
         for text in (
             REQUEST + "Content-Length: 5\r\n\r\nabcde",
