@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES  # noqa: E402
+from sip_p2p.service.peer_options import described  # noqa: E402
 from sip_p2p.sip.limits import MessageLimits  # noqa: E402
 from sip_p2p.transport.limits import Limits  # noqa: E402
 
@@ -84,7 +85,7 @@ def _metric(name: str) -> str:
     return f"``limit_{name}``" if name in COUNTED_LIMITS else f"``{OTHER_FIGURES[name]}``"
 
 
-def _table(limits: object, *, has_metric: bool) -> list[str]:
+def _table(limits: Limits | MessageLimits, *, has_metric: bool) -> list[str]:
     kind = type(limits)
     lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {'22 14 46 22' if has_metric else '16 14 70'}", ""]
     lines += ["   * - limit", "     - default", "     - what it bounds, and what happens there"]
@@ -102,13 +103,10 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 120, initial_indent="     - ", subsequent_indent="       ", break_on_hyphens=False)
 
 
-def _described(kind: type) -> dict[str, str]:
+def _described(kind: type[Limits] | type[MessageLimits]) -> dict[str, str]:
     """Each limit of *kind*, as its docstring describes it."""
-    found = {}
-    for name, text in re.findall(r":ivar (\w+): (.*?)(?=\n\s*:ivar |\Z)", kind.__doc__ or "", re.DOTALL):
-        words = " ".join(text.split())
-        found[name] = words[0].upper() + words[1:]
-    missing = set(kind.__slots__) - set(found)  # type: ignore[attr-defined]
+    found = {name: words[0].upper() + words[1:] for name, words in described(kind).items()}
+    missing = set(kind.__slots__) - set(found)
     if missing:
         raise ValueError(f"{kind.__name__} does not say what these are: {sorted(missing)}")
     return found

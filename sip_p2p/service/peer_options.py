@@ -23,11 +23,12 @@ from sip_p2p.transport.revocation import Revocation, RevocationMode
 from sip_p2p.transport.trust import Trust
 from sip_p2p.transport.websocket import WebSocketOptions
 
-__all__ = ["PeerOptions", "limit_words", "limits_from"]
+__all__ = ["PeerOptions", "described", "limit_words", "limits_from"]
 
 _MODES = {mode.value for mode in RevocationMode}
 _IN_MESSAGE = "message."
-_IVAR = re.compile(r":ivar (\w+): (.*?)(?=\n\s*:ivar|\Z)", re.DOTALL)
+_IVAR = re.compile(r":ivar ([a-z_]+): (.*?)(?=\n *:ivar|\Z)", re.DOTALL)
+_MARKUP = re.compile("`+|:[a-z]+:")
 
 
 class PeerOptions(CommandOptions):
@@ -207,18 +208,21 @@ def _number(name: str, text: str, usual: float) -> float:
         raise usage.UsageError(f"--limit {name}={printable(text)} is not a {kind}") from None
 
 
+def described(kind: type[Limits] | type[MessageLimits]) -> dict[str, str]:
+    """Each bound of *kind* by its name, as its class's docstring describes it; nothing where Python left that out."""
+    return {name: " ".join(text.split()) for name, text in _IVAR.findall(kind.__doc__ or "")}
+
+
 def limit_words() -> str:
     """Every bound, its usual value and what it bounds, in lines for a terminal."""
     lines = ["Bounds for --limit NAME=VALUE, with their usual values; times are in seconds, sizes in octets."]
     for prefix, usual in (("", Limits()), (_IN_MESSAGE, MessageLimits())):
-        words = {name: " ".join(text.split()) for name, text in _IVAR.findall(type(usual).__doc__ or "")}
-        lines += [
-            f"{prefix}{name} = {getattr(usual, name):g}: {re.sub(r'[`]+|:[a-z]+:', '', words.get(name, ''))}"
-            if not isinstance(getattr(usual, name), int)
-            else f"{prefix}{name} = {getattr(usual, name)}: {re.sub(r'[`]+|:[a-z]+:', '', words.get(name, ''))}"
-            for name in sorted(usual.__slots__)
-            if name not in ("message", "drain_timeout") or prefix
-        ]
+        words = described(type(usual))
+        for name in sorted(usual.__slots__):
+            if prefix or name not in ("message", "drain_timeout"):
+                value = getattr(usual, name)
+                shown = value if isinstance(value, int) else f"{value:g}"
+                lines.append(f"{prefix}{name} = {shown}: {_MARKUP.sub('', words.get(name, ''))}")
     return "\n".join(lines)
 
 

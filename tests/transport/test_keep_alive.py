@@ -180,7 +180,9 @@ class StreamTests(KeepAliveTestCase):
         flow, peer = self.dial()
         self.network.advance(1000)
         self.assertGreater(peer.pings, 6)
-        self.assertEqual((self.kept.missed, self.kept.pongs), (self.kept.pings, 0))
+        # The last one may still have time.
+        self.assertIn(self.kept.pings - self.kept.missed, (0, 1))
+        self.assertEqual(self.kept.pongs, 0)
         self.assertTrue(flow.is_open)
         self.alice.driver.request(outgoing(), flow, "caller")
         self.network.advance(0.1)
