@@ -29,9 +29,12 @@ DEFAULT_VALIDITY = 0.5
 
 _PARAMS = frozenset(("oc", "oc-algo", "oc-validity", "oc-seq"))
 _LONGEST_VALIDITY = 3_600_000
-# Section 6.3 begins with four fifths of all requests in the category that is reduced first.
+# The default algorithm of section 6 begins with four fifths of all requests in the category that is reduced first.
 _FIRST_MIX = 80.0
 _MIXED = 1000
+# Seconds: a response is not under way for longer than transactions live. A server whose numbers begin anew after that,
+# because its clock was set back, is believed.
+_LONGEST_UNDER_WAY = 64.0
 
 
 @final
@@ -124,17 +127,18 @@ def _algorithms(params: Mapping[str, str | None]) -> list[str]:
 
 @final
 class LossControl:
-    """What we send to one neighbour while it is overloaded (section 6.3).
+    """What we send to one neighbour while it is overloaded (section 6).
 
     Requests fall into two categories: those that are reduced first, and those that are spared until all of the first
     are gone. The mix of the two is measured, because the percentage is one of all requests.
     """
 
-    __slots__ = ("_first", "_loss", "_second", "_sequence", "_until")
+    __slots__ = ("_first", "_heard", "_loss", "_second", "_sequence", "_until")
 
     def __init__(self) -> None:
         self._loss = 0
         self._until = 0.0
+        self._heard = 0.0
         self._sequence: tuple[int, int] | None = None
         self._first = _FIRST_MIX
         self._second = 100.0 - _FIRST_MIX
@@ -142,9 +146,11 @@ class LossControl:
     def heard(self, feedback: Feedback, now: float) -> None:
         """The neighbour has said something; what is older than what we have heard counts for nothing (section 4.4)."""
         if feedback.sequence is not None:
-            if self._sequence is not None and feedback.sequence <= self._sequence:
+            before = self._sequence if now - self._heard < _LONGEST_UNDER_WAY else None
+            if before is not None and feedback.sequence <= before:
                 return
             self._sequence = feedback.sequence
+            self._heard = now
         self._loss = feedback.loss if feedback.validity else 0
         self._until = now + feedback.validity
 

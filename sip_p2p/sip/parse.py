@@ -33,9 +33,9 @@ _COMMON_METHODS = frozenset(
 
 _WITH_PARAMS = frozenset(
     """
-    Accept Accept-Encoding Accept-Language Alert-Info Call-Info Contact Content-Disposition Content-Type Error-Info Event
-    From History-Info P-Asserted-Identity P-Preferred-Identity Path Reason Record-Route Refer-To Referred-By Replaces
-    Reply-To Retry-After Route Security-Client Security-Server Security-Verify Service-Route Session-Expires
+    Accept Accept-Encoding Accept-Language Alert-Info Call-Info Contact Content-Disposition Content-Type Error-Info
+    Event From History-Info P-Asserted-Identity P-Preferred-Identity Path Reason Record-Route Refer-To Referred-By
+    Replaces Reply-To Retry-After Route Security-Client Security-Server Security-Verify Service-Route Session-Expires
     Subscription-State To Via
     """.split()
 )

@@ -2,7 +2,8 @@
 
 The addresses are tried alternately by family, IPv6 first, a quarter of a second apart and at once where the one before
 has failed. The first that is connected wins; what is under way besides is given up. TLS begins on the winner alone:
-that it fails says that the *server* is wrong, not that another of its addresses is right; it is for the caller to judge.
+that it fails says that the *server* is wrong, not that another of its addresses is right; that is for the caller to
+judge.
 
 Names are looked up here only where a target still has one for its host; where names lead is the business of
 :mod:`.resolve`. A Twisted client endpoint of the application's own makes its connection as it likes, and nothing is

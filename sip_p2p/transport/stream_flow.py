@@ -97,8 +97,8 @@ class FlowOwner(StructuralProtocol):
 class StreamFlow(LiveFlow):
     """A flow over one connection.
 
-    :ivar last_used: when it was last in use, on the driver's scale: a message came, or at a look for idle ones something
-        held it.
+    :ivar last_used: when it was last in use, on the driver's scale: a message came, or at a look for idle flows
+        something held it.
     :ivar is_silent: whether none has come yet.
     :ivar is_partial: whether one has begun and is not complete.
     :ivar is_lost: whether the connection has ended.

@@ -95,7 +95,7 @@ class LossTests(SynchronousTestCase):
 
     def test_spared_last(self) -> None:
         """What is reduced first bears all of the loss as long as it can, and then all of it goes before the rest is
-        touched (row:E20, RFC 7339 section 6.3)."""
+        touched (row:E20, RFC 7339 section 6)."""
         for loss, ordinary, spared in (
             (20, 0.75, 1.0),
             (40, 0.5, 1.0),
@@ -111,7 +111,7 @@ class LossTests(SynchronousTestCase):
 
     def test_mix_is_measured(self) -> None:
         """A neighbour that gets ordinary requests only is spared the percentage that it asked for (RFC 7339 section
-        6.3)."""
+        6)."""
         control = LossControl()
         control.heard(Feedback(50, 10, None), 0.0)
         self.assertLess(abs(self.share(control, 0)[0] - 0.5), 0.03)
@@ -134,6 +134,18 @@ class LossTests(SynchronousTestCase):
         self.assertEqual(control.loss(1.0), 30)
         control.heard(Feedback(70, 10, None), 0.0)
         self.assertEqual(control.loss(1.0), 70)
+
+    def test_numbers_that_begin_anew(self) -> None:
+        """What is older than any response that is still under way is no measure: a server whose clock was set back is
+        heard (row:E20, RFC 7339 section 4.4)."""
+        control = LossControl()
+        control.heard(Feedback(50, 0.5, (9000, 0)), 0.0)
+        control.heard(Feedback(70, 0.5, (5400, 0)), 63.0)
+        self.assertEqual(control.loss(63.1), 0)
+        control.heard(Feedback(70, 0.5, (5400, 1)), 65.0)
+        self.assertEqual(control.loss(65.1), 70)
+        control.heard(Feedback(0, 0.5, (5400, 0)), 65.2)
+        self.assertEqual(control.loss(65.3), 70)
 
     def test_end(self) -> None:
         """A validity of nought ends it at once (RFC 7339 section 4.3)."""
