@@ -72,7 +72,6 @@ class NameTests(SynchronousTestCase):
         }
         self.assertEqual(typed, sip_p2p._HOMES)
 
-
     def test_reference(self) -> None:
         """Each public name stands on a page of the reference, by itself or with all of its module."""
         pages = "".join(path.read_text("utf-8") for path in (ROOT.parent / "docs/reference").glob("*.rst"))

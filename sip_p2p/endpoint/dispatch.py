@@ -91,7 +91,7 @@ class Dispatch:
             manager.keeper.learn_alias(flow, output.request)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
-        if not (transaction.is_final_sent or incoming.is_answered):
+        if not incoming.is_answered:
             self.waiting_answers[transaction] = incoming
             self._parties[transaction] = endpoint
             self._owe(flow, incoming.method, 1)

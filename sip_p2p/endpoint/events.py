@@ -26,6 +26,7 @@ __all__ = ["EndpointState", "Event", "StateChanged", "StateReason"]
 T = TypeVar("T")
 H = TypeVar("H", bound="Callable[[Any], Any]")
 
+
 def _key(handler: Callable[[Any], object]) -> object:
     """What a handler is found by: itself, or its place in memory where it cannot be hashed."""
     try:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["IncomingRequest"]
 
 
-
 @final
 class IncomingRequest:
     """What a handler is given.

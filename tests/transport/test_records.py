@@ -8,7 +8,17 @@ from twisted.names import dns
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.testing.zones import Zones
-from sip_p2p.transport.records import Answer, Naptr, Outcome, Question, Srv, absent, is_dns_name, read_answer, special_answer
+from sip_p2p.transport.records import (
+    Answer,
+    Naptr,
+    Outcome,
+    Question,
+    Srv,
+    absent,
+    is_dns_name,
+    read_answer,
+    special_answer,
+)
 
 
 def headers(*records: str) -> list[dns.RRHeader]:
