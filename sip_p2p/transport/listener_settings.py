@@ -118,7 +118,7 @@ class ListenerSettings:
 
     def _parts(self) -> dict[str, Any]:
         base = self._base
-        parts = {name: self._given.get(name, getattr(base, name, None)) for name in _PARTS}
+        parts: dict[str, Any] = {name: self._given.get(name, getattr(base, name, None)) for name in _PARTS}
         if base is not None and base.policy.excluded and "policy" in self._given:
             # Whom the manager has nothing more to do with hears of it here in the handshake, too.
             for name in base.policy.excluded:
