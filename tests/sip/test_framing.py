@@ -198,8 +198,8 @@ class KeepAliveTests(SynchronousTestCase):
         self.assertEqual(framer.feed(OPTIONS)[0], PONG)
 
     def test_pong_and_ping(self) -> None:
-        """While a ping of ours waits for its pong a ping of the peer is still one, before it and behind it, and in every
-        cut but that through its middle (fault:A10)."""
+        """While a ping of ours waits for its pong a ping of the peer is still one, before it and behind it, and in
+        every cut but that through its middle (fault:A10)."""
         for octets, expected in (
             (b"\r\n\r\n" + b"\r\n", [PING, PONG]),
             (b"\r\n" + OPTIONS + b"\r\n\r\n" + OPTIONS, [PONG, "m", PING, "m"]),
