@@ -30,6 +30,8 @@ LOOPBACK = ("127.", "::1", "unix")
 """What the addresses of this machine itself begin with."""
 
 _RATED_ADDRESSES = 4096
+# Beside a handshake, whoever is refused at once costs little; nothing, and a flood of them would not be slowed down.
+_COST_OF_REFUSAL = 0.1
 _WITHOUT_DESCRIPTORS = 1.0
 _SHORTEST_PAUSE = 0.02
 
@@ -173,7 +175,7 @@ class Admission:
         if address:
             self._handshaking[address] = self._handshaking.get(address, 0) + 1
         refusal = self._too_much(address)
-        self._keep_pace()
+        self._keep_pace(_COST_OF_REFUSAL if refusal else 1.0)
         if self.handshakes + self.accepted >= limits.connections:
             self._pause(f"{limits.connections} connections are open", "connections", 0.0)
         return not refusal
@@ -208,14 +210,14 @@ class Admission:
         rates[address] = rate
         return rate.lets_through(self._now())
 
-    def _keep_pace(self) -> None:
-        """Take one from the allowance of new connections, and pause when it is used up."""
+    def _keep_pace(self, cost: float) -> None:
+        """Take *cost* from the allowance of new connections, and pause when it is used up."""
         rate = self.limits.handshake_rate
         if not rate:
             return
         # What one tenth of a second allows may come at once. What the system hands over beyond that is owed.
         now = self._now()
-        self._allowed = min(max(1.0, rate / 10.0), self._allowed + max(0.0, now - self._allowed_at) * rate) - 1.0
+        self._allowed = min(max(1.0, rate / 10.0), self._allowed + max(0.0, now - self._allowed_at) * rate) - cost
         self._allowed_at = now
         if self._allowed < 1.0:
             self._pause(f"there are more than {rate:g} a second", "handshake_rate", self._until_allowed())

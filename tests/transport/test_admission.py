@@ -137,6 +137,23 @@ class AdmissionTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual((self.port.accepts, self.clock.getDelayedCalls()), (True, []))
 
+    def test_pace_of_the_refused(self) -> None:
+        """Who is refused at once costs no handshake: a flood from one address does not take the others' turn
+        (fault:H4)."""
+        admission = self.admission(handshake_rate=100, connection_rate_per_address=5)
+        welcome = accepting = 0
+        for number in range(1000):
+            self.clock.advance(0.001)
+            accepting += self.port.accepts
+            if self.port.accepts and number % 2:
+                admission.begin_handshake("192.0.2.1")
+                admission.end_handshake("192.0.2.1")
+            if self.port.accepts and number % 50 == 0:
+                welcome += admission.begin_handshake(f"198.51.100.{number // 50}")
+                admission.end_handshake(f"198.51.100.{number // 50}")
+        self.assertEqual(welcome, 20)
+        self.assertGreater(accepting, 900)
+
     def test_altogether(self) -> None:
         """With enough of them nothing more is accepted until some have gone; what came in the same moment is closed
         (fault:H3)."""
