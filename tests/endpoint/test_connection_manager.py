@@ -404,9 +404,9 @@ class CounterTests(ManagerTestCase):
         "accepting_pauses connections_dialled connections_in connections_lost connections_out connections_refused"
         " core_dropped_overloaded core_dropped_requests core_dropped_responses core_merged_requests core_pings"
         " core_refused_dialogs core_refused_full core_refused_overloaded core_refused_requests core_requests"
-        " core_responses core_unparsable datagrams_forged datagrams_ignored dead_targets"
-        " keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs"
-        " held_back log_lines_withheld overload_changes overload_state senders_refused throttled".split()
+        " core_responses core_unparsable datagrams_forged datagrams_ignored dead_targets held_back"
+        " keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs log_lines_withheld overload_changes"
+        " overload_state senders_refused throttled".split()
     )
 
     CERTIFICATES = frozenset(

@@ -23,6 +23,7 @@ from sip_p2p import (
 )
 from sip_p2p.endpoint.failover import Candidates
 from sip_p2p.pki import CertificateAuthority
+from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.dead_targets import DeadTargets
@@ -207,13 +208,26 @@ class StreamTests(ServersTestCase):
         """A server that takes the request and never answers gives way to the next one when its time is over
         (row:E24, fault:J4)."""
         silent = self.network.host(names=["one.b.example"])
-        factory = Factory.forProtocol(Protocol)
+        taken: list[bytes] = []
+
+        class Taking(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                taken.append(data)
+
+        factory = Factory.forProtocol(Taking)
         factory.noisy = False
         port = silent.listenTCP(5060, factory)
         self.server("two", "tcp:5060:interface=0.0.0.0")
+        asked: list[Any] = []
+        self.answers["two"] = lambda event: asked.append(event.request)
         self.in_dns("one", "two", service="_sip._tcp", port=5060)
         self.assertEqual((self.send("sip:bob@b.example;transport=tcp"), self.served), (200, ["two"]))
         self.assertEqual(self.network.seconds() // 32, 1)
+        first, (second,) = parse_message(b"".join(taken)), asked
+        # Whoever compares what both were asked knows it for the same.
+        for name in ("Call-ID", "CSeq", "From"):
+            self.assertEqual(first.headers[name], second.headers[name])
+        self.assertNotEqual(first.via.branch, second.via.branch)
         port.stopListening()
         self.network.cut("one.b.example")
 
