@@ -21,9 +21,12 @@ from sip_p2p.service.application import Application, ApplicationError, load_appl
 from sip_p2p.service.options import SECURE_PREFIXES, description_prefix, description_values
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
+from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.descriptions import listening_endpoint
+from sip_p2p.transport.family import AddressFamilyHint
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.tls import TlsSettings
 from sip_p2p.transport.trust import Trust, TrustStack
 
@@ -90,6 +93,9 @@ def check(options: Options, now: datetime.datetime | None = None) -> Report:
         _check_senders(options, report)
     _check_listening(options, credential, trust, report)
     _check_proxy(options, report)
+    _check_finding(options, report)
+    _check_flows(options, report)
+    _check_limits(options, report)
     _check_application(options, report)
     _check_files(options, report)
     return report
@@ -194,6 +200,10 @@ def _check_other_trust(options: Options, anchors: TrustAnchors | None, report: R
         report.ok("crl", f"{len(revocation.lists)} lists are looked at; whom none of them knows is {words}")
     elif revocation is not None and options.crls:
         report.wrong("crl", f"there is no list in {', '.join(options.crls)}")
+    if options["required-eku"] is not None:
+        report.ok("required-eku", f"a peer's certificate must list {options['required-eku']}")
+    if arguments.get("reload_interval") == 0:
+        report.note("reload-interval", "files that change are read anew only when the process gets SIGHUP")
     names = list(arguments["server_certificates"])
     if names:
         report.ok("server-certificate", f"who asks for one of these is shown its own: {', '.join(names)}")
@@ -265,6 +275,49 @@ def _check_proxy(options: Options, report: Report) -> None:
         report.ok("proxy", f"everything goes through {where}, which has to prove {target.name}")
     else:
         report.note("proxy", f"everything goes through {where} in clear text: whoever is there, or listens, reads it")
+
+
+def _check_finding(options: Options, report: Report) -> None:
+    servers = ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in options.dns_servers)
+    report.ok("dns", f"names are looked up at {servers or 'the name servers of this machine'}")
+    if options.addresses:
+        report.note(
+            "resolve", f"not looked up are {', '.join(sorted(options.addresses))}: --resolve says where they are"
+        )
+    family = AddressFamilyHint.named(options["family"])
+    (report.ok if family is AddressFamilyHint.ALL else report.note)("family", f"addresses: {family.value}")
+
+
+def _check_flows(options: Options, report: Report) -> None:
+    arguments = options.manager_arguments()
+    keep_alive = arguments["keep_alive"]
+    if keep_alive is None:
+        report.note("keep-alive", "off: a peer or a firewall that vanishes is noticed late")
+    elif not keep_alive.interval:
+        report.ok("keep-alive", "connections that you open are pinged where the peer asks for it")
+    else:
+        report.ok("keep-alive", f"connections that you open are pinged every {keep_alive.interval:g} s")
+    size, linger = arguments["pool_size"], arguments["pool_linger"]
+    many = "one for each request" if size is None else "one" if size == 1 else f"up to {size}, used in turn"
+    kept = "" if linger is None else f", kept for {linger:g} s after its last use"
+    report.ok("pool", f"connections to one server: {many}{kept}")
+    if options["reconnect"] == "eager" and options.proxy is None:
+        report.note("reconnect", "eager has no meaning without --proxy: there is nothing to be connected to")
+
+
+def _check_limits(options: Options, report: Report) -> None:
+    changed = []
+    for prefix, given, usual in (("", options.limits, Limits()), ("message.", options.limits.message, MessageLimits())):
+        changed += [
+            f"{prefix}{name} is {getattr(given, name):g} (usually {getattr(usual, name):g})"
+            for name in sorted(usual.__slots__)
+            if name != "message" or prefix
+            if getattr(given, name) != getattr(usual, name)
+        ]
+    if changed:
+        report.note("limit", "; ".join(changed))
+    else:
+        report.ok("limit", "all bounds are the usual ones; --help-limits lists them")
 
 
 def _check_application(options: Options, report: Report) -> None:

@@ -11,12 +11,12 @@ from typing import Any, ClassVar, NoReturn
 from twisted.python import usage
 
 from sip_p2p.observe.text import printable
-from sip_p2p.service.command_line import CommandOptions, file_path
+from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.transport.family import AddressFamilyHint
 from sip_p2p.transport.first_use import FirstUse
 from sip_p2p.transport.identity import is_ip_address, normalise_name
-from sip_p2p.transport.key_usage import KeyUsagePolicy
+from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.pins import PinnedKeys
 from sip_p2p.transport.revocation import Revocation, RevocationMode
@@ -42,6 +42,20 @@ class PeerOptions(CommandOptions):
             "what a peer's certificate must be meant for: sip-either (as without it), strict or sip-domain-only",
         ],
         [
+            "required-eku",
+            None,
+            None,
+            "purposes that a peer's certificate must list besides, each of them: dotted numbers, or sipDomain, "
+            "serverAuth and the like, with commas between",
+        ],
+        [
+            "reload-interval",
+            None,
+            None,
+            "after how many seconds files are looked at again: certificates, keys, authorities, revocation lists; 10 "
+            "without it, and with 0 only when told to",
+        ],
+        [
             "revocation",
             None,
             None,
@@ -61,6 +75,7 @@ class PeerOptions(CommandOptions):
             None,
             "the resource, such as /sip, to ask of servers that you dial over WebSocket; / without it",
         ],
+        ["websocket-origin", None, None, "what to call yourself there, as a web page would: https://chat.example"],
         ["family", None, None, "which addresses to use: all, v4, v6, prefer-v4 or prefer-v6"],
     ]
 
@@ -118,9 +133,19 @@ class PeerOptions(CommandOptions):
                     parse(self[name])
             except ValueError as error:
                 raise usage.UsageError(f"--{name}: {printable(str(error))}") from None
+        try:
+            KeyUsage(required=self["required-eku"] or ())
+        except ValueError as error:
+            raise usage.UsageError(f"--required-eku: {printable(str(error), 200)}") from None
+        if self["reload-interval"] is not None:
+            seconds("reload-interval", self["reload-interval"])
         if self["websocket-path"] is not None and not self["websocket-path"].startswith("/"):
             path = printable(self["websocket-path"])
             raise usage.UsageError(f"--websocket-path {path} is no path: it begins with a slash")
+        try:
+            self._websocket()
+        except ValueError as error:
+            raise usage.UsageError(f"--websocket-origin: {printable(str(error), 200)}") from None
         for name in ("revocation", "stapling"):
             if self[name] is not None and self[name] not in _MODES:
                 raise usage.UsageError(f"--{name} {printable(self[name])} is neither soft nor hard")
@@ -157,8 +182,10 @@ class PeerOptions(CommandOptions):
 
     def manager_arguments(self) -> dict[str, Any]:
         """What every connection manager is made with, but for what stands in files."""
-        websocket = None if self["websocket-path"] is None else WebSocketOptions(self["websocket-path"])
-        return {"family": self["family"], "limits": self.limits, "websocket": websocket}
+        return {"family": self["family"], "limits": self.limits, "websocket": self._websocket()}
+
+    def _websocket(self) -> WebSocketOptions:
+        return WebSocketOptions(self["websocket-path"] or "/", self["websocket-origin"] or "")
 
     def tls_arguments(self) -> dict[str, Any]:
         """What a connection manager with TLS is made with besides; files are read.
@@ -168,6 +195,10 @@ class PeerOptions(CommandOptions):
         arguments: dict[str, Any] = {}
         if self["key-usage"] is not None:
             arguments["key_usage"] = KeyUsagePolicy.parse(self["key-usage"])
+        if self["required-eku"] is not None:
+            arguments["required_eku"] = self["required-eku"]
+        if self["reload-interval"] is not None:
+            arguments["reload_interval"] = seconds("reload-interval", self["reload-interval"])
         if self.crls or self["stapling"] is not None:
             arguments["revocation"] = Revocation.from_files(
                 *self.crls, mode=self["revocation"] or "soft", stapling=self["stapling"] or "off"

@@ -63,6 +63,46 @@ class CheckTests(SynchronousTestCase):
         alone = (*identity()[:4], "--listen", "tls:port=0", "--pin", f"b.example={pin}", "--allow", "b.example")
         self.assert_finds(check(parsed(*alone)), True, "ok    listen: tls:port=0 is TLS")
 
+    def test_how_peers_are_found_and_kept(self) -> None:
+        """row:M14: name servers, addresses, pings, pools and every bound that is not the usual one are told."""
+        self.assert_finds(
+            check(parsed(*identity())),
+            True,
+            "ok    dns: names are looked up at the name servers of this machine",
+            "ok    family: addresses: all",
+            "ok    keep-alive: connections that you open are pinged every 120 s",
+            "ok    pool: connections to one server: one",
+            "ok    limit: all bounds are the usual ones",
+        )
+        report = check(
+            parsed(
+                *identity(), "--dns-server", "192.0.2.53", "--dns-server", "[2001:db8::53]:5353", "--resolve",
+                "b.example=10.0.0.2", "--family", "v6", "--keep-alive", "off", "--pool-size", "3", "--pool-linger", "9",
+                "--reconnect", "eager", "--limit", "idle_timeout=7", "--limit", "message.params=9",
+                "--required-eku", "sipDomain", "--reload-interval", "0",
+            )
+        )  # fmt: skip
+        self.assert_finds(
+            report,
+            True,
+            "ok    dns: names are looked up at 192.0.2.53:53, [2001:db8::53]:5353",
+            "note  resolve: not looked up are b.example: ",
+            "note  family: addresses: v6",
+            "note  keep-alive: off",
+            "ok    pool: connections to one server: up to 3, used in turn, kept for 9 s after its last use",
+            "note  reconnect: eager has no meaning without --proxy",
+            "note  limit: idle_timeout is 7 (usually 120); message.params is 9 (usually 70)",
+            "ok    required-eku: a peer's certificate must list sipDomain",
+            "note  reload-interval: files that change are read anew only",
+        )
+        alone = check(parsed(*identity(), "--keep-alive", "0", "--pool-size", "none"))
+        self.assert_finds(
+            alone,
+            True,
+            "ok    keep-alive: connections that you open are pinged where the peer asks",
+            "ok    pool: connections to one server: one for each request",
+        )
+
     def test_everything_is_as_it_should_be(self) -> None:
         """row:M14: a good command line is explained line by line, and would start; nothing is made on the way."""
         folder = self.mktemp()

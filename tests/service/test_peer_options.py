@@ -33,6 +33,9 @@ class MistakeTests(SynchronousTestCase):
     MISTAKES = (
         (("--pin", "b.example"), "--pin: 'b.example' pins nothing: write NAME=sha256/..."),
         (("--pin", "b.example=sha1/x"), "--pin: 'sha1/x' is not the pin of a key"),
+        (("--required-eku", "sipDomain,tea"), "--required-eku: 'tea' is no purpose: write a dotted number, or one of"),
+        (("--reload-interval", "-1"), "--reload-interval -1 is not a number of seconds between 0 and 86400"),
+        (("--websocket-origin", "here"), "--websocket-origin: origins: 'here' is no origin"),
         (("--key-usage", "any"), "--key-usage: 'any' is no key usage policy: choose one of"),
         (("--revocation", "maybe"), "--revocation maybe is neither soft nor hard"),
         (("--revocation", "hard"), "--revocation is given without --crl: which lists are to be looked at?"),
@@ -131,13 +134,15 @@ class PartyTests(SynchronousTestCase):
             "--family", "v4", "--limit", "idle_timeout=7", "--limit", "message.body=1000", "--drain", "3",
             "--advertise", "Gate.example", "--keep-alive", "30", "--pool-size", "4", "--reconnect", "eager",
             "--dns-server", "192.0.2.53", "--dns-server", "[2001:db8::53]:5353", "--stapling", "soft",
-            "--websocket-path", "/sip",
+            "--websocket-path", "/sip", "--websocket-origin", "https://a.example", "--required-eku",
+            "sipDomain,1.3.6.1.5.5.7.3.2", "--reload-interval", "0",
         )  # fmt: skip
         self.assertEqual((manager.limits.idle_timeout, manager.limits.drain_timeout), (7.0, 3.0))
         self.assertEqual(manager.limits.message.body, 1000)
         self.assertEqual((manager.family.value, manager.advertise), ("v4", "gate.example"))
         self.assertEqual(list(manager.server_certificates), ["b.example"])
-        self.assertEqual(manager.pool.websocket.path, "/sip")
+        self.assertEqual((manager.pool.websocket.path, manager.pool.websocket.origin), ("/sip", "https://a.example"))
+        self.assertEqual(manager.tls_settings().usage.required, {"1.3.6.1.5.5.7.3.20", "1.3.6.1.5.5.7.3.2"})
         self.assertEqual(manager.from_policy.trusted_proxies, {"p.example"})
         self.assertEqual(manager.tls_settings().usage.policy, KeyUsagePolicy.STRICT)
 
