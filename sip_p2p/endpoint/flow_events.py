@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.endpoint.peer import Peer
+
 if TYPE_CHECKING:
     from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.transport.flow import LiveFlow
@@ -22,6 +24,11 @@ class FlowOpened:
 
     def __init__(self, flow: LiveFlow) -> None:
         self.flow = flow
+
+    @property
+    def peer(self) -> Peer:
+        """Who is at its other end, and by what that is known."""
+        return Peer(self.flow)
 
     def __repr__(self) -> str:
         return f"<FlowOpened {self.flow!r}>"
@@ -50,6 +57,11 @@ class FlowLost:
         self.reason = reason
         self.age = age
         self.transactions = transactions
+
+    @property
+    def peer(self) -> Peer:
+        """Who was at its other end, and by what that was known."""
+        return Peer(self.flow)
 
     @property
     def messages_in(self) -> int:

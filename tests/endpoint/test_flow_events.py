@@ -35,6 +35,8 @@ class FlowEventTests(PartyTestCase):
         self.assertEqual(flows[0].remote_port, 5061)
         self.assertEqual((flows[0].local_host, flows[0].local_port), (flows[1].remote_host, flows[1].remote_port))
         self.assertIn("FlowOpened", repr(self.opened[0]))
+        (caller,) = (event.peer for event in self.opened if event.flow.is_incoming)
+        self.assertEqual((caller.identity, caller.tls_version, caller.flow), ("a.example", "TLSv1.3", flows[1]))
         self.assertEqual(self.lost, [])
 
     def test_what_was_on_it(self) -> None:
@@ -61,6 +63,7 @@ class FlowEventTests(PartyTestCase):
         )
         self.assertEqual((ours.messages_in, ours.messages_out), (1, 4))
         self.assertEqual((theirs.messages_in, theirs.messages_out), (4, 1))
+        self.assertEqual((ours.peer.identity, theirs.peer.identity), ("b.example", "a.example"))
         self.assertTrue(2 <= ours.age <= 3, ours.age)
         self.assertIn("3 on it", repr(ours))
 
