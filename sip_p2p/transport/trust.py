@@ -21,8 +21,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, final
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from sip_p2p.errors import TlsFailureReason
-from sip_p2p.transport.certificate_facts import CertificateFacts, Refused
+from sip_p2p.transport.certificate_facts import CertificateFacts, Refused, certificate_facts
 from sip_p2p.transport.credential import TrustAnchors
 
 if TYPE_CHECKING:
@@ -155,6 +157,13 @@ class Authorities(Trust):
         """
         self.anchors = anchors
         self.certificates = anchors.certificates
+        shown = (certificate_facts(each.public_bytes(Encoding.DER)) for each in self.certificates)
+        self.warnings = tuple(
+            f"{', '.join(facts.identities.identities[:3])} is a party whose trusted certificate is marked as an "
+            "authority's: it can vouch for itself under every name; pin its key instead"
+            for facts in shown
+            if facts.is_authority and facts.identities
+        )
 
     def consider(self, shown: Shown) -> Grant | Doubt:
         """A chain without flaw, a party's certificate, and a name in it that is the right one."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sip_p2p.errors import TlsFailureReason
+from sip_p2p.pki import CertificateAuthority
 from sip_p2p.transport.certificate_facts import Refused, certificate_facts
 from sip_p2p.transport.credential import TrustAnchors
 from sip_p2p.transport.identity import PeerIdentities
@@ -82,6 +86,25 @@ class MakingTests(SynchronousTestCase):
         self.assertNotIn(authority().certificate, TrustStack.of(says))
         self.assertEqual(TrustStack.of(folder / "ca.pem").certificates, (authority().certificate,))
         self.assertIn("Authorities: 1", repr(TrustStack.of(anchors())))
+
+    def test_party_as_authority(self) -> None:
+        """A party's own certificate that can vouch for others is warned of; authorities, and certificates that are a
+        party's and nothing else, are not. fault:F1"""
+        party = authority().issue("c.example", self_signed=True).certificate
+        builder = CertificateAuthority.create("c.example").certificate
+        self.assertEqual(TrustStack.of([anchors(), TrustAnchors([party, builder])]).warnings, ())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "c.example")])
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = (
+            x509.CertificateBuilder(name, name, key.public_key(), 1)
+            .not_valid_before(party.not_valid_before_utc)
+            .not_valid_after(party.not_valid_after_utc)
+            .add_extension(x509.BasicConstraints(True, None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("c.example")]), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        (words,) = TrustStack.of([anchors(), TrustAnchors([made])]).warnings
+        self.assertTrue(words.startswith("c.example is a party"))
 
     def test_nothing(self) -> None:
         """Nothing to trust, a file without a certificate, and what is no trust are refused at once."""
