@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sip_p2p.sip.flow import Flow
+from sip_p2p.sip.overload import OFFER
 from sip_p2p.transport.lease import Lease
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class LiveFlow(Flow):
         """A response says in our Via what the peer makes of what we offer."""
         if self.keep_alive is not None and ";keep=" in text:
             self.keep_alive.heard_via(self, text)
-        if self.restraint is not None and ";oc=" in text:
+        if self.restraint is not None and ";oc=" in text and OFFER in self.via_params:
             self.restraint.heard_via(self, text)
 
     def ping(self, binding: bytes) -> None:

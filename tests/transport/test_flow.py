@@ -6,9 +6,13 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.flow import Flow
+from sip_p2p.sip.overload import OFFER
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.identity import PeerIdentities
+from sip_p2p.transport.limits import Limits
+from sip_p2p.transport.restraint import Restraint
 from tests.transport.flow_bench import CountedFlow
 
 
@@ -73,3 +77,14 @@ class LiveFlowTests(SynchronousTestCase):
         flow = live()
         for call in (flow.flush, flow.close, flow.abort):
             self.assertRaises(TypeError, call)
+
+    def test_wish_that_nobody_asked_for(self) -> None:
+        """A peer that was not offered to say how much it wants is not heard when it does (row:E20, RFC 7339 section
+        5.1)."""
+        plan = RequestPlan("MESSAGE", "sip:b@b.example", "<sip:a@a.example>", "t", "c")
+        for offer, is_held_back in (("", False), (OFFER, True)):
+            flow = live(is_incoming=False)
+            flow.via_params += offer
+            flow.restraint = Restraint(lambda: 0.0, Limits(), lambda: 0)
+            flow.heard_via("SIP/2.0/TLS us.example;branch=z9hG4bKx;oc=100;oc-validity=3600000;oc-seq=1.1")
+            self.assertIs(flow.restraint.refusal(flow, plan) is not None, is_held_back)

@@ -218,6 +218,14 @@ class IdleTests(KeeperTestCase):
         self.network.advance(100)
         self.assertIsNone(raw.reason)
 
+    def test_for_ever_from_now_on(self) -> None:
+        """A connection of ours that is there when the pool is told to keep them for ever is kept, too (row:E6)."""
+        alice = self.side("a.example", Limits(idle_timeout=15))
+        alice.connect(Target("tls", "b.example"))
+        alice.pool.linger = 0
+        self.network.advance(18)
+        self.assertEqual(len(alice.pool), 1)
+
     def test_never_while_a_transaction_lives(self) -> None:
         """A connection on which a request of ours waits for its answer is not idle (row:E7)."""
         silent = Factory.forProtocol(Raw)
