@@ -240,23 +240,18 @@ class Pool:
         if refusal is not None:
             self._owner.limit_hit("redial_delay")
             return fail(refusal)
+        if self._size_for(asked.name) is None:
+            # Nobody shares it.
+            server = (*server[:-1], next(self._numbers))
         dial = self._dials.get(server)
-        if dial is None or self._size_for(asked.name) is None:
-            if self._size_for(asked.name) is None:
-                # Nobody shares it.
-                server = (*server[:-1], next(self._numbers))
-            dial = self._new_dial(targets, server)
-            fresh = True
-        else:
-            fresh = False
-        pending = dial
+        pending = self._new_dial(targets, server) if dial is None else dial
         pending.asked[question] = None
         if _is_literally(targets[0], asked):
             # With its port written out it is the same question.
             pending.asked[(asked, True, credential, through)] = None
         waiting: Deferred[StreamFlow] = Deferred(lambda gone: self._give_up(pending, gone))
         pending.waiting.append(waiting)
-        if fresh:
+        if dial is None:
             self._start(pending, targets, through)
         return waiting
 
