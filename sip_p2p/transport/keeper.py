@@ -325,7 +325,7 @@ class FlowKeeper:
         if flow.leases or held or self._policy.is_busy(flow):
             flow.last_used = now
         unused = self._unused_for(flow)
-        if now - flow.last_used < unused:
+        if not unused or now - flow.last_used < unused:
             self._idle.start(flow, now, unused / _IDLE_LOOKS)
             return
         self.limit_hit("idle_timeout")
