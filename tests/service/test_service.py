@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -545,20 +546,24 @@ class ProcessTests(SynchronousTestCase):
         taken.listen()
         port = taken.getsockname()[1]
         pidfile = self.mktemp()
-        for arguments, expected in (
+        mistakes = (
             (("--frob",), "sip-p2p: option --frob not recognized"),
             (("--uri", "sip:a@b", "--listen", "tls:0"), "sip-p2p: --certificate is missing"),
             (
                 ("--uri", "sip:a@b", "--listen", f"tcp:{port}:interface=127.0.0.1"),
                 f"sip-p2p: cannot listen on tcp:{port}:interface=127.0.0.1: ",
             ),
-        ):
-            for program in ((*TWISTD, "-n", f"--pidfile={pidfile}"), TWIST):
-                with self.subTest(arguments=arguments, program=program[2][:40]):
-                    done = run(program, "sip-p2p", *arguments)
-                    self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
-                    self.assertTrue(done.stderr.startswith(expected), done.stderr)
-                    self.assertFalse(os.path.exists(pidfile))
+        )
+        programs = ((*TWISTD, "-n", f"--pidfile={pidfile}"), TWIST)
+        cases = [(program, *mistake) for mistake in mistakes for program in programs]
+        # Nearly all of it is waiting for interpreters to start.
+        with ThreadPoolExecutor(len(cases)) as threads:
+            ended = list(threads.map(lambda case: run(case[0], "sip-p2p", *case[1]), cases))
+        for (program, arguments, expected), done in zip(cases, ended, strict=True):
+            with self.subTest(arguments=arguments, program=program[2][:40]):
+                self.assertEqual((done.returncode, done.stderr.count("\n")), (1, 1), done)
+                self.assertTrue(done.stderr.startswith(expected), done.stderr)
+        self.assertFalse(os.path.exists(pidfile))
 
     def test_check(self) -> None:
         """row:M14: --check explains on standard output, binds nothing, and leaves with 0 or 1."""
