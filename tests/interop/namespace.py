@@ -8,12 +8,14 @@ the programs that it starts from then on are there; what was open before is not 
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+import subprocess
 from typing import Any, final
 
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
-__all__ = ["ADDRESS", "PrivateNetwork", "Stay"]
+__all__ = ["ADDRESS", "PrivateNetwork", "Stay", "without_namespaces"]
 
 ADDRESS = "10.99.0.1"
 """The address in the namespace that is not a loopback one."""
@@ -62,11 +64,13 @@ class PrivateNetwork:
 
     @staticmethod
     def missing() -> str | None:
-        """What keeps us from having one, or None."""
-        for name in ("unshare", "ip"):
-            if find_program(name) is None:
-                return name
-        return None if os.geteuid() == 0 else "the right to make a network namespace (run as root)"
+        """The program that is needed for one and not here, or None."""
+        return next((name for name in ("unshare", "ip") if find_program(name) is None), None)
+
+    @staticmethod
+    def forbidden() -> str | None:
+        """What the system does not let us do for one, or None."""
+        return without_namespaces()
 
     async def enter(self) -> None:
         """Make the namespace and move this thread into it."""
@@ -78,6 +82,17 @@ class PrivateNetwork:
         """Move back and let the namespace go."""
         self._stay.end()
         await self._holder.stop()
+
+
+@functools.cache
+def without_namespaces() -> str | None:
+    """Why this process can have no network namespace, or None."""
+    if os.geteuid() != 0:
+        return "only root may make network namespaces"
+    tried = subprocess.run(
+        ["unshare", "-n", "sh", "-c", "ip link set lo up"], capture_output=True, text=True, check=False, timeout=20
+    )
+    return None if tried.returncode == 0 else f"no network namespaces here ({tried.stderr.strip()})"
 
 
 def _move(namespace: int) -> None:

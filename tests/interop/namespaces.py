@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import subprocess
 import sys
 from typing import Any, final
 
-from tests.interop.namespace import Stay
+from tests.interop.namespace import Stay, without_namespaces
 from tests.interop.peers import shaking_wire
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
@@ -116,11 +115,13 @@ class TwoHosts:
 
     @staticmethod
     def missing() -> str | None:
-        """What keeps us from having them, or None."""
-        for name in ("unshare", "nsenter", "ip", "nft"):
-            if find_program(name) is None:
-                return name
-        return _without_right()
+        """The program that is needed for them and not here, or None."""
+        return next((name for name in ("unshare", "nsenter", "ip", "nft") if find_program(name) is None), None)
+
+    @staticmethod
+    def forbidden() -> str | None:
+        """What the system does not let us do for them, or None."""
+        return without_namespaces() or _without_rules()
 
     async def enter(self) -> None:
         """Make them, join them, and move this thread into ours.
@@ -245,14 +246,12 @@ class HostsWithRouter(TwoHosts):
 
 
 @functools.cache
-def _without_right() -> str | None:
-    """What this process may not do, or this kernel cannot, of what is done here."""
-    if os.geteuid() != 0:
-        return "the right to make network namespaces (run as root)"
+def _without_rules() -> str | None:
+    """What this kernel cannot, of what is done here."""
     rules = [_RULES.format(incoming="numgen random mod 100 < 1 drop;", outgoing="ct state new accept;")]
     rules.append(_TRANSLATION.format(first=1, last=2))
     script = " && ".join(["ip link add left type veth peer name right", *(f"nft '{rule}'" for rule in rules)])
     tried = subprocess.run(
         ["unshare", "-n", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=20
     )
-    return None if tried.returncode == 0 else f"a kernel that gives network namespaces with nftables ({tried.stderr!r})"
+    return None if tried.returncode == 0 else f"no wires with nftables here ({tried.stderr.strip()})"

@@ -73,8 +73,11 @@ class InteropTestCase(TestCase):
     """A test with programs that are not ours.
 
     Where one is missing the test is skipped, and says so; with ``SIP_P2P_INTEROP=require`` in the environment it fails.
+    What can be installed is required then; what this system forbids, such as a network namespace in some containers,
+    nobody can install, and the test is skipped with the reason.
 
-    :cvar needs: the peers (classes or modules with ``missing`` and ``packages``) without which it cannot run.
+    :cvar needs: the peers (classes or modules with ``missing`` and ``packages``, and ``forbidden`` where rights are
+        needed) without which it cannot run.
     """
 
     needs: tuple[Any, ...] = ()
@@ -89,6 +92,9 @@ class InteropTestCase(TestCase):
                 if os.environ.get("SIP_P2P_INTEROP") == "require":
                     self.fail(reason)
                 raise SkipTest(reason)
+            forbidden = peer.forbidden() if hasattr(peer, "forbidden") else None
+            if forbidden is not None:
+                raise SkipTest(forbidden)
         self._to_stop: list[Callable[[], Awaitable[None]]] = []
         # Also where setUp of a subclass fails, after which trial calls no tearDown.
         self.addCleanup(self._stop_all)
