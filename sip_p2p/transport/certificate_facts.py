@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sip_p2p.errors import TlsFailureReason
 from sip_p2p.transport.identity import PeerIdentities
 
-__all__ = ["CertificateFacts", "Refused", "certificate_facts"]
+__all__ = ["UNREADABLE", "CertificateFacts", "Refused", "certificate_facts"]
 
 _WEAK_DIGESTS = frozenset(["md2", "md4", "md5", "sha1"])
 _SMALLEST_RSA_KEY = 2048
@@ -30,6 +30,16 @@ _SMALLEST_EC_KEY = 224
 # Larger certificates are examined each time, so that nobody can make us remember megabytes.
 _LONGEST_REMEMBERED = 4096
 _LONGEST_DETAIL = 1000
+
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What is raised where a certificate, or anything else that authorities sign, is malformed."""
 
 
 class Refused(Exception):
@@ -81,7 +91,7 @@ class CertificateFacts:
         self._unreadable = self._weak_key = self._digest = ""
         try:
             self._read(x509.load_der_x509_certificate(der))
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except UNREADABLE as error:
             # OpenSSL can use it, and still nobody may: what cannot be read to its end cannot be judged.
             self._unreadable = str(error) or "it cannot be read"
 

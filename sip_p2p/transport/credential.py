@@ -404,7 +404,7 @@ def _certificates(data: bytes, source: str) -> list[x509.Certificate]:
         raise _not_found(f"{source} holds no PEM certificate: it should have a line -----BEGIN CERTIFICATE-----")
     try:
         return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise _not_found(f"{source} holds a damaged certificate: replace the file ({error})") from error
 
 
@@ -437,7 +437,7 @@ def _anchors_of_file(path: Path, data: bytes) -> list[x509.Certificate]:
         return []
     try:
         return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ValueError(f"{path} holds a damaged certificate: replace it ({error})") from error
 
 

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, paddin
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from sip_p2p.transport.certificate_facts import UNREADABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -75,7 +77,7 @@ def read_staple(
         if not staple.trouble:
             _read_answer(staple, read, certificate, issuer, now)
         return staple
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (TypeError, *UNREADABLE) as error:
         return Staple(f"the stapled OCSP response cannot be read: {error}")
 
 
@@ -111,7 +113,7 @@ def own_staple_expires(response: bytes, certificate: x509.Certificate, source: s
             if answer.next_update_utc is None:
                 raise ValueError("it does not say until when it holds")
             return answer.next_update_utc
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (TypeError, *UNREADABLE) as error:
         raise ValueError(f"{named} cannot be stapled: {error}; fetch a new one from the authority") from error
     raise ValueError(f"{named} is for another certificate: fetch the one for {certificate.serial_number:x}")
 

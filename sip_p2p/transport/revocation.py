@@ -25,7 +25,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sip_p2p.errors import TlsFailureReason
-from sip_p2p.transport.certificate_facts import Refused
+from sip_p2p.transport.certificate_facts import UNREADABLE, Refused
 from sip_p2p.transport.ocsp import CLOCK_SKEW, demands_staple, read_staple
 from sip_p2p.transport.throttle import ThrottledLog
 
@@ -105,7 +105,7 @@ class RevocationList:
     def _read_extensions(self) -> None:
         try:
             extensions = list(self.crl.extensions)
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        except UNREADABLE as error:
             raise ValueError(f"{self.source} is damaged: fetch it again ({error})") from error
         for extension in extensions:
             value = extension.value
@@ -167,7 +167,10 @@ class RevocationList:
                 return f"{self.source} is signed by an authority that may not sign lists (key usage)"
         except x509.ExtensionNotFound:
             pass
-        digest = self.crl.signature_hash_algorithm
+        try:
+            digest = self.crl.signature_hash_algorithm
+        except UnsupportedAlgorithm:
+            return f"{self.source} is signed in a way that is unknown here"
         if digest is not None and digest.name in _WEAK_DIGESTS:
             return f"{self.source} is signed with {digest.name.upper()}, which proves nothing any more"
         try:
@@ -341,7 +344,7 @@ def _lists_of_file(path: Path) -> list[RevocationList]:
         else:
             blocks = data.split(_LIST_MARK)[1:]
             read = [x509.load_pem_x509_crl(_LIST_MARK + block) for block in blocks]
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} holds a damaged revocation list: fetch it again ({error})") from error
     if not read:
         raise ValueError(f"{path} holds no revocation list: it should be DER, or have a line {_LIST_MARK.decode()}")

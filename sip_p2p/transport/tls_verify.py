@@ -26,7 +26,7 @@ from OpenSSL.SSL import X509VerificationCodes
 from twisted.logger import Logger
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
-from sip_p2p.transport.certificate_facts import CertificateFacts, Refused, certificate_facts
+from sip_p2p.transport.certificate_facts import UNREADABLE, CertificateFacts, Refused, certificate_facts
 from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
 from sip_p2p.transport.key_usage import KeyUsage
 from sip_p2p.transport.tls_failure import is_of_chain, verification_reason, verification_words
@@ -311,7 +311,7 @@ class PeerCheck:
 
     def _refuse(self, refused: Refused, der: bytes) -> None:
         certificate: x509.Certificate | None = None
-        with suppress(ValueError):
+        with suppress(*UNREADABLE):
             certificate = x509.load_der_x509_certificate(der)
         self.refusal = TlsFailure(refused.reason, self.peer, certificate, detail=refused.detail)
 

@@ -88,6 +88,12 @@ class FactTests(SynchronousTestCase):
         self.assertGreater(len(large), 4096)
         self.assertIsNot(certificate_facts(large), certificate_facts(large))
 
+    def test_impossible_version(self) -> None:
+        """A version of X.509 that there is not makes a certificate unreadable, like anything else in it. fault:F3"""
+        good = der(authority().issue("b.example"))
+        facts = CertificateFacts(good.replace(bytes.fromhex("a003020102"), bytes.fromhex("a00302017f"), 1))
+        self.assertIs(self.refusal(facts.check_readable), TlsFailureReason.REMOTE_CERTIFICATE_INVALID)
+
     def test_words_of_bounded_length(self) -> None:
         """Whoever claims thousands of names fills no log with them: what is said of a refusal is cut short. fault:H6"""
         refused = Refused(TlsFailureReason.OTHER, "no key is known for " + ", ".join(["h.example"] * 6000))

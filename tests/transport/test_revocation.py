@@ -24,6 +24,13 @@ LEAF = authority().issue("b.example").certificate
 CHAIN = (LEAF, authority().certificate)
 
 
+def odd_version(listed: x509.CertificateRevocationList) -> bytes:
+    """A list of a version that there is not."""
+    data = listed.public_bytes(Encoding.DER)
+    place = data.index(bytes.fromhex("020101"))
+    return data[: place + 2] + b"\x7f" + data[place + 3 :]
+
+
 def verdict(
     lists: list[x509.CertificateRevocationList],
     mode: str = "hard",
@@ -275,6 +282,7 @@ class FileTests(SynchronousTestCase):
             (self.write("ca.crl", authority().pem), "holds no revocation list"),
             (self.write("bad.crl", b"\x30\x03\x02\x01\x00"), "damaged"),
             (self.write("cut.crl", pem(crl())[:200]), "damaged"),
+            (self.write("odd.crl", odd_version(crl())), "damaged"),
             (self.write("delta.crl", pem(crl(extensions=[(x509.DeltaCRLIndicator(1), True)]))), "delta"),
         ):
             error = self.assertRaises(ValueError, Revocation.from_files, path)

@@ -7,9 +7,10 @@ import datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
+from OpenSSL.crypto import FILETYPE_ASN1, X509, load_certificate
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.pki import SIP_DOMAIN_KEY_PURPOSE, IssuedCertificate
@@ -431,6 +432,19 @@ class _Explodes(Trust):
 
 class FailClosedTests(SynchronousTestCase):
     """An exception is never a yes. (The stock callbacks of many a library have it otherwise.)"""
+
+    def test_unreadable(self) -> None:
+        """A stranger whose certificate OpenSSL reads and nobody else can is refused for that, without a traceback in
+        the log (fault:F3, fault:H6)."""
+        issued = issue("b.example", self_signed=True)
+        good = issued.certificate.public_bytes(Encoding.DER)
+        odd = good.replace(bytes.fromhex("a003020102"), bytes.fromhex("a00302017f"), 1)
+        context = SSL.Context(SSL.TLS_METHOD)
+        context.use_certificate(load_certificate(FILETYPE_ASN1, odd))
+        context.use_privatekey(issued.key)
+        refused = RawClient(settings("a.example"), context=context).run()
+        self.assertEqual(refused.server.failure.reason, Reason.REMOTE_CERTIFICATE_INVALID)
+        self.assertIsNone(refused.server.failure.certificate)
 
     def test_exception_while_judging(self) -> None:
         """Whatever our own check raises, and when, the peer is refused and hears nothing. fault:F1"""
