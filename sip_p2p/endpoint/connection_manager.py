@@ -476,6 +476,7 @@ class RealTimeConnectionManager:
             self.drain_state.hurry()
             self.load.stop()
             self.driver.stop()
+            self.core.layer.table.finished.clear()
 
         quiet = self.drain_state.begin(self.limits.drain_timeout)
         ended = gatherResults([self._listeners.close(), quiet]).addCallback(end_flows)

@@ -105,6 +105,17 @@ class DrainTests(DrainTestCase):
         self.assertEqual([datagram[8:11] for datagram in port.received], [b"503"])
         self.held[0].respond(200)
 
+    def test_finished_on_datagrams(self) -> None:
+        """What was kept for retransmissions on UDP, on either side, goes with the manager that kept it (fault:J2,
+        fault:J6)."""
+        self.run_until(self.manager.start_listening("udp:port=5060"))
+        carol = self.network.party("sip:carol@c.example", listen=("udp:port=5060",))
+        self.assertEqual(self.status_of(carol.request("OPTIONS", f"sip:bob@{self.address};transport=udp")), 200)
+        for manager in (carol.connection_manager, self.manager):
+            self.assertEqual(manager.inventory()["finished"], 1)
+            self.run_until(manager.terminate())
+            self.assertEqual({name: count for name, count in manager.inventory().items() if count}, {})
+
     def test_terminate_twice(self) -> None:
         """A second call waits for the same end; afterwards nothing lives, not even a timer (fault:J6, row:B13)."""
         waiting = self.ask()

@@ -111,6 +111,12 @@ class FinishedTransactions:
             while records and next(iter(records.values()))[0] <= now:
                 self._forget_first(records)
 
+    def clear(self) -> None:
+        """Forget every record: nothing is retransmitted to us any more."""
+        for line in self._lines:
+            line.records.clear()
+        self.octets = 0
+
     def _make_place(self) -> None:
         oldest = self.j
         earliest = math.inf

@@ -89,6 +89,14 @@ class FinishedTests(SynchronousTestCase):
         finished.sweep(100)
         self.assertEqual((len(finished), finished.octets), (0, 0))
 
+    def test_clear(self) -> None:
+        """All of them can go at once."""
+        for line in (self.finished.d, self.finished.i, self.finished.j, self.finished.k):
+            self.finished.add(line, "key", b"octets", 0)
+        self.finished.clear()
+        self.assertEqual((len(self.finished), self.finished.octets), (0, 0))
+        self.assertEqual(self.finished.next_deadline(), math.inf)
+
     def test_same_key_again(self) -> None:
         """A key that comes again has its new record, and its new deadline."""
         self.finished.add(self.finished.k, "one", b"old", 0)
