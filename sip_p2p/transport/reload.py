@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 from twisted.logger import Logger
 
 from sip_p2p.errors import InvalidOperation, TlsFailure
+from sip_p2p.transport.credential import Credential
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -116,10 +117,22 @@ class Watched:
         self.trouble = ""
         # What was read may name other files, or have been changed meanwhile: the next look compares with before.
         _log.info("the {what} has changed: {new}", what=self.what, new=new)
+        lost = [name for name in _names(source) if name not in _names(new)]
+        if lost:
+            _log.warn(
+                "the {what} that was read last proves {names} no more: who asks for that will refuse us",
+                what=self.what,
+                names=", ".join(lost),
+            )
         return f"{self.what}: {new!r}"
 
     def _look(self) -> _Stamp:
         return tuple(_stamps(self.files))
+
+
+def _names(source: Source) -> tuple[str, ...]:
+    """What a certificate of ours proves; nothing of other sources."""
+    return source.identities.identities if isinstance(source, Credential) else ()
 
 
 @final

@@ -89,6 +89,17 @@ class WatchTests(ReloadTestCase):
         self.assertEqual(standing.run().server.heard, b"still here")
         self.assertEqual(self.reloader.reloads, 1)
 
+    def test_names_that_are_gone(self) -> None:
+        """A certificate for fewer names is used, and the log says which name it proves no more. fault:F13"""
+        self.listen_to_log()
+        self.put(authority().issue("b.example", "c.example"))
+        self.reloader.reload()
+        self.assertEqual(self.log(), [])
+        self.put(authority().issue("c.example"))
+        self.reloader.reload()
+        [said] = self.log()
+        self.assertIn("proves b.example no more", said)
+
     def test_waits_for_the_pair(self) -> None:
         """While files change, and between the certificate and its key, the old pair is in use, and nothing is said.
         fault:F13"""
