@@ -268,6 +268,9 @@ class WebSocketProtocol(StreamProtocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        if self._frames is None and self._alarm is not None and not isinstance(reason.value, ConnectionFailure):
+            words = "the connection ended before it was a WebSocket: is there a server for one?"
+            self._denial = self._denial or ConnectionFailure(f"{self._where()}: {words}")
         self._stop_alarm()
         super().connectionLost(reason)
 

@@ -197,6 +197,10 @@ class PartyTests(WebSocketTestCase):
         self.assertIn("was not opened in time", str(failure))
         self.network.advance(0.1)
         self.assertIsNotNone(accepted.reason)
+        accepted.connectionMade = lambda: accepted.transport.loseConnection()  # type: ignore[method-assign]
+        self.network.advance(60)
+        failure = self.failure(self.alice.send_message("sip:x@silent.example;transport=ws", "x"))
+        self.assertIn("10.9.9.9:80: the connection ended before it was a WebSocket", str(failure))
 
     def test_dialled(self) -> None:
         """A party can have WebSocket as its usual transport."""

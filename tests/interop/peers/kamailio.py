@@ -50,7 +50,7 @@ modparam("jsonrpcs", "dgram_workers", 1)
 modparam("tls", "config", "{directory}/tls.cfg")
 modparam("tm", "fr_timer", {patience})
 modparam("rr", "enable_double_rr", 1)
-
+{web}
 request_route {{
     $var(name) = "";
     $var(verified) = "";
@@ -91,6 +91,19 @@ onreply_route[ANSWERED] {{
 }}
 """
 
+_WEB = """
+loadmodule "xhttp.so"
+loadmodule "websocket.so"
+
+event_route[xhttp:request] {
+    if ($hdr(Upgrade) =~ "websocket" && $hdr(Connection) =~ "Upgrade" && $rm == "GET") {
+        ws_handle_handshake();
+        exit;
+    }
+    xhttp_reply("404", "Not Found", "", "");
+}
+"""
+
 _TLS = """[server:default]
 method = TLSv1.2+
 verify_certificate = {mutual}
@@ -116,6 +129,8 @@ certificate = {certificate}
 private_key = {key}
 ca_list = {trust}
 """
+
+_BENEATH = {"ws": "tcp", "wss": "tls"}
 
 _REFUSAL = """    if ($rU == "{user}") {{
         append_to_reply("Retry-After: {seconds}\\r\\n");
@@ -187,7 +202,8 @@ class Kamailio(Peer):
     def uri(self, transport: str, user: str = "kamailio", host: str | None = None) -> str:
         """A URI that reaches this Kamailio over *transport*."""
         suffix = "" if transport == "udp" else f";transport={transport}"
-        return f"sip:{user}@{host or self.host}:{self.ports[transport]}{suffix}"
+        port = self.ports[_BENEATH.get(transport, transport)]
+        return f"sip:{user}@{host or self.host}:{port}{suffix}"
 
     async def start(
         self,
@@ -204,6 +220,7 @@ class Kamailio(Peer):
         busy: Mapping[str, int] | None = None,
         takes_aliases: bool = False,
         revoked: str = "",
+        websocket: bool = False,
     ) -> None:
         """Write the configuration and start.
 
@@ -219,6 +236,7 @@ class Kamailio(Peer):
         :param takes_aliases: whether ``;alias`` in a Via is believed: then what is for its port goes over the
             connection that it came by.
         :param revoked: the path of a list of revoked certificates.
+        :param websocket: whether its TCP and TLS ports take WebSockets as well.
         :param relays: user part of a Request-URI -> URI to which such requests go on.
         """
         directory = self.directory
@@ -237,7 +255,10 @@ class Kamailio(Peer):
         self.write_files(
             {
                 "kamailio.cfg": _CONFIGURATION.format(
-                    core="tcp_accept_aliases=yes\n" if takes_aliases else "",
+                    core=("tcp_accept_aliases=yes\n" if takes_aliases else "")
+                    # A request over HTTP has no Content-Length.
+                    + ("tcp_accept_no_cl=yes\n" if websocket else ""),
+                    web=_WEB if websocket else "",
                     listen=listen,
                     alias=alias,
                     directory=directory,
