@@ -133,17 +133,8 @@ class RealTimeConnectionManager:
         if beneath is not None:
             beneath.adopt(self.transports, self.dead_targets)
         self._advertise = None if advertise is None else normalise_name(advertise)
-        if timers is None:
-            timers = Timers(answer_deadline=self.limits.answer_timeout)
         self.tokens: TokenSource = RandomTokens() if tokens is None else tokens
-        self.core = UserAgentCore(
-            self.tokens,
-            timers,
-            transactions=self.limits.transactions,
-            finished_transactions=self.limits.finished_transactions,
-            finished_octets=self.limits.finished_octets,
-            dialogs=self.limits.dialogs,
-        )
+        self.core = _core(self.tokens, timers, self.limits)
         self.dispatch = Dispatch(self)
         self.drain_state = Drain(self)
         self._accounts = Accounts(self)
@@ -490,3 +481,14 @@ def check_thread() -> None:
     """
     if getattr(threadable, "ioThread", None) is not None and not threadable.isInIOThread():
         raise InvalidOperation("called from another thread: use reactor.callFromThread or blockingCallFromThread")
+
+
+def _core(tokens: TokenSource, timers: Timers | None, limits: Limits) -> UserAgentCore:
+    return UserAgentCore(
+        tokens,
+        Timers(answer_deadline=limits.answer_timeout) if timers is None else timers,
+        transactions=limits.transactions,
+        finished_transactions=limits.finished_transactions,
+        finished_octets=limits.finished_octets,
+        dialogs=limits.dialogs,
+    )

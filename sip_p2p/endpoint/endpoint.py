@@ -298,7 +298,8 @@ class RealTimeEndpoint:
         family: AddressFamilyHint | str | None = None,
         retry_after: str = "once",
     ) -> Deferred[Response]:
-        """Send a MESSAGE (RFC 3428, rows F1 to F5); the arguments are those of :meth:`request`.
+        """Send a MESSAGE (RFC 3428, rows F1 to F5); the other arguments, *timeout* in seconds among them, are those of
+        :meth:`request`.
 
         :param content_type: by default ``text/plain; charset=UTF-8`` for text; octets must say what they are.
         """

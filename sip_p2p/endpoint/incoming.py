@@ -139,6 +139,8 @@ class IncomingRequest:
     ) -> Response:
         """Make a response to this request, to be returned by the handler or given to :meth:`respond`.
 
+        :param status: 100 to 699.
+        :param reason: the phrase; by default the usual one of *status*.
         :raises ValueError: for a status outside 100 to 699, or header fields that cannot be.
         :raises RestrictedHeader: for a field that the stack sets itself.
         """
@@ -170,6 +172,7 @@ class IncomingRequest:
     ) -> None:
         """Answer now. A provisional status leaves the final answer open.
 
+        :param answer: a status from 100 to 699, or a response made with :meth:`response`.
         :raises AlreadyResponded: when a final answer was given before, or nobody waits for one any more.
         :raises ValueError: as :meth:`response`.
         """
