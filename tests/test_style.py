@@ -150,6 +150,21 @@ class ModuleTests(SynchronousTestCase):
 class TestTests(SynchronousTestCase):
     """What every test has."""
 
+    def test_ci_installs_the_peers(self) -> None:
+        """CI installs each package that a peer of the interop tests says it needs."""
+        listed = re.search(r'^PACKAGES="([^"]+)"', (ROOT / ".ci/run").read_text("utf-8"), re.MULTILINE)
+        assert listed is not None
+        # These two come from wherever the machine has its node from.
+        installed = {*listed[1].split(), "nodejs", "npm"}
+        needed = {
+            package
+            for path in (ROOT / "tests/interop").rglob("*.py")
+            for words in re.findall(r'^ +packages = "([^";]+)', path.read_text("utf-8"), re.MULTILINE)
+            for package in words.split()
+        }
+        self.assertEqual(needed - installed, set())
+        self.assertIn("sip-tester", needed)
+
     def test_docstrings(self) -> None:
         """Every test says in a sentence what it shows."""
         silent = [

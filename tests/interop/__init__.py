@@ -4,12 +4,11 @@ Run them with ``make interop``, or some of them with trial::
 
     python -m twisted.trial tests.interop.test_kamailio
 
-**What is needed.** Debian's packages ``kamailio kamailio-tls-modules kamailio-extra-modules sip-tester baresip-core
-linphone-cli sofia-sip-bin sipsak sipvicious tshark socat faketime nodejs npm chromium util-linux iproute2 nftables``,
-with Kamailio's own service left off, and ``npm install --ignore-scripts --prefix build sip jssip``
-(``SIP_P2P_NODE_MODULES`` names another ``node_modules``). A test whose peer is missing is skipped and says what to
-install; with ``SIP_P2P_INTEROP=require`` it fails instead, which is how CI runs them. baresip, scans, the capture of
-packets and everything on a wire of its own need network namespaces, and so root.
+**What is needed.** The packages of Debian that ``.ci/run`` lists, with Kamailio's own service left off, ``nodejs`` with
+``npm``, and ``npm install --ignore-scripts --prefix build sip jssip`` (``SIP_P2P_NODE_MODULES`` names another
+``node_modules``). A test whose peer is missing is skipped and says what to install; with ``SIP_P2P_INTEROP=require`` it
+fails instead, which is how CI runs them. baresip, scans, the capture of packets and everything on a wire of its own
+need network namespaces, and so root.
 
 **What is here.** ``peers`` holds a class for each program. ``support`` has the cases and our side of an exchange,
 ``exchanges`` what is the same with every peer that both asks and answers, ``certificates`` the right ones and those
