@@ -92,8 +92,8 @@ class Limits:
         the probes that follow a minute of silence; then the connection is lost. Where the system can do that (Linux).
     :ivar datagram_amplification: octets that we write to a UDP peer to whom we have not written first, for each octet
         that came under its name; what is over is withheld.
-    :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way, and one to whom we have
-        not written before others.
+    :ivar datagram_flows: UDP peers remembered at a time; the one not heard of for longest gives way, and one to whom we
+        have not written before others.
     :ivar remembered_peers: peers whose Retry-After or wish for fewer requests is remembered; the oldest gives way.
     :ivar longest_hold: for how long a peer is asked nothing because of its 503 with Retry-After, whatever it says.
     :ivar overload_lag: how late the reactor may be, in the 95th percentile over two seconds, before new work is
