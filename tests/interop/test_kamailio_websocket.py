@@ -63,4 +63,6 @@ class WebSocketTests(ExchangeTestCase):
         kamailio = await self.start(websocket=False)
         party = await self.clear_text_party()
         failure = await self.failure_of(party.endpoint.request("OPTIONS", kamailio.uri("ws")), ConnectionFailure)
-        self.assertIn(f"127.0.0.1:{kamailio.ports['tcp']}: the connection ended before it was a WebSocket", str(failure))
+        self.assertIn(
+            f"127.0.0.1:{kamailio.ports['tcp']}: the connection ended before it was a WebSocket", str(failure)
+        )
