@@ -136,10 +136,8 @@ class Restraint:
                 self._controls.popitem(last=False)
                 self.forgotten += 1
         control.heard(feedback, self._now())
-        if control.loss(self._now()):
-            self._controls[key] = control
-        elif feedback.sequence is not None:
-            # Kept for its number: an older wish may still be under way.
+        if control.loss(self._now()) or feedback.sequence is not None:
+            # Without a loss for its number's sake: an older wish may still be under way.
             self._controls[key] = control
 
 
