@@ -105,6 +105,16 @@ class AccountsTests(PartyTestCase):
         self.network.advance(60)
         self.failureResultOf(held)
 
+    def test_connections_lost(self) -> None:
+        """Connections that ended without a goodbye are counted, and those that ended in order are not (row:M10)."""
+        for end in (lambda flow: flow.close(), lambda flow: self.network.cut("a.example")):
+            self.assertEqual(self.status_of(self.alice.request("OPTIONS", "sip:bob@b.example")), 200)
+            [flow] = self.alice.connection_manager.pool
+            end(flow)
+            self.network.advance(1)
+        lost = [party.connection_manager.metrics()["connections_lost"] for party in (self.alice, self.bob)]
+        self.assertEqual(lost, [1, 1])
+
     def test_logs(self) -> None:
         """Other bounds for the log hold for all that peers can cause to be said, at once, and what was left out is
         counted (row:M10, row:E10, fault:H6)."""

@@ -12,7 +12,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import deferLater
 
 from sip_p2p.testing import Network
-from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UdpPort, listen_udp
+from sip_p2p.transport.udp_port import LONGEST_DATAGRAM, UdpPort, listen_udp, overflowed
 from tests.support import SynchronousTestCase, TestCase
 
 reactor: Any = _reactor
@@ -67,6 +67,19 @@ class RealTests(TestCase):
                 return
             await deferLater(reactor, 0.005)
         self.fail("it did not happen")
+
+    async def test_overflow(self) -> None:
+        """What the system had no room for is counted by it, and told (row:M10, fault:H5)."""
+        port = await self.open()
+        port.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self.assertEqual(overflowed(port), 0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(100):
+                sender.sendto(b"x" * 1000, ("127.0.0.1", port.getHost().port))
+        lost = overflowed(port)
+        self.assertGreater(lost, 50)
+        await self.until(lambda: len(port.protocol.received) == 100 - lost)
+        self.assertEqual((overflowed(object()), overflowed(None)), (0, 0))
 
     async def test_nobody_there(self) -> None:
         """That nobody has a port is told with its address and the beginning of the datagram, and the port lives on
