@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import TlsFailureReason
 from sip_p2p.transport.naming import dns_beneath
 from sip_p2p.transport.overload import OverloadState
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager

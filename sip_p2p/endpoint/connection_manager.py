@@ -42,7 +42,7 @@ from sip_p2p.transport.naming import DnsResolver, dns_beneath
 from sip_p2p.transport.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
 from sip_p2p.transport.restraint import Restraint
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 from sip_p2p.transport.websocket import WebSocketOptions
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.target import Target
     from sip_p2p.transport.tls import TlsSettings
 
-__all__ = ["RealTimeConnectionManager"]
+__all__ = ["RealTimeConnectionManager", "check_thread"]
 
 
 class RealTimeConnectionManager:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 
-    from sip_p2p.transport.descriptions import ListeningEndpoint
     from sip_p2p.transport.keeper import FlowKeeper
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.listening import ListeningEndpoint
     from sip_p2p.transport.tls import TlsSettings
 
 __all__ = ["Listener", "Listeners"]

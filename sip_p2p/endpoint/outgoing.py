@@ -29,7 +29,7 @@ from sip_p2p.transport.browsers import MADE_UP
 from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
 from sip_p2p.transport.keep_alive import hear_flow_timer
 from sip_p2p.transport.liveness import IDEMPOTENT, has_unread, was_never_read
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Target, Transport
 
 if TYPE_CHECKING:

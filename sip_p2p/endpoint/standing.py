@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.lease import Lease
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
 
 __all__ = ["StandingConnection", "StandingConnections"]
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri
 
 
-__all__ = ["AskOptions", "LastHeard", "RequestOptions", "SendOptions"]
+__all__ = ["AskOptions", "LastHeard", "RequestOptions", "RequestingOptions", "SendOptions"]
 
 _LARGEST_BODY = 48 * 1024
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sip_p2p.sip.via import Via
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
 
 __all__ = ["ALIAS", "learn_alias"]
 

@@ -3,9 +3,10 @@
 Whoever was verified by TLS, or came by an explicit clear-text listener, may still be one with whom the application
 wants nothing to do: a customer who has not paid, an address out of hours. :class:`Authorization` asks it for every
 connection, accepted or dialled. The answer may be a ``bool``, a ``Deferred`` or a coroutine. Until it is there nothing
-that the peer sends is looked at, and nothing is written to it; what it sends waits, and of more than a little nothing is
-read. So the end of the connection is noticed meanwhile. An accepted connection counts among the handshakes, whose
-number is bounded. Only ``True`` is a yes: any other value, an exception, and an answer that is not there in time are a no.
+that the peer sends is looked at, and nothing is written to it; what it sends waits, and of more than a little no more
+is read. So the end of the connection is noticed meanwhile. An accepted connection counts among the handshakes, whose
+number is bounded. Only ``True`` is a yes: any other value, an exception, and an answer that is not there in time are a
+no.
 
 Left out: UDP, which has no connections.
 """
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
     from twisted.python.failure import Failure
 
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
     from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["Authorization", "Judge", "Question"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
     from sip_p2p.transport.target import Target
 
 __all__ = ["Bundle"]

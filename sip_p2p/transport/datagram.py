@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.keep_alive import KeepAlives
     from sip_p2p.transport.limits import Limits
 
-__all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramPort"]
+__all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramOwner", "DatagramPort"]
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")
 _EVICTION_TRIES = 8

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from sip_p2p.errors import ConnectionFailure, SipError
     from sip_p2p.transport.dialler import Dialler
-    from sip_p2p.transport.stream import FlowOwner, StreamFlow, StreamProtocol
+    from sip_p2p.transport.stream import StreamProtocol
+    from sip_p2p.transport.stream_flow import FlowOwner, StreamFlow
     from sip_p2p.transport.target import Target, Transport
 
 __all__ = ["Dial", "Question", "Server", "fail_all"]

@@ -11,7 +11,7 @@ from sip_p2p.transport.lease import Lease
 if TYPE_CHECKING:
     from sip_p2p.transport.keep_alive import KeepAlives
     from sip_p2p.transport.restraint import Restraint
-    from sip_p2p.transport.tls import VerifiedPeer
+    from sip_p2p.transport.tls_verify import VerifiedPeer
 
 __all__ = ["PAUSED_FOR_ANSWERS", "PAUSED_TO_WRITE", "LiveFlow"]
 

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
     from sip_p2p.transport.restraint import Restraint
-    from sip_p2p.transport.stream import StreamFlow, StreamProtocol
+    from sip_p2p.transport.stream import StreamProtocol
+    from sip_p2p.transport.stream_flow import StreamFlow
     from sip_p2p.transport.target import Target
 
 __all__ = ["FlowKeeper", "FlowPolicy"]

@@ -18,7 +18,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
 
 __all__ = ["IDEMPOTENT", "fastest_round_trip", "has_unread", "socket_below", "was_never_read"]
 

@@ -26,7 +26,7 @@ from sip_p2p.transport.browsers import MADE_UP, Browsers
 from sip_p2p.transport.bundle import Bundle
 from sip_p2p.transport.dial import Dial, fail_all
 from sip_p2p.transport.dialler import Dialler
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Target, Transport
 from sip_p2p.transport.websocket import WebSocketOptions, dialling
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 
     from sip_p2p.transport.dial import Question, Server
-    from sip_p2p.transport.stream import FlowOwner
+    from sip_p2p.transport.stream_flow import FlowOwner
 
 __all__ = ["Pool"]
 

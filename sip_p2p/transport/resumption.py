@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from OpenSSL.SSL import Session
 
-__all__ = ["KeptSession", "SessionStore"]
+__all__ = ["LONGEST_LIFE", "KeptSession", "SessionStore"]
 
 LONGEST_LIFE = 6 * 3600.0
 """Seconds after its full handshake for which a session is resumed; then a full handshake is made again."""

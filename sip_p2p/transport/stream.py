@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from sip_p2p.transport.authorization import Question
-    from sip_p2p.transport.tls import VerifiedPeer
+    from sip_p2p.transport.tls_verify import VerifiedPeer
 
-__all__ = ["FlowOwner", "StreamFactory", "StreamFlow", "StreamProtocol"]
+__all__ = ["StreamFactory", "StreamProtocol", "host_and_port"]
 
 F = TypeVar("F", bound="StreamFlow")
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.restraint import Restraint
     from sip_p2p.transport.shared_octets import SharedOctets
     from sip_p2p.transport.stream import StreamProtocol
-    from sip_p2p.transport.tls import VerifiedPeer
+    from sip_p2p.transport.tls_verify import VerifiedPeer
 
 __all__ = ["FlowOwner", "Responses", "StreamFlow"]
 

@@ -34,14 +34,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from sip_p2p.errors import InvalidOperation, TlsFailure
-from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.identity import TrustPolicy, is_ip_address, normalise_name
 from sip_p2p.transport.key_usage import KeyUsage
 from sip_p2p.transport.server_names import ServerNames
 from sip_p2p.transport.tls_contexts import TlsContexts
 from sip_p2p.transport.tls_gate import PeerGate, Terms
 from sip_p2p.transport.tls_protocol import HoldingTlsProtocol, choose_protocol
-from sip_p2p.transport.tls_verify import VerifiedPeer
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
@@ -54,10 +53,7 @@ __all__ = [
     "HTTP_PROTOCOL",
     "RECOMMENDED_CIPHERS",
     "SIP_PROTOCOL",
-    "Credential",
     "TlsSettings",
-    "TrustAnchors",
-    "VerifiedPeer",
     "client_tls_factory",
     "server_tls_factory",
 ]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
     from twisted.python.failure import Failure
 
-__all__ = ["LONGEST_DATAGRAM", "UNREACHABLE", "UdpPort", "listen_udp"]
+__all__ = ["LONGEST_DATAGRAM", "UNREACHABLE", "UdpPort", "listen_udp", "overflowed"]
 
 LONGEST_DATAGRAM = 65535
 """The whole of what UDP can carry: Twisted's own default would cut a large message off."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.stream import StreamFactory
     from sip_p2p.transport.stream_flow import FlowOwner
     from sip_p2p.transport.target import Target
-    from sip_p2p.transport.tls import VerifiedPeer
+    from sip_p2p.transport.tls_verify import VerifiedPeer
 
 __all__ = ["WebSocketFlow", "WebSocketOptions", "WebSocketProtocol", "WebSocketRules", "accepting", "dialling"]
 

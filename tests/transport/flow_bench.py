@@ -32,7 +32,8 @@ from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.shared_octets import SharedOctets
-from sip_p2p.transport.stream import StreamFactory, StreamFlow, StreamProtocol
+from sip_p2p.transport.stream import StreamFactory, StreamProtocol
+from sip_p2p.transport.stream_flow import StreamFlow
 
 __all__ = [
     "Bench",

@@ -18,7 +18,8 @@ from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stream import StreamFactory, StreamFlow
+from sip_p2p.transport.stream import StreamFactory
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Target
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
 from tests.transport.flow_bench import User

@@ -21,8 +21,9 @@ from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.testing import Network
 from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.descriptions import ListeningEndpoint, listening_endpoint
+from sip_p2p.transport.descriptions import listening_endpoint
 from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.listening import ListeningEndpoint
 from sip_p2p.transport.tls import TlsSettings, client_tls_factory
 from tests import support
 

@@ -12,7 +12,7 @@ from sip_p2p.errors import ConnectionFailure, EndpointTerminated, InvalidOperati
 from sip_p2p.sip.outputs import TransactionFailed
 from sip_p2p.testing import Network
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Target
 from tests.support import SynchronousTestCase
 from tests.transport.flow_bench import outgoing, request

@@ -10,7 +10,7 @@ from sip_p2p.transport.bundle import Bundle
 from sip_p2p.transport.dial import Dial
 from sip_p2p.transport.dialler import Dialler
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stream import StreamFlow
+from sip_p2p.transport.stream_flow import StreamFlow
 from sip_p2p.transport.target import Target
 from tests.support import MemoryTestCase
 from tests.transport.flow_bench import outgoing
