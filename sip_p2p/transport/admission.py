@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
     from sip_p2p.transport.limits import Limits
-    from sip_p2p.transport.stream import StreamFlow
+    from sip_p2p.transport.stream_flow import StreamFlow
     from sip_p2p.transport.throttle import ThrottledLog
 
 __all__ = ["LOOPBACK", "Admission", "descriptors_left"]
@@ -34,6 +34,8 @@ _RATED_ADDRESSES = 4096
 _COST_OF_REFUSAL = 0.1
 _WITHOUT_DESCRIPTORS = 1.0
 _SHORTEST_PAUSE = 0.02
+# The connections of so many seconds may come at once: handshakes that come together keep everybody else waiting.
+_AT_ONCE = 0.025
 
 
 def descriptors_left() -> int:
@@ -143,6 +145,7 @@ class Admission:
         if hasattr(port, "stopReading") and hasattr(port, "startReading"):
             accepting = cast("_Accepting", port)
             self._ports[accepting] = None
+            self._take_few(accepting)
             if self.is_paused:
                 accepting.stopReading()
 
@@ -215,9 +218,10 @@ class Admission:
         rate = self.limits.handshake_rate
         if not rate:
             return
-        # What one tenth of a second allows may come at once. What the system hands over beyond that is owed.
+        # What the system hands over beyond what may come at once is owed.
         now = self._now()
-        self._allowed = min(max(1.0, rate / 10.0), self._allowed + max(0.0, now - self._allowed_at) * rate) - cost
+        allowed = self._allowed + max(0.0, now - self._allowed_at) * rate
+        self._allowed = min(max(1.0, rate * _AT_ONCE), allowed) - cost
         self._allowed_at = now
         if self._allowed < 1.0:
             self._pause(f"there are more than {rate:g} a second", "handshake_rate", self._until_allowed())
@@ -307,7 +311,14 @@ class Admission:
             return
         self.is_paused = False
         for port in self._ports:
+            self._take_few(port)
             port.startReading()
+
+    def _take_few(self, port: _Accepting) -> None:
+        """Have Twisted's port accept no more at once than the pace allows; by itself it takes a hundred."""
+        rate = self.limits.handshake_rate
+        if rate and hasattr(port, "numberAccepts"):
+            port.numberAccepts = max(1, int(rate * _AT_ONCE))
 
     def limits_changed(self, limits: Limits) -> None:
         """Count by other bounds from now on."""

@@ -15,6 +15,8 @@ from tests.support import SynchronousTestCase, open_descriptors
 class Port:
     """A listening port, as far as it can be paused."""
 
+    numberAccepts = 1
+
     def __init__(self) -> None:
         self.accepts = True
 
@@ -137,22 +139,38 @@ class AdmissionTests(SynchronousTestCase):
         self.clock.advance(1)
         self.assertEqual((self.port.accepts, self.clock.getDelayedCalls()), (True, []))
 
+    def test_few_at_once(self) -> None:
+        """A port that would accept a hundred connections before anything else is done accepts as few as the pace is
+        (fault:H4)."""
+        admission = self.admission(handshake_rate=400)
+        port = Port()
+        port.numberAccepts = 100
+        admission.listens_on(port)
+        self.assertEqual(port.numberAccepts, 10)
+        while port.accepts:
+            admission.begin_handshake("")
+        port.numberAccepts = 120
+        self.clock.advance(1)
+        self.assertEqual((port.accepts, port.numberAccepts), (True, 10))
+
     def test_pace_of_the_refused(self) -> None:
         """Who is refused at once costs no handshake: a flood from one address does not take the others' turn
         (fault:H4)."""
         admission = self.admission(handshake_rate=100, connection_rate_per_address=5)
-        welcome = accepting = 0
+        welcome = accepting = waiting = 0
         for number in range(1000):
             self.clock.advance(0.001)
             accepting += self.port.accepts
             if self.port.accepts and number % 2:
                 admission.begin_handshake("192.0.2.1")
                 admission.end_handshake("192.0.2.1")
-            if self.port.accepts and number % 50 == 0:
+            waiting += number % 50 == 0
+            if self.port.accepts and waiting:
+                waiting -= 1
                 welcome += admission.begin_handshake(f"198.51.100.{number // 50}")
                 admission.end_handshake(f"198.51.100.{number // 50}")
-        self.assertEqual(welcome, 20)
-        self.assertGreater(accepting, 900)
+        self.assertEqual((welcome, waiting), (20, 0))
+        self.assertGreater(accepting, 750)
 
     def test_altogether(self) -> None:
         """With enough of them nothing more is accepted until some have gone; what came in the same moment is closed
