@@ -17,6 +17,9 @@ from tests.support import SynchronousTestCase, call_flows
 NOT_LINE_ENDS = [*"\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\u00a0\u3000\u212a\u017f"]
 
 
+REAL_MESSAGES = [octets for _, octets in call_flows()]
+
+
 class LineTests(SynchronousTestCase):
     """Only CRLF ends a line, and only SP and HTAB are blanks."""
 
@@ -211,8 +214,7 @@ class SalvageTests(SynchronousTestCase):
     def test_mutations_of_real_messages(self, which: int, changes: list[tuple[int, int]]) -> None:
         """A real message with some octets changed is answered or dropped, and the core lives on (fault:A9,
         fault:A1)."""
-        flows = call_flows()
-        _, octets = flows[which % len(flows)]
+        octets = REAL_MESSAGES[which % len(REAL_MESSAGES)]
         mutated = bytearray(octets)
         for place, value in changes:
             mutated[place % len(mutated)] = value
