@@ -109,8 +109,9 @@ class RealTimeEndpoint:
         self._outgoing: dict[Outgoing, None] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._log = Logger("sip_p2p.endpoint")
-        self.state_changed: Event[StateChanged] = Event()
-        self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed)
+        bounds = connection_manager.driver.log_bounds
+        self.state_changed: Event[StateChanged] = Event(log_bounds=bounds)
+        self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed, log_bounds=bounds)
         self.profile = Profile(self, supported=parse_option_tags(supported))
         if connector is not None:
             self.profile.trusted_proxies = frozenset((connector.target.name,))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
+    from sip_p2p.transport.throttle import LogBounds
+
 __all__ = ["EndpointState", "Event", "StateChanged", "StateReason"]
 
 T = TypeVar("T")
@@ -42,10 +44,14 @@ class Event(Generic[T]):
     ``event.subscribe(handler)`` returns the handler, so it can be written as a decorator.
     """
 
-    __slots__ = ("_changed", "_handlers", "_log", "_told")
+    __slots__ = ("_bounds", "_changed", "_handlers", "_log", "_told")
 
-    def __init__(self, changed: Callable[[], None] | None = None) -> None:
-        """:param changed: called when the first handler comes and when the last one goes."""
+    def __init__(self, changed: Callable[[], None] | None = None, *, log_bounds: LogBounds | None = None) -> None:
+        """
+        :param changed: called when the first handler comes and when the last one goes.
+        :param log_bounds: how much is logged of handlers that raise.
+        """
+        self._bounds = log_bounds
         self._handlers: dict[object, Callable[[T], object]] = {}
         # The same in a row, for the events that come; None when it is to be made anew.
         self._told: tuple[Callable[[T], object], ...] | None = ()
@@ -101,7 +107,7 @@ class Event(Generic[T]):
         """A handler raised; as peers may cause the event, the log does not have each time."""
         log = self._log
         if log is None:
-            log = self._log = ThrottledLog("sip_p2p.endpoint.events", monotonic)
+            log = self._log = ThrottledLog("sip_p2p.endpoint.events", monotonic, self._bounds)
         log.failure("a handler of {event} raised", failure, event=event)
 
     def __bool__(self) -> bool:

@@ -181,7 +181,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             need_mutual_tls=need_mutual_tls,
             on_failure=self.tls_failure,
         )
-        self.certificate_expiring: Event[CertificateExpiring] = Event()
+        self.certificate_expiring: Event[CertificateExpiring] = Event(log_bounds=self.driver.log_bounds)
         self._renewal = Renewal(reactor, self._settings, reload_interval, self._certificate_expires)
         self._warn()
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.keep_alive import KeepAlives
     from sip_p2p.transport.limits import Limits
+    from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["LONGEST_DATAGRAM", "MAX_UNSAFE_REQUEST", "DatagramFlow", "DatagramOwner", "DatagramPort"]
 
@@ -237,6 +238,11 @@ class DatagramPort(DatagramProtocol):
                 if source:
                     flow.local_host = source
                     flow.sent_by = self._owner.sent_by("UDP", (source, local[1]))
+
+    @property
+    def log_bounds(self) -> LogBounds:
+        """How much may be logged of what peers cause."""
+        return self._owner.driver.log_bounds
 
     @property
     def overflowed(self) -> int:

@@ -96,7 +96,8 @@ class UdpPort(udp.Port):
             except Exception:
                 log = self._failures
                 if log is None:
-                    log = self._failures = ThrottledLog("sip_p2p.transport.udp_port", monotonic)
+                    bounds = getattr(self.protocol, "log_bounds", None)
+                    log = self._failures = ThrottledLog("sip_p2p.transport.udp_port", monotonic, bounds)
                 log.failure("a datagram from {address} could not be dealt with", address=address)
 
     def readConnectionLost(self, reason: Failure) -> None:

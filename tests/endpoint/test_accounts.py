@@ -130,9 +130,13 @@ class AccountsTests(PartyTestCase):
         for number in range(5):
             manager.tls_failure(TlsFailure(TlsFailureReason.OTHER, f"peer {number}"))
             manager.keeper.connection_denied(ConnectionFailure(f"peer {number}"))
+        manager.overload_changed.subscribe(lambda event: 1 // 0)
+        for _ in range(5):
+            manager.overload_changed.tell(None)  # type: ignore[arg-type]
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
         self.assertEqual(said.count("sip_p2p.endpoint.connection_manager"), 2)
         self.assertEqual(said.count("sip_p2p.transport.keeper"), 2)
-        self.assertEqual(manager.metrics()["log_lines_withheld"], 6)
+        self.assertEqual(manager.metrics()["log_lines_withheld"], 9)
 
     def test_limits_reached(self) -> None:
         """A limit that was reached is counted under its name (row:M10, row:E8)."""
