@@ -31,7 +31,7 @@ class Peers:
     def __init__(self, plan: Plan, port: int, count: int) -> None:
         self._held: list[tuple[socket.socket, Channel]] = []
         context, wording, latencies = tls_context(plan), Wording("tls"), array("d")
-        # A server that a thousand handshakes have made late may refuse what comes with the next; it is a peer all the same.
+        # A server that a thousand handshakes have made late may refuse a message; who sent it is a peer all the same.
         wording.refused = 0
         for _ in range(count):
             connected, channel = connect(plan, port, context)

@@ -42,4 +42,4 @@ def learn_alias(flow: StreamFlow, via: Via) -> None:
     if place[1] != flow.remote_port and "alias" not in via.params:
         return
     if verified.identities.matches(via.host) is not None:
-        flow.aliases.add(place)
+        flow.aliases |= {place}

@@ -173,7 +173,8 @@ class StreamFlow(LiveFlow):
         self.last_used = 0.0
         self.is_silent = True
         self.is_partial = False
-        self.aliases: set[tuple[str, int]] = set()
+        # Most flows have none, and ten thousand empty sets of their own would be two megabytes.
+        self.aliases: frozenset[tuple[str, int]] = frozenset()
         self.last_alias: tuple[str, int] | None = None
         self.key: object = None
         self.framer: StreamFramer | None = None
@@ -330,6 +331,8 @@ class StreamFlow(LiveFlow):
 @final
 class Responses:
     """What the transport pauses when its write buffer is full: our answers, by not reading more requests."""
+
+    __slots__ = ("_flow",)
 
     def __init__(self, flow: StreamFlow) -> None:
         self._flow = flow

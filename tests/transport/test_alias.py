@@ -23,7 +23,7 @@ class Flow:
     remote_port = 49152
 
     def __init__(self, *names: str, verified: bool = True) -> None:
-        self.aliases: set[tuple[str, int]] = set()
+        self.aliases: frozenset[tuple[str, int]] = frozenset()
         self.last_alias: tuple[str, int] | None = None
         self.verified = Known(PeerIdentities(names)) if verified else None
 
