@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet import reactor as _reactor
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.names import dns, server
 from twisted.protocols.basic import Int16StringReceiver
@@ -28,6 +30,18 @@ class _Authority(server.DNSServerFactory):
         super().sendReply(protocol, message, address)
 
 
+def _listen_on_both(factory: Factory, protocol: DatagramProtocol) -> tuple[list[Any], int]:
+    """The ports that listen, and the number of the last: over TCP and UDP alike it was free."""
+    ports: list[Any] = []
+    for _ in range(50):
+        ports.append(reactor.listenTCP(0, factory, interface="127.0.0.1"))
+        number: int = ports[-1].getHost().port
+        with suppress(CannotListenError):
+            ports.append(reactor.listenUDP(number, protocol, interface="127.0.0.1"))
+            return ports, number
+    raise AssertionError("no port is free for both")
+
+
 class NameServer:
     """A name server over UDP and TCP on one port.
 
@@ -38,17 +52,16 @@ class NameServer:
     def __init__(self, *records: str) -> None:
         self.zones = Zones(*records)
         factory = _Authority(authorities=[self.zones])
-        self._tcp = reactor.listenTCP(0, factory, interface="127.0.0.1")
-        self.address = ("127.0.0.1", self._tcp.getHost().port)
-        self._udp = reactor.listenUDP(self.address[1], dns.DNSDatagramProtocol(factory), interface="127.0.0.1")
+        self._ports, port = _listen_on_both(factory, dns.DNSDatagramProtocol(factory))
+        self.address = ("127.0.0.1", port)
         self._factory = factory
 
     async def stop(self) -> None:
         """Close its ports and connections."""
         for connection in list(self._factory.connections):
             connection.transport.abortConnection()
-        await self._udp.stopListening()
-        await self._tcp.stopListening()
+        for port in self._ports:
+            await port.stopListening()
 
 
 class BrokenNameServer(DatagramProtocol):
@@ -58,11 +71,18 @@ class BrokenNameServer(DatagramProtocol):
     :ivar questions: what was asked.
     """
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: Any, by_tcp: Factory | None = None) -> None:
+        """
+        :param by_tcp: what is there for TCP on the same port; nothing listens without it.
+        """
         self.answer = answer
         self.questions: list[dns.Message] = []
-        self._port = reactor.listenUDP(0, self, interface="127.0.0.1")
-        self.address = ("127.0.0.1", self._port.getHost().port)
+        if by_tcp is None:
+            self._ports = [reactor.listenUDP(0, self, interface="127.0.0.1")]
+            port = self._ports[0].getHost().port
+        else:
+            self._ports, port = _listen_on_both(by_tcp, self)
+        self.address = ("127.0.0.1", port)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """A question."""
@@ -74,8 +94,9 @@ class BrokenNameServer(DatagramProtocol):
             self.transport.write(reply, addr)
 
     async def stop(self) -> None:
-        """Close its port."""
-        await self._port.stopListening()
+        """Close its ports."""
+        for port in self._ports:
+            await port.stopListening()
 
 
 class TcpAnswers(Int16StringReceiver):

@@ -173,11 +173,10 @@ class BrokenServerTests(ClientTestCase):
         """A truncated answer whose TCP connection is refused, closed or silent leads on to the next name server
         (fault:J3)."""
         for behaviour in (None, lambda each, _: each.transport.loseConnection(), lambda each, _: None):
-            cut = self.broken(lambda asked: [response(asked, trunc=1)])
-            port = behaviour and reactor.listenTCP(cut.address[1], TcpAnswersFactory(behaviour), interface="127.0.0.1")
+            by_tcp = None if behaviour is None else TcpAnswersFactory(behaviour)
+            cut = BrokenNameServer(lambda asked: [response(asked, trunc=1)], by_tcp)
+            self.servers.append(cut)
             self.assertEqual(await self.addresses(cut, self.good("b.example A 10.0.0.1")), ["10.0.0.1"])
-            if port:
-                await port.stopListening()
 
 
 class EndTests(SynchronousTestCase):
