@@ -375,6 +375,7 @@ class RealPortTests(TestCase):
         bench = Bench()
         port = reactor.listenUDP(0, DatagramPort(Owner(bench.driver)), interface="127.0.0.1")
         try:
+            self.assertLess(port.maxThroughput, 65536)
             granted = port.getHandle().getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         finally:
             await port.stopListening()
