@@ -48,16 +48,18 @@ def measure_idle(setting: Setting) -> Idle:
     keys = ("--certificate", str(setting.server), "--trust", str(setting.trust))
     server = start_python("ours", "server", setting.folder, *keys)
     groups: list[Server] = []
+    # Each connection is looked at now and then, whether it is idle.
+    rest = 0.002 + count * 2e-6
     try:
         first = max(1, count // 10)
         began = time.monotonic()
         groups += _connect(setting, server, [first])
-        settle(server)
+        settle(server, rest)
         before = pss(server)
         share, more = divmod(count - first, _PROCESSES)
         groups += _connect(setting, server, [share + (at < more) for at in range(_PROCESSES)])
         took = time.monotonic() - began
-        settle(server)
+        settle(server, rest)
         octets = (pss(server) - before) / (count - first)
         cpu = cpu_seconds(server.pids())
         pongs = sum(int(group.ask({})["pongs"]) for group in groups)

@@ -84,13 +84,13 @@ def pss(server: Server) -> int:
     return total * 1024
 
 
-def settle(server: Server) -> None:
-    """Wait until the server has nothing to do."""
+def settle(server: Server, rest: float = 0.002) -> None:
+    """Wait until the server has nothing to do: no more than *rest* seconds of CPU in a third of a second."""
     before = -1.0
     until = time.monotonic() + 60
     while time.monotonic() < until:
         now = cpu_seconds(server.pids())
-        if now - before < 0.002:
+        if now - before < rest:
             return
         before = now
         time.sleep(_QUIET)
