@@ -26,8 +26,8 @@ from zope.interface import implementer
 from benchmarks.report import Goal, goals_table, machine, table
 from benchmarks.setting import FULL, QUICK, Setting
 from sip_p2p import Credential, TrustAnchors, TrustPolicy
-from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
-from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
+from sip_p2p.transport.tls.protocol import HoldingTlsProtocol
+from sip_p2p.transport.tls.settings import TlsSettings, client_tls_factory, server_tls_factory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

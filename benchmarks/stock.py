@@ -10,7 +10,7 @@ from typing import final
 
 from twisted.protocols.tls import BufferingTLSTransport
 
-from sip_p2p.transport.tls_protocol import HoldingTlsProtocol
+from sip_p2p.transport.tls.protocol import HoldingTlsProtocol
 
 __all__ = ["StockTlsProtocol"]
 

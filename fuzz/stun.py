@@ -13,7 +13,7 @@ from rounds import fuzz, instrumented
 
 with instrumented():
     from sip_p2p.errors import MalformedMessage
-    from sip_p2p.transport.stun import (
+    from sip_p2p.transport.udp.stun import (
         BINDING_ERROR,
         BINDING_REQUEST,
         BINDING_RESPONSE,

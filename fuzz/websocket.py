@@ -14,7 +14,13 @@ from rounds import fuzz, instrumented
 with instrumented():
     from wsproto.connection import ConnectionType
 
-    from sip_p2p.transport.websocket_frames import ClientHandshake, Closed, Frames, ServerHandshake, WebSocketRules
+    from sip_p2p.transport.stream.websocket_frames import (
+        ClientHandshake,
+        Closed,
+        Frames,
+        ServerHandshake,
+        WebSocketRules,
+    )
 
 LONGEST, FRAGMENTS = 4096, 16
 REQUEST = (

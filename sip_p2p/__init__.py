@@ -64,24 +64,24 @@ if TYPE_CHECKING:
     from sip_p2p.sip.status import Status
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
-    from sip_p2p.transport.credential import Credential, TrustAnchors
-    from sip_p2p.transport.expiry import CertificateExpiring
-    from sip_p2p.transport.family import AddressFamilyHint
-    from sip_p2p.transport.first_use import FirstUse
-    from sip_p2p.transport.identity import TrustPolicy
+    from sip_p2p.transport.dns.dns_resolver import DnsResolver
+    from sip_p2p.transport.dns.family import AddressFamilyHint
+    from sip_p2p.transport.dns.resolver import AddressResolver, Resolver, StaticResolver
     from sip_p2p.transport.keep_alive import KeepAlive
-    from sip_p2p.transport.key_usage import KeyUsagePolicy
     from sip_p2p.transport.limits import Limits
-    from sip_p2p.transport.naming import DnsResolver
-    from sip_p2p.transport.overload import OverloadState
-    from sip_p2p.transport.pins import PinnedKeys, pin_of
+    from sip_p2p.transport.load.overload import OverloadState
     from sip_p2p.transport.proxy import ProxyConnector
-    from sip_p2p.transport.resolve import AddressResolver, Resolver, StaticResolver
-    from sip_p2p.transport.revocation import Revocation, RevocationMode
-    from sip_p2p.transport.server_names import ServerNames
+    from sip_p2p.transport.stream.websocket import WebSocketOptions
     from sip_p2p.transport.target import Target, Transport
-    from sip_p2p.transport.trust import Doubt, Grant, Shown, Trust, TrustedBy
-    from sip_p2p.transport.websocket import WebSocketOptions
+    from sip_p2p.transport.tls.expiry import CertificateExpiring
+    from sip_p2p.transport.tls.server_names import ServerNames
+    from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+    from sip_p2p.transport.trust.first_use import FirstUse
+    from sip_p2p.transport.trust.identity import TrustPolicy
+    from sip_p2p.transport.trust.key_usage import KeyUsagePolicy
+    from sip_p2p.transport.trust.pins import PinnedKeys, pin_of
+    from sip_p2p.transport.trust.revocation import Revocation, RevocationMode
+    from sip_p2p.transport.trust.stack import Doubt, Grant, Shown, Trust, TrustedBy
 
 __version__ = "0.1.0"
 
@@ -164,25 +164,25 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AddressFamilyHint": "sip_p2p.transport.family",
-    "AddressResolver": "sip_p2p.transport.resolve",
+    "AddressFamilyHint": "sip_p2p.transport.dns.family",
+    "AddressResolver": "sip_p2p.transport.dns.resolver",
     "AddressesChanged": "sip_p2p.endpoint.listener_watch",
-    "CertificateExpiring": "sip_p2p.transport.expiry",
+    "CertificateExpiring": "sip_p2p.transport.tls.expiry",
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
-    "Credential": "sip_p2p.transport.credential",
-    "DnsResolver": "sip_p2p.transport.naming",
-    "Doubt": "sip_p2p.transport.trust",
+    "Credential": "sip_p2p.transport.trust.credential",
+    "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
+    "Doubt": "sip_p2p.transport.trust.stack",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
-    "FirstUse": "sip_p2p.transport.first_use",
+    "FirstUse": "sip_p2p.transport.trust.first_use",
     "FlowLost": "sip_p2p.endpoint.flow_events",
     "FlowOpened": "sip_p2p.endpoint.flow_events",
     "FromPolicy": "sip_p2p.endpoint.from_policy",
-    "Grant": "sip_p2p.transport.trust",
+    "Grant": "sip_p2p.transport.trust.stack",
     "Headers": "sip_p2p.sip.headers",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
     "KeepAlive": "sip_p2p.transport.keep_alive",
-    "KeyUsagePolicy": "sip_p2p.transport.key_usage",
+    "KeyUsagePolicy": "sip_p2p.transport.trust.key_usage",
     "Limits": "sip_p2p.transport.limits",
     "Listener": "sip_p2p.endpoint.listener",
     "ListenerLost": "sip_p2p.endpoint.listener_watch",
@@ -191,9 +191,9 @@ _HOMES = {
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
-    "OverloadState": "sip_p2p.transport.overload",
+    "OverloadState": "sip_p2p.transport.load.overload",
     "Peer": "sip_p2p.endpoint.peer",
-    "PinnedKeys": "sip_p2p.transport.pins",
+    "PinnedKeys": "sip_p2p.transport.trust.pins",
     "ProxyConnector": "sip_p2p.transport.proxy",
     "RealTimeAddress": "sip_p2p.endpoint.address",
     "RealTimeConnectionManager": "sip_p2p.endpoint.connection_manager",
@@ -201,29 +201,29 @@ _HOMES = {
     "RealTimeServerTcpConnectionManager": "sip_p2p.endpoint.server_managers",
     "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
     "Request": "sip_p2p.sip.message",
-    "Resolver": "sip_p2p.transport.resolve",
+    "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",
-    "Revocation": "sip_p2p.transport.revocation",
-    "RevocationMode": "sip_p2p.transport.revocation",
-    "ServerNames": "sip_p2p.transport.server_names",
-    "Shown": "sip_p2p.transport.trust",
+    "Revocation": "sip_p2p.transport.trust.revocation",
+    "RevocationMode": "sip_p2p.transport.trust.revocation",
+    "ServerNames": "sip_p2p.transport.tls.server_names",
+    "Shown": "sip_p2p.transport.trust.stack",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
     "StateChanged": "sip_p2p.endpoint.events",
     "StateReason": "sip_p2p.endpoint.events",
-    "StaticResolver": "sip_p2p.transport.resolve",
+    "StaticResolver": "sip_p2p.transport.dns.resolver",
     "Status": "sip_p2p.sip.status",
     "Target": "sip_p2p.transport.target",
     "TelUri": "sip_p2p.sip.uri",
     "ThrottlingStateChanged": "sip_p2p.endpoint.load_events",
     "Timers": "sip_p2p.sip.transaction.timers",
     "Transport": "sip_p2p.transport.target",
-    "Trust": "sip_p2p.transport.trust",
-    "TrustAnchors": "sip_p2p.transport.credential",
-    "TrustPolicy": "sip_p2p.transport.identity",
-    "TrustedBy": "sip_p2p.transport.trust",
-    "WebSocketOptions": "sip_p2p.transport.websocket",
-    "pin_of": "sip_p2p.transport.pins",
+    "Trust": "sip_p2p.transport.trust.stack",
+    "TrustAnchors": "sip_p2p.transport.trust.credential",
+    "TrustPolicy": "sip_p2p.transport.trust.identity",
+    "TrustedBy": "sip_p2p.transport.trust.stack",
+    "WebSocketOptions": "sip_p2p.transport.stream.websocket",
+    "pin_of": "sip_p2p.transport.trust.pins",
 }
 
 if not TYPE_CHECKING:

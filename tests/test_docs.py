@@ -18,7 +18,7 @@ import sip_p2p
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.options import Options
 from sip_p2p.testing import Network
-from sip_p2p.transport import descriptions
+from sip_p2p.transport.listening import descriptions
 from tests.documents import ROOT, blocks, commands, documents
 
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")

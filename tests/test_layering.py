@@ -166,9 +166,9 @@ class ReaderTests(SynchronousTestCase):
         """An import against an arrow is reported in each of its spellings, one along it is not."""
         for source in (
             "from sip_p2p.transport import pool",
-            "import sip_p2p.transport.pool",
+            "import sip_p2p.transport.pool.pool",
             "from sip_p2p import transport",
-            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sip_p2p.transport.pool import Pool",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sip_p2p.transport.pool.pool import Pool",
             "def f():\n    import sip_p2p.endpoint",
             "from sip_p2p import SipPeerToPeerEndpoint",
             "from . import headers",

@@ -8,9 +8,9 @@ from typing import Any
 
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.testing import Network
-from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.descriptions import listening_endpoint
-from sip_p2p.transport.tls import TlsSettings
+from sip_p2p.transport.listening.descriptions import listening_endpoint
+from sip_p2p.transport.tls.settings import TlsSettings
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from tests.documents import ROOT, blocks
 from tests.support import SynchronousTestCase
 

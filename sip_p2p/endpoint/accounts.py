@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import TlsFailureReason
-from sip_p2p.transport.naming import dns_beneath
-from sip_p2p.transport.overload import OverloadState
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.dns.dns_resolver import dns_beneath
+from sip_p2p.transport.load.overload import OverloadState
+from sip_p2p.transport.stream.flow import StreamFlow
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager

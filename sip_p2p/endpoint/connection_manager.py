@@ -31,21 +31,21 @@ from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.transport.clock import time_source
-from sip_p2p.transport.dead_targets import DeadTargets
+from sip_p2p.transport.dns.dead_targets import DeadTargets
+from sip_p2p.transport.dns.dns_resolver import DnsResolver, dns_beneath
+from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.driver import Driver
-from sip_p2p.transport.family import AddressFamilyHint
-from sip_p2p.transport.identity import normalise_name
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.naming import DnsResolver, dns_beneath
-from sip_p2p.transport.pool import Pool
+from sip_p2p.transport.load.restraint import Restraint
+from sip_p2p.transport.pool.pool import Pool
 from sip_p2p.transport.random_tokens import RandomTokens
-from sip_p2p.transport.restraint import Restraint
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.stream.flow import StreamFlow
+from sip_p2p.transport.stream.websocket import WebSocketOptions
 from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
-from sip_p2p.transport.websocket import WebSocketOptions
+from sip_p2p.transport.trust.identity import normalise_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,14 +56,14 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.base import Transaction
-    from sip_p2p.transport.datagram import DatagramFlow
+    from sip_p2p.transport.dns.resolver import Resolver
     from sip_p2p.transport.driver import Tap
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.overload import OverloadState
+    from sip_p2p.transport.load.overload import OverloadState
     from sip_p2p.transport.proxy import ProxyConnector
-    from sip_p2p.transport.resolve import Resolver
     from sip_p2p.transport.target import Target
-    from sip_p2p.transport.tls import TlsSettings
+    from sip_p2p.transport.tls.settings import TlsSettings
+    from sip_p2p.transport.udp.datagram import DatagramFlow
 
 __all__ = ["RealTimeConnectionManager", "check_thread"]
 
@@ -83,7 +83,7 @@ class RealTimeConnectionManager:
     reactor's thread.
 
     :ivar reactor: the reactor.
-    :ivar resolver: where names lead; by default a :class:`~sip_p2p.transport.naming.DnsResolver`.
+    :ivar resolver: where names lead; by default a :class:`~sip_p2p.transport.dns.dns_resolver.DnsResolver`.
     :ivar family: which addresses are used, unless an endpoint or a request says otherwise (row E23).
     :ivar transports: what NAPTR may choose from where neither a URI nor an endpoint asks for TLS (RFC 3263).
     :ivar dead_targets: the servers that failed a short while ago, and come last (row E24).

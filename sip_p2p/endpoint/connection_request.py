@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, final
 
 from sip_p2p.endpoint.peer import Peer
-from sip_p2p.transport.authorization import Authorization
+from sip_p2p.transport.stream.authorization import Authorization
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-    from sip_p2p.transport.stream_flow import StreamFlow
+    from sip_p2p.transport.stream.flow import StreamFlow
     from sip_p2p.transport.throttle import LogBounds
 
 __all__ = ["Authorize", "ConnectionRequest", "asking"]

@@ -13,7 +13,7 @@ from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.stream.flow import StreamFlow
 from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import Profile
-from sip_p2p.transport.family import AddressFamilyHint
+from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.target import Transport
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import ConnectionFailure, TlsFailure, TlsFailureReason
-from sip_p2p.transport.records import is_address
+from sip_p2p.transport.dns.records import is_address
 from sip_p2p.transport.target import Target, Transport, race_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sip_p2p.transport.dead_targets import DeadTargets
-    from sip_p2p.transport.family import AddressFamilyHint
+    from sip_p2p.transport.dns.dead_targets import DeadTargets
+    from sip_p2p.transport.dns.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Candidates", "may_fail_over"]

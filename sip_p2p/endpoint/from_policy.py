@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.transport.identity import normalise_name
+from sip_p2p.transport.trust.identity import normalise_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.uri import OpaqueUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.identity import PeerIdentities
+    from sip_p2p.transport.trust.identity import PeerIdentities
 
     AnyUri: TypeAlias = SipUri | TelUri | OpaqueUri
 

@@ -12,11 +12,11 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.events import Event, StateReason
 from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch, serves, trouble_with
 from sip_p2p.errors import EndpointTerminated, ListenFailed, NotListening, TlsFailure
-from sip_p2p.transport.admission import LOOPBACK
-from sip_p2p.transport.datagram import DatagramPort
-from sip_p2p.transport.descriptions import listening_endpoint
-from sip_p2p.transport.stream import StreamFactory, host_and_port
-from sip_p2p.transport.websocket import accepting
+from sip_p2p.transport.listening.descriptions import listening_endpoint
+from sip_p2p.transport.load.admission import LOOPBACK
+from sip_p2p.transport.stream.protocol import StreamFactory, host_and_port
+from sip_p2p.transport.stream.websocket import accepting
+from sip_p2p.transport.udp.datagram import DatagramPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from sip_p2p.transport.keeper import FlowKeeper
     from sip_p2p.transport.limits import Limits
-    from sip_p2p.transport.listening import ListeningEndpoint
-    from sip_p2p.transport.tls import TlsSettings
+    from sip_p2p.transport.listening.endpoints import ListeningEndpoint
+    from sip_p2p.transport.tls.settings import TlsSettings
 
 __all__ = ["Listener", "Listeners"]
 

@@ -8,7 +8,7 @@ from twisted.internet.base import ReactorBase
 
 from sip_p2p.endpoint.load_events import OverloadChanged
 from sip_p2p.sip.shedding import DRAINING, NEW_WORK, NON_ESSENTIAL, NOTHING
-from sip_p2p.transport.overload import OverloadJudge, OverloadMonitor, OverloadState, Signals, resident_memory
+from sip_p2p.transport.load.overload import OverloadJudge, OverloadMonitor, OverloadState, Signals, resident_memory
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager

@@ -8,7 +8,7 @@ from sip_p2p.endpoint.peer import Peer
 
 if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.overload import OverloadState
+    from sip_p2p.transport.load.overload import OverloadState
 
 __all__ = ["OverloadChanged", "ThrottlingStateChanged"]
 

@@ -25,12 +25,12 @@ from sip_p2p.errors import (
     TlsFailure,
 )
 from sip_p2p.sip.outputs import TransactionTimedOut
-from sip_p2p.transport.browsers import MADE_UP
-from sip_p2p.transport.datagram import MAX_UNSAFE_REQUEST
 from sip_p2p.transport.keep_alive import hear_flow_timer
-from sip_p2p.transport.liveness import IDEMPOTENT, has_unread, was_never_read
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.stream.browsers import MADE_UP
+from sip_p2p.transport.stream.flow import StreamFlow
+from sip_p2p.transport.stream.liveness import IDEMPOTENT, has_unread, was_never_read
 from sip_p2p.transport.target import Target, Transport
+from sip_p2p.transport.udp.datagram import MAX_UNSAFE_REQUEST
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IStreamClientEndpoint
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
     from sip_p2p.sip.transaction.base import ClientTransaction
-    from sip_p2p.transport.family import AddressFamilyHint
+    from sip_p2p.transport.dns.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Outgoing"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.trust import TrustedBy
+    from sip_p2p.transport.trust.stack import TrustedBy
 
 __all__ = ["Peer"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.transport.expiry import CertificateExpiring, ExpiryNotices, certificates_of
-from sip_p2p.transport.reload import Reloader, watched_parts
+from sip_p2p.transport.tls.expiry import CertificateExpiring, ExpiryNotices, certificates_of
+from sip_p2p.transport.tls.reload import Reloader, watched_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
-    from sip_p2p.transport.tls import TlsSettings
+    from sip_p2p.transport.tls.settings import TlsSettings
 
 __all__ = ["Renewal"]
 

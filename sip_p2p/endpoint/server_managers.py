@@ -13,14 +13,14 @@ from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.endpoint.listener_watch import USUAL_WATCH, ListenerWatch
 from sip_p2p.endpoint.renewal import Renewal
 from sip_p2p.errors import InvalidOperation, TlsFailure, TlsFailureReason
-from sip_p2p.transport.credential import Credential
-from sip_p2p.transport.identity import TrustPolicy
 from sip_p2p.transport.keep_alive import USUAL, KeepAlive
-from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.stream.websocket import WebSocketOptions
 from sip_p2p.transport.target import Transport
-from sip_p2p.transport.tls import HTTP_PROTOCOL, SIP_PROTOCOL, TlsSettings, client_tls_factory
-from sip_p2p.transport.trust import TrustGiven, TrustStack
-from sip_p2p.transport.websocket import WebSocketOptions
+from sip_p2p.transport.tls.settings import HTTP_PROTOCOL, SIP_PROTOCOL, TlsSettings, client_tls_factory
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.identity import TrustPolicy
+from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.trust.stack import TrustGiven, TrustStack
 
 if TYPE_CHECKING:
     from cryptography.x509 import ObjectIdentifier
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
-    from sip_p2p.transport.expiry import CertificateExpiring
-    from sip_p2p.transport.family import AddressFamilyHint
+    from sip_p2p.transport.dns.family import AddressFamilyHint
+    from sip_p2p.transport.dns.resolver import Resolver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
-    from sip_p2p.transport.resolve import Resolver
-    from sip_p2p.transport.revocation import Revocation
-    from sip_p2p.transport.server_names import ServerNames
     from sip_p2p.transport.target import Target
+    from sip_p2p.transport.tls.expiry import CertificateExpiring
+    from sip_p2p.transport.tls.server_names import ServerNames
+    from sip_p2p.transport.trust.revocation import Revocation
 
 __all__ = ["RealTimeServerTcpConnectionManager", "RealTimeServerTlsConnectionManager"]
 

@@ -6,7 +6,8 @@ the time, such as an endpoint that is reached through its proxy and listens for 
 peer.
 
 A kept connection is dialled again at once when it is lost, and then ever more slowly as long as that fails or does not
-last, as :mod:`sip_p2p.transport.backoff` says. A peer that many have lost at once thus has them back spread over time.
+last, as :mod:`sip_p2p.transport.pool.backoff` says. A peer that many have lost at once thus has them back spread over
+time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.internet.defer import Deferred, succeed
 
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated, SipError
-from sip_p2p.transport.backoff import Backoff
+from sip_p2p.transport.pool.backoff import Backoff
 from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.target import Target, Transport, race_groups
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.lease import Lease
-    from sip_p2p.transport.stream_flow import StreamFlow
+    from sip_p2p.transport.pool.lease import Lease
+    from sip_p2p.transport.stream.flow import StreamFlow
 
 __all__ = ["StandingConnection", "StandingConnections"]
 

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.errors import TlsFailure
     from sip_p2p.sip.message import Response
-    from sip_p2p.transport.expiry import CertificateExpiring
+    from sip_p2p.transport.tls.expiry import CertificateExpiring
 
     Answer: TypeAlias = Response | int | Awaitable[Response | int | None] | None
 

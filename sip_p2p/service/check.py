@@ -22,13 +22,13 @@ from sip_p2p.service.options import SECURE_PREFIXES, description_prefix, descrip
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
 from sip_p2p.sip.limits import MessageLimits
-from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.descriptions import listening_endpoint
-from sip_p2p.transport.family import AddressFamilyHint
-from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.tls import TlsSettings
-from sip_p2p.transport.trust import Trust, TrustStack
+from sip_p2p.transport.listening.descriptions import listening_endpoint
+from sip_p2p.transport.tls.settings import TlsSettings
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.identity import TrustPolicy
+from sip_p2p.transport.trust.stack import Trust, TrustStack
 
 if TYPE_CHECKING:
     from sip_p2p.service.options import Options, PartyOptions

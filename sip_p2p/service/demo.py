@@ -22,7 +22,7 @@ from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.drawing import draws_lines, terminal_width
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.words import ExitCode, explain
-from sip_p2p.transport.resolve import StaticResolver
+from sip_p2p.transport.dns.resolver import StaticResolver
 
 if TYPE_CHECKING:
     from typing import TextIO

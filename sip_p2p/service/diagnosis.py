@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from sip_p2p.sip.message import Response
-    from sip_p2p.transport.identity import PeerIdentities
+    from sip_p2p.transport.trust.identity import PeerIdentities
 
 __all__ = [
     "Finding",

@@ -40,9 +40,9 @@ from sip_p2p.service.probing import dial, first_octets, look_at_tls
 from sip_p2p.service.sending import LastHeard
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.transport.credential import Credential
-from sip_p2p.transport.identity import PeerIdentities
 from sip_p2p.transport.target import Transport, target_of
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.identity import PeerIdentities
 
 if TYPE_CHECKING:
     from typing import TextIO

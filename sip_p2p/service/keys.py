@@ -15,7 +15,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.pki import CertificateAuthority, subject_alternative_names
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.words import ExitCode
-from sip_p2p.transport.identity import is_ip_address, normalise_name
+from sip_p2p.transport.trust.identity import is_ip_address, normalise_name
 
 if TYPE_CHECKING:
     from typing import TextIO

@@ -20,12 +20,12 @@ from sip_p2p.service.diagnosis import Finding, of_contact, of_names
 from sip_p2p.service.options import description_values
 from sip_p2p.service.party import make_party
 from sip_p2p.service.words import ExitCode, exit_code, explain
-from sip_p2p.transport.certificate_facts import Refused, certificate_facts
-from sip_p2p.transport.credential import Credential
-from sip_p2p.transport.identity import TrustPolicy
-from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.stream.websocket import WebSocketOptions
 from sip_p2p.transport.target import Target
-from sip_p2p.transport.websocket import WebSocketOptions
+from sip_p2p.transport.trust.certificate_facts import Refused, certificate_facts
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.identity import TrustPolicy
+from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime

@@ -20,11 +20,11 @@ from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.logs import ServiceLog, take_over
 from sip_p2p.service.peer_options import PeerOptions
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.transport.credential import Credential
-from sip_p2p.transport.identity import TrustPolicy, is_ip_address, normalise_name
 from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.proxy import ProxyConnector
-from sip_p2p.transport.server_names import ServerNames
+from sip_p2p.transport.tls.server_names import ServerNames
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.identity import TrustPolicy, is_ip_address, normalise_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

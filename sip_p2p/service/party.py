@@ -15,8 +15,8 @@ from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager,
 from sip_p2p.errors import SipError, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.words import explain
-from sip_p2p.transport.naming import DnsResolver
-from sip_p2p.transport.resolve import StaticResolver
+from sip_p2p.transport.dns.dns_resolver import DnsResolver
+from sip_p2p.transport.dns.resolver import StaticResolver
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import Authorize
     from sip_p2p.service.options import PartyOptions
-    from sip_p2p.transport.credential import Credential
-    from sip_p2p.transport.identity import TrustPolicy
-    from sip_p2p.transport.resolve import Resolver
+    from sip_p2p.transport.dns.resolver import Resolver
+    from sip_p2p.transport.trust.credential import Credential
+    from sip_p2p.transport.trust.identity import TrustPolicy
 
 __all__ = ["Party", "make_party"]
 

@@ -13,15 +13,15 @@ from twisted.python import usage
 from sip_p2p.observe.text import printable
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.sip.limits import MessageLimits
-from sip_p2p.transport.family import AddressFamilyHint
-from sip_p2p.transport.first_use import FirstUse
-from sip_p2p.transport.identity import is_ip_address, normalise_name
-from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.pins import PinnedKeys
-from sip_p2p.transport.revocation import Revocation, RevocationMode
-from sip_p2p.transport.trust import Trust
-from sip_p2p.transport.websocket import WebSocketOptions
+from sip_p2p.transport.stream.websocket import WebSocketOptions
+from sip_p2p.transport.trust.first_use import FirstUse
+from sip_p2p.transport.trust.identity import is_ip_address, normalise_name
+from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.trust.pins import PinnedKeys
+from sip_p2p.transport.trust.revocation import Revocation, RevocationMode
+from sip_p2p.transport.trust.stack import Trust
 
 __all__ = ["PeerOptions", "described", "limit_words", "limits_from"]
 

@@ -34,7 +34,7 @@ from zope.interface import implementer
 from sip_p2p.testing.names import MemoryNameResolver
 from sip_p2p.testing.sockets import DatagramSocket, MemorySocket, system_error
 from sip_p2p.testing.streams import StreamSocket
-from sip_p2p.transport.udp_port import UdpPort
+from sip_p2p.transport.udp.port import UdpPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.uri import SipUri
-from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.identity import TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.alarms import Alarms
     from sip_p2p.transport.deadlines import Deadlines
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.overload import OverloadMonitor
+    from sip_p2p.transport.load.overload import OverloadMonitor
 
 __all__ = ["Driver", "Tap", "TransactionUser"]
 

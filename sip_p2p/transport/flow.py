@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.overload import OFFER
-from sip_p2p.transport.lease import Lease
+from sip_p2p.transport.pool.lease import Lease
 
 if TYPE_CHECKING:
     from sip_p2p.transport.keep_alive import KeepAlives
-    from sip_p2p.transport.restraint import Restraint
-    from sip_p2p.transport.tls_verify import VerifiedPeer
+    from sip_p2p.transport.load.restraint import Restraint
+    from sip_p2p.transport.trust.judgement import VerifiedPeer
 
 __all__ = ["PAUSED_FOR_ANSWERS", "PAUSED_TO_WRITE", "LiveFlow"]
 

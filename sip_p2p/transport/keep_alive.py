@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, cast, final
 from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.via import parse_via
 from sip_p2p.transport.alarms import Alarms
-from sip_p2p.transport.stun import binding_request
 from sip_p2p.transport.throttle import ThrottledLog
+from sip_p2p.transport.udp.stun import binding_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
-    from sip_p2p.transport.stun import Binding
+    from sip_p2p.transport.udp.stun import Binding
 
 __all__ = ["OFFER", "USUAL", "KeepAlive", "KeepAlives", "hear_flow_timer"]
 

@@ -12,15 +12,15 @@ from twisted.internet.defer import Deferred, gatherResults, succeed
 
 from sip_p2p.errors import ConnectionFailure, TlsFailure
 from sip_p2p.sip.overload import OFFER
-from sip_p2p.transport.admission import Admission
-from sip_p2p.transport.alias import ALIAS, learn_alias
-from sip_p2p.transport.datagram import DatagramFlow
-from sip_p2p.transport.datagram_ports import DatagramPorts
 from sip_p2p.transport.deadlines import Deadlines
 from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives
-from sip_p2p.transport.pool import Pool
-from sip_p2p.transport.shared_octets import SharedOctets
+from sip_p2p.transport.load.admission import Admission
+from sip_p2p.transport.load.shared_octets import SharedOctets
+from sip_p2p.transport.pool.pool import Pool
+from sip_p2p.transport.stream.alias import ALIAS, learn_alias
 from sip_p2p.transport.throttle import ThrottledLog
+from sip_p2p.transport.udp.datagram import DatagramFlow
+from sip_p2p.transport.udp.datagram_ports import DatagramPorts
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import SenderCheck
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.transaction.base import Transaction
-    from sip_p2p.transport.authorization import Authorization
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.limits import Limits
-    from sip_p2p.transport.restraint import Restraint
-    from sip_p2p.transport.stream import StreamProtocol
-    from sip_p2p.transport.stream_flow import StreamFlow
+    from sip_p2p.transport.load.restraint import Restraint
+    from sip_p2p.transport.stream.authorization import Authorization
+    from sip_p2p.transport.stream.flow import StreamFlow
+    from sip_p2p.transport.stream.protocol import StreamProtocol
     from sip_p2p.transport.target import Target
 
 __all__ = ["FlowKeeper", "FlowPolicy"]

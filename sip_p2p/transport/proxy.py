@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation
-from sip_p2p.transport.identity import normalise_name
 from sip_p2p.transport.target import Target, Transport
+from sip_p2p.transport.trust.identity import normalise_name
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint

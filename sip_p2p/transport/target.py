@@ -61,7 +61,8 @@ class Target:
     :ivar transport: how.
     :ivar host: the host name or address to connect to, in small letters; IPv6 without brackets.
     :ivar port: the port.
-    :ivar name: what the certificate at the other end must prove (:class:`~sip_p2p.transport.identity.PeerIdentities`).
+    :ivar name: what the certificate at the other end must prove
+        (:class:`~sip_p2p.transport.trust.identity.PeerIdentities`).
     :ivar has_port: whether a URI named the port, and with it one process rather than a domain.
     :ivar has_transport: whether a URI named the transport; where it did not, NAPTR may choose among those that we have.
     :ivar origin: the DNS name whose address :attr:`host` is; empty where the host stands as it was given. Targets of

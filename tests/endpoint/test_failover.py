@@ -25,11 +25,11 @@ from sip_p2p.endpoint.failover import Candidates
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
-from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.dead_targets import DeadTargets
-from sip_p2p.transport.family import AddressFamilyHint
-from sip_p2p.transport.identity import TrustPolicy
-from sip_p2p.transport.name_servers import HostsFile
+from sip_p2p.transport.dns.dead_targets import DeadTargets
+from sip_p2p.transport.dns.family import AddressFamilyHint
+from sip_p2p.transport.dns.name_servers import HostsFile
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.support import SynchronousTestCase, TestCase
 from tests.transport.name_servers import NameServer, reactor
 

@@ -16,7 +16,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 from sip_p2p import Limits, OverloadState
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.transaction.key import server_key
-from sip_p2p.transport.overload import resident_memory
+from sip_p2p.transport.load.overload import resident_memory
 from tests.documents import ROOT
 from tests.endpoint.support import PartyTestCase, keep
 from tests.endpoint.test_hostile_peers import Raw, octets

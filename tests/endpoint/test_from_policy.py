@@ -13,9 +13,9 @@ from sip_p2p.endpoint.from_policy import VerifiedSender
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.profile import Profile
-from sip_p2p.transport.credential import Credential
 from sip_p2p.transport.flow import LiveFlow
-from sip_p2p.transport.identity import PeerIdentities
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.identity import PeerIdentities
 from tests.endpoint.support import PartyTestCase
 from tests.endpoint.test_hostile_peers import Raw, octets
 from tests.support import SynchronousTestCase

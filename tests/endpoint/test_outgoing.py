@@ -24,7 +24,7 @@ from sip_p2p import (
     Transport,
 )
 from sip_p2p.testing import Network
-from sip_p2p.transport.tls import server_tls_factory
+from sip_p2p.transport.tls.settings import server_tls_factory
 from tests.endpoint.support import PartyTestCase
 from tests.support import SynchronousTestCase
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sip_p2p import Peer, RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.testing import Network
-from sip_p2p.transport.credential import Credential, TrustAnchors
 from sip_p2p.transport.flow import LiveFlow
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from tests.support import SynchronousTestCase
 
 

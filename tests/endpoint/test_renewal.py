@@ -13,7 +13,7 @@ from sip_p2p.testing import Network
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
-    from sip_p2p.transport.expiry import CertificateExpiring
+    from sip_p2p.transport.tls.expiry import CertificateExpiring
 
 
 class RenewalTestCase(SynchronousTestCase):

@@ -22,7 +22,7 @@ from sip_p2p import (
 from sip_p2p.sip.message import Response
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
-from sip_p2p.transport.credential import Credential
+from sip_p2p.transport.trust.credential import Credential
 from tests.support import SynchronousTestCase, TestCase
 
 if TYPE_CHECKING:

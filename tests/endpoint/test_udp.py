@@ -13,7 +13,7 @@ from twisted.internet.protocol import DatagramProtocol
 from sip_p2p import ConnectionFailure, OperationTimeout, RealTimeServerTcpConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
-from sip_p2p.transport.stun import binding_request, parse_binding
+from sip_p2p.transport.udp.stun import binding_request, parse_binding
 from tests.support import SynchronousTestCase, torture_messages
 from tests.transport.flow_bench import request, statuses
 

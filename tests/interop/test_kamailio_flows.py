@@ -17,7 +17,7 @@ from sip_p2p import (
     RevocationMode,
     TlsFailureReason,
 )
-from sip_p2p.transport.resolve import AddressResolver, StaticResolver
+from sip_p2p.transport.dns.resolver import AddressResolver, StaticResolver
 from tests.interop.exchanges import ExchangeTestCase
 from tests.interop.peers.kamailio import Kamailio
 from tests.interop.peers.program import until

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults
 
 from sip_p2p import ConnectionFailure, KeepAlive, Limits, OperationTimeout, Timers
-from sip_p2p.transport.resolve import AddressResolver, StaticResolver
+from sip_p2p.transport.dns.resolver import AddressResolver, StaticResolver
 from tests.interop.namespaces import HERE, THERE
 from tests.interop.peers.program import until
 from tests.interop.support import OUR_DOMAIN, reactor

@@ -22,10 +22,10 @@ from sip_p2p.service.application import (
     LogApplication,
     load_application,
 )
-from sip_p2p.transport.expiry import CertificateExpiring
-from sip_p2p.transport.identity import TrustPolicy
-from sip_p2p.transport.overload import OverloadState
-from sip_p2p.transport.resolve import StaticResolver
+from sip_p2p.transport.dns.resolver import StaticResolver
+from sip_p2p.transport.load.overload import OverloadState
+from sip_p2p.transport.tls.expiry import CertificateExpiring
+from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.service.support import keys
 from tests.support import SynchronousTestCase, TestCase, reactor
 

@@ -25,7 +25,7 @@ from sip_p2p.service.diagnosis import (
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dates import format_date
 from sip_p2p.sip.message import Response
-from sip_p2p.transport.identity import PeerIdentities
+from sip_p2p.transport.trust.identity import PeerIdentities
 from tests.support import SynchronousTestCase
 
 NOW = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)

@@ -23,7 +23,7 @@ from sip_p2p.service.doctor import DoctorOptions, diagnose, show
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dates import format_date
 from sip_p2p.testing.zones import Zones
-from sip_p2p.transport.identity import TrustPolicy
+from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.service.support import COMMAND, keys, run
 from tests.support import SynchronousTestCase, TestCase, reactor
 

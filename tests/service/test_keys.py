@@ -12,7 +12,7 @@ from twisted.python import usage
 from sip_p2p.service.cli import run
 from sip_p2p.service.keys import KeysOptions
 from sip_p2p.service.words import ExitCode
-from sip_p2p.transport.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from tests.support import SynchronousTestCase
 
 

@@ -15,8 +15,8 @@ from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.diagnosis import Finding, Verdict
 from sip_p2p.service.listener_check import of_credential, of_listening, of_usage
 from sip_p2p.service.words import ExitCode
-from sip_p2p.transport.credential import Credential
-from sip_p2p.transport.key_usage import KeyUsagePolicy
+from sip_p2p.transport.trust.credential import Credential
+from sip_p2p.transport.trust.key_usage import KeyUsagePolicy
 from tests.service.support import keys
 from tests.service.test_doctor import PatientCase
 from tests.service.test_service import port_is_free

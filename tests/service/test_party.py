@@ -7,9 +7,9 @@ from twisted.python import usage
 
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
 from sip_p2p.service.party import Party, make_party
-from sip_p2p.transport.identity import TrustPolicy
-from sip_p2p.transport.resolve import StaticResolver
+from sip_p2p.transport.dns.resolver import StaticResolver
 from sip_p2p.transport.target import Target
+from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.service.support import keys, parsed
 from tests.support import SynchronousTestCase
 

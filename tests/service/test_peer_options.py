@@ -16,10 +16,10 @@ from sip_p2p.service.peer_options import limit_words, limits_from
 from sip_p2p.service.sending import AskOptions
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.testing import Network
-from sip_p2p.transport.key_usage import KeyUsagePolicy
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.pins import pin_of
-from sip_p2p.transport.revocation import RevocationMode
+from sip_p2p.transport.trust.key_usage import KeyUsagePolicy
+from sip_p2p.transport.trust.pins import pin_of
+from sip_p2p.transport.trust.revocation import RevocationMode
 from tests.service.support import keys, parsed
 from tests.service.test_service import identity
 from tests.support import SynchronousTestCase

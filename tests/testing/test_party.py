@@ -10,7 +10,7 @@ import sip_p2p.testing
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.testing import Network
-from sip_p2p.transport.credential import Credential
+from sip_p2p.transport.trust.credential import Credential
 from tests.support import SynchronousTestCase
 
 

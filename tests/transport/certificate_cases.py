@@ -24,11 +24,11 @@ from OpenSSL import SSL
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.pki import SIP_DOMAIN_KEY_PURPOSE, CertificateAuthority, IssuedCertificate
-from sip_p2p.transport.credential import TrustAnchors
-from sip_p2p.transport.first_use import FirstUse
-from sip_p2p.transport.key_usage import KeyUsage, KeyUsagePolicy
-from sip_p2p.transport.pins import PinnedKeys, pin_of
-from sip_p2p.transport.tls import TlsSettings
+from sip_p2p.transport.tls.settings import TlsSettings
+from sip_p2p.transport.trust.credential import TrustAnchors
+from sip_p2p.transport.trust.first_use import FirstUse
+from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
+from sip_p2p.transport.trust.pins import PinnedKeys, pin_of
 from tests.transport.tls_pairs import (
     ANY,
     Party,

@@ -25,15 +25,15 @@ from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
-from sip_p2p.transport.authorization import Authorization
-from sip_p2p.transport.browsers import Browsers
-from sip_p2p.transport.datagram import DatagramFlow
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.shared_octets import SharedOctets
-from sip_p2p.transport.stream import StreamFactory, StreamProtocol
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.load.shared_octets import SharedOctets
+from sip_p2p.transport.stream.authorization import Authorization
+from sip_p2p.transport.stream.browsers import Browsers
+from sip_p2p.transport.stream.flow import StreamFlow
+from sip_p2p.transport.stream.protocol import StreamFactory, StreamProtocol
+from sip_p2p.transport.udp.datagram import DatagramFlow
 
 __all__ = [
     "Bench",

@@ -12,16 +12,16 @@ from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 from sip_p2p.testing import Network
-from sip_p2p.transport.datagram import DatagramPort
 from sip_p2p.transport.driver import Driver
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.keeper import FlowKeeper
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stream import StreamFactory
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.stream.flow import StreamFlow
+from sip_p2p.transport.stream.protocol import StreamFactory
 from sip_p2p.transport.target import Target
-from sip_p2p.transport.tls import TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.tls.settings import TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.udp.datagram import DatagramPort
 from tests.transport.flow_bench import User
 from tests.transport.tls_pairs import settings
 

@@ -10,9 +10,9 @@ from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.overload import OFFER
 from sip_p2p.transport.flow import LiveFlow
-from sip_p2p.transport.identity import PeerIdentities
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.restraint import Restraint
+from sip_p2p.transport.load.restraint import Restraint
+from sip_p2p.transport.trust.identity import PeerIdentities
 from tests.transport.flow_bench import CountedFlow
 
 

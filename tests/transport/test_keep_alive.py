@@ -12,8 +12,8 @@ from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
 from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives, hear_flow_timer
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stun import BINDING_REQUEST, Binding, binding_request, binding_response, parse_binding
 from sip_p2p.transport.target import Target
+from sip_p2p.transport.udp.stun import BINDING_REQUEST, Binding, binding_request, binding_response, parse_binding
 from tests.support import SynchronousTestCase
 from tests.transport.flow_bench import Bench, outgoing, request, statuses
 from tests.transport.sides import Side

@@ -18,7 +18,7 @@ from sip_p2p.sip.outputs import RequestAbandoned
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.testing import Network
 from sip_p2p.transport.limits import Limits
-from sip_p2p.transport.stream_flow import StreamFlow
+from sip_p2p.transport.stream.flow import StreamFlow
 from sip_p2p.transport.target import Target
 from tests import support
 from tests.support import SynchronousTestCase

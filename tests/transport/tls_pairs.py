@@ -23,9 +23,9 @@ from zope.interface import implementer
 
 from sip_p2p.errors import TlsFailure
 from sip_p2p.pki import CertificateAuthority, IssuedCertificate
-from sip_p2p.transport.credential import Credential, TrustAnchors
-from sip_p2p.transport.identity import PeerIdentities, TrustPolicy
-from sip_p2p.transport.tls import SIP_PROTOCOL, TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.tls.settings import SIP_PROTOCOL, TlsSettings, client_tls_factory, server_tls_factory
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.identity import PeerIdentities, TrustPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

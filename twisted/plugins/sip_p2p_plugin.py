@@ -23,7 +23,7 @@ class DescriptionParser:
 
     def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> Any:
         """The endpoint that a description describes."""
-        from sip_p2p.transport.descriptions import plugin_endpoint
+        from sip_p2p.transport.listening.descriptions import plugin_endpoint
 
         return plugin_endpoint(reactor, self.prefix, args, kwargs)
 
