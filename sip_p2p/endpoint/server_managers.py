@@ -91,6 +91,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         authorize: Authorize | None = None,
         websocket: WebSocketOptions | None = None,
         listener_watch: ListenerWatch | None = USUAL_WATCH,
+        offer_alpn: bool = True,
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -133,6 +134,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :param websocket: how servers are asked for a WebSocket: path and origin.
         :param listener_watch: how listeners are looked after, and whether one that was lost is started again (row C9);
             None does not look.
+        :param offer_alpn: say ``sip/2`` in the ALPN of the connections that we dial (row D26). False is for servers
+            that end every handshake in which a protocol is offered that they have not been told of.
         :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
         :param family: which addresses are used, and which come first: ``all``, ``v4``, ``v6``, ``prefer-v4`` or
             ``prefer-v6`` (row E23).
@@ -167,6 +170,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             allow if isinstance(allow, TrustPolicy) else TrustPolicy() if allow is None else TrustPolicy.parse(allow)
         )
         self._trust_dialed_peers = trust_dialed_peers
+        self._protocol = SIP_PROTOCOL if offer_alpn else b""
         if from_policy is not None and trusted_proxies:
             raise ValueError("give the trusted proxies to from_policy=, or give trusted_proxies= alone")
         self.from_policy = FromPolicy(trusted_proxies) if from_policy is None else from_policy
@@ -325,7 +329,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             factory,
             self.reactor,
             self.limits.handshake_timeout,
-            HTTP_PROTOCOL if target.transport is Transport.WSS else SIP_PROTOCOL,
+            HTTP_PROTOCOL if target.transport is Transport.WSS else self._protocol,
             session_key=(target.host, target.port),
         )
 

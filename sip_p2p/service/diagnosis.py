@@ -189,6 +189,8 @@ def of_tls(failure: TlsFailure, expected: str, now: datetime.datetime, proved: P
                 f"it is); otherwise the peer needs a certificate with {_san(expected)} among its subject alternative "
                 "names. Wildcards and the common name do not count."
             )
+    if failure.reason is TlsFailureReason.TLS_NEGOTIATION_FAILURE and failure.alert == "internal_error":
+        remedy = f"{remedy} Some servers end every handshake in which ALPN offers sip/2: try --no-alpn."
     certificate = failure.certificate
     if certificate is not None and cause in ("expired", "not-yet-valid"):
         what = f"{what.rstrip('.')}: {_validity(certificate, now)}."

@@ -79,6 +79,10 @@ class PeerOptions(CommandOptions):
         ["family", None, None, "which addresses to use: all, v4, v6, prefer-v4 or prefer-v6"],
     ]
 
+    optFlags: ClassVar = [
+        ["no-alpn", None, "do not say sip/2 in ALPN where you dial: some servers end the handshake at it"],
+    ]
+
     repeatable: ClassVar[tuple[str, ...]] = ("crl", "dns-server", "first-use-for", "limit", "pin")
 
     def __init__(self) -> None:
@@ -199,6 +203,8 @@ class PeerOptions(CommandOptions):
             arguments["required_eku"] = self["required-eku"]
         if self["reload-interval"] is not None:
             arguments["reload_interval"] = seconds("reload-interval", self["reload-interval"])
+        if self["no-alpn"]:
+            arguments["offer_alpn"] = False
         if self.crls or self["stapling"] is not None:
             arguments["revocation"] = Revocation.from_files(
                 *self.crls, mode=self["revocation"] or "soft", stapling=self["stapling"] or "off"

@@ -6,8 +6,12 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+from OpenSSL.crypto import X509, PKey
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.logger import globalLogPublisher
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from sip_p2p import (
     ConnectionFailure,
@@ -444,6 +448,36 @@ class OwnNameTests(TlsTestCase):
         self.assertEqual(manager.advertise, "gate.example")
         manager.advertise = None
         self.assertIsNone(manager.advertise)
+
+
+class OtherServersTests(TlsTestCase):
+    """Servers that are not ours."""
+
+    def test_a_server_without_protocols(self) -> None:
+        """A server that ends every handshake with a protocol in it that it was not told of, as Twisted's own does, is
+        reached by whoever offers none (row:D26)."""
+        authority = self.network.authority
+        issued = authority.issue("b.example")
+        options = CertificateOptions(
+            privateKey=PKey.from_cryptography_key(issued.key), certificate=X509.from_cryptography(issued.certificate)
+        )
+        heard: list[bytes] = []
+
+        class Server(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                heard.append(data)
+                assert self.transport is not None
+                self.transport.abortConnection()
+
+        bob = self.network.host(names=["b.example"])
+        port = bob.listenTCP(5061, TLSMemoryBIOFactory(options, False, Factory.forProtocol(Server), bob))
+        with self.assertRaises(TlsFailure) as caught:
+            self.send(self.party("a.example"), "b.example")
+        self.assertEqual((caught.exception.alert, heard), ("internal_error", []))
+        with self.assertRaises(ConnectionFailure):
+            self.send(self.party("c.example", offer_alpn=False), "b.example")
+        self.assertTrue(heard[0].startswith(b"MESSAGE sip:b.example@b.example SIP/2.0\r\n"))
+        self.network.run_until(port.stopListening())
 
 
 class ClearTextTests(TlsTestCase):

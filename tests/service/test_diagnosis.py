@@ -69,6 +69,13 @@ class TlsTests(SynchronousTestCase):
             self.assertEqual(found.code, ExitCode.TLS)
         self.assertEqual(len(causes), len(TlsFailureReason))
 
+    def test_internal_error(self) -> None:
+        """A server that ends the handshake without saying why may be one that minds ALPN: what to try is told
+        (row:M14)."""
+        for reason, says in ((TlsFailureReason.TLS_NEGOTIATION_FAILURE, True), (TlsFailureReason.OTHER, False)):
+            found = of_tls(TlsFailure(reason, "b.example", alert="internal_error"), "b.example", NOW)
+            self.assertEqual("--no-alpn" in found.remedy, says)
+
     def test_another_name(self) -> None:
         """A name that does not fit is told with the names that the certificate has, and what would have to be in it
         (row:M14)."""
