@@ -219,7 +219,9 @@ def raw_extension(oid: str, value: bytes, *, critical: bool = False) -> list[tup
     return [(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value), critical)]
 
 
-def patched(issued: IssuedCertificate, old: bytes, new: bytes, by: CertificateAuthority | None = None) -> Any:
+def patched(
+    issued: IssuedCertificate, old: bytes, new: bytes, by: CertificateAuthority | None = None
+) -> IssuedCertificate:
     """*issued* with some octets of its signed part replaced by as many others, and signed anew."""
     signer = (by or authority()).key
     body = issued.certificate.tbs_certificate_bytes
@@ -590,7 +592,8 @@ def _purposes() -> Iterator[Case]:
         )
     required = "Extended key usage, where sipDomain is required besides"
     # Of a client OpenSSL expects clientAuth.
-    for words, purposes, verdict, alert in (
+    alerts: str | tuple[str, str]
+    for words, purposes, verdict, alerts in (
         ("sipDomain, serverAuth", [SIP, SERVER], OK, ""),
         ("serverAuth", [SERVER], USAGE, (OURS, UNSUITABLE)),
         ("serverAuth, clientAuth", [SERVER, CLIENT], USAGE, OURS),
@@ -598,7 +601,7 @@ def _purposes() -> Iterator[Case]:
         ("none", [], USAGE, OURS),
     ):
         make = functools.partial(issue, key_purposes=purposes)
-        yield _case(required, words, make, verdict, alert=alert, usage=KeyUsage(required="sipDomain"))
+        yield _case(required, words, make, verdict, alert=alerts, usage=KeyUsage(required="sipDomain"))
 
 
 def _validity() -> Iterator[Case]:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
+from twisted.internet.address import IPv4Address
 from twisted.internet.interfaces import IHandshakeListener, IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 ANY = TrustPolicy.any_authenticated()
+NOWHERE = IPv4Address("TCP", "127.0.0.1", 0)
 TIMEOUT = 5.0
 
 
@@ -136,6 +138,7 @@ class Party(Protocol):
     def connectionMade(self) -> None:
         self.events.append("made")
         if self.says:
+            assert self.transport is not None
             self.transport.write(self.says)
 
     def handshakeCompleted(self) -> None:
@@ -196,8 +199,8 @@ class TlsPair:
         )
         if protocol is not None:
             dialling.protocol = answering.protocol = protocol  # type: ignore[attr-defined]
-        self.client_tls: Any = dialling.buildProtocol(None)
-        self.server_tls: Any = answering.buildProtocol(None)
+        self.client_tls: Any = dialling.buildProtocol(NOWHERE)
+        self.server_tls: Any = answering.buildProtocol(NOWHERE)
         self.from_client, self.from_server = bytearray(), bytearray()
         self.pump = connect(
             self.server_tls,
@@ -220,12 +223,12 @@ class _Recorded(FakeTransport):
     """A transport in memory that keeps a copy of what is written."""
 
     def __init__(self, protocol: Any, is_server: bool, written: bytearray) -> None:
-        super().__init__(protocol, is_server)
+        super().__init__(protocol, is_server)  # type: ignore[no-untyped-call]
         self._written = written
 
     def write(self, data: bytes) -> None:
         self._written += data
-        super().write(data)
+        super().write(data)  # type: ignore[no-untyped-call]
 
 
 @implementer(IOpenSSLClientConnectionCreator)
@@ -259,7 +262,7 @@ class RawClient:
         self.server = server if server is not None else Party()
         self.clock = Clock()
         answering = server_tls_factory(server_settings, Factory.forProtocol(lambda: self.server), self.clock, TIMEOUT)
-        self.server_tls: Any = answering.buildProtocol(None)
+        self.server_tls: Any = answering.buildProtocol(NOWHERE)
         tls = TLSMemoryBIOFactory(self, True, Factory.forProtocol(lambda: self.party), self.clock)
         protocol = tls.buildProtocol(None)
         self.pump = connect(
