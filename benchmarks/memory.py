@@ -155,20 +155,22 @@ def _readable(connected: socket.socket) -> None:
 
 
 def _live_transactions(setting: Setting) -> Held:
-    """MESSAGE requests whose subscriber has not answered yet."""
-    server = _started(setting, "ours")
+    """MESSAGE requests of one connection whose subscriber has not answered yet: more than it may have by default."""
+    count = setting.scale.live
+    server = _started(setting, "ours", "--pending-requests", str(2 * count + 4))
     plan = _plan(setting, server, "tls")
     connected, channel = connect(plan, server.ports["tls"], tls_context(plan))
     try:
         wording = Wording("tls")
         template = wording.template(connected.getsockname(), plan.server_name, b"hold")
         conversation = Conversation(channel, template, wording, array("d"))
-        count = setting.scale.live
         _send_held(conversation, max(2, count // 10))
         settle(server)
-        before = pss(server)
+        before, blocks = pss(server), server.blocks()
         _send_held(conversation, count)
         settle(server)
+        if server.blocks() - blocks < count:
+            raise RuntimeError(f"{server.name} does not hold the {count} requests that it was sent")
         return Held("a transaction that waits for its subscriber", "ours", count, (pss(server) - before) / count)
     finally:
         channel.close()

@@ -41,8 +41,10 @@ def _answer(event: IncomingRequest) -> defer.Deferred[None] | None:
     return defer.Deferred() if event.text == "hold" else None
 
 
-async def _serve(certificate: str, trust: str, timers: Timers | None, stock_tls: bool) -> dict[str, int]:
-    limits = Limits(connections_per_identity=100_000)
+async def _serve(
+    certificate: str, trust: str, timers: Timers | None, stock_tls: bool, pending_requests: int
+) -> dict[str, int]:
+    limits = Limits(connections_per_identity=100_000, pending_requests=pending_requests)
     secure = RealTimeServerTlsConnectionManager(
         reactor, certificate=certificate, trust=trust, allow=["alice.example"], limits=limits, timers=timers
     )
@@ -67,6 +69,12 @@ def main() -> None:
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     parser.add_argument("--t1", type=float, help="RFC 3261's T1 in seconds, with T2 eight times as much")
     parser.add_argument("--stock-tls", action="store_true", help="move the bytes with Twisted's own TLS protocol")
+    parser.add_argument(
+        "--pending-requests",
+        type=int,
+        default=Limits().pending_requests,
+        help="how many requests of one connection the subscriber may have and not have answered",
+    )
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     raise_limit()
@@ -83,7 +91,8 @@ def main() -> None:
 
     def begin() -> None:
         timers = Timers(t1=options.t1, t2=8 * options.t1) if options.t1 else None
-        started = defer.ensureDeferred(_serve(options.certificate, options.trust, timers, options.stock_tls))
+        serving = _serve(options.certificate, options.trust, timers, options.stock_tls, options.pending_requests)
+        started = defer.ensureDeferred(serving)
         started.addCallbacks(listening, failed)
 
     stdio.StandardIO(Lifeline())
