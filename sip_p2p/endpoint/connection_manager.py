@@ -132,6 +132,7 @@ class RealTimeConnectionManager:
         beneath = dns_beneath(self.resolver)
         if beneath is not None:
             beneath.adopt(self.transports, self.dead_targets)
+        self._last_sent_by = ""
         self._advertise = None if advertise is None else normalise_name(advertise)
         self.tokens: TokenSource = RandomTokens() if tokens is None else tokens
         self.core = _core(self.tokens, timers, self.limits)
@@ -293,7 +294,11 @@ class RealTimeConnectionManager:
         """What our Via names: the advertised host, or our own address on the flow; a listener's port if there is
         one."""
         host, port = self.contact_address(transport, local)
-        return f"{host}:{port}" if port else host
+        named = f"{host}:{port}" if port else host
+        # The flows of a listener name the same place: one string for all of them.
+        if named != self._last_sent_by:
+            self._last_sent_by = named
+        return self._last_sent_by
 
     def contact_address(self, transport: str, local: tuple[str, int]) -> tuple[str, int]:
         """The host (IPv6 in brackets) and port under which we can be reached over *transport* (rows A2, E28, J8)."""

@@ -175,6 +175,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             raise ValueError("give the trusted proxies to from_policy=, or give trusted_proxies= alone")
         self.from_policy = FromPolicy(trusted_proxies) if from_policy is None else from_policy
         self.senders_refused = 0
+        # One bound method for all flows.
+        self._refused = self._sender_refused
         self._settings = TlsSettings(
             credential,
             stack,
@@ -352,7 +354,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
 
     def sender_check(self, flow: LiveFlow) -> SenderCheck | None:
         """What judges the From of requests on *flow*, by :attr:`from_policy`."""
-        return self.from_policy.check_for(flow, self._sender_refused)
+        return self.from_policy.check_for(flow, self._refused)
 
     def _sender_refused(self, words: str) -> None:
         self.senders_refused += 1

@@ -37,6 +37,9 @@ __all__ = ["FlowOwner", "Responses", "StreamFlow"]
 
 
 _MEASURED_FOR = 0.01
+# Each call of frozenset() makes one of its own, and each minus a number: most flows need neither.
+_NEVER = -_MEASURED_FOR
+_NO_ALIASES: frozenset[tuple[str, int]] = frozenset()
 
 
 class FlowOwner(StructuralProtocol):
@@ -159,8 +162,8 @@ class StreamFlow(LiveFlow):
         self._write: Callable[[bytes], None] = getattr(protocol_transport, "write_at_once", protocol_transport.write)
         self._paused_for = 0
         self._is_stalled = False
-        self._measured = -_MEASURED_FOR
-        self._waiting: list[bytes] = []
+        self._measured = _NEVER
+        self._waiting: list[bytes] | None = None
         self.queued = 0
         self.held = 0
         self.first_address = ""
@@ -174,7 +177,7 @@ class StreamFlow(LiveFlow):
         self.is_silent = True
         self.is_partial = False
         # Most flows have none, and ten thousand empty sets of their own would be two megabytes.
-        self.aliases: frozenset[tuple[str, int]] = frozenset()
+        self.aliases = _NO_ALIASES
         self.last_alias: tuple[str, int] | None = None
         self.key: object = None
         self.framer: StreamFramer | None = None
@@ -204,6 +207,8 @@ class StreamFlow(LiveFlow):
             return
         if not self.queued:
             self._owner.flow_stalled(self, True)
+        if self._waiting is None:
+            self._waiting = []
         self._waiting.append(data)
         self._holds(waits)
         if waits > limits.write_buffer and self.is_open:
@@ -278,7 +283,8 @@ class StreamFlow(LiveFlow):
         """Drop the connection at once; nothing happens when it has ended."""
         self.is_open = False
         self.is_ended_by_us = self.is_ended_by_us or not self.is_lost
-        self._waiting.clear()
+        if self._waiting:
+            self._waiting.clear()
         if self.queued:
             self._holds(0)
         if self.held:

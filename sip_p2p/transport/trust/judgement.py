@@ -18,6 +18,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 from contextlib import suppress
+from sys import intern
 from typing import TYPE_CHECKING, final
 
 from cryptography import x509
@@ -214,7 +215,8 @@ class PeerCheck:
         der = b""
         try:
             certificate = connection.get_peer_certificate()
-            version, cipher = connection.get_protocol_version_name(), connection.get_cipher_name() or ""
+            # OpenSSL's few names: pyOpenSSL makes new strings of them each time.
+            version, cipher = intern(connection.get_protocol_version_name()), intern(connection.get_cipher_name() or "")
             if certificate is None:
                 if self._require:
                     raise Refused(TlsFailureReason.REMOTE_CERTIFICATE_MISSING)
