@@ -8,7 +8,6 @@ memory.
 
 from __future__ import annotations
 
-import datetime
 import functools
 import ipaddress
 import tempfile
@@ -17,9 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
 from sip_p2p.errors import TlsFailure, TlsFailureReason
@@ -29,6 +26,38 @@ from sip_p2p.transport.trust.credential import TrustAnchors
 from sip_p2p.transport.trust.first_use import FirstUse
 from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.trust.pins import PinnedKeys, pin_of
+from tests.transport.odd_certificates import (
+    DAY,
+    NAME,
+    NOW,
+    address,
+    below,
+    broken_signature,
+    constrained,
+    cross_signed,
+    curve_key,
+    deep_authority,
+    directory_name,
+    dns,
+    edwards_key,
+    foreign_middle,
+    issue,
+    key,
+    key_usage,
+    long_chain,
+    middle,
+    named,
+    odd_authority,
+    old_authority,
+    raw_extension,
+    raw_names,
+    self_signed,
+    signed_by_party,
+    srv_name,
+    too_deep,
+    twice_named,
+    uri,
+)
 from tests.transport.tls_pairs import (
     ANY,
     Party,
@@ -45,11 +74,8 @@ from tests.transport.tls_pairs import (
 
 __all__ = ["CASES", "VERSIONS", "Case", "Outcome", "run"]
 
-NAME = "b.example"
 VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": 0}
 WEAK_ALLOWED = "DEFAULT@SECLEVEL=0"
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
 
 Reason = TlsFailureReason
 OK = None
@@ -176,183 +202,9 @@ def run(case: Case, folder: Path) -> list[Outcome]:
     return outcomes
 
 
-@functools.cache
-def key(number: int = 0) -> ec.EllipticCurvePrivateKey:
-    """A P-256 key, the same for the same number."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def issue(*names: str, by: CertificateAuthority | None = None, **knobs: Any) -> IssuedCertificate:
-    """A certificate of the trusted authority, or of another, for b.example or for *names*."""
-    knobs.setdefault("key", key())
-    return (by or authority()).issue(*(names or (NAME,)), **knobs)
-
-
-def named(*entries: x509.GeneralName, **knobs: Any) -> IssuedCertificate:
-    """One whose alternative names are exactly these."""
-    return issue(alternative_names=entries, **knobs)
-
-
-def uri(value: str) -> x509.GeneralName:
-    """A URI entry."""
-    return x509.UniformResourceIdentifier(value)
-
-
-def dns(value: str) -> x509.GeneralName:
-    """A DNS entry, which may hold what no authority should sign."""
-    return x509.DNSName(value)
-
-
-def address(value: str) -> x509.GeneralName:
-    """An IP entry."""
-    return x509.IPAddress(ipaddress.ip_address(value))
-
-
-def raw_names(*entries: tuple[int, bytes]) -> list[tuple[x509.ExtensionType, bool]]:
-    """Alternative names from their tags and octets: 0x82 for DNS, 0x86 for URI."""
-    encoded = b"".join(bytes([tag, len(value)]) + value for tag, value in entries)
-    return raw_extension("2.5.29.17", bytes([0x30, len(encoded)]) + encoded)
-
-
-def raw_extension(oid: str, value: bytes, *, critical: bool = False) -> list[tuple[x509.ExtensionType, bool]]:
-    """An extension of any content."""
-    return [(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value), critical)]
-
-
-def patched(
-    issued: IssuedCertificate, old: bytes, new: bytes, by: CertificateAuthority | None = None
-) -> IssuedCertificate:
-    """*issued* with some octets of its signed part replaced by as many others, and signed anew."""
-    signer = (by or authority()).key
-    body = issued.certificate.tbs_certificate_bytes
-    if body.count(old) != 1 or len(old) != len(new):
-        raise ValueError(f"{old.hex()} stands there {body.count(old)} times")
-    changed = body.replace(old, new)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    signature = signer.sign(changed, ec.ECDSA(hashes.SHA256()))
-    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
-    whole = changed + algorithm + bytes([0x03, len(signature) + 1, 0]) + signature
-    certificate = x509.load_der_x509_certificate(b"\x30\x82" + len(whole).to_bytes(2, "big") + whole)
-    return IssuedCertificate(issued.name, certificate, issued.key, issued.chain)
-
-
-def twice_named() -> IssuedCertificate:
-    """Two extensions with alternative names, the good one first (RFC 5280 section 4.2 allows one)."""
-    made = issue(extensions=raw_extension("2.5.29.81", bytes.fromhex("300b8209") + b"b.example"))
-    return patched(made, bytes.fromhex("0603551d51"), bytes.fromhex("0603551d11"))
-
-
-def broken_signature() -> IssuedCertificate:
-    """A good certificate whose signature does not fit."""
-    issued = issue()
-    other = issue()
-    body = issued.certificate.tbs_certificate_bytes
-    foreign = other.certificate.signature
-    whole = body + bytes.fromhex("300a06082a8648ce3d040302") + bytes([0x03, len(foreign) + 1, 0]) + foreign
-    forged = x509.load_der_x509_certificate(b"\x30\x82" + len(whole).to_bytes(2, "big") + whole)
-    return IssuedCertificate(NAME, forged, issued.key)
-
-
-@functools.cache
-def middle() -> CertificateAuthority:
-    """An intermediate authority below the trusted one."""
-    return authority().intermediate("intermediate authority", key=key(1))
-
-
-def below(certificate: x509.Certificate, *above: x509.Certificate, **knobs: Any) -> IssuedCertificate:
-    """A party's certificate from the intermediate's key, shown with *certificate* as that intermediate's."""
-    signer = CertificateAuthority(certificate, key(1), (certificate, *above))
-    return issue(by=signer, **knobs)
-
-
-def odd_authority(**knobs: Any) -> x509.Certificate:
-    """A certificate for the intermediate's key that may lack what an authority needs."""
-    options: dict[str, Any] = {
-        "alternative_names": [],
-        "key": key(1),
-        "is_authority": True,
-        "key_purposes": None,
-        "common_name": "intermediate authority",
-    }
-    return authority().issue("intermediate", **(options | knobs)).certificate
-
-
-def constrained(permitted: str = "", excluded: str = "") -> IssuedCertificate:
-    """A certificate below an authority with name constraints (RFC 5280 section 4.2.1.10) for DNS names."""
-    limits = x509.NameConstraints(
-        [x509.DNSName(permitted)] if permitted else None, [x509.DNSName(excluded)] if excluded else None
-    )
-    return below(odd_authority(extensions=[(limits, True)]), alternative_names=[dns(NAME)])
-
-
-def too_deep() -> IssuedCertificate:
-    """An authority below one that allows none below it (path length 0)."""
-    lower = CertificateAuthority.create("lower authority", key=key(2))
-    made = issue(
-        "lower", by=middle(), alternative_names=[], key=key(2), is_authority=True, common_name="lower authority"
-    )
-    signer = CertificateAuthority(made.certificate, lower.key, (made.certificate, *middle().chain))
-    return issue(by=signer)
-
-
-def long_chain(length: int) -> IssuedCertificate:
-    """A certificate with *length* intermediates above it, under an authority of its own that is trusted."""
-    signer = deep_authority()
-    for number in range(length):
-        made = issue(
-            f"level-{number}",
-            by=signer,
-            alternative_names=[],
-            key=key(1),
-            is_authority=True,
-            key_purposes=None,
-            common_name=f"level {number}",
-        )
-        signer = CertificateAuthority(made.certificate, key(1), (made.certificate, *signer.chain))
-    return issue(by=signer)
-
-
-@functools.cache
-def deep_authority() -> CertificateAuthority:
-    """A root that allows any depth."""
-    made = authority().issue(
-        "root",
-        alternative_names=[],
-        key=key(3),
-        is_authority=True,
-        self_signed=True,
-        common_name="deep root",
-        key_purposes=None,
-        days=3000,
-    )
-    return CertificateAuthority(made.certificate, key(3))
-
-
-@functools.cache
-def old_authority() -> CertificateAuthority:
-    """A root that has expired."""
-    made = authority().issue(
-        "root",
-        alternative_names=[],
-        key=key(4),
-        is_authority=True,
-        self_signed=True,
-        common_name="old root",
-        key_purposes=None,
-        not_before=NOW - 99 * DAY,
-        not_after=NOW - DAY,
-    )
-    return CertificateAuthority(made.certificate, key(4))
-
-
 def also(*others: CertificateAuthority) -> Trusting:
     """Trust in the test authority and in *others*."""
     return lambda folder, issued: TrustAnchors([authority().certificate, *(each.certificate for each in others)])
-
-
-def self_signed(*names: str, **knobs: Any) -> IssuedCertificate:
-    """One that nobody vouches for."""
-    return issue(*names, self_signed=True, **knobs)
 
 
 def pinned(*others: Any, good: bool = True, is_sufficient: bool = True, name: str = NAME) -> Trusting:
@@ -421,7 +273,7 @@ def _names() -> Iterator[Case]:
     yield good("the same name three times", lambda: named(uri("sip:b.example"), uri("sip:b.example"), dns(NAME)))
     yield good(
         "URI:sip:b.example beside an e-mail address and a directory name",
-        lambda: named(x509.RFC822Name("b@b.example"), uri("sip:b.example"), _directory_name()),
+        lambda: named(x509.RFC822Name("b@b.example"), uri("sip:b.example"), directory_name()),
     )
     yield good("DNS:b.example, and a wildcard beside it", lambda: named(dns(NAME), dns("*.b.example")))
     yield good("an international name, as its A-label", lambda: issue("bücher.example"), expected="BÜCHER.example")
@@ -480,9 +332,9 @@ def _bad_names() -> Iterator[Case]:
         ("URI:http://b.example", lambda: named(uri("http://b.example"))),
         ("URI:b.example, without a scheme", lambda: named(uri("b.example"))),
         ("e-mail address b@b.example", lambda: named(x509.RFC822Name("b@b.example"))),
-        ("directory name CN=b.example", lambda: named(_directory_name())),
+        ("directory name CN=b.example", lambda: named(directory_name())),
         ("registered identifier 1.2.3.4", lambda: named(x509.RegisteredID(x509.ObjectIdentifier("1.2.3.4")))),
-        ("SRV name _sips.b.example (RFC 4985)", lambda: named(_srv_name())),
+        ("SRV name _sips.b.example (RFC 4985)", lambda: named(srv_name())),
         (
             "an IP entry for the network 192.0.2.0/24",
             lambda: named(x509.IPAddress(ipaddress.ip_network("192.0.2.0/24"))),
@@ -524,15 +376,6 @@ def _bad_names() -> Iterator[Case]:
     yield unreadable(
         "alternative names that are no ASN.1", lambda: named(extensions=raw_extension("2.5.29.17", b"\xff\xff"))
     )
-
-
-def _directory_name() -> x509.GeneralName:
-    return x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]))
-
-
-def _srv_name() -> x509.GeneralName:
-    value = b"_sips.b.example"
-    return x509.OtherName(x509.ObjectIdentifier("1.3.6.1.5.5.7.8.7"), bytes([0x16, len(value)]) + value)
 
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -645,15 +488,15 @@ def _chains() -> Iterator[Case]:
         "with certificates in the chain that do not belong to it",
         lambda: below(middle().certificate, other_authority().certificate, deep_authority().certificate),
     )
-    yield case("cross-signed: the trusted root by an older one that is not trusted", _cross_signed)
+    yield case("cross-signed: the trusted root by an older one that is not trusted", cross_signed)
     yield case(
         "cross-signed: the same, where only the older root is trusted",
-        _cross_signed,
+        cross_signed,
         trust=lambda folder, issued: TrustAnchors([deep_authority().certificate]),
     )
     yield case(
         "cross-signed: the intermediate by two authorities, the trusted one first",
-        lambda: below(middle().certificate, _foreign_middle()),
+        lambda: below(middle().certificate, foreign_middle()),
     )
     yield case("below an authority whose names are constrained to .example", lambda: constrained(permitted="example"))
     yield case("eight authorities below the root", lambda: long_chain(8), trust=also(deep_authority()))
@@ -662,21 +505,21 @@ def _chains() -> Iterator[Case]:
     )
     yield unknown(
         "cross-signed: the intermediate by two authorities, the trusted one last (OpenSSL takes the first)",
-        lambda: below(_foreign_middle(), middle().certificate),
+        lambda: below(foreign_middle(), middle().certificate),
     )
     yield unknown("of another authority of the same name", lambda: issue(by=other_authority()))
     yield unknown("self-signed", self_signed)
     yield unknown("self-signed and marked as an authority's", lambda: self_signed(is_authority=True))
-    yield unknown("signed by another party's certificate", _signed_by_party, alert=NOBODY)
+    yield unknown("signed by another party's certificate", signed_by_party, alert=NOBODY)
     yield unknown("the signature does not fit", broken_signature, alert="decrypt_error")
     yield unknown(
         "its authority may not sign certificates (key usage)",
-        lambda: below(odd_authority(key_usage=_key_usage(crl_sign=True))),
+        lambda: below(odd_authority(key_usage=key_usage(crl_sign=True))),
         alert=NOBODY,
     )
     yield unknown(
         "its authority is not marked as one",
-        lambda: below(odd_authority(is_authority=False, key_usage=_key_usage(key_cert_sign=True))),
+        lambda: below(odd_authority(is_authority=False, key_usage=key_usage(key_cert_sign=True))),
     )
     yield unknown("an authority below one with path length 0", too_deep, alert=NOBODY)
     yield unknown("ten authorities below the root", lambda: long_chain(10), trust=also(deep_authority()))
@@ -714,76 +557,22 @@ def _chains() -> Iterator[Case]:
     )
 
 
-def _cross_signed() -> IssuedCertificate:
-    cross = deep_authority().issue(
-        "root",
-        alternative_names=[],
-        key=authority().key,
-        is_authority=True,
-        key_purposes=None,
-        common_name="trusted authority",
-    )
-    return below(middle().certificate, cross.certificate)
-
-
-def _foreign_middle() -> x509.Certificate:
-    made = other_authority().issue(
-        "intermediate",
-        alternative_names=[],
-        key=key(1),
-        is_authority=True,
-        key_purposes=None,
-        common_name="intermediate authority",
-    )
-    return made.certificate
-
-
-def _signed_by_party() -> IssuedCertificate:
-    party = issue("c.example", key=key(1))
-    return below(party.certificate)
-
-
-def _key_usage(**allowed: bool) -> x509.KeyUsage:
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
-
-
 def _strength() -> Iterator[Case]:
     case = functools.partial(_case, "Keys and signatures (RFC 9325 section 4.5)")
     yield case("P-256", issue)
-    yield case("P-384", lambda: issue(key=_curve_key()))
-    yield case("Ed25519", lambda: issue(key=_edwards_key()))
+    yield case("P-384", lambda: issue(key=curve_key()))
+    yield case("Ed25519", lambda: issue(key=edwards_key()))
     yield case("RSA, 2048 bits", lambda: issue(key=rsa_key(2048)))
     yield case("RSA, 3072 bits", lambda: issue(key=rsa_key(3072)))
     yield case("RSA, 1024 bits", lambda: issue(key=rsa_key(1024)), WEAK, alert="bad_certificate")
     yield case(
         "signed with SHA-1", lambda: sha1_signed(NAME), WEAK, alert="bad_certificate", trust=also(rsa_authority())
     )
-    yield case("key usage: signatures only", lambda: issue(key_usage=_key_usage(digital_signature=True)))
+    yield case("key usage: signatures only", lambda: issue(key_usage=key_usage(digital_signature=True)))
     yield case(
         "key usage: signatures and more",
-        lambda: issue(key_usage=_key_usage(digital_signature=True, content_commitment=True, key_agreement=True)),
+        lambda: issue(key_usage=key_usage(digital_signature=True, content_commitment=True, key_agreement=True)),
     )
-
-
-@functools.cache
-def _curve_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP384R1())
-
-
-@functools.cache
-def _edwards_key() -> ed25519.Ed25519PrivateKey:
-    return ed25519.Ed25519PrivateKey.generate()
 
 
 def _keys() -> Iterator[Case]:
