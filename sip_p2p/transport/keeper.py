@@ -158,7 +158,7 @@ class FlowKeeper:
         """Whether one more connection may be accepted at all."""
         return self.admission.has_room()
 
-    def admits(self, flow: StreamFlow) -> str:
+    def refusal(self, flow: StreamFlow) -> str:
         """Why an accepted flow is one too many; the empty string when it is welcome."""
         if self._closing:
             return "the connection manager is going away"

@@ -245,7 +245,7 @@ class Owner:
     """Whoever keeps the flows, as far as a connection needs it: remembers what it is told.
 
     :ivar log: what happened, in order.
-    :ivar refusal: why the next accepted flow is one too many.
+    :ivar too_many: why the next accepted flow is one too many.
     """
 
     def __init__(self, driver: Driver, limits: Limits | None = None) -> None:
@@ -255,7 +255,7 @@ class Owner:
         self.flows: list[StreamFlow] = []
         self.reasons: list[BaseException] = []
         self.takes_more = True
-        self.refusal = ""
+        self.too_many = ""
         self.hits: list[str] = []
         self.restraint = None
         self.keep_alives = None
@@ -314,8 +314,8 @@ class Owner:
     def has_room(self) -> bool:
         return True
 
-    def admits(self, flow: StreamFlow) -> str:
-        return self.refusal
+    def refusal(self, flow: StreamFlow) -> str:
+        return self.too_many
 
 
 class StreamBench(Bench):

@@ -90,7 +90,7 @@ class FlowOwner(StructuralProtocol):
     def has_room(self) -> bool:
         """Whether one more connection may be accepted at all."""
 
-    def admits(self, flow: StreamFlow) -> str:
+    def refusal(self, flow: StreamFlow) -> str:
         """Why this flow is one too many; the empty string when it is welcome."""
 
     def connection_denied(self, error: ConnectionFailure) -> None:

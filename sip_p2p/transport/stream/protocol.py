@@ -112,7 +112,7 @@ class StreamProtocol(Protocol):
 
     def _open(self, flow: StreamFlow) -> None:
         """The connection is to carry messages, if there is room for it and the application agrees."""
-        if flow.is_incoming and self._owner.admits(flow):
+        if flow.is_incoming and self._owner.refusal(flow):
             self.abort()
             return
         authorization = self._owner.authorization
@@ -143,7 +143,7 @@ class StreamProtocol(Protocol):
         """The application wants the connection."""
         self._question = None
         # Others may have come while it thought.
-        if flow.is_incoming and self._owner.admits(flow):
+        if flow.is_incoming and self._owner.refusal(flow):
             self.abort()
             return
         self._begin(flow)

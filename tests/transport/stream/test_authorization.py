@@ -116,7 +116,7 @@ class BenchTests(SynchronousTestCase):
         """A yes that comes when there is no room any more is dropped."""
         self.answer = Deferred()
         protocol, wire = self.bench.connect()
-        self.owner.refusal = "256 are open"
+        self.owner.too_many = "256 are open"
         self.answer.callback(True)
         self.assertEqual((protocol.flow, wire.done), (None, ["abort"]))
 

@@ -102,7 +102,7 @@ class LifeTests(SynchronousTestCase):
         self.owner.takes_more = False
         _, wire = self.bench.connect()
         self.assertEqual((wire.done, self.owner.flows), (["abort"], []))
-        self.owner.takes_more, self.owner.refusal = True, "256 are open"
+        self.owner.takes_more, self.owner.too_many = True, "256 are open"
         protocol, wire = self.bench.connect()
         self.assertEqual((wire.done, self.owner.flows, protocol.flow), (["abort"], [], None))
         self.bench.deliver(protocol, request())
