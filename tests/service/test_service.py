@@ -114,6 +114,22 @@ class ServiceTests(TestCase):
         options.parseOptions([*identity("b.example", "bob"), *to, *arguments, *rest])
         return int((await perform(reactor, options)).code)
 
+    async def asked_in_vain(self, drain: str) -> tuple[SipService, Recorder, Deferred[int]]:
+        """A service, its application, which neither answers what it was asked nor stops, and how the asking ends.
+
+        :param drain: how long the service waits when it is stopped.
+        """
+        application = Recorder()
+        application.answer = Deferred()
+        application.end = Deferred()
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--drain", drain, application=application
+        )
+        service.startService()
+        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
+        await application.came
+        return service, application, asked
+
     async def test_its_life(self) -> None:
         """row:M14 row:E27: it listens, tells its real port, answers, and leaves no port or delayed call behind."""
         # trial's own deadline for this test is set after the first turn.
@@ -182,15 +198,7 @@ class ServiceTests(TestCase):
 
     async def test_hurry(self) -> None:
         """row:M15: asked to stop again, the service gives up what is in flight and what the application still does."""
-        application = Recorder()
-        application.answer = Deferred()
-        application.end = Deferred()
-        service = self.made(
-            *identity(), "--listen", LISTEN, "--allow", "b.example", "--drain", "600", application=application
-        )
-        service.startService()
-        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
-        await application.came
+        service, application, asked = await self.asked_in_vain("600")
         stopped = service.stopService()
         service.hurry()
         self.assertEqual(await asked, 4)
@@ -255,15 +263,7 @@ class ServiceTests(TestCase):
 
     async def test_the_drain_has_an_end(self) -> None:
         """fault:J6: an application that never answers, and never stops, is waited for as long as --drain says."""
-        application = Recorder()
-        application.answer = Deferred()
-        application.end = Deferred()
-        service = self.made(
-            *identity(), "--listen", LISTEN, "--allow", "b.example", "--drain", "0.2", application=application
-        )
-        service.startService()
-        asked = Deferred.fromCoroutine(self.ask(service, text="hello"))
-        await application.came
+        service, _, asked = await self.asked_in_vain("0.2")
         started = reactor.seconds()
         await service.stopService()
         self.assertLess(reactor.seconds() - started, 3.0)
