@@ -87,8 +87,7 @@ class Dispatch:
             manager.keeper.limit_hit("pending_requests")
             incoming.respond(503, headers=(("Retry-After", str(random.randint(2, 8))),))
             return
-        if flow.peer and flow.is_incoming and isinstance(flow, StreamFlow):
-            manager.keeper.learn_alias(flow, output.request)
+        flow.presents(output.request.via)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
         endpoint.request_received(incoming)
         if not incoming.is_answered:

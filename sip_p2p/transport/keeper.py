@@ -17,7 +17,7 @@ from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives
 from sip_p2p.transport.load.admission import Admission
 from sip_p2p.transport.load.shared_octets import SharedOctets
 from sip_p2p.transport.pool.pool import Pool
-from sip_p2p.transport.stream.alias import ALIAS, learn_alias
+from sip_p2p.transport.stream.alias import ALIAS
 from sip_p2p.transport.throttle import ThrottledLog
 from sip_p2p.transport.udp.datagram import DatagramFlow
 from sip_p2p.transport.udp.datagram_ports import DatagramPorts
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
     from sip_p2p.sip.flow import SenderCheck
-    from sip_p2p.sip.message import Request
     from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.transport.driver import Driver
     from sip_p2p.transport.flow import LiveFlow
@@ -336,10 +335,6 @@ class FlowKeeper:
     def _unused_for(self, flow: StreamFlow) -> float:
         """For how many seconds a flow that nobody holds is kept; 0 for any time."""
         return flow.limits.idle_timeout if flow.is_incoming else self.pool.lingers(flow.limits.idle_timeout)
-
-    def learn_alias(self, flow: StreamFlow, request: Request) -> None:
-        """Remember where the peer says that it listens, if it may be believed (RFC 5923)."""
-        learn_alias(flow, request.via)
 
     def close(self) -> Deferred[None]:
         """Accept and make no more flows, close those that are there, and fire when every socket of ours is gone."""

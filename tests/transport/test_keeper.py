@@ -16,6 +16,7 @@ from sip_p2p import ConnectionFailure, RealTimeServerTcpConnectionManager, SipPe
 from sip_p2p.errors import AlreadyResponded
 from sip_p2p.sip.outputs import RequestAbandoned
 from sip_p2p.sip.parse import parse_message
+from sip_p2p.sip.via import Via, parse_via
 from sip_p2p.testing import Network
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.stream.flow import StreamFlow
@@ -372,21 +373,21 @@ class BoundTests(KeeperTestCase):
         (flow,) = self.bob.pool
         for port in range(5061, 5100):
             for host in ("a.example", "victim.example"):
-                self.keeper.learn_alias(flow, parse_request(f"{host}:{port}"))
-        self.keeper.learn_alias(flow, parse_request("a.example"))
+                flow.presents(top_via(f"{host}:{port}"))
+        flow.presents(top_via("a.example"))
         self.assertEqual(flow.aliases, {("a.example", port) for port in range(5061, 5069)})
 
     def test_no_alias_in_clear_text(self) -> None:
         """Who has proved nothing has no alias (fault:G2)."""
         self.raw()
         (flow,) = self.bob.pool
-        self.keeper.learn_alias(flow, parse_request("a.example:5061"))
+        flow.presents(top_via("a.example:5061"))
         self.assertEqual(flow.aliases, set())
 
 
-def parse_request(sent_by: str) -> Any:
-    """A request that came from *sent_by*."""
-    return parse_message(request(via=f"TLS {sent_by};rport;alias"))
+def top_via(sent_by: str) -> Via:
+    """The top Via of a request that came from *sent_by*."""
+    return parse_via(f"SIP/2.0/TLS {sent_by};branch=z9hG4bKx;rport;alias")
 
 
 class AnswerTests(KeeperTestCase):
