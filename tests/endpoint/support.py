@@ -1,16 +1,19 @@
-"""Two parties on a network in memory."""
+"""Two parties on a network in memory, and a stranger who says to one of them what no party would."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
 from sip_p2p import IncomingRequest, RequestFailed
 from sip_p2p.testing import Network
 from tests.support import SynchronousTestCase
 
-__all__ = ["PartyTestCase", "keep"]
+__all__ = ["PartyTestCase", "Raw", "RawDatagrams", "StrangerTestCase", "keep", "octets"]
 
 
 def keep(held: list[IncomingRequest]) -> Callable[[IncomingRequest], None]:
@@ -21,6 +24,50 @@ def keep(held: list[IncomingRequest]) -> Callable[[IncomingRequest], None]:
         held.append(incoming)
 
     return handler
+
+
+class Raw(Protocol):
+    """A connection on which a test says what it likes."""
+
+    def __init__(self) -> None:
+        self.received = b""
+
+    def dataReceived(self, data: bytes) -> None:
+        """What the party said."""
+        self.received += data
+
+    def send(self, data: bytes) -> None:
+        """Say it."""
+        cast("Any", self.transport).write(data)
+
+
+class RawDatagrams(DatagramProtocol):
+    """The same for datagrams."""
+
+    noisy = False
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.sources: list[tuple[bytes, Any]] = []
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """What the party said."""
+        self.received.append(datagram)
+        self.sources.append((datagram, addr))
+
+
+def octets(
+    method: str = "OPTIONS", number: int = 1, *, over: str = "TCP", branch: str = "", body: bytes = b""
+) -> bytes:
+    """A request in clear text."""
+    branch = branch or f"z9hG4bK{method}{number}"
+    kind = "Content-Type: text/plain\r\n" if body else ""
+    head = (
+        f"{method} sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/{over} peer.example;rport;branch={branch}\r\n"
+        f"Max-Forwards: 70\r\nFrom: <sip:x@peer.example>;tag=1\r\nTo: <sip:bob@b.example>\r\nCall-ID: c{number}\r\n"
+        f"CSeq: 1 {method}\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
 
 
 class PartyTestCase(SynchronousTestCase):
@@ -43,3 +90,37 @@ class PartyTestCase(SynchronousTestCase):
             return self.run_until(deferred).status  # type: ignore[attr-defined]
         except RequestFailed as failure:
             return failure.status
+
+
+class StrangerTestCase(PartyTestCase):
+    """Bob listens in clear text as well, and a stranger is there.
+
+    :cvar listen: where else Bob listens.
+    """
+
+    listen: tuple[str, ...] = ("tcp:port=5060",)
+
+    def setUp(self) -> None:
+        """Bob's further listeners and the stranger, who hangs up in the end."""
+        super().setUp()
+        self.manager = self.bob.connection_manager
+        self.run_until(self.manager.listen_all(list(self.listen)))
+        self.stranger = self.network.host(names=["peer.example"])
+        [self.address] = self.network.addresses_of("b.example")
+        self.raw: list[Raw] = []
+        self.addCleanup(self.hang_up)
+
+    def hang_up(self) -> None:
+        """End what the stranger has opened."""
+        for raw in self.raw:
+            cast("Any", raw.transport).abortConnection()
+        self.network.advance(1)
+
+    def dial(self, port: int = 5060, host: Any = None) -> Raw:
+        """A connection to Bob; whether he accepts it is another thing."""
+        factory = Factory.forProtocol(Raw)
+        factory.noisy = False
+        connecting = TCP4ClientEndpoint(host or self.stranger, self.address, port).connect(factory)
+        raw = cast("Raw", self.run_until(connecting))
+        self.raw.append(raw)
+        return raw

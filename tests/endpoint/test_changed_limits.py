@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory
-
 from sip_p2p import Limits
-from tests.endpoint.support import PartyTestCase
-from tests.endpoint.test_hostile_peers import Raw, octets
+from tests.endpoint.support import Raw, StrangerTestCase, octets
 
 
-class ChangedLimitsTests(PartyTestCase):
+class ChangedLimitsTests(StrangerTestCase):
     """Bob's limits change."""
 
-    def setUp(self) -> None:
-        """Bob listens in clear text as well."""
-        super().setUp()
-        self.manager = self.bob.connection_manager
-        self.run_until(self.manager.start_listening("tcp:port=5060"))
-        self.stranger = self.network.host(names=["peer.example"])
-        [self.address] = self.network.addresses_of("b.example")
-        self.raw: list[Raw] = []
-        self.addCleanup(self.hang_up)
-
-    def hang_up(self) -> None:
-        """End what the stranger has opened."""
-        for raw in self.raw:
-            cast("Any", raw.transport).abortConnection()
-        self.network.advance(1)
-
-    def dial(self, *, says: bool = True) -> Raw:
+    def greet(self) -> Raw:
         """A connection on which the first message is sent."""
-        factory = Factory.forProtocol(Raw)
-        factory.noisy = False
-        raw = cast("Raw", self.run_until(TCP4ClientEndpoint(self.stranger, self.address, 5060).connect(factory)))
-        self.raw.append(raw)
-        if says:
-            raw.send(octets(number=len(self.raw)))
+        raw = self.dial()
+        raw.send(octets(number=len(self.raw)))
+        self.network.advance(0.1)
+        return raw
+
+    def silent(self, port: int = 5060) -> Raw:
+        """A connection on which nothing is said."""
+        raw = self.dial(port)
         self.network.advance(0.1)
         return raw
 
@@ -48,15 +28,15 @@ class ChangedLimitsTests(PartyTestCase):
 
     def test_idle(self) -> None:
         """Another idle time holds for connections that come afterwards (row:E10)."""
-        self.dial()
+        self.greet()
         self.manager.limits = self.manager.limits.replace(idle_timeout=1000)
-        self.dial()
+        self.greet()
         self.network.advance(140)
         self.assertEqual(self.flows(), 1)
         self.manager.limits = self.manager.limits.replace(idle_timeout=8)
         self.network.advance(500)
         self.assertEqual(self.flows(), 1)
-        self.dial()
+        self.greet()
         self.network.advance(10)
         self.assertEqual(self.flows(), 1)
         self.network.advance(700)
@@ -65,9 +45,9 @@ class ChangedLimitsTests(PartyTestCase):
     def test_first_message(self) -> None:
         """So does another time for the first message; who says something that is no message has not said one (row:E9,
         row:E10)."""
-        self.dial(says=False)
+        self.silent()
         self.manager.limits = self.manager.limits.replace(first_message_timeout=30)
-        late = self.dial(says=False)
+        late = self.silent()
         late.send(b"\r\n\r\n")
         self.network.advance(11)
         self.assertEqual(self.flows(), 1)
@@ -80,9 +60,9 @@ class ChangedLimitsTests(PartyTestCase):
     def test_handshake(self) -> None:
         """Another time for the handshake holds for the next connection of a listener that is there already
         (row:E10, fault:H1)."""
-        self.silent()
+        self.silent(5061)
         self.manager.limits = self.manager.limits.replace(handshake_timeout=30)
-        self.silent()
+        self.silent(5061)
         self.assertEqual(self.manager.inventory()["handshakes"], 2)
         self.network.advance(6)
         self.assertEqual(self.manager.inventory()["handshakes"], 1)
@@ -90,19 +70,11 @@ class ChangedLimitsTests(PartyTestCase):
         self.assertEqual(self.manager.inventory()["handshakes"], 0)
         self.assertEqual(self.manager.metrics()["limit_handshake_timeout"], 2)
 
-    def silent(self) -> None:
-        """A connection to the port of TLS on which nothing is said."""
-        factory = Factory.forProtocol(Raw)
-        factory.noisy = False
-        connecting = TCP4ClientEndpoint(self.stranger, self.address, 5061).connect(factory)
-        self.raw.append(cast("Raw", self.run_until(connecting)))
-        self.network.advance(0.1)
-
     def test_partial_message(self) -> None:
         """And another time for a message to be complete (row:E10)."""
-        old = self.dial()
+        old = self.greet()
         self.manager.limits = self.manager.limits.replace(partial_message_timeout=1)
-        new = self.dial()
+        new = self.greet()
         for raw in (old, new):
             raw.send(b"OPTIONS sip:bob@b.example SIP/2.0\r\n")
         self.network.advance(2)
@@ -114,12 +86,12 @@ class ChangedLimitsTests(PartyTestCase):
     def test_all_together(self) -> None:
         """What counts all connections together counts by the new bounds at once (row:E10)."""
         for _ in range(3):
-            self.dial()
+            self.greet()
         self.manager.limits = self.manager.limits.replace(connections=3, transactions=5)
-        self.dial()
+        self.greet()
         self.assertEqual(self.flows(), 3)
         self.manager.limits = self.manager.limits.replace(connections=100)
-        self.dial()
+        self.greet()
         self.assertEqual(self.flows(), 4)
 
     def test_partial_octets(self) -> None:
@@ -127,7 +99,7 @@ class ChangedLimitsTests(PartyTestCase):
         fault:H2)."""
         self.manager.limits = Limits(partial_octets=100_000)
         for _ in range(10):
-            raw = self.dial()
+            raw = self.greet()
             raw.send(octets("MESSAGE", 500, body=b"x" * 40_000)[:-1])
             self.network.advance(0.1)
         self.assertEqual(self.flows(), 2)

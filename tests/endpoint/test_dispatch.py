@@ -9,8 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import IncomingRequest, Limits, ThrottlingStateChanged
-from tests.endpoint.support import PartyTestCase, keep
-from tests.endpoint.test_hostile_peers import Raw, octets
+from tests.endpoint.support import PartyTestCase, Raw, keep, octets
 
 
 class ThrottleTests(PartyTestCase):

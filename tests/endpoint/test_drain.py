@@ -9,8 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import ConnectionFailure, EndpointTerminated, IncomingRequest, RequestFailed
-from tests.endpoint.support import PartyTestCase
-from tests.endpoint.test_hostile_peers import Raw, RawDatagrams, octets
+from tests.endpoint.support import PartyTestCase, Raw, RawDatagrams, octets
 
 
 class DrainTestCase(PartyTestCase):

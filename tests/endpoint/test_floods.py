@@ -18,42 +18,20 @@ from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.transaction.key import server_key
 from sip_p2p.transport.load.overload import resident_memory
 from tests.documents import ROOT
-from tests.endpoint.support import PartyTestCase, keep
-from tests.endpoint.test_hostile_peers import Raw, octets
+from tests.endpoint.support import Raw, StrangerTestCase, keep, octets
 from tests.support import SynchronousTestCase
 
 
-class FloodTestCase(PartyTestCase):
+class FloodTestCase(StrangerTestCase):
     """Bob listens in clear text as well; afterwards a good peer is served and nothing is left."""
 
     limits = Limits()
 
     def setUp(self) -> None:
-        """Bob's further listener and a stranger."""
+        """Bob's limits, and what he does with a message."""
         super().setUp()
-        self.manager = self.bob.connection_manager
         self.manager.limits = self.limits
         self.bob.message_received.subscribe(lambda event: None)
-        self.run_until(self.manager.start_listening("tcp:port=5060"))
-        self.stranger = self.network.host(names=["peer.example"])
-        [self.address] = self.network.addresses_of("b.example")
-        self.raw: list[Raw] = []
-        self.addCleanup(self.hang_up)
-
-    def hang_up(self) -> None:
-        """End what the stranger has opened."""
-        for raw in self.raw:
-            cast("Any", raw.transport).abortConnection()
-        self.network.advance(1)
-
-    def dial(self, port: int = 5060, host: Any = None) -> Raw:
-        """A connection to Bob; whether he accepts it is another thing."""
-        factory = Factory.forProtocol(Raw)
-        factory.noisy = False
-        connecting = TCP4ClientEndpoint(host or self.stranger, self.address, port).connect(factory)
-        raw = cast("Raw", self.run_until(connecting))
-        self.raw.append(raw)
-        return raw
 
     def dial_many(self, count: int) -> None:
         """So many connections at once; whoever is not accepted waits."""

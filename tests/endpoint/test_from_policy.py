@@ -16,8 +16,7 @@ from sip_p2p.sip.profile import Profile
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.trust.credential import Credential
 from sip_p2p.transport.trust.identity import PeerIdentities
-from tests.endpoint.support import PartyTestCase
-from tests.endpoint.test_hostile_peers import Raw, octets
+from tests.endpoint.support import PartyTestCase, Raw, octets
 from tests.support import SynchronousTestCase
 
 

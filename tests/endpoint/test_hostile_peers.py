@@ -5,85 +5,18 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.protocol import Factory
 from twisted.logger import formatEvent, globalLogPublisher
 
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.transport.limits import Limits
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import Raw, RawDatagrams, StrangerTestCase, octets
 
 
-class Raw(Protocol):
-    """A connection on which a test says what it likes."""
-
-    def __init__(self) -> None:
-        self.received = b""
-
-    def dataReceived(self, data: bytes) -> None:
-        """What the party said."""
-        self.received += data
-
-    def send(self, data: bytes) -> None:
-        """Say it."""
-        cast("Any", self.transport).write(data)
-
-
-class RawDatagrams(DatagramProtocol):
-    """The same for datagrams."""
-
-    noisy = False
-
-    def __init__(self) -> None:
-        self.received: list[bytes] = []
-        self.sources: list[tuple[bytes, Any]] = []
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """What the party said."""
-        self.received.append(datagram)
-        self.sources.append((datagram, addr))
-
-
-def octets(
-    method: str = "OPTIONS", number: int = 1, *, over: str = "TCP", branch: str = "", body: bytes = b""
-) -> bytes:
-    """A request in clear text."""
-    branch = branch or f"z9hG4bK{method}{number}"
-    kind = "Content-Type: text/plain\r\n" if body else ""
-    head = (
-        f"{method} sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/{over} peer.example;rport;branch={branch}\r\n"
-        f"Max-Forwards: 70\r\nFrom: <sip:x@peer.example>;tag=1\r\nTo: <sip:bob@b.example>\r\nCall-ID: c{number}\r\n"
-        f"CSeq: 1 {method}\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-class HostilePeerTests(PartyTestCase):
+class HostilePeerTests(StrangerTestCase):
     """Bob listens in clear text as well, and a stranger is there."""
 
-    def setUp(self) -> None:
-        """Bob's further listeners."""
-        super().setUp()
-        self.manager = self.bob.connection_manager
-        self.run_until(self.manager.listen_all(["tcp:port=5060", "udp:port=5060"]))
-        self.stranger = self.network.host(names=["peer.example"])
-        [self.address] = self.network.addresses_of("b.example")
-        self.raw: list[Raw] = []
-        self.addCleanup(self.hang_up)
-
-    def dial(self) -> Raw:
-        """A connection to Bob's clear-text port."""
-        factory = Factory.forProtocol(Raw)
-        factory.noisy = False
-        raw = cast("Raw", self.run_until(TCP4ClientEndpoint(self.stranger, self.address, 5060).connect(factory)))
-        self.raw.append(raw)
-        return raw
-
-    def hang_up(self) -> None:
-        """End what the stranger has opened."""
-        for raw in self.raw:
-            cast("Any", raw.transport).abortConnection()
-        self.network.advance(1)
+    listen = ("tcp:port=5060", "udp:port=5060")
 
     def connections(self) -> int:
         """How many connections Bob has."""

@@ -9,8 +9,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import Limits, OverloadChanged, OverloadState, PeerOverloaded, RequestFailed
-from tests.endpoint.support import PartyTestCase, keep
-from tests.endpoint.test_hostile_peers import Raw, RawDatagrams, octets
+from tests.endpoint.support import PartyTestCase, Raw, RawDatagrams, keep, octets
 
 NORMAL, NEW, ALL = OverloadState
 

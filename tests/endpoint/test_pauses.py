@@ -8,8 +8,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import OperationTimeout, RequestFailed
-from tests.endpoint.support import PartyTestCase
-from tests.endpoint.test_hostile_peers import Raw, octets
+from tests.endpoint.support import PartyTestCase, Raw, octets
 
 
 class PauseTests(PartyTestCase):
