@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.stream.authorization import Question
     from sip_p2p.transport.trust.judgement import VerifiedPeer
 
-__all__ = ["StreamFactory", "StreamProtocol", "host_and_port"]
+__all__ = ["StreamFactory", "StreamProtocol", "host_and_port", "plain_host"]
 
 F = TypeVar("F", bound="StreamFlow")
 
@@ -38,9 +38,15 @@ def host_and_port(address: IAddress) -> tuple[str, int]:
     host = getattr(address, "host", None)
     if host is None:
         return "unix", 0
-    text = str(host).partition("%")[0]
-    mapped = text.removeprefix("::ffff:") if text.startswith("::ffff:") and "." in text else text
-    return mapped, int(getattr(address, "port", 0))
+    return plain_host(str(host)), int(getattr(address, "port", 0))
+
+
+def plain_host(host: str) -> str:
+    """An address without its zone; an IPv4 one that came mapped into IPv6 is IPv4."""
+    if ":" not in host:
+        return host
+    text = host.partition("%")[0]
+    return text[7:] if text.startswith("::ffff:") and "." in text else text
 
 
 @implementer(IHandshakeListener)

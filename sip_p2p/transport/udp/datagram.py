@@ -25,7 +25,7 @@ from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import parse_datagram
 from sip_p2p.transport.flow import LiveFlow
-from sip_p2p.transport.stream.protocol import host_and_port
+from sip_p2p.transport.stream.protocol import host_and_port, plain_host
 from sip_p2p.transport.udp.port import LONGEST_DATAGRAM, UNREACHABLE, overflowed
 from sip_p2p.transport.udp.stun import BINDING_REQUEST, binding_error, binding_response, parse_binding
 
@@ -91,7 +91,7 @@ class DatagramFlow(LiveFlow):
         *,
         is_incoming: bool = False,
     ) -> None:
-        remote = _plain_host(address[0]), address[1]
+        remote = plain_host(address[0]), address[1]
         super().__init__("UDP", False, sent_by, local, remote, is_incoming=is_incoming)
         self._port = port
         self.address = address
@@ -225,7 +225,7 @@ class DatagramPort(DatagramProtocol):
         try:
             with contextlib.closing(cast("udp.Port", self.transport).createInternetSocket()) as probe:
                 probe.connect(peer)
-                return _plain_host(probe.getsockname()[0])
+                return plain_host(probe.getsockname()[0])
         except OSError:
             # There is no way, or no descriptor is left to find it with.
             return ""
@@ -313,7 +313,7 @@ class DatagramPort(DatagramProtocol):
             if binding.kind == BINDING_REQUEST:
                 # Never more than two and a half times as much as came: a forged source is not worth the while.
                 answer = binding_error if binding.unknown else None
-                octets = binding_response(binding, _plain_host(addr[0]), addr[1]) if answer is None else answer(binding)
+                octets = binding_response(binding, plain_host(addr[0]), addr[1]) if answer is None else answer(binding)
                 self._write(octets, addr)
                 return
         except (MalformedMessage, ValueError, OSError):
@@ -399,11 +399,3 @@ class DatagramPort(DatagramProtocol):
             self._owner.datagram_flow_lost(flow, reason)
         if self.stopped is not None:
             self.stopped()
-
-
-def _plain_host(host: str) -> str:
-    """An address without its zone; an IPv4 one that came mapped into IPv6 is IPv4."""
-    if ":" not in host:
-        return host
-    text = host.partition("%")[0]
-    return text[7:] if text.startswith("::ffff:") and "." in text else text
