@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
+from sip_p2p.transport.trust.identity import is_ip_address
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTCP, IReactorTime
     from twisted.python.failure import Failure
@@ -74,7 +76,7 @@ class _Looking(Protocol):
         context.set_alpn_protos([b"sip/2", b"http/1.1"])
         self._tls = SSL.Connection(context, None)
         self._tls.set_connect_state()
-        if name and not name.replace(".", "").isdigit() and ":" not in name:
+        if name and not is_ip_address(name):
             self._tls.set_tlsext_host_name(name.encode("ascii"))
         self.look = TlsLook()
         self.done: Deferred[None] = Deferred()
