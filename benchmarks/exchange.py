@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ TRANSPORTS = ("tls", "tcp", "udp")
 SERVERS = ("floor", "ours", "stock", "Kamailio")
 """The servers; ``stock`` is ours over Twisted's own TLS protocol."""
 _TITLES = {"tls": "mutual TLS", "tcp": "TCP", "udp": "UDP"}
-_RATIOS = (("ours", "floor"), ("ours", "Kamailio"), ("ours", "stock"), ("Kamailio", "floor"))
+_RATIOS = (("ours", "floor"), ("ours", "Kamailio"), ("ours", "stock"), ("ours", "before"), ("Kamailio", "floor"))
 _SATURATED = 0.9
 
 
@@ -78,10 +79,13 @@ def measure_exchanges(
     cases: Sequence[Case] = CASES,
     servers: Sequence[str] = SERVERS,
     allocator: str = "",
+    before: Path | None = None,
 ) -> list[Figures]:
     """Start the *servers* and put each case over each transport on them; those that are not installed are left out.
 
     ``stock`` differs over TLS alone, and is left out elsewhere.
+
+    :param before: another checkout, whose server takes part as well.
     """
     figures = []
     for transport in transports:
@@ -91,6 +95,8 @@ def measure_exchanges(
                 if name == "stock" and transport != "tls":
                     continue
                 running += _start(name, setting, allocator)
+            if before is not None:
+                running.append(start_python("before", "server", setting.folder, *_keys(setting), root=before))
             for case in cases:
                 if case.reconnect and transport != "tls":
                     continue
@@ -108,8 +114,12 @@ def _start(name: str, setting: Setting, allocator: str) -> list[Server]:
         program = kamailio.find()
         return [kamailio.start(program, setting.folder, setting.server, setting.trust, allocator)] if program else []
     module = "floor" if name == "floor" else "server"
-    keys = ["--certificate", str(setting.server), "--trust", str(setting.trust)]
-    return [start_python(name, module, setting.folder, *keys, *(["--stock-tls"] if name == "stock" else []))]
+    own = ["--stock-tls"] if name == "stock" else []
+    return [start_python(name, module, setting.folder, *_keys(setting), *own)]
+
+
+def _keys(setting: Setting) -> list[str]:
+    return ["--certificate", str(setting.server), "--trust", str(setting.trust)]
 
 
 def _plan(setting: Setting, transport: str, case: Case, servers: Sequence[Server]) -> Plan:
@@ -204,6 +214,7 @@ def main() -> None:
     parser.add_argument(
         "--kamailio-allocator", default="", metavar="fm|tlsf|qm", help="its -x and -X; else its default"
     )
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout of another version")
     options = parser.parse_args()
     cases = [case for case in CASES if not options.case or case.name in options.case]
     print(machine())
@@ -214,6 +225,7 @@ def main() -> None:
             cases,
             options.server or SERVERS,
             options.kamailio_allocator,
+            options.before,
         )
     print(tables(figures))
     if found := goals(figures):

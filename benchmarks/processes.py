@@ -160,18 +160,21 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
     return ports
 
 
-def start_python(name: str, module: str, folder: Path, *arguments: str) -> Server:
+def start_python(name: str, module: str, folder: Path, *arguments: str, root: Path = ROOT) -> Server:
     """Start ``python -m benchmarks.<module>`` and wait for the line that tells its ports."""
-    return begin_python(name, module, folder, *arguments).wait()
+    return begin_python(name, module, folder, *arguments, root=root).wait()
 
 
-def begin_python(name: str, module: str, folder: Path, *arguments: str) -> Begun:
-    """Start ``python -m benchmarks.<module>``; what it is once it has said that it is ready."""
-    log = folder / f"{module}.log"
+def begin_python(name: str, module: str, folder: Path, *arguments: str, root: Path = ROOT) -> Begun:
+    """Start ``python -m benchmarks.<module>``; what it is once it has said that it is ready.
+
+    :param root: the checkout whose code it runs.
+    """
+    log = folder / f"{name}.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+            cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     return Begun(Server(name, process, {}, log), process)
 

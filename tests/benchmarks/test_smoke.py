@@ -15,6 +15,7 @@ from benchmarks import (
     kamailio,
     memory,
     parse,
+    processes,
     sending,
     transactions,
 )
@@ -118,8 +119,18 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual(len(exchange.goals(figures)), 4)
         for each in figures:
             # So few may take no CPU time that the system counts: that they were answered is what is looked at.
-            self.assertGreaterEqual(each.ratio("ours", "floor") or 0, 0)
             self.assertEqual({result.count for result in each.results.values()}, {SMOKE.count})
+
+    def test_before(self) -> None:
+        """The server of another checkout takes its turns beside ours."""
+        figures = exchange.measure_exchanges(
+            self.setting, ("tls",), exchange.CASES[:1], ("ours",), before=processes.ROOT
+        )
+        self.assertEqual(
+            {name: result.count for name, result in figures[0].results.items()},
+            {"ours": SMOKE.count, "before": SMOKE.count},
+        )
+        self.assertIn("ours/before", exchange.tables(figures))
 
     def test_kamailio(self) -> None:
         """Kamailio answers over all transports, and all of it is gone afterwards."""
