@@ -138,29 +138,31 @@ def of_usage(credential: Credential, policy: KeyUsagePolicy) -> list[Finding]:
     return [Finding.ok("own", "key-usage", "Our certificate may be shown by who dials and by who is dialled.")]
 
 
+_ERRORS = {
+    errno.EADDRINUSE: (
+        "port-taken",
+        "Another program has the port. If it is the service itself, all is well: ask it with 'sip-p2p doctor sip:...'; "
+        "otherwise `ss -ltnp` says who has it.",
+    ),
+    errno.EACCES: (
+        "port-privileged",
+        "Ports below 1024 are for root: take another one, or let twistd begin as root and give --uid.",
+    ),
+    errno.EADDRNOTAVAIL: (
+        "no-such-address",
+        "interface= names an address that this machine does not have: leave it out, or correct it.",
+    ),
+}
+"""What the system says against a place to listen, and what to do about it."""
+
+
 def of_listening(error: BaseException) -> Finding:
     """Why a place could not be listened on."""
     cause = error.cause if isinstance(error, ListenFailed) else error
     number = getattr(getattr(cause, "socketError", None), "errno", None)
-    if number == errno.EADDRINUSE:
-        return Finding.wrong(
-            "listen", "port-taken", f"{error}.",
-            "Another program has the port. If it is the service itself, all is well: ask it with 'sip-p2p doctor "
-            "sip:...'; otherwise `ss -ltnp` says who has it.",
-            ExitCode.USAGE,
-        )  # fmt: skip
-    if number == errno.EACCES:
-        return Finding.wrong(
-            "listen", "port-privileged", f"{error}.",
-            "Ports below 1024 are for root: take another one, or let twistd begin as root and give --uid.",
-            ExitCode.USAGE,
-        )  # fmt: skip
-    if number == errno.EADDRNOTAVAIL:
-        return Finding.wrong(
-            "listen", "no-such-address", f"{error}.",
-            "interface= names an address that this machine does not have: leave it out, or correct it.",
-            ExitCode.USAGE,
-        )  # fmt: skip
+    if number in _ERRORS:
+        which, remedy = _ERRORS[number]
+        return Finding.wrong("listen", which, f"{error}.", remedy, ExitCode.USAGE)
     remedy = (
         "The words of the system say why."
         if isinstance(error, ListenFailed)
