@@ -1,19 +1,20 @@
-"""Two parties on a network in memory, and a stranger who says to one of them what no party would."""
+"""What the tests of endpoints share: parties on a network in memory, and strangers who say what no party would."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.python.failure import Failure
 
-from sip_p2p import IncomingRequest, RequestFailed
-from sip_p2p.testing import Network
+from sip_p2p import IncomingRequest, Limits, RequestFailed, SipPeerToPeerEndpoint
+from sip_p2p.testing import Host, Network
 from tests.support import SynchronousTestCase
 
-__all__ = ["PartyTestCase", "Raw", "RawDatagrams", "StrangerTestCase", "keep", "octets"]
+__all__ = ["ManagerTestCase", "PartyTestCase", "Raw", "RawDatagrams", "Stranger", "StrangerTestCase", "keep", "octets"]
 
 
 def keep(held: list[IncomingRequest]) -> Callable[[IncomingRequest], None]:
@@ -124,3 +125,71 @@ class StrangerTestCase(PartyTestCase):
         raw = cast("Raw", self.run_until(connecting))
         self.raw.append(raw)
         return raw
+
+
+class Stranger(Protocol):
+    """A connection that says only what it is told to."""
+
+    is_open = False
+
+    def connectionMade(self) -> None:
+        """It stands."""
+        self.is_open = True
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        """It has ended."""
+        self.is_open = False
+
+    def say(self, data: bytes) -> None:
+        """Say it."""
+        cast("Any", self.transport).write(data)
+
+    def hang_up(self) -> None:
+        """End it."""
+        cast("Any", self.transport).abortConnection()
+
+
+class ManagerTestCase(SynchronousTestCase):
+    """Bob, who listens on TLS and TCP, and whoever is needed against him."""
+
+    limits: ClassVar[dict[str, Any]] = {}
+
+    def setUp(self) -> None:
+        """A network with Bob on it."""
+        self.network = Network(delay=0.01)
+        self.bob = self.network.party(
+            "sip:bob@b.example", listen=("tls:port=5061", "tcp:port=5060"), manager={"limits": Limits(**self.limits)}
+        )
+        self.bob.message_received.subscribe(lambda event: None)
+        self.manager = self.bob.connection_manager
+        self.strangers: list[Stranger] = []
+        self.addCleanup(self.finish)
+
+    def finish(self) -> None:
+        """The strangers go, then the parties."""
+        for stranger in self.strangers:
+            stranger.hang_up()
+        self.network.advance(1)
+        self.network.finish()
+
+    def party(self, name: str, **options: Any) -> SipPeerToPeerEndpoint:
+        """Somebody who only dials."""
+        return self.network.party(f"sip:x@{name}", listen=(), **options)
+
+    def send(self, sender: SipPeerToPeerEndpoint, target: str = "sip:bob@b.example") -> int:
+        """The status that *sender* gets."""
+        return self.network.run_until(sender.send_message(target, "x")).status
+
+    def stranger(self, port: int = 5061, host: Host | None = None) -> Stranger:
+        """A bare TCP connection to Bob."""
+        factory = Factory.forProtocol(Stranger)
+        factory.noisy = False
+        [address] = self.network.addresses_of("b.example")
+        endpoint = TCP4ClientEndpoint(host or self.network.host(), address, port)
+        made = cast("Stranger", self.network.run_until(endpoint.connect(factory)))
+        self.strangers.append(made)
+        return made
+
+    def inventory(self) -> dict[str, int]:
+        """What lives on Bob's side, without what does not."""
+        return {name: count for name, count in self.manager.inventory().items() if count}

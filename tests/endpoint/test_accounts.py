@@ -5,9 +5,17 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.logger import globalLogPublisher
 
-from sip_p2p import ConnectionFailure, Limits, RequestFailed, SipPeerToPeerEndpoint, TlsFailure, TlsFailureReason
+from sip_p2p import (
+    ConnectionFailure,
+    Limits,
+    OperationTimeout,
+    RequestFailed,
+    SipPeerToPeerEndpoint,
+    TlsFailure,
+    TlsFailureReason,
+)
 from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import ManagerTestCase, PartyTestCase
 
 
 class AccountsTests(PartyTestCase):
@@ -151,3 +159,83 @@ class AccountsTests(PartyTestCase):
         for party in (self.alice, self.bob):
             self.run_until(party.connection_manager.terminate())
             self.assertEqual({name for name, count in party.connection_manager.inventory().items() if count}, set())
+
+
+class CounterTests(ManagerTestCase):
+    """Names that a dashboard can rely on."""
+
+    INVENTORY = frozenset(
+        "ack_keys busy_flows clients connections deadlines dialling finished flows handshakes leases listeners"
+        " looking_up partial_octets queued_octets requests resting servers standing throttled timers unanswered"
+        " undecided".split()
+    )
+    TOTALS = frozenset(
+        "accepting_pauses connections_dialled connections_in connections_lost connections_out connections_refused"
+        " core_dropped_overloaded core_dropped_requests core_dropped_responses core_merged_requests core_pings"
+        " core_refused_dialogs core_refused_full core_refused_overloaded core_refused_requests core_requests"
+        " core_responses core_unparsable datagrams_forged datagrams_ignored dead_targets held_back"
+        " keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs log_lines_withheld overload_changes"
+        " overload_state senders_refused throttled".split()
+    )
+
+    CERTIFICATES = frozenset(
+        "certificate_days_left certificate_reloads certificate_troubles tls_handshakes tls_resumptions tls_sessions"
+        " trust_days_left".split()
+    )
+
+    def test_names(self) -> None:
+        """Every name is there from the start, with 0, and stays; all values are whole numbers (row:M10)."""
+        before = self.manager.metrics()
+        self.assertEqual(set(self.manager.inventory()), self.INVENTORY)
+        self.assertEqual(
+            {name for name in before if not name.startswith(("transactions_", "limit_", "requests_", "responses_"))},
+            self.TOTALS
+            | self.CERTIFICATES
+            | {f"live_{name}" for name in self.INVENTORY}
+            | {f"tls_failures_{reason.name.lower()}" for reason in TlsFailureReason},
+        )
+        counted = {name: count for name, count in before.items() if count and not name.endswith("_days_left")}
+        self.assertEqual(counted, {"live_listeners": 2})
+        self.send(self.party("a.example"))
+        self.stranger().say(b"x" * 64)
+        self.network.advance(1)
+        after = self.manager.metrics()
+        self.assertEqual(list(after), list(before))
+        self.assertTrue(all(type(value) is int for value in after.values()))
+
+    def test_what_lives(self) -> None:
+        """The inventory follows what is there, and is empty again afterwards (row:M10, fault:J2)."""
+        answer: Deferred[int] = Deferred()
+        self.bob.handle("PING", lambda event: answer)
+        alice = self.party("a.example")
+        pinging = alice.request("PING", "sip:bob@b.example")
+        self.network.advance(0.1)
+        live = self.inventory()
+        self.assertGreater(live.pop("timers"), 0)
+        self.assertGreater(live.pop("deadlines"), 0)
+        self.assertEqual(
+            live, {"listeners": 2, "connections": 1, "flows": 1, "busy_flows": 1, "servers": 1, "unanswered": 1}
+        )
+        mine = alice.connection_manager.inventory()
+        self.assertEqual((mine["clients"], mine["flows"], mine["dialling"]), (1, 1, 0))
+        answer.callback(200)
+        self.network.run_until(pinging)
+        live = self.inventory()
+        self.assertGreater(live.pop("deadlines"), 0)
+        self.assertEqual(live, {"listeners": 2, "connections": 1, "flows": 1})
+        self.network.run_until(self.manager.terminate())
+        self.assertEqual(self.inventory(), {})
+
+    def test_dialling(self) -> None:
+        """Connections that are being made are counted, once for each target."""
+        self.network.host(names=["c.example"])
+        self.network.partition("b.example", "c.example")
+        sendings = [self.bob.send_message("sip:x@c.example", "x", timeout=1) for _ in range(3)]
+        self.network.advance(0.5)
+        self.assertEqual(self.inventory()["dialling"], 1)
+        self.network.advance(1)
+        for sending in sendings:
+            self.failureResultOf(sending, OperationTimeout)
+        self.network.heal()
+        self.network.advance(10)
+        self.assertNotIn("dialling", self.inventory())

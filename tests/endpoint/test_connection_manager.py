@@ -1,4 +1,4 @@
-"""What every connection manager does: bounds, failures that are told, counters, and the end."""
+"""What every connection manager does: bounds, failures that are told, and that it leaves no garbage behind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from sip_p2p import (
     ConnectionFailure,
-    EndpointTerminated,
     InvalidOperation,
     Limits,
     OperationTimeout,
@@ -29,77 +28,10 @@ from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.sip.message import Message
 from sip_p2p.sip.transaction.base import Transaction
-from sip_p2p.testing import Host, Network
+from sip_p2p.testing import Network
+from tests.endpoint.support import ManagerTestCase, Stranger
 from tests.endpoint.test_server_managers import logged_warnings
-from tests.support import MemoryTestCase, SynchronousTestCase
-
-
-class Stranger(Protocol):
-    """A connection that says only what it is told to."""
-
-    is_open = False
-
-    def connectionMade(self) -> None:
-        """It stands."""
-        self.is_open = True
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """It has ended."""
-        self.is_open = False
-
-    def say(self, data: bytes) -> None:
-        """Say it."""
-        cast("Any", self.transport).write(data)
-
-    def hang_up(self) -> None:
-        """End it."""
-        cast("Any", self.transport).abortConnection()
-
-
-class ManagerTestCase(SynchronousTestCase):
-    """Bob, who listens on TLS and TCP, and whoever is needed against him."""
-
-    limits: ClassVar[dict[str, Any]] = {}
-
-    def setUp(self) -> None:
-        """A network with Bob on it."""
-        self.network = Network(delay=0.01)
-        self.bob = self.network.party(
-            "sip:bob@b.example", listen=("tls:port=5061", "tcp:port=5060"), manager={"limits": Limits(**self.limits)}
-        )
-        self.bob.message_received.subscribe(lambda event: None)
-        self.manager = self.bob.connection_manager
-        self.strangers: list[Stranger] = []
-        self.addCleanup(self.finish)
-
-    def finish(self) -> None:
-        """The strangers go, then the parties."""
-        for stranger in self.strangers:
-            stranger.hang_up()
-        self.network.advance(1)
-        self.network.finish()
-
-    def party(self, name: str, **options: Any) -> SipPeerToPeerEndpoint:
-        """Somebody who only dials."""
-        return self.network.party(f"sip:x@{name}", listen=(), **options)
-
-    def send(self, sender: SipPeerToPeerEndpoint, target: str = "sip:bob@b.example") -> int:
-        """The status that *sender* gets."""
-        return self.network.run_until(sender.send_message(target, "x")).status
-
-    def stranger(self, port: int = 5061, host: Host | None = None) -> Stranger:
-        """A bare TCP connection to Bob."""
-        factory = Factory.forProtocol(Stranger)
-        factory.noisy = False
-        [address] = self.network.addresses_of("b.example")
-        endpoint = TCP4ClientEndpoint(host or self.network.host(), address, port)
-        made = cast("Stranger", self.network.run_until(endpoint.connect(factory)))
-        self.strangers.append(made)
-        return made
-
-    def inventory(self) -> dict[str, int]:
-        """What lives on Bob's side, without what does not."""
-        return {name: count for name, count in self.manager.inventory().items() if count}
+from tests.support import MemoryTestCase
 
 
 class BasicTests(ManagerTestCase):
@@ -390,237 +322,6 @@ class IdleTests(ManagerTestCase):
         self.send(parties[0], "sip:x@d.example")
         self.network.advance(86400)
         self.assertEqual([party.connection_manager.inventory()["flows"] for party in parties], [1, 1])
-
-
-class CounterTests(ManagerTestCase):
-    """Names that a dashboard can rely on."""
-
-    INVENTORY = frozenset(
-        "ack_keys busy_flows clients connections deadlines dialling finished flows handshakes leases listeners"
-        " looking_up partial_octets queued_octets requests resting servers standing throttled timers unanswered"
-        " undecided".split()
-    )
-    TOTALS = frozenset(
-        "accepting_pauses connections_dialled connections_in connections_lost connections_out connections_refused"
-        " core_dropped_overloaded core_dropped_requests core_dropped_responses core_merged_requests core_pings"
-        " core_refused_dialogs core_refused_full core_refused_overloaded core_refused_requests core_requests"
-        " core_responses core_unparsable datagrams_forged datagrams_ignored dead_targets held_back"
-        " keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs log_lines_withheld overload_changes"
-        " overload_state senders_refused throttled".split()
-    )
-
-    CERTIFICATES = frozenset(
-        "certificate_days_left certificate_reloads certificate_troubles tls_handshakes tls_resumptions tls_sessions"
-        " trust_days_left".split()
-    )
-
-    def test_names(self) -> None:
-        """Every name is there from the start, with 0, and stays; all values are whole numbers (row:M10)."""
-        before = self.manager.metrics()
-        self.assertEqual(set(self.manager.inventory()), self.INVENTORY)
-        self.assertEqual(
-            {name for name in before if not name.startswith(("transactions_", "limit_", "requests_", "responses_"))},
-            self.TOTALS
-            | self.CERTIFICATES
-            | {f"live_{name}" for name in self.INVENTORY}
-            | {f"tls_failures_{reason.name.lower()}" for reason in TlsFailureReason},
-        )
-        counted = {name: count for name, count in before.items() if count and not name.endswith("_days_left")}
-        self.assertEqual(counted, {"live_listeners": 2})
-        self.send(self.party("a.example"))
-        self.stranger().say(b"x" * 64)
-        self.network.advance(1)
-        after = self.manager.metrics()
-        self.assertEqual(list(after), list(before))
-        self.assertTrue(all(type(value) is int for value in after.values()))
-
-    def test_what_lives(self) -> None:
-        """The inventory follows what is there, and is empty again afterwards (row:M10, fault:J2)."""
-        answer: Deferred[int] = Deferred()
-        self.bob.handle("PING", lambda event: answer)
-        alice = self.party("a.example")
-        pinging = alice.request("PING", "sip:bob@b.example")
-        self.network.advance(0.1)
-        live = self.inventory()
-        self.assertGreater(live.pop("timers"), 0)
-        self.assertGreater(live.pop("deadlines"), 0)
-        self.assertEqual(
-            live, {"listeners": 2, "connections": 1, "flows": 1, "busy_flows": 1, "servers": 1, "unanswered": 1}
-        )
-        mine = alice.connection_manager.inventory()
-        self.assertEqual((mine["clients"], mine["flows"], mine["dialling"]), (1, 1, 0))
-        answer.callback(200)
-        self.network.run_until(pinging)
-        live = self.inventory()
-        self.assertGreater(live.pop("deadlines"), 0)
-        self.assertEqual(live, {"listeners": 2, "connections": 1, "flows": 1})
-        self.network.run_until(self.manager.terminate())
-        self.assertEqual(self.inventory(), {})
-
-    def test_dialling(self) -> None:
-        """Connections that are being made are counted, once for each target."""
-        self.network.host(names=["c.example"])
-        self.network.partition("b.example", "c.example")
-        sendings = [self.bob.send_message("sip:x@c.example", "x", timeout=1) for _ in range(3)]
-        self.network.advance(0.5)
-        self.assertEqual(self.inventory()["dialling"], 1)
-        self.network.advance(1)
-        for sending in sendings:
-            self.failureResultOf(sending, OperationTimeout)
-        self.network.heal()
-        self.network.advance(10)
-        self.assertNotIn("dialling", self.inventory())
-
-
-class TerminateTests(ManagerTestCase):
-    """The end."""
-
-    limits: ClassVar[dict[str, Any]] = {"drain_timeout": 4}
-
-    def setUp(self) -> None:
-        """Bob answers a PING when he is told to."""
-        super().setUp()
-        self.answers: list[Deferred[int]] = []
-        self.bob.handle("PING", lambda event: self.answers.append(Deferred()) or self.answers[-1])
-        self.alice = self.party("a.example")
-
-    def test_waits_for_answers(self) -> None:
-        """terminate accepts nothing new, lets the application finish what it was asked, then ends (row:B13, row:C8)."""
-        pinging = self.alice.request("PING", "sip:bob@b.example")
-        self.network.advance(1)
-        ending = self.manager.terminate()
-        self.network.advance(1)
-        self.assertNoResult(ending)
-        self.assertFalse(self.manager.is_listening)
-        with self.assertRaises(ConnectionFailure):
-            self.send(self.party("c.example"))
-        self.answers[0].callback(202)
-        self.assertEqual(self.network.run_until(pinging).status, 202)
-        self.network.advance(0.2)
-        self.successResultOf(ending)
-        self.assertEqual(self.inventory(), {})
-
-    def test_not_for_ever(self) -> None:
-        """After the drain deadline it ends all the same: the peer sees its connection close, the application's work is
-        cancelled (row:B13)."""
-        cancelled: list[Deferred[int]] = []
-        self.bob.handle("PONG", lambda event: Deferred(cancelled.append))
-        waiting = [self.alice.request(method, "sip:bob@b.example") for method in ("PING", "PONG")]
-        self.network.advance(1)
-        ending = self.manager.terminate()
-        self.network.advance(3.9)
-        self.assertNoResult(ending)
-        self.network.advance(0.3)
-        self.successResultOf(ending)
-        for each in waiting:
-            self.failureResultOf(each, ConnectionFailure)
-        self.assertEqual(len(cancelled), 1)
-        self.assertEqual(self.inventory(), {})
-
-    def test_not_at_all(self) -> None:
-        """A drain time of 0 waits for nothing (row:B13)."""
-        manager = RealTimeServerTcpConnectionManager(
-            self.network.host(names=["d.example"]), limits=Limits(drain_timeout=0)
-        )
-        dave = SipPeerToPeerEndpoint("sip:dave@d.example", manager)
-        dave.handle("PING", lambda event: Deferred())
-        self.network.run_until(manager.start_listening("tcp:port=5060"))
-        pinging = self.alice.request("PING", "sip:dave@d.example;transport=tcp")
-        self.network.advance(1)
-        ending = manager.terminate()
-        self.network.advance(0.1)
-        self.successResultOf(ending)
-        self.failureResultOf(pinging, ConnectionFailure)
-
-    def test_again_and_again(self) -> None:
-        """Every call waits for the one end, also a call that comes after it, or from a handler of its own states
-        (row:B13, row:E27, fault:K5)."""
-        inner: list[Deferred[None]] = []
-        self.bob.state_changed.subscribe(lambda event: inner.append(self.manager.terminate()))
-        self.alice.request("PING", "sip:bob@b.example").addErrback(lambda failure: None)
-        self.network.advance(1)
-        ending = [self.manager.terminate(), self.manager.terminate()]
-        self.network.advance(1)
-        self.answers[0].callback(200)
-        self.network.advance(1)
-        for each in (*ending, *inner, self.manager.terminate()):
-            self.assertIsNone(self.successResultOf(each))
-        self.assertTrue(self.manager.is_terminated)
-
-    def test_port_is_free(self) -> None:
-        """When it has ended its ports can be bound again at once (row:B13, fault:J6)."""
-        self.send(self.alice)
-        self.network.run_until(self.manager.terminate())
-        host = self.network.find("b.example")
-        assert host is not None
-        manager = RealTimeServerTcpConnectionManager(host)
-        for description in ("tcp:port=5061", "tcp:port=5060", "udp:port=5060"):
-            self.network.run_until(manager.start_listening(description))
-        self.network.run_until(manager.terminate())
-
-    def test_during_incoming_handshakes(self) -> None:
-        """Connections that are not through their handshake are dropped: nothing is left of them (row:B13,
-        fault:J2)."""
-        silent, halfway = self.stranger(), self.stranger()
-        halfway.say(b"\x16\x03\x01\x02\x00\x01\x00")
-        self.network.advance(0.1)
-        self.assertEqual((self.inventory()["handshakes"], self.inventory()["connections"]), (2, 2))
-        self.network.run_until(self.manager.terminate())
-        self.network.advance(0.1)
-        self.assertEqual((silent.is_open, halfway.is_open, self.inventory()), (False, False, {}))
-
-    def test_during_outgoing_handshakes(self) -> None:
-        """Connections that are being made are given up at every stage, with EndpointTerminated for who waits
-        (row:B13, row:B14, fault:J2)."""
-        erin = self.network.party("sip:erin@e.example", listen=(), manager={"limits": Limits(drain_timeout=0)})
-        mute = self.network.host(names=["mute.example"])
-        factory = Factory.forProtocol(Stranger)
-        factory.noisy = False
-        port = mute.listenTCP(5061, factory)
-        self.network.host(names=["far.example"])
-        self.network.partition("e.example", "far.example")
-        self.network.name_delay = 1
-        sendings = [erin.send_message(f"sip:x@{name}", "x") for name in ("mute.example", "far.example")]
-        self.network.advance(4)
-        self.assertEqual(erin.connection_manager.inventory()["dialling"], 2)
-        sendings.append(erin.send_message("sip:x@unresolved.example", "x"))
-        self.network.advance(0.1)
-        ending = erin.connection_manager.terminate()
-        self.network.advance(0.1)
-        self.successResultOf(ending)
-        for sending in sendings:
-            self.failureResultOf(sending, EndpointTerminated)
-        self.assertEqual(set(erin.connection_manager.inventory().values()), {0})
-        self.network.run_until(port.stopListening())
-
-    def test_peer_that_does_not_read(self) -> None:
-        """A peer that vanished delays the end by a moment, not longer (row:B13)."""
-        self.send(self.alice)
-        self.network.half_open("a.example", "b.example")
-        ending = self.manager.terminate()
-        self.network.advance(1.5)
-        self.successResultOf(ending)
-        self.assertEqual(self.inventory(), {})
-
-    def test_nothing_works_afterwards(self) -> None:
-        """A manager that has ended makes nothing any more, and says so (row:E27, row:B14)."""
-        self.network.run_until(self.manager.terminate())
-        with self.assertRaises(EndpointTerminated):
-            SipPeerToPeerEndpoint("sip:new@b.example", self.manager)
-        with self.assertRaises(EndpointTerminated):
-            self.manager.start_listening("tls:port=5061")
-        self.failureResultOf(self.bob.send_message("sip:x@a.example", "x"), EndpointTerminated)
-        self.network.run_until(self.manager.stop_listening())
-
-    def test_one_of_many_endpoints(self) -> None:
-        """All endpoints of a manager end with it, each told once (row:M8)."""
-        told: list[str] = []
-        for number in range(3):
-            each = SipPeerToPeerEndpoint(f"sip:e{number}@b.example", self.manager)
-            each.state_changed.subscribe(lambda event, number=number: told.append(f"{number} {event.state.value}"))
-        self.network.run_until(self.manager.terminate())
-        self.assertEqual(self.manager.endpoints, ())
-        self.assertEqual(sorted(told), sorted(f"{n} {s}" for n in range(3) for s in ("disconnecting", "disconnected")))
 
 
 class GarbageTests(MemoryTestCase):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
-from sip_p2p import ConnectionFailure, EndpointTerminated, IncomingRequest, RequestFailed
-from tests.endpoint.support import PartyTestCase, Raw, RawDatagrams, octets
+from sip_p2p import (
+    ConnectionFailure,
+    EndpointTerminated,
+    IncomingRequest,
+    Limits,
+    RealTimeServerTcpConnectionManager,
+    RequestFailed,
+    SipPeerToPeerEndpoint,
+)
+from tests.endpoint.support import ManagerTestCase, PartyTestCase, Raw, RawDatagrams, Stranger, octets
 
 
 class DrainTestCase(PartyTestCase):
@@ -223,3 +231,154 @@ class EndpointEndTests(DrainTestCase):
         self.held[0].respond(200)
         self.network.advance(1)
         self.successResultOf(waiting)
+
+
+class TerminateTests(ManagerTestCase):
+    """The end."""
+
+    limits: ClassVar[dict[str, Any]] = {"drain_timeout": 4}
+
+    def setUp(self) -> None:
+        """Bob answers a PING when he is told to."""
+        super().setUp()
+        self.answers: list[Deferred[int]] = []
+        self.bob.handle("PING", lambda event: self.answers.append(Deferred()) or self.answers[-1])
+        self.alice = self.party("a.example")
+
+    def test_waits_for_answers(self) -> None:
+        """terminate accepts nothing new, lets the application finish what it was asked, then ends (row:B13, row:C8)."""
+        pinging = self.alice.request("PING", "sip:bob@b.example")
+        self.network.advance(1)
+        ending = self.manager.terminate()
+        self.network.advance(1)
+        self.assertNoResult(ending)
+        self.assertFalse(self.manager.is_listening)
+        with self.assertRaises(ConnectionFailure):
+            self.send(self.party("c.example"))
+        self.answers[0].callback(202)
+        self.assertEqual(self.network.run_until(pinging).status, 202)
+        self.network.advance(0.2)
+        self.successResultOf(ending)
+        self.assertEqual(self.inventory(), {})
+
+    def test_not_for_ever(self) -> None:
+        """After the drain deadline it ends all the same: the peer sees its connection close, the application's work is
+        cancelled (row:B13)."""
+        cancelled: list[Deferred[int]] = []
+        self.bob.handle("PONG", lambda event: Deferred(cancelled.append))
+        waiting = [self.alice.request(method, "sip:bob@b.example") for method in ("PING", "PONG")]
+        self.network.advance(1)
+        ending = self.manager.terminate()
+        self.network.advance(3.9)
+        self.assertNoResult(ending)
+        self.network.advance(0.3)
+        self.successResultOf(ending)
+        for each in waiting:
+            self.failureResultOf(each, ConnectionFailure)
+        self.assertEqual(len(cancelled), 1)
+        self.assertEqual(self.inventory(), {})
+
+    def test_not_at_all(self) -> None:
+        """A drain time of 0 waits for nothing (row:B13)."""
+        manager = RealTimeServerTcpConnectionManager(
+            self.network.host(names=["d.example"]), limits=Limits(drain_timeout=0)
+        )
+        dave = SipPeerToPeerEndpoint("sip:dave@d.example", manager)
+        dave.handle("PING", lambda event: Deferred())
+        self.network.run_until(manager.start_listening("tcp:port=5060"))
+        pinging = self.alice.request("PING", "sip:dave@d.example;transport=tcp")
+        self.network.advance(1)
+        ending = manager.terminate()
+        self.network.advance(0.1)
+        self.successResultOf(ending)
+        self.failureResultOf(pinging, ConnectionFailure)
+
+    def test_again_and_again(self) -> None:
+        """Every call waits for the one end, also a call that comes after it, or from a handler of its own states
+        (row:B13, row:E27, fault:K5)."""
+        inner: list[Deferred[None]] = []
+        self.bob.state_changed.subscribe(lambda event: inner.append(self.manager.terminate()))
+        self.alice.request("PING", "sip:bob@b.example").addErrback(lambda failure: None)
+        self.network.advance(1)
+        ending = [self.manager.terminate(), self.manager.terminate()]
+        self.network.advance(1)
+        self.answers[0].callback(200)
+        self.network.advance(1)
+        for each in (*ending, *inner, self.manager.terminate()):
+            self.assertIsNone(self.successResultOf(each))
+        self.assertTrue(self.manager.is_terminated)
+
+    def test_port_is_free(self) -> None:
+        """When it has ended its ports can be bound again at once (row:B13, fault:J6)."""
+        self.send(self.alice)
+        self.network.run_until(self.manager.terminate())
+        host = self.network.find("b.example")
+        assert host is not None
+        manager = RealTimeServerTcpConnectionManager(host)
+        for description in ("tcp:port=5061", "tcp:port=5060", "udp:port=5060"):
+            self.network.run_until(manager.start_listening(description))
+        self.network.run_until(manager.terminate())
+
+    def test_during_incoming_handshakes(self) -> None:
+        """Connections that are not through their handshake are dropped: nothing is left of them (row:B13,
+        fault:J2)."""
+        silent, halfway = self.stranger(), self.stranger()
+        halfway.say(b"\x16\x03\x01\x02\x00\x01\x00")
+        self.network.advance(0.1)
+        self.assertEqual((self.inventory()["handshakes"], self.inventory()["connections"]), (2, 2))
+        self.network.run_until(self.manager.terminate())
+        self.network.advance(0.1)
+        self.assertEqual((silent.is_open, halfway.is_open, self.inventory()), (False, False, {}))
+
+    def test_during_outgoing_handshakes(self) -> None:
+        """Connections that are being made are given up at every stage, with EndpointTerminated for who waits
+        (row:B13, row:B14, fault:J2)."""
+        erin = self.network.party("sip:erin@e.example", listen=(), manager={"limits": Limits(drain_timeout=0)})
+        mute = self.network.host(names=["mute.example"])
+        factory = Factory.forProtocol(Stranger)
+        factory.noisy = False
+        port = mute.listenTCP(5061, factory)
+        self.network.host(names=["far.example"])
+        self.network.partition("e.example", "far.example")
+        self.network.name_delay = 1
+        sendings = [erin.send_message(f"sip:x@{name}", "x") for name in ("mute.example", "far.example")]
+        self.network.advance(4)
+        self.assertEqual(erin.connection_manager.inventory()["dialling"], 2)
+        sendings.append(erin.send_message("sip:x@unresolved.example", "x"))
+        self.network.advance(0.1)
+        ending = erin.connection_manager.terminate()
+        self.network.advance(0.1)
+        self.successResultOf(ending)
+        for sending in sendings:
+            self.failureResultOf(sending, EndpointTerminated)
+        self.assertEqual(set(erin.connection_manager.inventory().values()), {0})
+        self.network.run_until(port.stopListening())
+
+    def test_peer_that_does_not_read(self) -> None:
+        """A peer that vanished delays the end by a moment, not longer (row:B13)."""
+        self.send(self.alice)
+        self.network.half_open("a.example", "b.example")
+        ending = self.manager.terminate()
+        self.network.advance(1.5)
+        self.successResultOf(ending)
+        self.assertEqual(self.inventory(), {})
+
+    def test_nothing_works_afterwards(self) -> None:
+        """A manager that has ended makes nothing any more, and says so (row:E27, row:B14)."""
+        self.network.run_until(self.manager.terminate())
+        with self.assertRaises(EndpointTerminated):
+            SipPeerToPeerEndpoint("sip:new@b.example", self.manager)
+        with self.assertRaises(EndpointTerminated):
+            self.manager.start_listening("tls:port=5061")
+        self.failureResultOf(self.bob.send_message("sip:x@a.example", "x"), EndpointTerminated)
+        self.network.run_until(self.manager.stop_listening())
+
+    def test_one_of_many_endpoints(self) -> None:
+        """All endpoints of a manager end with it, each told once (row:M8)."""
+        told: list[str] = []
+        for number in range(3):
+            each = SipPeerToPeerEndpoint(f"sip:e{number}@b.example", self.manager)
+            each.state_changed.subscribe(lambda event, number=number: told.append(f"{number} {event.state.value}"))
+        self.network.run_until(self.manager.terminate())
+        self.assertEqual(self.manager.endpoints, ())
+        self.assertEqual(sorted(told), sorted(f"{n} {s}" for n in range(3) for s in ("disconnecting", "disconnected")))
