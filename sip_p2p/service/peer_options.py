@@ -14,10 +14,10 @@ from sip_p2p.observe.text import printable
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.transport.dns.family import AddressFamilyHint
+from sip_p2p.transport.dns.name_servers import parse_name_server
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.stream.websocket import WebSocketOptions
 from sip_p2p.transport.trust.first_use import FirstUse
-from sip_p2p.transport.trust.identity import is_ip_address, normalise_name
 from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.trust.pins import PinnedKeys
 from sip_p2p.transport.trust.revocation import Revocation, RevocationMode
@@ -110,7 +110,13 @@ class PeerOptions(CommandOptions):
     def opt_dns_server(self, address: str) -> None:
         """ADDRESS or ADDRESS:PORT of a name server to ask instead of those of this machine; may be given several
         times"""
-        self.dns_servers.append(_name_server(address))
+        try:
+            self.dns_servers.append(parse_name_server(address))
+        except ValueError:
+            raise usage.UsageError(
+                f"--dns-server {printable(address)} is not the address of a name server, such as 192.0.2.53 or "
+                "[2001:db8::53]:53"
+            ) from None
 
     def opt_limit(self, entry: str) -> None:
         """NAME=VALUE: another bound than usual; --help-limits lists them; may be given several times"""
@@ -261,25 +267,3 @@ def limit_words() -> str:
                 shown = value if isinstance(value, int) else f"{value:g}"
                 lines.append(f"{prefix}{name} = {shown}: {_MARKUP.sub('', words.get(name, ''))}")
     return "\n".join(lines)
-
-
-def _name_server(text: str) -> tuple[str, int]:
-    """The address and port of a name server.
-
-    :raises UsageError: it is not an address, or the port is none.
-    """
-    if text.startswith("["):
-        host, _, port = text[1:].partition("]")
-        port = port.removeprefix(":")
-    else:
-        host, _, port = text.partition(":") if text.count(":") == 1 else (text, "", "")
-    try:
-        host = normalise_name(host)
-        number = int(port) if port.isascii() and port.isdigit() else 53 if not port else 0
-        if is_ip_address(host) and 0 < number < 65536:
-            return host, number
-    except ValueError:
-        host = ""
-    raise usage.UsageError(
-        f"--dns-server {printable(text)} is not the address of a name server, such as 192.0.2.53 or [2001:db8::53]:53"
-    )
