@@ -86,8 +86,11 @@ class StandingConnection:
         self._alarm: IDelayedCall | None = None
         self._is_stopped = False
         self._waiting: list[Deferred[LiveFlow]] = []
-        limits = manager.limits
-        self._backoff: Backoff[None] = Backoff(limits.redial_delay, limits.redial_delay_longest, 1, random.random)
+        self._backoff: Backoff[None] = Backoff(self._redialling, random.random)
+
+    def _redialling(self) -> tuple[float, float, int]:
+        limits = self._manager.limits
+        return limits.redial_delay, limits.redial_delay_longest, 1
 
     @property
     def flow(self) -> LiveFlow | None:

@@ -99,6 +99,19 @@ class EagerTests(StandingTestCase):
         self.network.advance(60)
         self.assertLess(len(self.dials()), 15)
 
+    def test_other_limits(self) -> None:
+        """Another longest wait between two dials holds from the next one on (row:E10, row:E14)."""
+        self.proxy.connection_manager.flow_opened.subscribe(lambda event: event.flow.close())
+        manager = self.alice(reconnect="eager").connection_manager
+        self.network.advance(60)
+        manager.limits = manager.limits.replace(redial_delay_longest=1.0)
+        self.network.advance(31)
+        before = len(self.dials())
+        self.network.advance(30)
+        self.assertGreater(len(self.dials()) - before, 20)
+        self.network.run_until(manager.terminate())
+        self.network.advance(1)
+
     def test_refused(self) -> None:
         """A peer that refuses us is tried again, slowly: it may change its mind (row:E14)."""
         alice = self.alice(reconnect="eager")

@@ -39,21 +39,19 @@ class _Failed:
 class Backoff(Generic[K]):
     """Which places have failed lately, why, and when each is tried again.
 
-    The three bounds may be changed; that counts from the next failure on.
-
-    :ivar first: the upper bound of the wait after one failure, in seconds.
-    :ivar longest: the upper bound after any number of them.
-    :ivar limit: how many places are remembered; beyond it the one that failed longest ago is tried again at once.
     :ivar forgotten: how many had to make place.
     """
 
-    __slots__ = ("_chance", "_failed", "first", "forgotten", "limit", "longest")
+    __slots__ = ("_bounds", "_chance", "_failed", "forgotten")
 
-    def __init__(self, first: float, longest: float, limit: int, chance: Callable[[], float]) -> None:
-        """:param chance: a number from 0 to 1, another one each time."""
-        self.first = first
-        self.longest = longest
-        self.limit = limit
+    def __init__(self, bounds: Callable[[], tuple[float, float, int]], chance: Callable[[], float]) -> None:
+        """
+        :param bounds: asked at each failure, as they may change meanwhile: the upper bound of the wait after one
+            failure, in seconds; that after any number of them; and how many places are remembered, beyond which the
+            one that failed longest ago is tried again at once.
+        :param chance: a number from 0 to 1, another one each time.
+        """
+        self._bounds = bounds
         self._chance = chance
         self.forgotten = 0
         self._failed: OrderedDict[K, _Failed] = OrderedDict()
@@ -63,14 +61,15 @@ class Backoff(Generic[K]):
 
     def failed(self, place: K, error: ConnectionFailure, now: float) -> float:
         """Nobody could be reached at *place*; returns for how many seconds it is left alone."""
+        first, longest, limit = self._bounds()
         before = self._failed.pop(place, None)
         # One that was left alone for long enough after its last failure begins anew.
-        in_a_row = 1 if before is None or now - before.until > self.longest else before.in_a_row + 1
+        in_a_row = 1 if before is None or now - before.until > longest else before.in_a_row + 1
         # More doublings than these reach any bound.
-        upper = min(self.longest, self.first * 2.0 ** min(in_a_row - 1, 64))
+        upper = min(longest, first * 2.0 ** min(in_a_row - 1, 64))
         wait = upper * (0.5 + 0.5 * self._chance())
         self._failed[place] = _Failed(in_a_row, now + wait, _without_frames(error))
-        if len(self._failed) > self.limit:
+        if len(self._failed) > limit:
             self._failed.popitem(last=False)
             self.forgotten += 1
         return wait

@@ -87,10 +87,7 @@ class Pool:
         self._flows: dict[StreamFlow, None] = {}
         self._by_identity: dict[str, dict[StreamFlow, None]] = {}
         self._flows_of_peer: dict[str, int] = {}
-        limits = owner.limits
-        self._backoff: Backoff[Server] = Backoff(
-            limits.redial_delay, limits.redial_delay_longest, limits.failures_remembered, chance
-        )
+        self._backoff: Backoff[Server] = Backoff(self._redialling, chance)
         self._closed = False
         self.dialled = 0
         self.linger: float | None = None
@@ -410,11 +407,11 @@ class Pool:
 
     def _failed(self, server: Server, error: ConnectionFailure) -> None:
         """Leave *server* alone for a while."""
+        self._backoff.failed(server, error, self._owner.driver.now())
+
+    def _redialling(self) -> tuple[float, float, int]:
         limits = self._owner.limits
-        backoff = self._backoff
-        backoff.first, backoff.longest = limits.redial_delay, limits.redial_delay_longest
-        backoff.limit = limits.failures_remembered
-        backoff.failed(server, error, self._owner.driver.now())
+        return limits.redial_delay, limits.redial_delay_longest, limits.failures_remembered
 
     def count_of_peer(self, peer: str) -> int:
         """How many flows lead to the party that *peer* is the key of."""

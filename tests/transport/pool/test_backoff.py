@@ -12,7 +12,7 @@ from tests.support import SynchronousTestCase
 
 def backoff(chance: float = 1.0, limit: int = 100) -> Backoff[str]:
     """Half a second to thirty, and always the same chance."""
-    return Backoff(0.5, 30.0, limit, lambda: chance)
+    return Backoff(lambda: (0.5, 30.0, limit), lambda: chance)
 
 
 class WaitTests(SynchronousTestCase):
@@ -52,7 +52,7 @@ class WaitTests(SynchronousTestCase):
     def test_bounds(self, failures: list[tuple[float, float]]) -> None:
         """Whatever the times and chances, a wait is at least half of the shortest and at most the longest."""
         now, chances = 0.0, iter([chance for _, chance in failures])
-        failing: Backoff[str] = Backoff(0.5, 30.0, 5, lambda: next(chances))
+        failing: Backoff[str] = Backoff(lambda: (0.5, 30.0, 5), lambda: next(chances))
         for passed, _ in failures:
             now += passed
             self.assertTrue(0.25 <= failing.failed("b", ConnectionFailure("no"), now) <= 30.0)

@@ -309,13 +309,13 @@ class IncomingTests(PoolTestCase):
         self.assertIsNone(self.bob.pool.find(target))
         self.alice.driver.request(outgoing(), self.outgoing, "caller")
         self.network.advance(0.1)
-        self.bob.keeper.learn_alias(self.accepted, self.alias("a.example:5071"))
+        self.accepted.presents(self.alias("a.example:5071").via)
         self.assertIs(self.bob.pool.find(target), self.accepted)
         self.assertIsNone(self.bob.pool.find(Target("tls", "a.example", 5072)))
 
     def test_alias_of_somebody_else(self) -> None:
         """A sent-by that its certificate does not cover is nobody's alias (fault:G2)."""
-        self.bob.keeper.learn_alias(self.accepted, self.alias("victim.example:5061"))
+        self.accepted.presents(self.alias("victim.example:5061").via)
         self.assertEqual(self.accepted.aliases, set())
         self.assertIsNone(self.bob.pool.find(Target("tls", "victim.example", 5061)))
 

@@ -371,8 +371,8 @@ class EarlierPeerTests(PoolTestCase):
         self.network.advance(0.1)
         (_, second) = self.bob.pool
         presented: Any = parse_message(request(via="TLS a.example:5061;rport;alias"))
-        self.bob.keeper.learn_alias(first, presented)
-        self.bob.keeper.learn_alias(second, presented)
+        first.presents(presented.via)
+        second.presents(presented.via)
         self.assertIs(self.bob.pool.find(place), first)
         first.abort()
         self.network.advance(0.1)

@@ -140,7 +140,7 @@ class PoolMachine(RuleBasedStateMachine):
         claim: Any = parse_message(request(via=f"TLS {host}:{port};alias"))
         for flow in self.alice.pool:
             if flow.is_incoming:
-                self.alice.keeper.learn_alias(flow, claim)
+                flow.presents(claim.via)
 
     @rule()
     def renew(self) -> None:
