@@ -16,6 +16,9 @@ from sip_p2p.sip.status import reason_phrase
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sip_p2p.sip.dialog.dialog import Dialog
+    from sip_p2p.sip.uri import SipUri
+
 __all__ = ["RESTRICTED_HEADERS", "Echo", "RequestPlan", "application_fields"]
 
 MAX_FORWARDS = "70"
@@ -47,7 +50,7 @@ def application_fields(fields: Iterable[tuple[str, str]], *, restricted: bool = 
 
 @final
 class RequestPlan:
-    """What a request outside of a dialog is made of; one plan makes one request.
+    """What a request is made of; one plan makes one request.
 
     :ivar method: the method.
     :ivar uri: the Request-URI, as text.
@@ -58,6 +61,9 @@ class RequestPlan:
     :ivar cseq: the sequence number, below 2**31.
     :ivar max_forwards: the Max-Forwards value (section 8.1.1.6).
     :ivar contact: the Contact value, or None where the method carries none.
+    :ivar dialog: the dialog that it is sent in; None outside of one, and for what may make one.
+    :ivar next_hop: the URI that names where it goes first, where a route set says so; None where nothing but
+        :attr:`uri` does.
     :ivar routes: the Route values, topmost first (a pre-loaded route set, section 8.1.2).
     :ivar fields: further header fields, already checked.
     :ivar body: the body.
@@ -72,11 +78,13 @@ class RequestPlan:
         "contact",
         "content_type",
         "cseq",
+        "dialog",
         "fields",
         "from_",
         "from_tag",
         "max_forwards",
         "method",
+        "next_hop",
         "routes",
         "to",
         "uri",
@@ -92,6 +100,8 @@ class RequestPlan:
         self.cseq = 1
         self.max_forwards = MAX_FORWARDS
         self.contact: str | None = None
+        self.dialog: Dialog | None = None
+        self.next_hop: SipUri | None = None
         self.routes: list[str] = []
         self.fields: list[tuple[str, str]] = []
         self.body = b""

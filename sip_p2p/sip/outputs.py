@@ -2,12 +2,15 @@
 
 The core has no callbacks. Each input (a message, a timer, a lost flow, a wish of the application) may leave outputs, in
 the order in which they are to take effect; the driver takes them with ``take_outputs()``, writes what is to be written
-and tells the endpoint the rest.
+and tells the endpoint the rest. What dialogs say stands in :mod:`~sip_p2p.sip.dialog.effects`, and comes in the same
+list.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, final
+
+from sip_p2p.sip.dialog.effects import InviteEffect
 
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
@@ -129,4 +132,5 @@ Output: TypeAlias = (
     | ResponseReceived
     | TransactionTimedOut
     | TransactionFailed
+    | InviteEffect
 )

@@ -16,6 +16,7 @@ from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.body import content_codings, parse_media_type
 from sip_p2p.sip.compose import Echo
 from sip_p2p.sip.counters import KNOWN_METHODS, Counters, Traffic
+from sip_p2p.sip.dialog.appointments import Appointments
 from sip_p2p.sip.directory import Directory
 from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
 from sip_p2p.sip.framing import PING, PONG
@@ -57,6 +58,7 @@ class UserAgentCore:
 
     All times are seconds on one monotonic scale of the caller's choice.
 
+    :ivar appointments: when dialogs and INVITEs want to be called again.
     :ivar directory: the parties and how requests find them.
     :ivar layer: the transactions.
     :ivar counters: totals.
@@ -71,6 +73,7 @@ class UserAgentCore:
         "_salt",
         "_tokens",
         "_uris",
+        "appointments",
         "counters",
         "directory",
         "layer",
@@ -106,6 +109,7 @@ class UserAgentCore:
             limits_octets=finished_octets,
             limits_answered=dialogs,
         )
+        self.appointments = Appointments()
         self.directory = Directory()
         self.counters = Counters()
         self.traffic = Traffic()
@@ -231,13 +235,20 @@ class UserAgentCore:
         """Do what is due. A request that its application never answered is answered 500 in its place."""
         before = len(self._outputs)
         self.layer.handle_timer(now)
+        self.appointments.handle_timer(now)
         for output in self._outputs[before:]:
             if isinstance(output, RequestAbandoned) and not output.transaction.is_final_sent:
                 self.respond(output.transaction, self.response(output.transaction, 500), now)
 
     def next_deadline(self) -> float | None:
         """When :meth:`handle_timer` is to be called next; None while nothing waits."""
-        return self.layer.next_deadline()
+        earliest = self.layer.next_deadline()
+        appointed = self.appointments.next_deadline()
+        return earliest if appointed is None or (earliest is not None and earliest < appointed) else appointed
+
+    def say(self, output: Output) -> None:
+        """Let a machine of this core say something, after all that was said before."""
+        self._outputs.append(output)
 
     def take_outputs(self) -> list[Output]:
         """Everything said since the last call, in order."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+    from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.outputs import Output
@@ -84,6 +85,9 @@ class TransactionUser(Protocol):
 
     def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
         """A request of ours ended without a final response."""
+
+    def invite_effect(self, effect: InviteEffect) -> None:
+        """What a dialog or an INVITE wants, or has to tell."""
 
 
 @final
@@ -371,6 +375,8 @@ class Driver:
                 user.request_abandoned(output)
             elif type(output) is AckReceived:
                 user.ack_received(output)
+            else:
+                user.invite_effect(cast("InviteEffect", output))
         except Exception:
             self._log.failure("the application failed on {output}", output=type(output).__name__)
 

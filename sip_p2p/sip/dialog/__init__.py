@@ -1,0 +1,14 @@
+"""Dialogs, and what INVITE makes of them (RFC 3261 sections 9 and 12 to 15).
+
+Machines as plain as those of the transactions: one file each, time as an argument, and what they want of the world is
+said in :mod:`~sip_p2p.sip.dialog.effects`, in the same list as everything else that the core says. Start there, then
+:mod:`~sip_p2p.sip.dialog.dialog`.
+
+=====================  =========================================================  =====================================
+module                 what                                                       standard
+=====================  =========================================================  =====================================
+``effects``            everything that dialogs and INVITEs can say
+``appointments``       when each wants to be called again
+``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
+=====================  =========================================================  =====================================
+"""
