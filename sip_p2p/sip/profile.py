@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, final
 
+from sip_p2p.errors import InvalidOperation
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.headers import Headers
@@ -25,13 +27,15 @@ class Authenticator(Protocol):
 class Profile:
     """The abilities of one party, as the core's UAS rules need them. They can change at any time.
 
+    :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
+        whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
     :ivar user: whatever the owner wants to find again in the outputs.
     :ivar supported: the option tags of extensions that are understood (section 19.2).
     :ivar authenticator: asked first, where there is one.
     :ivar trusted_proxies: the names whose holders may pass on what others send to this party.
     """
 
-    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "supported", "trusted_proxies", "user")
+    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "contact", "supported", "trusted_proxies", "user")
 
     def __init__(self, user: object = None, methods: Iterable[str] = (), supported: Iterable[str] = ()) -> None:
         self.user = user
@@ -40,7 +44,18 @@ class Profile:
         self._allow = ""
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
+        self.contact: Callable[[Flow, bool], str] | None = None
         self.trusted_proxies: frozenset[str] = frozenset()
+
+    def contact_value(self, flow: Flow, secure: bool) -> str:
+        """The Contact value that leads back to this party, for a message on *flow*.
+
+        :param secure: whether it has to be a ``sips`` URI (RFC 5630 section 5).
+        :raises InvalidOperation: when the party has none.
+        """
+        if self.contact is None:
+            raise InvalidOperation("a party without a Contact can have no dialog")
+        return self.contact(flow, secure)
 
     def allow(self, method: str, accept: tuple[str, ...] | None = None) -> None:
         """Let *method* reach the application.

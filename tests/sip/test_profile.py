@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.profile import Profile
 from tests.support import SynchronousTestCase
 
@@ -34,6 +36,23 @@ class MethodTests(SynchronousTestCase):
         """The owner finds again what it put there."""
         owner = object()
         self.assertIs(Profile(owner).user, owner)
+
+
+class ContactTests(SynchronousTestCase):
+    """RFC 3261 section 12.1.1: what makes a dialog names its maker's Contact."""
+
+    def test_contact(self) -> None:
+        """The Contact follows the flow and the scheme that is asked for."""
+        profile = Profile()
+        profile.contact = lambda flow, secure: f"<{'sips' if secure else 'sip'}:me@{flow.sent_by}>"
+        flow = Flow("TLS", True, "here.example", "192.0.2.9", 5061)
+        self.assertEqual(profile.contact_value(flow, False), "<sip:me@here.example>")
+        self.assertEqual(profile.contact_value(flow, True), "<sips:me@here.example>")
+
+    def test_none(self) -> None:
+        """A party that nobody told its Contact says so instead of making one up."""
+        flow = Flow("TLS", True, "here.example", "192.0.2.9", 5061)
+        self.assertRaises(InvalidOperation, Profile().contact_value, flow, False)
 
 
 class ExtensionTests(SynchronousTestCase):
