@@ -7,10 +7,13 @@ the service above. Start with :mod:`~sip_p2p.endpoint.endpoint`.
 ======================  ======================================================================  ======================
 module                  what                                                                    standard
 ======================  ======================================================================  ======================
-``endpoint``            the party
+``endpoint``            the party, and what it sends
+``party``               what every party has: who it is, how it is reached, who answers for it
 ``party_options``       the arguments that one is made with, checked
 ``address``             whom an application wants to talk to
 ``contact``             how a party is to be reached again                                      RFC 5626 section 4.1
+``own_address``         what a connection manager calls itself in Via and Contact
+``thread``              the one thread that everything belongs to
 ``connection_manager``  listeners, flows, proofs of identity; one core, one driver, one pool
 ``server_managers``     the two that applications make: with TLS, and without
 ``listener``            one listening endpoint

@@ -12,9 +12,8 @@ import sys
 from time import time
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python import threadable
 
 from sip_p2p.endpoint.accounts import Accounts
 from sip_p2p.endpoint.connection_request import Authorize, asking
@@ -26,7 +25,9 @@ from sip_p2p.endpoint.listener import Listener, Listeners
 from sip_p2p.endpoint.listener_watch import USUAL_WATCH, AddressesChanged, ListenerLost, ListenerWatch
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
+from sip_p2p.endpoint.own_address import OwnAddress
 from sip_p2p.endpoint.standing import StandingConnection, StandingConnections
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
 from sip_p2p.sip.transaction.timers import Timers
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -45,7 +46,6 @@ from sip_p2p.transport.stream.flow import StreamFlow
 from sip_p2p.transport.stream.websocket import WebSocketOptions
 from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
-from sip_p2p.transport.trust.identity import normalise_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.tls.settings import TlsSettings
     from sip_p2p.transport.udp.datagram import DatagramFlow
 
-__all__ = ["RealTimeConnectionManager", "check_thread"]
+__all__ = ["RealTimeConnectionManager"]
 
 
 class RealTimeConnectionManager:
@@ -132,8 +132,6 @@ class RealTimeConnectionManager:
         beneath = dns_beneath(self.resolver)
         if beneath is not None:
             beneath.adopt(self.transports, self.dead_targets)
-        self._last_sent_by = ""
-        self._advertise = None if advertise is None else normalise_name(advertise)
         self.tokens: TokenSource = RandomTokens() if tokens is None else tokens
         self.core = _core(self.tokens, timers, self.limits)
         self.dispatch = Dispatch(self)
@@ -159,6 +157,7 @@ class RealTimeConnectionManager:
         self.listener_lost: Event[ListenerLost] = Event(log_bounds=self._log_bounds)
         self.addresses_changed: Event[AddressesChanged] = Event(log_bounds=self._log_bounds)
         self._listeners = Listeners(reactor, self, self.keeper, listener_watch)
+        self._own_address = OwnAddress(advertise, self._listeners.port_of, self._certified_host)
         self._endpoints: dict[RealTimeEndpoint, None] = {}
         self._tls_log = ThrottledLog("sip_p2p.endpoint.connection_manager", self.driver.now, self._log_bounds)
         self._terminated: Deferred[None] | None = None
@@ -179,11 +178,11 @@ class RealTimeConnectionManager:
 
         :raises ValueError: for what is neither a host name nor an address.
         """
-        return self._advertise
+        return self._own_address.advertise
 
     @advertise.setter
     def advertise(self, host: str | None) -> None:
-        self._advertise = None if host is None else normalise_name(host)
+        self._own_address.advertise = host
 
     @property
     def limits(self) -> Limits:
@@ -293,20 +292,11 @@ class RealTimeConnectionManager:
     def sent_by(self, transport: str, local: tuple[str, int]) -> str:
         """What our Via names: the advertised host, or our own address on the flow; a listener's port if there is
         one."""
-        host, port = self.contact_address(transport, local)
-        named = f"{host}:{port}" if port else host
-        # The flows of a listener name the same place: one string for all of them.
-        if named != self._last_sent_by:
-            self._last_sent_by = named
-        return self._last_sent_by
+        return self._own_address.sent_by(transport, local)
 
     def contact_address(self, transport: str, local: tuple[str, int]) -> tuple[str, int]:
         """The host (IPv6 in brackets) and port under which we can be reached over *transport* (rows A2, E28, J8)."""
-        port = self._listeners.port_of(transport) or local[1]
-        host = self._advertise or self._certified_host(transport) or local[0]
-        if host in ("0.0.0.0", "::", ""):
-            host = "localhost"
-        return (f"[{host}]" if ":" in host and not host.startswith("[") else host), port
+        return self._own_address.on(transport, local)
 
     def may_request(self, flow: LiveFlow) -> bool:
         """Whether the peer at the end of *flow* may ask anything of our applications (row D9)."""
@@ -440,8 +430,7 @@ class RealTimeConnectionManager:
             be called any number of times.
         """
         check_thread()
-        quiet = self.drain_state.begin(self.limits.drain_timeout if deadline is None else deadline)
-        return gatherResults([self._listeners.stop(), quiet]).addCallback(lambda _: None)
+        return self.drain_state.drain(self._listeners, self.limits.drain_timeout if deadline is None else deadline)
 
     def terminate(self) -> Deferred[None]:
         """Stop listening, let what is in flight finish within the drain deadline, end the endpoints, close every flow.
@@ -463,29 +452,7 @@ class RealTimeConnectionManager:
         return waiting
 
     def _end(self) -> Deferred[None]:
-        def end_flows(_: object) -> Deferred[None]:
-            for endpoint in self.endpoints:
-                endpoint.connection_manager_terminated()
-            return self.keeper.close()
-
-        def finish(result: object) -> None:
-            self.drain_state.hurry()
-            self.load.stop()
-            self.driver.stop()
-            self.core.layer.table.finished.clear()
-
-        quiet = self.drain_state.begin(self.limits.drain_timeout)
-        ended = gatherResults([self._listeners.close(), quiet]).addCallback(end_flows)
-        return ended.addBoth(finish)
-
-
-def check_thread() -> None:
-    """Refuse a call from another thread than the reactor's (fault K7).
-
-    :raises InvalidOperation: with the remedy.
-    """
-    if getattr(threadable, "ioThread", None) is not None and not threadable.isInIOThread():
-        raise InvalidOperation("called from another thread: use reactor.callFromThread or blockingCallFromThread")
+        return self.drain_state.end(self._listeners)
 
 
 def _core(tokens: TokenSource, timers: Timers | None, limits: Limits) -> UserAgentCore:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.listener import Listeners
 
 __all__ = ["Drain"]
 
@@ -32,6 +33,29 @@ class Drain:
         return not manager.dispatch.waiting_answers and not any(
             endpoint.requests_under_way for endpoint in manager.endpoints
         )
+
+    def drain(self, listeners: Listeners, deadline: float) -> Deferred[None]:
+        """Close every port, take no new work and fire when all is quiet, or *deadline* seconds have passed."""
+        quiet = self.begin(deadline)
+        return gatherResults([listeners.stop(), quiet]).addCallback(lambda _: None)
+
+    def end(self, listeners: Listeners) -> Deferred[None]:
+        """The same, and then the end of everything that the manager has: the parties, the flows, the clock."""
+        manager = self._manager
+
+        def end_flows(_: object) -> Deferred[None]:
+            for endpoint in manager.endpoints:
+                endpoint.connection_manager_terminated()
+            return manager.keeper.close()
+
+        def finish(result: object) -> None:
+            self.hurry()
+            manager.load.stop()
+            manager.driver.stop()
+            manager.core.layer.table.finished.clear()
+
+        quiet = self.begin(manager.limits.drain_timeout)
+        return gatherResults([listeners.close(), quiet]).addCallback(end_flows).addBoth(finish)
 
     def begin(self, deadline: float) -> Deferred[None]:
         """Take no new work from now on; see :meth:`when_quiet`."""
