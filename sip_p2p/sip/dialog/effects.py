@@ -39,6 +39,7 @@ __all__ = [
     "Progress",
     "Purpose",
     "Redirected",
+    "RequestUnwanted",
     "RequestWanted",
     "UsageEnded",
 ]
@@ -90,6 +91,17 @@ class Errand:
 @final
 class RequestWanted:
     """Find a flow for the request of *errand*, send it, and tell ``errand.owner`` what becomes of it."""
+
+    __slots__ = ("errand",)
+
+    def __init__(self, errand: Errand) -> None:
+        self.errand = errand
+
+
+@final
+class RequestUnwanted:
+    """Begin nothing more for the request of *errand*: where no transaction carries it, it is never sent and nobody hears
+    of it again; the one that does, if any, goes on, and its outcome is told as ever."""
 
     __slots__ = ("errand",)
 
@@ -209,8 +221,11 @@ class Established:
 class InvitationEnded:
     """An INVITE came to nothing; no usage of it lives any more.
 
-    :ivar response: the final response: the peer's to ours, or ours to the peer's; None where there was none.
-    :ivar reason: what happened instead of a response; None where there was one.
+    :ivar response: the final response: the peer's to ours, or ours to the peer's; None where there was none. A 2xx here
+        came after we had cancelled: it was acknowledged, and ended by BYE.
+    :ivar reason: what happened instead of a response, or what made us cancel it: an
+        :class:`~sip_p2p.errors.OperationTimeout` where it rang for too long. None where a response says all, and where
+        nothing but the wish to cancel ended what was never sent.
     :ivar request: the CANCEL that ended it, where a peer's did.
     """
 
@@ -277,6 +292,7 @@ class ModificationEnded:
 
 InviteEffect: TypeAlias = (
     RequestWanted
+    | RequestUnwanted
     | AckWanted
     | InDialogRequestReceived
     | OfferReceived
