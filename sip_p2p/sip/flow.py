@@ -55,6 +55,16 @@ class Flow:
         self.sender_check: SenderCheck | None = None
         self.via_params = ""
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS carries it."""
+        return self.transport in ("TLS", "WSS")
+
+    def proves(self, host: str) -> bool:
+        """Whether the peer's certificate proves *host*, a name or an address (RFC 5922 section 7). Here: nothing is
+        ever proved."""
+        return False
+
     def answer_via(self, text: str) -> str:
         """What responses say in the place of *text*, the peer's own Via with a ``keep`` or ``oc`` parameter in it (RFC
         6223 section 4.4, RFC 7339 section 4). Here: the same."""

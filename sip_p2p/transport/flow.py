@@ -101,6 +101,13 @@ class LiveFlow(Flow):
     def resume_reading(self, reason: int) -> None:
         """This *reason* for not reading is gone. Here: what comes is always read."""
 
+    def proves(self, host: str) -> bool:
+        """Whether the peer's certificate proves *host*, a name or an address (RFC 5922 section 7)."""
+        verified = self.verified
+        if verified is None or verified.identities is None:
+            return False
+        return verified.identities.matches(host) is not None
+
     def answer_via(self, text: str) -> str:
         """What responses say in the place of the peer's own Via."""
         if self.keep_alive is not None and ";keep" in text:
@@ -131,11 +138,6 @@ class LiveFlow(Flow):
     def lease(self) -> Lease:
         """Hold it: until the lease is released it is not closed for idleness (row E5)."""
         return Lease(self)
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether TLS carries it."""
-        return self.transport in ("TLS", "WSS")
 
     def __repr__(self) -> str:
         direction = "from" if self.is_incoming else "to"

@@ -9,6 +9,8 @@ module                 what                                                     
 =====================  =========================================================  =====================================
 ``effects``            everything that dialogs and INVITEs can say
 ``appointments``       when each wants to be called again
+``dialog``             its state, its requests, whose it is               RFC 3261 section 12, RFC 5630
+``table``              how a message finds its dialog                     RFC 3261 section 12.2.2
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
 =====================  =========================================================  =====================================
 """
