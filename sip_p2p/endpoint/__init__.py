@@ -23,7 +23,9 @@ module                  what                                                    
 ``renewal``             certificates that are replaced, and those that run out
 ``standing``            connections that are kept and made anew                                 RFC 5626 section 4.5
 ``composition``         from the arguments of a call to a request and its first hop             RFC 3261 section 8.1
-``outgoing``            one request of ours, from the call to its outcome
+``outgoing``            one request of an application, from the call to its outcome
+``delivery``            a request on its flow, and what comes back                              RFC 3261 section 8.1.3
+``flow_search``         from what is to be sent to the flow that carries it                     RFC 3263 section 4
 ``failover``            the servers that it may be sent to, one after the other                 RFC 3263 section 4.3
 ``dispatch``            who is told what comes out of the core
 ``incoming``            a request for an application, and its one answer                        RFC 3261 section 8.2

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, cast, final
 
+from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.incoming import IncomingRequest
-from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
 from sip_p2p.transport.stream.flow import StreamFlow
@@ -144,11 +144,11 @@ class Dispatch:
     def response_received(self, output: ResponseReceived) -> None:
         """Hand a response to whoever asked."""
         user = output.transaction.user
-        if isinstance(user, Outgoing):
+        if isinstance(user, Delivery):
             user.response_received(output)
 
     def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
         """Tell whoever asked that there will be no answer."""
         user = output.transaction.user
-        if isinstance(user, Outgoing):
+        if isinstance(user, Delivery):
             user.transaction_ended(output)

@@ -1,0 +1,194 @@
+"""A request that goes over a flow, and what comes back (RFC 3261 sections 8.1.3 and 17.1).
+
+The transaction is begun on the flow that was found. Where its server does not serve (503), does not answer, or was gone
+before it could read the request, the next flow gets it with another branch, as the same request in every other way (RFC
+3263 section 4.3). Who waits for the answer, and what else is done about one, is said by those who derive from it: a
+request that an application sends by itself (:mod:`.outgoing`), and one that belongs to an INVITE or to a dialog
+(:mod:`.session.errands`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.python.failure import Failure
+
+from sip_p2p.endpoint.failover import may_fail_over
+from sip_p2p.endpoint.flow_search import FlowSearch
+from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure
+from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.transport.stream.flow import StreamFlow
+from sip_p2p.transport.stream.liveness import IDEMPOTENT, was_never_read
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamClientEndpoint
+
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
+    from sip_p2p.sip.transaction.base import ClientTransaction
+    from sip_p2p.transport.dns.family import AddressFamilyHint
+    from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.target import Target
+
+__all__ = ["WITHOUT_CONTACT", "Delivery", "retry_after"]
+
+WITHOUT_CONTACT = frozenset(("BYE", "CANCEL", "INFO", "MESSAGE", "PRACK", "PUBLISH"))
+"""RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its
+successors)."""
+
+
+class Delivery(FlowSearch):
+    """A request under way, from the search for a flow to the final response."""
+
+    __slots__ = ("_endpoint", "_heard", "_second", "_transaction", "_written")
+
+    def __init__(
+        self,
+        endpoint: RealTimeEndpoint,
+        plan: RequestPlan,
+        target: Target,
+        through: IStreamClientEndpoint | None,
+        family: AddressFamilyHint,
+    ) -> None:
+        """
+        :param endpoint: whose request it is.
+        """
+        super().__init__(endpoint.connection_manager, plan, target, through, family)
+        self._endpoint = endpoint
+        self._second = False
+        self._heard = False
+        self._written = 0.0
+        self._transaction: ClientTransaction | None = None
+
+    def _progressed(self, output: ResponseReceived) -> None:
+        """A provisional response; by itself it only tells that the peer is at work."""
+
+    def _answered(self, output: ResponseReceived) -> None:
+        """The final response, unless it is one that says to ask another server."""
+        raise TypeError("Delivery is abstract")
+
+    def _refused_by_all(self, response: Response) -> None:
+        """A 503, and no other server would serve either."""
+        raise TypeError("Delivery is abstract")
+
+    def _begun(self, transaction: ClientTransaction) -> None:
+        """The request was written, and nobody has given it up meanwhile."""
+        self._transaction = transaction
+
+    def _carry(self, flow: LiveFlow) -> None:
+        plan = self._plan
+        manager = self._manager
+        overloaded = manager.restraint.refusal(flow, plan)
+        if overloaded is not None:
+            self._fail_over(Failure(overloaded), overloaded.retry_after)
+            return
+        self._written = 0.0
+        if isinstance(flow, StreamFlow) and flow.opened < self._began:
+            # One that was not made for this request may have been closed by the peer a moment ago.
+            self._written = manager.driver.now()
+            flow.measure(self._written)
+        try:
+            if plan.method not in WITHOUT_CONTACT:
+                plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
+            transaction = manager.driver.request(plan.build(), flow, self)
+        except Exception:
+            self._fail(Failure())
+            return
+        if not self._finished:
+            self._begun(transaction)
+
+    def response_received(self, output: ResponseReceived) -> None:
+        """A response."""
+        response = output.response
+        if response.status < 200:
+            self._heard = True
+            self._progressed(output)
+            return
+        self._transaction = None
+        if response.status == 503:
+            self._refusal = response
+            wish = retry_after(response)
+            if wish is not None:
+                self._manager.restraint.asked(output.transaction.flow, wish)
+            self._fail_over(Failure(RequestFailed(response)), wish)
+            return
+        if self._manager.dead_targets:
+            self._the_candidates().served()
+        self._answered(output)
+
+    def _exhausted(self, failure: Failure) -> None:
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            self._refused_by_all(refusal)
+        else:
+            self._fail(failure)
+
+    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
+        """There will be no final response."""
+        self._transaction = None
+        if isinstance(output, TransactionTimedOut):
+            words = f"no final response to {self._plan.method} {self._plan.uri} in time"
+            self._ended(Failure(OperationTimeout(words)), may_go_on=True)
+            return
+        if self._may_go_again(output.transaction.flow):
+            self._second = True
+            self._find_flow()
+            return
+        reason = output.reason
+        if not isinstance(reason, SipError):
+            reason = ConnectionFailure(f"the flow was lost: {reason}")
+        self._ended(Failure(reason), may_go_on=may_fail_over(reason) and self._is_undelivered(output, reason))
+
+    def _ended(self, failure: Failure, *, may_go_on: bool) -> None:
+        """A transaction ended without a final response. Whoever has answered at all is at work, and nobody else is
+        asked to do the same."""
+        if may_go_on and not self._heard and not self._finished:
+            self._fail_over(failure)
+        else:
+            self._fail(failure)
+
+    def _may_go_again(self, flow: Flow) -> bool:
+        """Whether the request goes out a second time, on another flow and with another branch: the one it was written
+        to was there before it, has ended, and the peer cannot have read the request or may read it twice.
+
+        One that cannot have been read stays the same request in every other way, so that a peer that is busy with the
+        first one after all knows the second for it (section 8.2.2.2). One that may be read twice is another request.
+        """
+        if self._second or self._heard or not self._written or self._finished:
+            return False
+        if not isinstance(flow, StreamFlow) or flow.is_ended_by_us:
+            return False
+        if was_never_read(flow, self._written, self._manager.driver.now()):
+            return True
+        if self._plan.method in IDEMPOTENT and self._plan.dialog is None:
+            self._plan.cseq += 1
+            return True
+        return False
+
+    def _is_undelivered(self, output: TransactionFailed, reason: SipError) -> bool:
+        """Whether another server may have the request though the flow on which it was written is lost: nobody has read
+        it, or it may be read twice."""
+        flow = output.transaction.flow
+        if not isinstance(flow, StreamFlow) or self._plan.method in IDEMPOTENT:
+            return True
+        # Whoever refuses our certificate has not listened to us.
+        return isinstance(reason, TlsFailure) or was_never_read(flow, self._written, self._manager.driver.now())
+
+    def _abandon(self) -> None:
+        """Give up the search, and the wait for an answer."""
+        self._stop_searching()
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None:
+            self._manager.driver.abandon(transaction)
+
+
+def retry_after(response: Response) -> float | None:
+    """The seconds of Retry-After, as far as they can be read (RFC 3261 section 20.33)."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    digits = value.partition(";")[0].partition("(")[0].strip(" \t")
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 6 else None
