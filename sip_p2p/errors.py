@@ -12,6 +12,8 @@
       ConnectionFailure                           could not connect, or the flow was lost (503)
         PeerOverloaded(retry_after)               the peer has asked for less, and this was not sent
         TlsFailure(reason, peer, certificate)     reason is a TlsFailureReason
+      OfferRejected(status)                       an application's own word: it cannot live with an offer or an answer
+      SessionTerminated(reason)                   the session ended before the operation did
       EndpointTerminated                          the endpoint, or its connection manager, is gone
       NotListening                                there is no such listener
       ListenFailed(cause)                         a listener could not bind
@@ -38,10 +40,12 @@ __all__ = [
     "ListenFailed",
     "MalformedMessage",
     "NotListening",
+    "OfferRejected",
     "OperationTimeout",
     "PeerOverloaded",
     "RequestFailed",
     "RestrictedHeader",
+    "SessionTerminated",
     "SipError",
     "TlsFailure",
     "TlsFailureReason",
@@ -195,6 +199,38 @@ class TlsFailure(ConnectionFailure):
         self.detail = detail
         self.alert = alert
         self.errors = errors
+
+
+class OfferRejected(SipError):
+    """Raised by an application that cannot live with an offer, or with an answer, of its peer (RFC 3261 sections 13.3.1.3
+    and 14.2).
+
+    :ivar status: what a request with the offer is answered with: 488 unless said otherwise.
+    :ivar warning: why, in words: what goes into a Warning field.
+    """
+
+    def __init__(self, words: str = "the session description is not acceptable", status: int = 488) -> None:
+        """
+        :param words: why, for the peer's Warning and our log.
+        :param status: 400 to 699.
+        :raises ValueError: for another status.
+        """
+        if not 400 <= status <= 699:
+            raise ValueError(f"an offer is refused with a status from 400 to 699, not {status}")
+        super().__init__(words)
+        self.status = status
+        self.warning = words
+
+
+class SessionTerminated(SipError):
+    """The session ended, by whatever cause, before the operation came to its own end.
+
+    :ivar reason: the name of the :class:`~sip_p2p.endpoint.session.states.SignalingTransitionReason`.
+    """
+
+    def __init__(self, message: str, reason: str = "NONE") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class EndpointTerminated(SipError):

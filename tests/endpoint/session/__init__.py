@@ -1,0 +1,1 @@
+"""Sessions as applications have them, on a network in memory."""
