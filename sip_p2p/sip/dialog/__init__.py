@@ -12,5 +12,7 @@ module                 what                                                     
 ``dialog``             its state, its requests, whose it is               RFC 3261 section 12, RFC 5630
 ``table``              how a message finds its dialog                     RFC 3261 section 12.2.2
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
+``offer_answer``       where an offer and where an answer may stand               RFC 3264, RFC 6337
+``reliable``           provisional responses that arrive                          RFC 3262
 =====================  =========================================================  =====================================
 """

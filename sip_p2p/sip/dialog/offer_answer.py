@@ -1,0 +1,363 @@
+"""Where an offer and where an answer may stand: the offer/answer model in one dialog (RFC 3264, RFC 6337).
+
+What an offer says is nobody's business here, not even whether it is SDP. The machine is told which message goes out or
+came in and whether it carries a session description, and says what that description is: an offer, an answer, the
+preview of an answer, or something that has no meaning there.
+
+::
+
+    Offer in        Answer in                              Standard                  Table 1 of RFC 6337
+    INVITE          2xx to it, or a reliable 1xx           RFC 3261 13.2.1           patterns 1 and 3
+    2xx to INVITE   ACK                                    RFC 3261 13.2.1           pattern 2
+    reliable 1xx    PRACK                                  RFC 3262 section 5        pattern 4
+    PRACK           2xx to it                              RFC 3262 section 5        pattern 5
+    UPDATE          2xx to it                              RFC 3311 section 5        pattern 6
+
+One machine belongs to one dialog, early or established, and both sides have one. A caller whose INVITE reached several
+callees has one for each, all of which were told of the INVITE. Messages that come again are not told again.
+
+Left out: whether an INVITE or an UPDATE may be sent at all (:mod:`~sip_p2p.sip.dialog.modification`), what order
+reliable responses have (:mod:`~sip_p2p.sip.dialog.reliable`), and what offers say. That the description of every
+unreliable response is the same as that of the 2xx (RFC 3261 section 13.2.1) is for whoever has the octets.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import final
+
+from sip_p2p.errors import InvalidOperation
+
+__all__ = ["OfferAnswer", "OfferAnswerState", "Place", "Role"]
+
+
+class Place(enum.Enum):
+    """A message that may carry a session description."""
+
+    INVITE = "an INVITE"
+    UNRELIABLE = "a provisional response that may be lost"
+    RELIABLE = "a reliable provisional response"
+    INVITE_2XX = "a 2xx to INVITE"
+    ACK = "an ACK"
+    PRACK = "a PRACK"
+    PRACK_2XX = "a 2xx to PRACK"
+    UPDATE = "an UPDATE"
+    UPDATE_2XX = "a 2xx to UPDATE"
+
+
+class Role(enum.Enum):
+    """What a session description is."""
+
+    NOTHING = "there is none, or it has no meaning there"
+    OFFER = "an offer"
+    ANSWER = "the answer"
+    PREVIEW = "the answer as the 2xx will repeat it; this one may be lost (RFC 3261 section 13.2.1)"
+
+
+class OfferAnswerState(enum.Enum):
+    """Who waits for whom."""
+
+    NOTHING_YET = "nobody has offered anything"
+    LOCAL_OFFER = "the peer owes an answer"
+    REMOTE_OFFER = "we owe an answer"
+    AGREED = "the last offer was answered"
+    FAILED = "the answer that had to come did not, and nothing had been agreed before: the session has to end"
+
+
+class _Invite(enum.Enum):
+    """How far the INVITE is, the first one or one that changes the session."""
+
+    NONE_YET = 0
+    ASKS = 1  # It carried no offer: the first reliable response, provisional or 2xx, has to.
+    OFFERS = 2  # It carried one: the 2xx has to answer, unless a reliable provisional response did.
+    SERVED = 3  # Its own exchange stands in reliable provisional responses and PRACK; the 2xx carries nothing.
+    OVER = 4
+
+
+_NOTHING = Role.NOTHING
+_NOTHING_YET = OfferAnswerState.NOTHING_YET
+_LOCAL_OFFER = OfferAnswerState.LOCAL_OFFER
+_REMOTE_OFFER = OfferAnswerState.REMOTE_OFFER
+_AGREED = OfferAnswerState.AGREED
+_FAILED = OfferAnswerState.FAILED
+_NONE_YET = _Invite.NONE_YET
+_ASKS = _Invite.ASKS
+_OFFERS = _Invite.OFFERS
+_SERVED = _Invite.SERVED
+_OVER = _Invite.OVER
+
+_ANSWERS = {
+    Place.RELIABLE: Place.INVITE,
+    Place.INVITE_2XX: Place.INVITE,
+    Place.ACK: Place.INVITE_2XX,
+    Place.PRACK: Place.RELIABLE,
+    Place.PRACK_2XX: Place.PRACK,
+    Place.UPDATE_2XX: Place.UPDATE,
+}
+"""Which offer an answer in each place belongs to (RFC 6337 section 2.2, Table 1)."""
+
+_REFUSABLE = frozenset({Place.INVITE, Place.PRACK, Place.UPDATE})
+
+
+@final
+class OfferAnswer:
+    """The offers and answers of one dialog.
+
+    Tell it of each message with :meth:`sending` or :meth:`received`, in the order in which they go and come, whether or
+    not it carries a description. After a message of the peer's look at :attr:`state`: FAILED means that the session
+    has to end (:attr:`~sip_p2p.sip.dialog.effects.Ending.NO_AGREEMENT`).
+
+    :ivar state: who waits for whom.
+    :ivar offer_place: where the offer stood that has no answer yet; None where there is none.
+    :ivar is_previewed: whether the answer to the offer in the INVITE stood in an unreliable response already.
+    :ivar faults: how many descriptions of the peer's had no meaning where they stood, or were missing where they
+        had to stand.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_had_agreement",
+        "_invite",
+        "_invites",
+        "_prack_open",
+        "faults",
+        "is_previewed",
+        "offer_place",
+        "state",
+    )
+
+    def __init__(self, is_agreed: bool = False) -> None:
+        """
+        :param is_agreed: the dialog is established and its session agreed on, as after a restart.
+        """
+        self.state = _AGREED if is_agreed else _NOTHING_YET
+        self.offer_place: Place | None = None
+        self.is_previewed = False
+        self.faults = 0
+        self._invite = _OVER if is_agreed else _NONE_YET
+        # Whether the INVITE is ours.
+        self._invites = False
+        # What a rejected offer falls back to, and whether the INVITE under way has agreed on something by now.
+        self._had_agreement = is_agreed
+        self._changed = False
+        # RFC 6337 section 4.3: from a reliable response with a description until the 2xx to its PRACK.
+        self._prack_open = False
+
+    @property
+    def owes_answer(self) -> bool:
+        """Whether the peer waits for our answer."""
+        return self.state is _REMOTE_OFFER
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether we wait for the peer's answer."""
+        return self.state is _LOCAL_OFFER
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the session has to end, because an answer that had to come did not."""
+        return self.state is _FAILED
+
+    def may_offer(self, place: Place) -> bool:
+        """Whether a description of ours in *place* would be an offer now."""
+        return self._meaning(place, True) is Role.OFFER
+
+    def may_stand(self, place: Place) -> bool:
+        """Whether a description of ours may stand in *place* now, as an offer, an answer or a preview."""
+        return self._meaning(place, True) is not _NOTHING
+
+    def must_stand(self, place: Place) -> bool:
+        """Whether a description of ours has to stand in *place*, because the peer waits for it there."""
+        return self._is_due(place, True)
+
+    def sending(self, place: Place, has_body: bool) -> Role:
+        """We are about to send *place*, with or without a session description.
+
+        :returns: what the description is.
+        :raises InvalidOperation: when it may not stand there, or has to and does not, or when the message has to wait
+            for an exchange that is under way (then it is to be tried again later); nothing has changed.
+        """
+        role = self._meaning(place, True)
+        if place is Place.INVITE and role is _NOTHING:
+            # 14.1, RFC 6337 section 4.1 (UAC-II, UAC-UI): even one without an offer asks for one.
+            raise self._not_now(place)
+        if place is Place.INVITE_2XX and self._is_waiting_for_prack():
+            # RFC 3262 section 3: no 2xx before the PRACK for a description.
+            raise InvalidOperation("a 2xx waits until the reliable provisional response is acknowledged", True)
+        if has_body and role is _NOTHING:
+            raise self._not_now(place)
+        if not has_body:
+            if self._is_due(place, True):
+                raise InvalidOperation(f"{place.value} needs a session description here: the peer waits for it")
+            role = _NOTHING
+        self._pass(place, role, True)
+        return role
+
+    def received(self, place: Place, has_body: bool) -> Role | int:
+        """The peer's *place* came, with or without a session description.
+
+        :returns: what the description is; or for a request that cannot be taken the status to refuse it with, and
+            nothing has changed but that 400 stands for an answer that did not come.
+        """
+        role = self._meaning(place, False)
+        if place in _REFUSABLE and role is _NOTHING and (has_body or place is Place.INVITE):
+            self.faults += 1
+            return self._refusal()
+        if not has_body or role is _NOTHING:
+            self.faults += has_body and not self._is_repeated(place)
+            if not has_body and self._is_due(place, False):
+                return self._missed(place)
+            role = _NOTHING
+        elif role is Role.PREVIEW and self.is_previewed:
+            # 13.2.1: the first one counts.
+            return _NOTHING
+        self._pass(place, role, False)
+        return role
+
+    def decline(self) -> int:
+        """We will not accept the peer's offer (RFC 6337 section 2.3, Table 2).
+
+        :returns: 488 where its request can be refused, and the offer is forgotten; 0 where it cannot, because the
+            offer stood in a response or in a PRACK: then it has to be answered, or the session to end.
+        """
+        if self.state is _REMOTE_OFFER and self.offer_place in (Place.INVITE, Place.UPDATE):
+            self.rollback(self.offer_place)
+            return 488
+        return 0
+
+    def rollback(self, place: Place | None = None) -> bool:
+        """A request failed: what it offered is as if it had never been said (RFC 3261 section 14.1, RFC 3311 section
+        5.1, RFC 6141 section 3.3).
+
+        :param place: what failed: ``INVITE``, with what stood in its provisional responses and PRACKs; ``PRACK``,
+            also one that carried an answer; or ``UPDATE``. None: whatever offer has no answer yet.
+        :returns: whether a failed INVITE had agreed on something in the meantime. Then the two may not see the session
+            alike, and one of them should offer anew (RFC 6141 section 3.4).
+        """
+        if place is Place.INVITE:
+            changed, self._changed = self._changed, False
+            self._invite = _OVER
+            self._prack_open = False
+            if self.offer_place is not Place.UPDATE:
+                self._forget_offer()
+            return changed
+        if place is Place.PRACK and self._prack_open:
+            self._prack_open = False
+            if self.offer_place is None and self.state is _AGREED:
+                # The answer in it never arrived.
+                self.state = _AGREED if self._had_agreement else _FAILED
+        if place is None or self.offer_place is place:
+            self._forget_offer()
+        return False
+
+    def _meaning(self, place: Place, ours: bool) -> Role:
+        """What a description in *place* would be."""
+        if self.state is (_REMOTE_OFFER if ours else _LOCAL_OFFER):
+            # RFC 6337 section 2.2: an answer stands where its offer says.
+            if self.offer_place is _ANSWERS.get(place):
+                return Role.ANSWER
+            if place is Place.UNRELIABLE and self.offer_place is Place.INVITE:
+                # 13.2.1, RFC 6337 section 3.1.1: in any provisional response before the answer, 180 or another.
+                return Role.PREVIEW
+            return _NOTHING
+        # RFC 3264 section 4: no offer while another one waits for its answer.
+        if self.offer_place is not None or self.state is _FAILED or not self._may_offer_in(place, ours):
+            return _NOTHING
+        return Role.OFFER
+
+    def _may_offer_in(self, place: Place, ours: bool) -> bool:
+        invite = self._invite
+        if place is Place.INVITE:
+            # 14.1: one INVITE at a time.
+            return invite is _NONE_YET or invite is _OVER
+        if place is Place.RELIABLE or place is Place.INVITE_2XX:
+            # 13.2.1: in the first reliable response to an INVITE that made none, and in no other.
+            return invite is _ASKS and ours is not self._invites
+        if place is Place.PRACK:
+            # RFC 3262 section 5: by whoever sent the INVITE, once its exchange is complete.
+            return ours is self._invites and self.state is _AGREED
+        if place is Place.UPDATE:
+            # RFC 3311 section 5.1: not before the first exchange is complete, PRACK and its answer included.
+            return not self._prack_open and (self.state is _AGREED or invite is _OVER)
+        return False
+
+    def _is_due(self, place: Place, ours: bool) -> bool:
+        """Whether a description has to stand in *place*."""
+        if place is Place.RELIABLE or place is Place.INVITE_2XX:
+            if self._invite is _ASKS and ours is not self._invites:
+                # 13.2.1: the first reliable response that is no failure.
+                return self.offer_place is None
+            if place is Place.RELIABLE:
+                # 13.2.1: any of them may answer, the 2xx at the latest.
+                return False
+        return self._meaning(place, ours) is Role.ANSWER
+
+    def _is_waiting_for_prack(self) -> bool:
+        return self._prack_open and not self._invites
+
+    def _is_repeated(self, place: Place) -> bool:
+        """13.2.1: descriptions after the answer are ignored; many peers repeat it, and that is no fault."""
+        return place in (Place.UNRELIABLE, Place.RELIABLE, Place.INVITE_2XX) and self._invite is _SERVED
+
+    def _not_now(self, place: Place) -> InvalidOperation:
+        is_passing = self.state is not _FAILED and place in _REFUSABLE
+        return InvalidOperation(
+            f"no session description may stand in {place.value} now: {self.state.value}", retryable=is_passing
+        )
+
+    def _refusal(self) -> int:
+        """14.2, RFC 3311 section 5.2, RFC 6337 section 4.2: 491 while the peer has to answer us, 500 while we have to
+        answer it; where no offer waits, whose INVITE is under way decides."""
+        if self.state is _LOCAL_OFFER:
+            return 491
+        if self.state is _REMOTE_OFFER:
+            return 500
+        return 491 if self._invites else 500
+
+    def _missed(self, place: Place) -> Role | int:
+        """The peer's description had to stand in *place* and does not."""
+        self.faults += 1
+        if self.state is _LOCAL_OFFER:
+            if place is Place.INVITE_2XX and self.is_previewed:
+                # 13.2.1: the 2xx has to repeat it. The first description that came is the answer.
+                self.state = _AGREED
+                self.offer_place = None
+                self._had_agreement = True
+                self.is_previewed = False
+            else:
+                self._forget_offer()
+                if self.state is _NOTHING_YET:
+                    self.state = _FAILED
+        self._pass(place, _NOTHING, False)
+        return 400 if place is Place.PRACK else _NOTHING
+
+    def _pass(self, place: Place, role: Role, ours: bool) -> None:
+        """The message goes its way."""
+        if role is Role.OFFER:
+            self._had_agreement = self.state is _AGREED
+            self.state = _LOCAL_OFFER if ours else _REMOTE_OFFER
+            self.offer_place = place
+        elif role is Role.ANSWER:
+            self.state = _AGREED
+            self.offer_place = None
+            self.is_previewed = False
+            self._changed = True
+        if place is Place.INVITE:
+            self._invite = _OFFERS if role is Role.OFFER else _ASKS
+            self._invites = ours
+            self._changed = False
+        elif place is Place.UNRELIABLE:
+            self.is_previewed = role is Role.PREVIEW or self.is_previewed
+        elif place is Place.RELIABLE and role is not _NOTHING:
+            self._invite = _SERVED
+            self._prack_open = True
+        elif place is Place.INVITE_2XX:
+            self._invite = _OVER
+        elif place is Place.PRACK_2XX:
+            self._prack_open = False
+
+    def _forget_offer(self) -> None:
+        if self.offer_place is not None:
+            self.offer_place = None
+            self.is_previewed = False
+            self.state = _AGREED if self._had_agreement else _NOTHING_YET
