@@ -6,6 +6,8 @@ plan.
 
 from __future__ import annotations
 
+import hashlib
+
 __all__ = ["BRANCH_COOKIE", "CountingTokens", "TokenSource"]
 
 BRANCH_COOKIE = "z9hG4bK"
@@ -32,6 +34,15 @@ class TokenSource:
     def call_id(self) -> str:
         """A Call-ID; it names no host, so that none leaks (section 8.1.1.4)."""
         return self.token()
+
+    def number(self, below: int) -> int:
+        """A whole number from 0 up to, but without, *below*, each as likely as the others; *below* is at most 2**32.
+
+        For what the standards ask to be chosen at random: the first RSeq (RFC 3262 section 3), the time until a
+        request that met another one is sent again (section 14.1).
+        """
+        digest = hashlib.sha256(self.token().encode()).digest()
+        return int.from_bytes(digest[:16], "big") % below
 
 
 class CountingTokens(TokenSource):

@@ -14,5 +14,9 @@ module                 what                                                     
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
 ``offer_answer``       where an offer and where an answer may stand               RFC 3264, RFC 6337
 ``reliable``           provisional responses that arrive                          RFC 3262
+``acknowledgement``    a 2xx again and again until its ACK comes                  RFC 3261 13.3.1.4
+``modification``       who may change a session, and when; 491                    RFC 3261 14, RFC 3311, RFC 5407
+``session_timer``      how long a session lasts without a refresh                 RFC 4028
+``capabilities``       what the peer of a dialog can do                           RFC 3261 20.5, RFC 3840
 =====================  =========================================================  =====================================
 """

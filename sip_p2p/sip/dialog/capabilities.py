@@ -1,0 +1,159 @@
+"""What the peer of a dialog can do, as far as it has said (RFC 3261 sections 20.1, 20.5, 20.37, 20.41; RFC 3840; RFC
+5627; row H30).
+
+A dialog keeps what its peer's messages said last, as text: it is read when somebody asks. A field that never came says
+nothing, and the answer is then None: neither yes nor no.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.accept import is_acceptable, parse_accept
+from sip_p2p.sip.body import parse_media_type
+from sip_p2p.sip.fields import parse_contact, parse_tokens
+from sip_p2p.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.message import Message
+    from sip_p2p.sip.name_addr import NameAddr
+
+__all__ = ["Capabilities"]
+
+
+@final
+class Capabilities:
+    """What the other end of a dialog has said of itself.
+
+    :ivar user_agent: its User-Agent or, where it answers, its Server; empty for none.
+    """
+
+    __slots__ = ("_accept", "_allow", "_contact", "_supported", "user_agent")
+
+    def __init__(self) -> None:
+        self._allow: str | None = None
+        self._supported: str | None = None
+        self._accept: str | None = None
+        self._contact: str | None = None
+        self.user_agent = ""
+
+    def heard(self, message: Message) -> None:
+        """*message* came from the peer in the dialog, or made it; each field that it has takes the place of the one
+        before."""
+        names, _ = message.headers.parallel_lists()
+        headers = message.headers
+        if "Allow" in names:
+            self._allow = ", ".join(headers.get_all("Allow"))
+        if "Supported" in names:
+            self._supported = ", ".join(headers.get_all("Supported"))
+        if "Accept" in names:
+            self._accept = ", ".join(headers.get_all("Accept"))
+        if "Contact" in names:
+            self._contact = headers.get("Contact")
+        agent = headers.get("User-Agent") or headers.get("Server")
+        if agent:
+            self.user_agent = agent
+
+    @property
+    def methods(self) -> frozenset[str] | None:
+        """The methods of its Allow; None where it sent none, which says nothing (RFC 3261 section 20.5)."""
+        return _tokens(self._allow, "Allow")
+
+    @property
+    def extensions(self) -> frozenset[str] | None:
+        """The option tags of its Supported, in small letters; None where it sent none."""
+        tags = _tokens(self._supported, "Supported")
+        return None if tags is None else frozenset(tag.lower() for tag in tags)
+
+    def allows(self, method: str) -> bool | None:
+        """Whether it takes *method*; None while that is unknown."""
+        methods = self.methods
+        return None if methods is None else method in methods
+
+    def supports(self, option_tag: str) -> bool | None:
+        """Whether it understands the extension *option_tag*; None while that is unknown."""
+        extensions = self.extensions
+        return None if extensions is None else option_tag.lower() in extensions
+
+    def accepts(self, media_type: str) -> bool | None:
+        """Whether it takes bodies of *media_type*; None while that is unknown.
+
+        :raises MalformedMessage: when *media_type* is none.
+        """
+        wanted = parse_media_type(media_type)
+        if self._accept is None:
+            return None
+        try:
+            return is_acceptable(parse_accept([self._accept]), wanted)
+        except MalformedMessage:
+            return None
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """Its Contact as it was last; None for none, and for one that cannot be read."""
+        if self._contact is None:
+            return None
+        try:
+            found = parse_contact(self._contact)
+        except MalformedMessage:
+            return None
+        return found[0] if found else None
+
+    @property
+    def features(self) -> dict[str, str | None]:
+        """The feature parameters of its Contact (RFC 3840 section 9): ``+sip.instance``, ``isfocus``, ``audio``, ...
+
+        Name in small letters to value, None where it has none. What a Contact carries besides (``q``, ``expires``) is
+        left out.
+        """
+        contact = self.contact
+        if contact is None:
+            return {}
+        return {name: value for name, value in contact.params.items() if is_feature_tag(name)}
+
+    @property
+    def is_focus(self) -> bool:
+        """Whether it is the focus of a conference (RFC 4579 section 3)."""
+        return "isfocus" in self.features
+
+    @property
+    def instance_id(self) -> str | None:
+        """Its instance id, without the angle brackets (RFC 5626 section 4.1)."""
+        value = self.features.get("+sip.instance")
+        return None if value is None else value.removeprefix("<").removesuffix(">")
+
+    @property
+    def gruu(self) -> str | None:
+        """Its Contact URI, where that is a GRUU (RFC 5627 section 3.1); such a one can be called out of the dialog."""
+        contact = self.contact
+        if contact is None:
+            return None
+        try:
+            uri = contact.uri
+        except MalformedMessage:
+            return None
+        return contact.uri_text if isinstance(uri, SipUri) and "gr" in uri.params else None
+
+
+def is_feature_tag(name: str) -> bool:
+    """Whether a Contact parameter is a feature parameter: one of the base set, or one that starts with a plus sign (RFC
+    3840 section 9)."""
+    return name.startswith("+") or name in _BASE_TAGS
+
+
+_BASE_TAGS = frozenset(
+    """
+    audio automata class duplex data control mobility description events priority methods schemes application video
+    language type isfocus actor text extensions
+    """.split()
+)
+
+
+def _tokens(value: str | None, name: str) -> frozenset[str] | None:
+    if value is None:
+        return None
+    try:
+        return frozenset(parse_tokens(value, name))
+    except MalformedMessage:
+        return None
