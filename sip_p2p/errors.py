@@ -202,8 +202,8 @@ class TlsFailure(ConnectionFailure):
 
 
 class OfferRejected(SipError):
-    """Raised by an application that cannot live with an offer, or with an answer, of its peer (RFC 3261 sections 13.3.1.3
-    and 14.2).
+    """Raised by an application that cannot live with an offer, or with an answer, of its peer (RFC 3261 sections
+    13.3.1.3 and 14.2).
 
     :ivar status: what a request with the offer is answered with: 488 unless said otherwise.
     :ivar warning: why, in words: what goes into a Warning field.
