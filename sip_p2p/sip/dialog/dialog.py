@@ -49,6 +49,7 @@ class Dialog:
 
     :ivar id: the key of :class:`~sip_p2p.sip.dialog.table.DialogTable`.
     :ivar call_id: the Call-ID.
+    :ivar flow: the one by which the peer was heard last in this dialog; None before that, and once it is lost.
     :ivar local_tag: our tag.
     :ivar remote_tag: the peer's tag; empty where a peer of RFC 2543 has none.
     :ivar local: our address as From writes it in our requests, without the tag.
@@ -68,8 +69,8 @@ class Dialog:
     """
 
     __slots__ = (
-        "call_id", "id", "is_caller", "is_early", "is_secure", "is_tls", "local", "local_cseq", "local_tag", "peer",
-        "remote", "remote_cseq", "remote_tag", "remote_target", "route_set", "usages", "user",
+        "call_id", "flow", "id", "is_caller", "is_early", "is_secure", "is_tls", "local", "local_cseq", "local_tag",
+        "peer", "remote", "remote_cseq", "remote_tag", "remote_target", "route_set", "usages", "user",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +93,7 @@ class Dialog:
         """Take parts that were checked where they were read; :meth:`of_caller` and :meth:`of_callee` are the usual ways
         in."""
         self.call_id = call_id
+        self.flow: Flow | None = None
         self.local_tag = local_tag
         self.remote_tag = remote_tag
         self.id = dialog_id(call_id, local_tag, remote_tag)
@@ -138,6 +140,7 @@ class Dialog:
             flow.peer,
             flow.is_secure,
         )
+        dialog.flow = flow
         dialog._take_route_and_target(response)
         return dialog
 
@@ -159,7 +162,7 @@ class Dialog:
             raise MalformedMessage("a request that makes a dialog needs a Contact (RFC 3261 section 12.1.1)")
         if is_secure and not recorded:
             _check_secure(target)
-        return cls(
+        dialog = cls(
             request.call_id,
             local_tag,
             request.from_.tag or "",
@@ -176,6 +179,8 @@ class Dialog:
             flow.peer,
             flow.is_secure,
         )
+        dialog.flow = flow
+        return dialog
 
     @property
     def is_verified(self) -> bool:
@@ -202,6 +207,8 @@ class Dialog:
         self.is_early = False
         if response is not None:
             self._take_route_and_target(response)
+        if flow is not None:
+            self.flow = flow
         if flow is not None and not self.peer and flow.peer:
             self.peer = flow.peer
             self.is_tls = True
@@ -259,6 +266,7 @@ class Dialog:
             return 500
         # 12.2.2: any gap is allowed.
         self.remote_cseq = number
+        self.flow = flow
         return 0
 
     def may_come_from(self, flow: Flow) -> bool:
@@ -275,6 +283,13 @@ class Dialog:
         if not flow.peer:
             return False
         return any(flow.proves(host) for host in self._peer_hosts())
+
+    def is_from_peer(self, request: Request) -> bool:
+        """Whether *request* gives the peer the address that the dialog was made with (RFC 4916 lets it change).
+
+        :raises MalformedMessage: when From cannot be read.
+        """
+        return request.from_.uri_text == parse_name_addr(self.remote, "From").uri_text
 
     def join(self, usage: str) -> None:
         """Let the dialog be used for *usage* as well."""
