@@ -33,6 +33,8 @@ module                    what                                    standard
 ``shedding``              what is done without, judged early      RFC 7339 section 5.10
 ``transaction``           the four machines and their layer       RFC 3261 section 17, RFC 6026, RFC 4320
 ``user_agent``            the rules for a UAC and a UAS           RFC 3261 section 8
+``uas_rules``             what a UAS looks at, in its order       RFC 3261 sections 8.2 and 12.2.2
+``dialog``                dialogs, and what INVITE makes of them  RFC 3261 sections 9 and 12 to 15
 ``readings``              readings of a message for these rules   RFC 3261 section 8
 ``profile``               what a party can do                     RFC 3261 sections 8.2.1 to 8.2.3
 ``directory``             whose request it is                     RFC 3261 section 8.2.2.1

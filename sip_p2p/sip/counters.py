@@ -22,6 +22,7 @@ class Counters:
     :ivar refused_overloaded: requests answered 503 because of overload, or because the stack is on its way out.
     :ivar refused_full: requests answered 503 because there was no room for another transaction.
     :ivar refused_dialogs: those of them for which too many answered INVITEs wait for their ACK.
+    :ivar foreign_requests: requests in a dialog of somebody else, answered as if there were none.
     :ivar dropped_overloaded: requests that got no answer for the same reason.
     """
 
@@ -29,6 +30,7 @@ class Counters:
         "dropped_overloaded",
         "dropped_requests",
         "dropped_responses",
+        "foreign_requests",
         "merged_requests",
         "pings",
         "refused_dialogs",
@@ -51,6 +53,7 @@ class Counters:
         self.dropped_requests = 0
         self.dropped_overloaded = 0
         self.dropped_responses = 0
+        self.foreign_requests = 0
         self.merged_requests = 0
         self.pings = 0
 

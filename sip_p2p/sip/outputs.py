@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 from sip_p2p.sip.dialog.effects import InviteEffect
 
 if TYPE_CHECKING:
+    from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.profile import Profile
@@ -71,24 +72,33 @@ class RequestReceived:
 
 @final
 class AckReceived:
-    """An ACK that belongs to no INVITE transaction: it acknowledges a 2xx (section 13.3.1.4)."""
+    """An ACK that belongs to no INVITE transaction: it acknowledges a 2xx (section 13.3.1.4).
 
-    __slots__ = ("flow", "request")
+    :ivar dialog: the dialog that it names; None where there is none, or where whoever sent it has no part in it.
+    """
 
-    def __init__(self, request: Request, flow: Flow) -> None:
+    __slots__ = ("dialog", "flow", "request")
+
+    def __init__(self, request: Request, flow: Flow, dialog: Dialog | None = None) -> None:
         self.request = request
         self.flow = flow
+        self.dialog = dialog
 
 
 @final
 class RequestAbandoned:
-    """A server transaction ended before the application had answered: its flow was lost, or its time was up."""
+    """A server transaction ended before the application had answered: its flow was lost, its time was up, or the peer
+    cancelled it.
 
-    __slots__ = ("reason", "transaction")
+    :ivar request: the CANCEL; None where none came.
+    """
 
-    def __init__(self, transaction: ServerTransaction, reason: str) -> None:
+    __slots__ = ("reason", "request", "transaction")
+
+    def __init__(self, transaction: ServerTransaction, reason: str, request: Request | None = None) -> None:
         self.transaction = transaction
         self.reason = reason
+        self.request = request
 
 
 @final

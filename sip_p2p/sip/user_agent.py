@@ -1,54 +1,48 @@
 """The rules for user agents (RFC 3261 section 8), between the transactions below and the application above.
 
 :class:`UserAgentCore` is the whole of SIP for one set of flows. Its inputs are messages, the wishes of the application,
-lost flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it walks the checks of
-section 8.2 in their order and answers everything that an application need not see; as UAC it completes a request and
-starts its transaction. Dialogs are a later layer: until then a request with a To tag belongs to none, and gets 481.
+lost flows and the passing of time; its outputs are those of :mod:`sip_p2p.sip.outputs`. As UAS it answers everything
+that an application need not see, by :mod:`sip_p2p.sip.uas_rules`; as UAC it completes a request and starts its
+transaction. The machines of :mod:`sip_p2p.sip.dialog` act through it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage
-from sip_p2p.sip.body import content_codings, parse_media_type
 from sip_p2p.sip.compose import Echo
-from sip_p2p.sip.counters import KNOWN_METHODS, Counters, Traffic
+from sip_p2p.sip.counters import Counters, Traffic
 from sip_p2p.sip.dialog.appointments import Appointments
+from sip_p2p.sip.dialog.dialog import Dialog
+from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+from sip_p2p.sip.dialog.table import DialogTable
 from sip_p2p.sip.directory import Directory
-from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
 from sip_p2p.sip.framing import PING, PONG
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.outputs import CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
+from sip_p2p.sip.outputs import AckReceived, CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
-from sip_p2p.sip.readings import LONGEST_KEY, could_accept, is_optional, only_via, short_key, warning_value
+from sip_p2p.sip.readings import only_via, warning_value
 from sip_p2p.sip.shedding import NEW_WORK, NOTHING, Verdict, verdict
 from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
+from sip_p2p.sip.transaction.invite_client import InviteClientTransaction
 from sip_p2p.sip.transaction.layer import TransactionLayer
 from sip_p2p.sip.transaction.timers import Timers
-from sip_p2p.sip.uri import SipUri
+from sip_p2p.sip.uas_rules import UasRules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
-    from sip_p2p.sip.uri import OpaqueUri, TelUri
 
 __all__ = ["UserAgentCore"]
 
-_SINGLE_FIELDS = frozenset(
-    """
-    Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version
-    Organization Priority Reply-To Retry-After Server Subject Timestamp To User-Agent
-    """.split()
-)
-_CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
-_URI_CACHE = 512
 _NOTHING: list[Output] = []
 
 
@@ -59,25 +53,27 @@ class UserAgentCore:
     All times are seconds on one monotonic scale of the caller's choice.
 
     :ivar appointments: when dialogs and INVITEs want to be called again.
+    :ivar dialogs: the dialogs.
     :ivar directory: the parties and how requests find them.
     :ivar layer: the transactions.
     :ivar counters: totals.
+    :ivar rules: what is looked at before an application sees a request.
     :ivar traffic: the same by method and status.
+    :ivar tokens: where branches, tags and Call-IDs come from.
     :ivar shedding: what is done without at the moment; one of the levels of :mod:`~sip_p2p.sip.shedding`.
     """
 
     __slots__ = (
-        "_merging",
-        "_merging_limit",
         "_outputs",
         "_salt",
-        "_tokens",
-        "_uris",
         "appointments",
         "counters",
+        "dialogs",
         "directory",
         "layer",
+        "rules",
         "shedding",
+        "tokens",
         "traffic",
     )
 
@@ -96,10 +92,11 @@ class UserAgentCore:
         :param transactions: how many transactions without a final response may live each way; more are answered 503.
         :param finished_transactions: how many finished ones may wait out their timers on UDP.
         :param finished_octets: how many octets these may hold altogether.
-        :param dialogs: how many answered INVITEs may wait for an ACK or another 2xx, each way.
+        :param dialogs: how many dialogs there may be before a peer can make no further one, and how many answered
+            INVITEs may wait for an ACK or another 2xx, each way.
         """
         self._outputs: list[Output] = []
-        self._tokens = tokens
+        self.tokens = tokens
         self._salt = tokens.token()
         self.layer = TransactionLayer(
             self._outputs,
@@ -110,13 +107,12 @@ class UserAgentCore:
             limits_answered=dialogs,
         )
         self.appointments = Appointments()
+        self.dialogs = DialogTable(dialogs)
         self.directory = Directory()
         self.counters = Counters()
         self.traffic = Traffic()
         self.shedding = NOTHING
-        self._merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
-        self._merging_limit = transactions + finished_transactions
-        self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
+        self.rules = UasRules(self, transactions + finished_transactions)
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
@@ -200,12 +196,51 @@ class UserAgentCore:
         if self.layer.is_client_full:
             # Before the Via is there: the same request can be tried again.
             raise InvalidOperation("too many requests wait for an answer", retryable=True)
-        via = f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self._tokens.branch()}{flow.via_params}"
-        request.headers.insert(0, "Via", via)
+        request.headers.insert(0, "Via", self._via(flow))
         transaction = self.layer.request(request, flow, now)
-        counted = self.traffic.requests_out
-        counted[request.method if request.method in counted else "other"] += 1
+        self._count_request(request.method)
         return transaction
+
+    def cancel(
+        self, transaction: ClientTransaction, fields: Iterable[tuple[str, str]], now: float
+    ) -> ClientTransaction:
+        """Ask the peer to give up *transaction*, an INVITE that has had a provisional response (section 9.1); its
+        final response is what ends it, as ever.
+
+        :param fields: further header fields of the CANCEL, already checked: Reason (RFC 3326) above all.
+        :returns: the transaction of the CANCEL.
+        :raises InvalidOperation: for what is no INVITE, before the first response, after the final one, and the second
+            time.
+        :raises ValueError: when a field cannot be written.
+        """
+        if not isinstance(transaction, InviteClientTransaction):
+            raise InvalidOperation(f"only an INVITE can be cancelled, and this is a {transaction.method}")
+        # The same flow, branch, Request-URI and Route: it has to find what it cancels, hop by hop.
+        cancelling = self.layer.request(transaction.build_cancel(fields), transaction.flow, now)
+        self._count_request("CANCEL")
+        return cancelling
+
+    def acknowledge(self, plan: RequestPlan, flow: Flow) -> bytes:
+        """Send the ACK of a 2xx, made by *plan*, on *flow*: a transaction of its own without a response (section
+        13.2.2.4).
+
+        :returns: its octets, to be sent again as they are each time the 2xx comes again.
+        :raises ValueError: when it cannot be written.
+        """
+        request = plan.build()
+        request.headers.insert(0, "Via", self._via(flow))
+        octets = request.serialise()
+        self._count_request("ACK")
+        self._outputs.append(SendMessage(flow, octets))
+        return octets
+
+    def _via(self, flow: Flow) -> str:
+        """8.1.1.7: the Via of a new transaction on *flow*."""
+        return f"SIP/2.0/{flow.transport} {flow.sent_by};rport;branch={self.tokens.branch()}{flow.via_params}"
+
+    def _count_request(self, method: str) -> None:
+        counted = self.traffic.requests_out
+        counted[method if method in counted else "other"] += 1
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
         """Answer a request; provisional responses may come before the final one.
@@ -217,7 +252,7 @@ class UserAgentCore:
         counted = self.traffic.responses_out
         counted[status if status in counted else 0] += 1
         if status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":
-            self._merging.pop(transaction.merge_key, None)
+            self.rules.forget(transaction)
 
     def _count_response(self, status: int) -> None:
         counted = self.traffic.responses_out
@@ -228,7 +263,7 @@ class UserAgentCore:
         sent."""
         echo = transaction.echo
         if not echo.to_tag:
-            echo.to_tag = self._tokens.tag()
+            echo.to_tag = self.tokens.tag()
         return echo.response(status, reason)
 
     def handle_timer(self, now: float) -> None:
@@ -271,193 +306,66 @@ class UserAgentCore:
             via = stamp_source(request, flow.remote_host, flow.remote_port)
             if ";keep" in via or ";oc" in via:
                 answer_hop(request, flow)
-            self._check_syntax(request)
+            self.rules.check_syntax(request)
         except MalformedMessage as error:
             if request.method == "ACK":
                 self.counters.dropped_requests += 1
             else:
                 self._refuse(headers, flow, error.status, warning=error.reason)
             return
-        if self.layer.is_full and not self.layer.knows(request, flow, now):
+        if self._is_full_for(request) and not self.layer.knows(request, flow, now):
             self.counters.refused_full += 1
-            self.counters.refused_dialogs += self.layer.is_full_of_dialogs
+            self.counters.refused_dialogs += self.layer.is_full_of_dialogs or self.dialogs.is_full
             self._refuse(headers, flow, 503, retry=True)
             return
         transaction = self.layer.receive_request(request, flow, now)
         if transaction is None:
+            if request.method == "ACK":
+                self._find_dialog_of_ack(request, flow)
             return
         if request.method == "CANCEL":
             self._cancel(transaction, request, now)
             return
         try:
-            profile = self._admit(transaction, request, flow, now)
+            admitted = self.rules.admit(transaction, request, flow, now)
         except MalformedMessage as error:
-            self._answer(transaction, error.status, now, warning=error.reason)
+            self.answer(transaction, error.status, now, warning=error.reason)
             return
-        if profile is not None:
-            self._outputs.append(RequestReceived(transaction, request, flow, profile))
+        if isinstance(admitted, Dialog):
+            self._outputs.append(InDialogRequestReceived(transaction, request, flow, admitted))
+        elif admitted is not None:
+            self._outputs.append(RequestReceived(transaction, request, flow, admitted))
 
-    def _check_syntax(self, request: Request) -> None:
-        """Read what every request must have (section 8.1.1), and what would mislead if it were wrong.
-
-        :raises MalformedMessage: with the status to answer.
-        """
-        names, values = request.headers.parallel_lists()
-        if request.read_mandatory() is None:
-            for name in _SINGLE_FIELDS:
-                if names.count(name) > 1:
-                    raise MalformedMessage(f"{name} stands {names.count(name)} times")
-            request.from_  # noqa: B018 - reading it is the check
-            request.to  # noqa: B018
-        cseq = request.cseq
-        if cseq.method != request.method:
-            raise MalformedMessage(f"CSeq names {cseq.method!r} and the request line {request.method!r}")
-        call_id = request.call_id
-        if not call_id or " " in call_id or not call_id.isprintable():
-            raise MalformedMessage("Call-ID is empty, or holds what no word may hold")
-        request.use_uri(self._uri(request))
-        for index, name in enumerate(names):
-            if name in _CHECKED_FIELDS:
-                if name == "Max-Forwards":
-                    parse_max_forwards(values[index])
-                elif name == "Contact":
-                    parse_contact(values[index])
-                else:
-                    parse_name_addrs(values[index], name)
-
-    def _uri(self, request: Request) -> SipUri | TelUri | OpaqueUri:
-        """The Request-URI, parsed once for each of the few texts that a party is called by."""
-        known = self._uris.get(request.uri_text)
-        if known is None:
-            known = request.uri
-            if len(self._uris) >= _URI_CACHE:
-                self._uris.clear()
-            self._uris[request.uri_text] = known
-        return known
-
-    def _admit(self, transaction: ServerTransaction, request: Request, flow: Flow, now: float) -> Profile | None:
-        """Walk section 8.2 in order; return the party that is to answer, or None where the answer has been given."""
-        self.directory.check_scheme(request)
-        profile = self.directory.find(request)
-        if profile is None:
-            self._answer(transaction, 404, now)
-            return None
-        refusal = "" if flow.sender_check is None else flow.sender_check.refusal(request, profile)
-        if refusal:
-            self._answer(transaction, 403, now, warning=refusal)
-            return None
-        if profile.authenticator is not None:
-            challenge = profile.authenticator.challenge(request, flow)
-            if challenge is not None:
-                self._answer(transaction, 401, now, extra=tuple(challenge))
-                return None
-        # 8.2.1: the method comes first.
-        method = request.method
-        if not profile.allows(method) and method != "OPTIONS":
-            self._answer(
-                transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),)
-            )
-            return None
-        # 12.2.2: a To tag names a dialog, and there is none.
-        if transaction.echo.has_to_tag:
-            self._answer(transaction, 481, now)
-            return None
-        if self._is_merged(transaction, request, now):
-            self.counters.merged_requests += 1
-            self._answer(transaction, 482, now)
-            return None
-        if not self._understands(transaction, request, profile, now):
-            return None
-        if method == "OPTIONS" and not profile.allows(method):
-            flow.presents(request.via)
-            self._answer_options(transaction, profile, now)
-            return None
-        return profile
-
-    def _is_merged(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
-        """8.2.2.2: the same request by another path, while the first is still being worked on."""
-        merging = self._merging
-        while merging:
-            oldest = next(iter(merging))
-            if merging[oldest][0] > now:
-                break
-            del merging[oldest]
-        # Two strangers' requests are never merged: the key names whose request it is, as far as that was verified.
-        cseq = request.cseq
-        flow = transaction.flow
-        key = f"{request.call_id}\n{cseq.number} {cseq.method}\n{request.from_.tag}\n{flow.peer}"
-        whose = transaction.key
-        if len(key) > LONGEST_KEY:
-            key = short_key(key)
-        if len(whose) > LONGEST_KEY:
-            whose = short_key(whose)
-        transaction.merge_key = key
-        present = merging.get(key)
-        if present is not None and present[1] != whose:
+    def _is_full_for(self, request: Request) -> bool:
+        """Whether there is no room for *request*, if it is a new one: for its transaction, or for a dialog of it."""
+        if self.layer.is_full:
             return True
-        if len(merging) >= self._merging_limit:
-            merging.popitem(last=False)
-        merging[key] = (now + self.layer.timers.timeout, whose)
-        return False
+        return request.method == "INVITE" and self.dialogs.is_full and request.to.tag is None
 
-    def _understands(self, transaction: ServerTransaction, request: Request, profile: Profile, now: float) -> bool:
-        """Sections 8.2.2.3 and 8.2.3: extensions that are required, and what the body is."""
-        headers = request.headers
-        names, _ = headers.parallel_lists()
-        if "Require" in names:
-            unsupported = [
-                tag
-                for value in headers.get_all("Require")
-                for tag in parse_tokens(value, "Require")
-                if tag.lower() not in profile.supported
-            ]
-            if unsupported:
-                self._answer(transaction, 420, now, extra=(("Unsupported", ", ".join(unsupported)),))
-                return False
-        if request.method == "INVITE" and not could_accept(headers):
-            self._answer(transaction, 406, now, warning="no session description is acceptable to the caller")
-            return False
-        if not request.body:
-            return True
-        if "Content-Encoding" in names and content_codings(headers.get_all("Content-Encoding")):
-            self._answer(transaction, 415, now, extra=(("Accept-Encoding", "identity"),))
-            return False
-        content_type = headers.get("Content-Type")
-        if content_type is None:
-            raise MalformedMessage("a body without Content-Type")
-        media_type = parse_media_type(content_type)
-        if not profile.accepts(request.method, media_type.essence) and not is_optional(headers):
-            self._answer(transaction, 415, now, extra=(("Accept", profile.accept_value_for(request.method)),))
-            return False
-        return True
+    def _find_dialog_of_ack(self, ack: Request, flow: Flow) -> None:
+        """Add to what the transactions have just said of *ack* whose it is; a stranger's is nobody's."""
+        said = self._outputs[-1] if self._outputs else None
+        if type(said) is AckReceived and said.request is ack:
+            dialog = self.dialogs.find_for(ack)
+            if dialog is not None and dialog.may_come_from(flow):
+                said.dialog = dialog
 
     def _cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """9.2: CANCEL ends an INVITE that has no final response yet, and has no effect on anything else."""
         invite = self.layer.find_invite(request, transaction.flow)
         if invite is None:
-            self._answer(transaction, 481, now)
+            self.answer(transaction, 481, now)
             return
         # 9.2: the answers to INVITE and CANCEL should carry the same tag.
         if not invite.echo.to_tag:
-            invite.echo.to_tag = self._tokens.tag()
+            invite.echo.to_tag = self.tokens.tag()
         transaction.echo.to_tag = invite.echo.to_tag
-        self._answer(transaction, 200, now)
+        self.answer(transaction, 200, now)
         if not invite.is_final_sent:
-            self._answer(invite, 487, now)
-            self._outputs.append(RequestAbandoned(invite, "the caller cancelled it"))
+            self.answer(invite, 487, now)
+            self._outputs.append(RequestAbandoned(invite, "the caller cancelled it", request))
 
-    def _answer_options(self, transaction: ServerTransaction, profile: Profile, now: float) -> None:
-        """11.2: what the party can do."""
-        extra = (
-            ("Allow", profile.allow_value),
-            ("Accept", profile.accept_value),
-            ("Accept-Encoding", "identity"),
-            # 20.37: an empty Supported says that there are no extensions; a missing one says nothing.
-            ("Supported", profile.supported_value),
-        )
-        self._answer(transaction, 200, now, extra=extra)
-
-    def _answer(
+    def answer(
         self,
         transaction: ServerTransaction,
         status: int,

@@ -251,7 +251,7 @@ class UasTests(SynchronousTestCase):
         for call, branch, status in (("1", "1", None), ("1", "2", 482), ("2", "3", None)):
             octets = message("MESSAGE", branch=f"z9hG4bK{long}{branch}", replace={"Call-ID": long + call}, body=b"x")
             self.assertEqual(statuses_of(bench.over_udp(octets)), [] if status is None else [status])
-        for key, (_, whose) in bench.core._merging.items():
+        for key, (_, whose) in bench.core.rules.merging.items():
             self.assertLess(len(key) + len(whose), 200)
 
     def test_strangers_are_not_merged(self) -> None:

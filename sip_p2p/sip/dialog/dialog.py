@@ -69,9 +69,25 @@ class Dialog:
     """
 
     __slots__ = (
-        "call_id", "flow", "id", "is_caller", "is_early", "is_secure", "is_tls", "local", "local_cseq", "local_tag",
-        "peer", "remote", "remote_cseq", "remote_tag", "remote_target", "route_set", "usages", "user",
-    )  # fmt: skip
+        "call_id",
+        "flow",
+        "id",
+        "is_caller",
+        "is_early",
+        "is_secure",
+        "is_tls",
+        "local",
+        "local_cseq",
+        "local_tag",
+        "peer",
+        "remote",
+        "remote_cseq",
+        "remote_tag",
+        "remote_target",
+        "route_set",
+        "usages",
+        "user",
+    )
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.fields import split_values
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request
@@ -29,6 +30,8 @@ from sip_p2p.sip.transaction.key import finished_client_key
 from sip_p2p.sip.transaction.timers import TimerName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.transaction.table import TransactionTable
@@ -181,6 +184,24 @@ class InviteClientTransaction(ClientTransaction):
         # As it came: a quoted-pair may hide a NUL in it, which only our own words may not have.
         values[names.index("To")] = response.headers.get("To") or headers["To"]
         return Request.adopt("ACK", self._ack_uri, headers, b"").serialise()
+
+    def build_cancel(self, fields: Iterable[tuple[str, str]]) -> Request:
+        """9.1: the CANCEL of this INVITE: its Request-URI, Via, Route, From, To, Call-ID and sequence number, but not
+        its Require.
+
+        :param fields: further header fields, already checked.
+        :raises InvalidOperation: before the first response, since it could overtake the INVITE; and after the final
+            one, when it has no effect any more.
+        """
+        if self.state is not _PROCEEDING:
+            raise InvalidOperation(f"an INVITE that is {self.state.value} cannot be cancelled (RFC 3261 section 9.1)")
+        headers = self._ack_fields.copy()
+        names, values = headers.parallel_lists()
+        index = names.index("CSeq")
+        values[index] = values[index].replace("ACK", "CANCEL")
+        for name, value in fields:
+            headers.add(name, value)
+        return Request("CANCEL", self._ack_uri, headers)
 
     def _stop_retransmitting(self, table: TransactionTable) -> None:
         if not self.flow.reliable:

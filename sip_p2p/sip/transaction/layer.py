@@ -209,7 +209,8 @@ class TransactionLayer:
         method = request.method
         if method == "ACK":
             raise InvalidOperation("an ACK is not a transaction: it is sent as it is")
-        if self.is_client_full:
+        if self.is_client_full and method != "CANCEL":
+            # 9.1: a CANCEL makes room, and there is one for each INVITE at most.
             self.counters.requests_unsent += 1
             raise InvalidOperation("too many requests wait for a response", retryable=True)
         try:
