@@ -1,0 +1,468 @@
+"""An INVITE of ours and all that it gives rise to (RFC 3261 sections 9.1, 13.2 and 8.1.3.4; RFC 6228).
+
+::
+
+    Idle --start--> Calling --1xx--> Proceeding --2xx--> Accepted --64*T1--> Ended
+                      |  ^               |  |
+                      |  +--another try--+  +--cancel--> Cancelling --3xx-6xx, 64*T1--> Ended
+                      |  |               |                    |
+                      |  +--follow-- Redirected               +--2xx: ACK, BYE--> Late --64*T1--> Ended
+                      |                                       |
+                      +--cancel--> Unwanted --1xx: CANCEL-----+
+
+One INVITE may ring at many places: each makes an early dialog with a usage of its own. The first 2xx wins. Every other
+is acknowledged and ended at once (13.2.2.4), also when it comes later, and also when it crosses a CANCEL of ours. A
+CANCEL is sent when there is a provisional response, never before it (9.1).
+
+What is in the responses of one branch, its usage is told by :mod:`.client_branch`; where a redirected call may go is
+:mod:`.redirection`'s. What the peer asks for before it lets us through (Digest) would be another try.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
+from sip_p2p.sip.diagnostics import ReasonValue
+from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.client_branch import begin_usage, hear_acceptance, hear_provisional, refuse_acceptance
+from sip_p2p.sip.dialog.effects import (
+    Ending,
+    Errand,
+    InvitationEnded,
+    Progress,
+    Purpose,
+    Redirected,
+    RequestUnwanted,
+    RequestWanted,
+)
+from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
+from sip_p2p.sip.dialog.usage import UsageState
+from sip_p2p.sip.transaction.base import TransactionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.dialog.session_timer import SessionTimer
+    from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.user_agent import UserAgentCore
+
+__all__ = ["CallOptions", "ClientInvitation", "ClientInvitationState"]
+
+
+class ClientInvitationState(enum.Enum):
+    """Where an INVITE of ours is."""
+
+    IDLE = "idle"
+    CALLING = "calling"
+    PROCEEDING = "proceeding"
+    UNWANTED = "unwanted"
+    CANCELLING = "cancelling"
+    REDIRECTED = "redirected"
+    ACCEPTED = "accepted"
+    LATE = "late"
+    ENDED = "ended"
+
+
+_IDLE = ClientInvitationState.IDLE
+_CALLING = ClientInvitationState.CALLING
+_PROCEEDING = ClientInvitationState.PROCEEDING
+_UNWANTED = ClientInvitationState.UNWANTED
+_CANCELLING = ClientInvitationState.CANCELLING
+_REDIRECTED = ClientInvitationState.REDIRECTED
+_ACCEPTED = ClientInvitationState.ACCEPTED
+_LATE = ClientInvitationState.LATE
+_ENDED = ClientInvitationState.ENDED
+
+_OPEN = frozenset((_CALLING, _PROCEEDING, _UNWANTED, _CANCELLING))
+_GIVEN_UP = frozenset((_UNWANTED, _CANCELLING))
+_RANG_TOO_LONG = (("Reason", str(ReasonValue("SIP", 408, "nobody answered in time"))),)
+
+
+@final
+class ClientInvitation:
+    """One call of ours, from the wish to its outcome: attempts, branches, and which of them won.
+
+    :ivar user: whatever the facade put there.
+    :ivar options: how it is made.
+    :ivar plan: what its present attempt is made of.
+    :ivar state: where it is.
+    :ivar usages: by the remote tag, what each branch made: early ones, the one that won, and those that are being ended.
+    :ivar usage: the one that won, or None.
+    :ivar session_timer: what the present attempt said about how long the session may last.
+    :ivar ignored: how many responses made no sense or were beyond :attr:`CallOptions.max_forks`.
+    """
+
+    __slots__ = (
+        "_core",
+        "_errand",
+        "_fields",
+        "_reason",
+        "_redirection",
+        "_refused",
+        "_response",
+        "_ring_until",
+        "_wish",
+        "ignored",
+        "options",
+        "plan",
+        "session_timer",
+        "state",
+        "usage",
+        "usages",
+        "user",
+    )
+
+    def __init__(self, core: UserAgentCore, plan: RequestPlan, options: CallOptions, user: object = None) -> None:
+        """
+        :param plan: the INVITE; its CSeq is the first, its body the offer, and no body asks the peer for one.
+        :raises ValueError: when *plan* cannot be written, or its Request-URI is none.
+        """
+        self._core = core
+        self.options = options
+        self.user = user
+        self.state = _IDLE
+        self.usages: dict[str, InviteUsage] = {}
+        self.usage: InviteUsage | None = None
+        self.ignored = 0
+        self.session_timer: SessionTimer | None = options.begin_session_timer()
+        self.plan = plan
+        self._fields = plan.fields
+        try:
+            self._redirection = Redirection(plan.uri, options.max_redirects, options.max_targets)
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+        plan.fields = options.complete(self._fields, self.session_timer)
+        plan.prepare()
+        self._errand: Errand | None = None
+        self._ring_until: float | None = None
+        # Of which branches we do not want to hear an answer any more: the application has ended their early dialogs.
+        self._refused: set[str] = set()
+        # What a CANCEL is to say, and why it was wished for if the application did not.
+        self._wish: tuple[tuple[str, str], ...] = ()
+        self._reason: BaseException | None = None
+        self._response: Response | None = None
+
+    @property
+    def errand(self) -> Errand | None:
+        """The present attempt; None before the first, and after the outcome."""
+        return self._errand
+
+    # -- what the application wants ------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """13.2.1: call.
+
+        :raises InvalidOperation: when it was started before.
+        """
+        if self.state is not _IDLE:
+            raise InvalidOperation("a call is made once")
+        if self.options.max_ring is not None:
+            self._ring_until = now + self.options.max_ring
+        self._attempt(self.plan, None)
+
+    def _attempt(self, plan: RequestPlan, user: object) -> None:
+        """Send an INVITE, the first or one more."""
+        self.plan = plan
+        self.state = _CALLING
+        self._errand = Errand(self, plan, Purpose.INVITE, user)
+        self._core.appointments.set(self, self._ring_until)
+        self._core.say(RequestWanted(self._errand))
+
+    def cancel(self, now: float, fields: Iterable[tuple[str, str]] = ()) -> None:
+        """Call no longer. Nothing once it was accepted: that takes a BYE of its usage.
+
+        :param fields: what a CANCEL is to carry, checked; a Reason above all (RFC 3326).
+        """
+        state = self.state
+        if state is _IDLE:
+            self._end(None, None, now)
+        elif state is _REDIRECTED:
+            self._end(self._response, self._reason, now)
+        elif state is _CALLING:
+            self._redirection.clear()
+            self._wish = tuple(fields)
+            self._call_off(now)
+        elif state is _PROCEEDING:
+            self._redirection.clear()
+            self._wish = tuple(fields)
+            self._send_cancel(now)
+
+    def _call_off(self, now: float) -> None:
+        errand = self._errand
+        if errand is None:
+            return
+        # No other server gets it.
+        self._core.say(RequestUnwanted(errand))
+        if not _is_under_way(errand):
+            # Nobody has been asked: there is nothing to cancel.
+            self._end(None, self._reason, now)
+            return
+        # 9.1: CANCEL must wait for a provisional response; Timer B ends the INVITE where none comes.
+        self.state = _UNWANTED
+        self._core.appointments.set(self, now + self._core.layer.timers.timeout)
+
+    def _send_cancel(self, now: float) -> None:
+        errand = self._errand
+        if errand is None or errand.transaction is None:
+            return
+        timers = self._core.layer.timers
+        try:
+            self._core.cancel(errand.transaction, self._wish, now)
+        except InvalidOperation:
+            # No room for one more transaction: again when some have ended.
+            self.state = _UNWANTED
+            self._core.appointments.set(self, now + timers.t2)
+            return
+        # 9.1: with no final response within 64*T1 the INVITE counts as cancelled.
+        self.state = _CANCELLING
+        self._core.appointments.set(self, now + timers.timeout)
+
+    def follow(self, targets: Iterable[str], now: float, fields: Iterable[tuple[str, str]] = ()) -> None:
+        """8.1.3.4: after :class:`~sip_p2p.sip.dialog.effects.Redirected`, call *targets*, one after the other until one
+        accepts; each may redirect in its turn.
+
+        :param targets: URIs, its contacts or others.
+        :param fields: header fields for these and all later attempts, checked.
+        :raises InvalidOperation: when no redirection waits for a decision.
+        :raises ValueError: for a target that cannot be called; none of them is then.
+        """
+        if self.state is not _REDIRECTED:
+            raise InvalidOperation("no redirection waits for a decision")
+        self._redirection.follow(targets)
+        self._fields = [*self._fields, *fields]
+        if not self._try_next():
+            self._end(self._response, None, now)
+
+    def give_up(self, now: float) -> None:
+        """After :class:`~sip_p2p.sip.dialog.effects.Redirected`: call nobody else; the 3xx is the outcome.
+
+        :raises InvalidOperation: when no redirection waits for a decision.
+        """
+        if self.state is not _REDIRECTED:
+            raise InvalidOperation("no redirection waits for a decision")
+        self._end(self._response, None, now)
+
+    # -- what becomes of the INVITE ------------------------------------------------------------------------------------
+
+    def errand_answered(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
+        """A response to the present attempt; one to an earlier attempt, and one after the end, is passed over."""
+        if errand is not self._errand:
+            self.ignored += 1
+        elif response.status < 200:
+            self._provisional(errand, response, flow, now)
+        elif response.status < 300:
+            self._accepted(errand, response, flow, now)
+        elif self.state in _OPEN:
+            self._failed(response, None, now)
+        else:
+            self.ignored += 1
+
+    def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
+        """8.1.3.1: there is no response: nobody answered in time, or no flow was to be had or stayed."""
+        if errand is self._errand and self.state in _OPEN:
+            self._failed(None, reason, now)
+
+    def _provisional(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
+        state = self.state
+        if state not in _OPEN:
+            self.ignored += 1
+            return
+        if state is _CALLING:
+            self.state = _PROCEEDING
+        elif state is _UNWANTED:
+            # 9.1: now that there is a provisional response, CANCEL may go.
+            self._send_cancel(now)
+        if response.status == 100 or state in _GIVEN_UP:
+            self._core.say(Progress(self, response, None, False))
+            return
+        try:
+            tag = response.to.tag
+            usage = None if tag is None else self.usages.get(tag)
+            is_new = usage is None and self._makes_dialog(tag, response)
+            if is_new and tag is not None:
+                usage = self.usages[tag] = begin_usage(self._core, self, errand, response, flow)
+        except MalformedMessage:
+            # 12.1: what names no dialog makes none, and still says that somebody is at work.
+            self.ignored += 1
+            usage, is_new = None, False
+        if usage is None or usage.state is not UsageState.EARLY:
+            self._core.say(Progress(self, response, None, False))
+        else:
+            hear_provisional(self._core, self, usage, response, is_new, now)
+
+    def _makes_dialog(self, tag: str | None, response: Response) -> bool:
+        """12.1: whether *response* begins an early dialog. RFC 6228 section 4: a 199 only ever ends one."""
+        if tag is None or tag in self._refused or response.status == 199:
+            return False
+        if len(self.usages) >= self.options.max_forks:
+            self.ignored += 1
+            return False
+        return True
+
+    def _accepted(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
+        """13.2.2.4: a 2xx, of whichever branch and however often."""
+        state = self.state
+        try:
+            tag = response.to.tag or ""
+            usage = self.usages.get(tag)
+            if usage is not None and usage.state is not UsageState.EARLY:
+                usage.accepted_again(response, now)
+                return
+            if usage is None:
+                usage = begin_usage(self._core, self, errand, response, flow)
+                if len(self.usages) < self.options.max_forks:
+                    self.usages[tag] = usage
+        except MalformedMessage as error:
+            # It names no dialog that could be acknowledged.
+            self.ignored += 1
+            if state in _OPEN:
+                self._failed(None, error, now)
+            return
+        if state in (_CALLING, _PROCEEDING) and tag not in self._refused:
+            self._won(usage, response, now)
+            return
+        # 13.2.2.4, 9.1: another branch won, or we had cancelled: ACK, then BYE.
+        refuse_acceptance(usage, response, self.plan.cseq, now)
+        if state in _GIVEN_UP:
+            self._drop_usages(response, Ending.FORKED, now)
+            self.state = _LATE
+            self._core.appointments.set(self, now + self._core.layer.timers.timeout)
+            self._core.say(InvitationEnded(self, response, self._reason))
+
+    def _won(self, usage: InviteUsage, response: Response, now: float) -> None:
+        """The first 2xx: its dialog is the session; the early dialogs of the other branches end."""
+        self.state = _ACCEPTED
+        self.usage = usage
+        self._redirection.clear()
+        # 13.2.2.4: 64*T1 after the first 2xx no other is to be expected.
+        self._core.appointments.set(self, now + self._core.layer.timers.timeout)
+        usage.session_timer, self.session_timer = self.session_timer, None
+        hear_acceptance(self._core, usage, response, self.plan.cseq, self.options.automatic_ack, now)
+        self._drop_usages(response, Ending.FORKED, now)
+
+    def _failed(self, response: Response | None, reason: BaseException | None, now: float) -> None:
+        """The attempt came to nothing: *response* says why, 300 or above, or *reason* does."""
+        self._drop_usages(response, Ending.EARLY, now)
+        if self.state in _GIVEN_UP:
+            self._end(response, self._reason if reason is None else reason, now)
+        elif response is not None and self._try_again(response):
+            return
+        elif response is not None and response.status < 400:
+            self._redirected(response, now)
+        elif (response is not None and response.status >= 600) or not self._try_next():
+            # 21.6: a 6xx speaks for the callee wherever it is asked for.
+            self._end(response, reason, now)
+
+    def _try_again(self, response: Response) -> bool:
+        """8.1.3.5: whether what *response* finds wrong with the INVITE can be mended, and the same target is called
+        again."""
+        timer = self.session_timer
+        if response.status == 422 and timer is not None and timer.too_small(response):
+            # RFC 4028 section 7.3: with the interval that was asked for.
+            fields = self.options.complete(self._fields, timer)
+            self._attempt_again(another_attempt(self.plan, None, fields))
+            return True
+        return False
+
+    def _redirected(self, response: Response, now: float) -> None:
+        """8.1.3.4: somebody else knows where the callee is; the owner says whether to go there."""
+        contacts = self._redirection.contacts(response) if self._redirection.may_follow else []
+        if not contacts:
+            if not self._try_next():
+                self._end(response, None, now)
+            return
+        self.state = _REDIRECTED
+        self._response = response
+        self._core.say(Redirected(self, response, contacts))
+
+    def _try_next(self) -> bool:
+        """Call the next target of the redirections, if there is one."""
+        uri = self._redirection.next()
+        if uri is None:
+            return False
+        self._response = None
+        # 19.1.5: what the URI asks for stands beside what the application said, and never in its place.
+        said = {name.lower() for name, _ in self._fields}
+        asked = [(name, value) for name, value in fields_of_uri(uri) if name.lower() not in said]
+        self.session_timer = self.options.begin_session_timer()
+        fields = self.options.complete([*self._fields, *asked], self.session_timer)
+        self._attempt_again(another_attempt(self.plan, uri, fields))
+        return True
+
+    def _attempt_again(self, plan: RequestPlan) -> None:
+        self._attempt(plan, None if self._errand is None else self._errand.user)
+
+    # -- what becomes of its usages ------------------------------------------------------------------------------------
+
+    def usage_ended(self, usage: InviteUsage, now: float) -> None:
+        """A usage of this INVITE has ended. Its branch may still answer: that is acknowledged, and ended too."""
+        if self.state in _OPEN:
+            tag = usage.dialog.remote_tag
+            if self.usages.get(tag) is usage:
+                del self.usages[tag]
+                if usage.ending is Ending.LOCAL_BYE:
+                    self._refused.add(tag)
+
+    def _drop_usages(self, response: Response | None, ending: Ending, now: float) -> None:
+        """The early dialogs end: with a final response of 300 and above (12.3), or because another branch won."""
+        for tag, usage in list(self.usages.items()):
+            if usage.state is UsageState.EARLY:
+                self.usages.pop(tag, None)
+                usage.ended(ending, now, response)
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def handle_timer(self, now: float) -> None:
+        """It rang for long enough, CANCEL brought nothing, or no other 2xx is to be expected."""
+        state = self.state
+        if state in (_CALLING, _PROCEEDING, _REDIRECTED):
+            self._reason = OperationTimeout(f"nobody accepted within {self.options.max_ring:g} s")
+            self.cancel(now, _RANG_TOO_LONG)
+        elif state is _UNWANTED and self._is_proceeding():
+            self._send_cancel(now)
+        elif state in _GIVEN_UP:
+            # 9.1: the INVITE counts as cancelled, and its transaction is left alone.
+            errand = self._errand
+            if errand is not None and errand.transaction is not None:
+                self._core.layer.abandon(errand.transaction, now)
+            self._drop_usages(None, Ending.EARLY, now)
+            self._end(None, self._reason or OperationTimeout("no final response though it was cancelled"), now)
+        elif state in (_ACCEPTED, _LATE):
+            self._let_go()
+
+    def _is_proceeding(self) -> bool:
+        errand = self._errand
+        return (
+            errand is not None
+            and errand.transaction is not None
+            and errand.transaction.state is TransactionState.PROCEEDING
+        )
+
+    def _end(self, response: Response | None, reason: BaseException | None, now: float) -> None:
+        """The outcome, where no usage is."""
+        self._let_go()
+        self._core.say(InvitationEnded(self, response, reason))
+
+    def _let_go(self) -> None:
+        """Nothing more comes of it: whatever it held is free."""
+        self.state = _ENDED
+        self._core.appointments.set(self, None)
+        self._errand = None
+        self._response = None
+        self.session_timer = None
+        self._redirection.clear()
+        for usage in self.usages.values():
+            usage.invitation = None
+        self.usages.clear()
+        self.usage = None
+
+
+def _is_under_way(errand: Errand) -> bool:
+    """Whether a transaction carries the request of *errand* and may bring an outcome."""
+    transaction = errand.transaction
+    return transaction is not None and transaction.state in (TransactionState.CALLING, TransactionState.PROCEEDING)
