@@ -14,6 +14,10 @@ module                 what                                                     
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
 ``offer_answer``       where an offer and where an answer may stand               RFC 3264, RFC 6337
 ``reliable``           provisional responses that arrive                          RFC 3262
+``client_invitation``  an INVITE of ours: attempts, branches, CANCEL              RFC 3261 9.1, 13.2
+``client_branch``      what one branch of it says, told to its usage              RFC 3261 13.2.2.4, RFC 3262
+``call_options``       how we call                                                RFC 3261 13.2.1
+``redirection``        where else a call may go                                   RFC 3261 8.1.3.4, 19.1.5
 ``acknowledgement``    a 2xx again and again until its ACK comes                  RFC 3261 13.3.1.4
 ``modification``       who may change a session, and when; 491                    RFC 3261 14, RFC 3311, RFC 5407
 ``session_timer``      how long a session lasts without a refresh                 RFC 4028

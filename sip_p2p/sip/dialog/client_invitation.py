@@ -91,7 +91,7 @@ class ClientInvitation:
     :ivar options: how it is made.
     :ivar plan: what its present attempt is made of.
     :ivar state: where it is.
-    :ivar usages: by the remote tag, what each branch made: early ones, the one that won, and those that are being ended.
+    :ivar usages: by the remote tag, what each branch made: early ones, the one that won, and those that it ended.
     :ivar usage: the one that won, or None.
     :ivar session_timer: what the present attempt said about how long the session may last.
     :ivar ignored: how many responses made no sense or were beyond :attr:`CallOptions.max_forks`.

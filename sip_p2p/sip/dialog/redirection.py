@@ -65,8 +65,8 @@ class Redirection:
     def contacts(self, response: Response) -> list[str]:
         """The targets that *response* names and that may be tried, the likeliest first.
 
-        8.1.3.4: by ``q``, the highest first, and in their own order where it is the same; section 20.10 leaves open what
-        a missing one means, and here it is 1. A Contact that cannot be read names nobody.
+        8.1.3.4: by ``q``, the highest first, and in their own order where it is the same. Section 20.10 leaves open
+        what a missing one means; here it is 1. A Contact that cannot be read names nobody.
         """
         found: list[tuple[float, SipUri]] = []
         for value in response.headers.get_all("Contact"):
