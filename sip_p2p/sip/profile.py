@@ -29,19 +29,31 @@ class Profile:
 
     :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
         whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
+    :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
     :ivar user: whatever the owner wants to find again in the outputs.
     :ivar supported: the option tags of extensions that are understood (section 19.2).
     :ivar authenticator: asked first, where there is one.
     :ivar trusted_proxies: the names whose holders may pass on what others send to this party.
     """
 
-    __slots__ = ("_accept", "_allow", "_methods", "authenticator", "contact", "supported", "trusted_proxies", "user")
+    __slots__ = (
+        "_accept",
+        "_allow",
+        "_methods",
+        "authenticator",
+        "contact",
+        "in_dialogs",
+        "supported",
+        "trusted_proxies",
+        "user",
+    )
 
     def __init__(self, user: object = None, methods: Iterable[str] = (), supported: Iterable[str] = ()) -> None:
         self.user = user
         self._methods: set[str] = set(methods)
         self._accept: dict[str, tuple[str, ...]] = {}
         self._allow = ""
+        self.in_dialogs: frozenset[str] = frozenset()
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
         self.contact: Callable[[Flow, bool], str] | None = None
@@ -69,6 +81,11 @@ class Profile:
         else:
             self._accept[method] = tuple(entry.lower() for entry in accept)
 
+    def allow_in_dialogs(self, methods: Iterable[str]) -> None:
+        """Let *methods*, and no others, reach the application in its dialogs, beside those of :meth:`allow`."""
+        self.in_dialogs = frozenset(methods)
+        self._allow = ""
+
     def disallow(self, method: str) -> None:
         """Answer *method* with 405 from now on."""
         self._methods.discard(method)
@@ -83,7 +100,7 @@ class Profile:
     def allow_value(self) -> str:
         """The Allow value: what the application takes, and OPTIONS, which is always answered (section 11.2)."""
         if not self._allow:
-            self._allow = ", ".join(sorted(self._methods | {"OPTIONS"}))
+            self._allow = ", ".join(sorted(self._methods | self.in_dialogs | {"OPTIONS"}))
         return self._allow
 
     @property

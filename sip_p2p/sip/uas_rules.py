@@ -106,9 +106,9 @@ class UasRules:
             dialog = None
         if not self._knows_sender(transaction, request, flow, profile, dialog, now):
             return None
-        # 8.2.1: the method comes first.
+        # 8.2.1: the method comes first. In a dialog any may have a meaning, and whoever has the dialog judges it.
         method = request.method
-        if not profile.allows(method) and method != "OPTIONS":
+        if dialog is None and not profile.allows(method) and method != "OPTIONS":
             core.answer(
                 transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),)
             )
