@@ -74,6 +74,14 @@ class _Invite(enum.Enum):
     OVER = 4
 
 
+class _Prack(enum.Enum):
+    """How far the PRACK is that acknowledges a session description."""
+
+    NONE = 0
+    DUE = 1  # The reliable response with the description is out, or waits for its turn.
+    OPEN = 2  # The PRACK is out, its 2xx is not.
+
+
 _NOTHING = Role.NOTHING
 _NOTHING_YET = OfferAnswerState.NOTHING_YET
 _LOCAL_OFFER = OfferAnswerState.LOCAL_OFFER
@@ -85,6 +93,9 @@ _ASKS = _Invite.ASKS
 _OFFERS = _Invite.OFFERS
 _SERVED = _Invite.SERVED
 _OVER = _Invite.OVER
+_NO_PRACK = _Prack.NONE
+_PRACK_DUE = _Prack.DUE
+_PRACK_OPEN = _Prack.OPEN
 
 _ANSWERS = {
     Place.RELIABLE: Place.INVITE,
@@ -97,6 +108,7 @@ _ANSWERS = {
 """Which offer an answer in each place belongs to (RFC 6337 section 2.2, Table 1)."""
 
 _REFUSABLE = frozenset({Place.INVITE, Place.PRACK, Place.UPDATE})
+_AFTER_THE_ANSWER = frozenset({Place.UNRELIABLE, Place.RELIABLE, Place.INVITE_2XX})
 
 
 @final
@@ -115,11 +127,13 @@ class OfferAnswer:
     """
 
     __slots__ = (
+        "_behind",
         "_changed",
         "_had_agreement",
         "_invite",
         "_invites",
-        "_prack_open",
+        "_prack",
+        "_unacknowledged",
         "faults",
         "is_previewed",
         "offer_place",
@@ -140,8 +154,11 @@ class OfferAnswer:
         # What a rejected offer falls back to, and whether the INVITE under way has agreed on something by now.
         self._had_agreement = is_agreed
         self._changed = False
-        # RFC 6337 section 4.3: from a reliable response with a description until the 2xx to its PRACK.
-        self._prack_open = False
+        # RFC 3262 section 4: PRACKs come in the order of the responses. How many are due, and behind how many of them
+        # the one for the response with a description.
+        self._prack = _NO_PRACK
+        self._unacknowledged = 0
+        self._behind = 0
 
     @property
     def owes_answer(self) -> bool:
@@ -157,6 +174,12 @@ class OfferAnswer:
     def has_failed(self) -> bool:
         """Whether the session has to end, because an answer that had to come did not."""
         return self.state is _FAILED
+
+    @property
+    def holds_2xx(self) -> bool:
+        """Whether our 2xx to the INVITE has to wait: a reliable response of ours with a description was not
+        acknowledged (RFC 3262 section 3)."""
+        return self._prack is _PRACK_DUE and not self._invites
 
     def may_offer(self, place: Place) -> bool:
         """Whether a description of ours in *place* would be an offer now."""
@@ -178,14 +201,11 @@ class OfferAnswer:
             for an exchange that is under way (then it is to be tried again later); nothing has changed.
         """
         role = self._meaning(place, True)
-        if place is Place.INVITE and role is _NOTHING:
-            # 14.1, RFC 6337 section 4.1 (UAC-II, UAC-UI): even one without an offer asks for one.
+        if role is _NOTHING and (has_body or place is Place.INVITE):
+            # 14.1, RFC 6337 section 4: an INVITE without an offer asks for one, and waits like one that has it.
             raise self._not_now(place)
-        if place is Place.INVITE_2XX and self._is_waiting_for_prack():
-            # RFC 3262 section 3: no 2xx before the PRACK for a description.
+        if place is Place.INVITE_2XX and self.holds_2xx:
             raise InvalidOperation("a 2xx waits until the reliable provisional response is acknowledged", True)
-        if has_body and role is _NOTHING:
-            raise self._not_now(place)
         if not has_body:
             if self._is_due(place, True):
                 raise InvalidOperation(f"{place.value} needs a session description here: the peer waits for it")
@@ -202,12 +222,17 @@ class OfferAnswer:
         role = self._meaning(place, False)
         if place in _REFUSABLE and role is _NOTHING and (has_body or place is Place.INVITE):
             self.faults += 1
+            if place is Place.PRACK:
+                self._acknowledge()
+                self._prack = _NO_PRACK if self._prack is _PRACK_OPEN else self._prack
             return self._refusal()
-        if not has_body or role is _NOTHING:
-            self.faults += has_body and not self._is_repeated(place)
-            if not has_body and self._is_due(place, False):
+        if not has_body:
+            if self._is_due(place, False):
                 return self._missed(place)
             role = _NOTHING
+        elif role is _NOTHING:
+            # 13.2.1: what follows the answer is ignored. Many peers repeat it, and that is no fault.
+            self.faults += self._invite is not _SERVED or place not in _AFTER_THE_ANSWER
         elif role is Role.PREVIEW and self.is_previewed:
             # 13.2.1: the first one counts.
             return _NOTHING
@@ -237,12 +262,12 @@ class OfferAnswer:
         if place is Place.INVITE:
             changed, self._changed = self._changed, False
             self._invite = _OVER
-            self._prack_open = False
+            self._forget_pracks()
             if self.offer_place is not Place.UPDATE:
                 self._forget_offer()
             return changed
-        if place is Place.PRACK and self._prack_open:
-            self._prack_open = False
+        if place is Place.PRACK and self._prack is _PRACK_OPEN:
+            self._prack = _NO_PRACK
             if self.offer_place is None and self.state is _AGREED:
                 # The answer in it never arrived.
                 self.state = _AGREED if self._had_agreement else _FAILED
@@ -255,7 +280,7 @@ class OfferAnswer:
         if self.state is (_REMOTE_OFFER if ours else _LOCAL_OFFER):
             # RFC 6337 section 2.2: an answer stands where its offer says.
             if self.offer_place is _ANSWERS.get(place):
-                return Role.ANSWER
+                return _NOTHING if place is Place.PRACK and self._behind else Role.ANSWER
             if place is Place.UNRELIABLE and self.offer_place is Place.INVITE:
                 # 13.2.1, RFC 6337 section 3.1.1: in any provisional response before the answer, 180 or another.
                 return Role.PREVIEW
@@ -274,11 +299,11 @@ class OfferAnswer:
             # 13.2.1: in the first reliable response to an INVITE that made none, and in no other.
             return invite is _ASKS and ours is not self._invites
         if place is Place.PRACK:
-            # RFC 3262 section 5: by whoever sent the INVITE, once its exchange is complete.
-            return ours is self._invites and self.state is _AGREED
+            # RFC 3262 section 5: by whoever sent the INVITE, once its own exchange is complete.
+            return ours is self._invites and (invite is _SERVED or invite is _OVER) and not self._behind
         if place is Place.UPDATE:
-            # RFC 3311 section 5.1: not before the first exchange is complete, PRACK and its answer included.
-            return not self._prack_open and (self.state is _AGREED or invite is _OVER)
+            # RFC 3311 section 5.1: not before the exchange of an INVITE under way is complete, its PRACK included.
+            return self._prack is _NO_PRACK and (invite is _SERVED or invite is _OVER)
         return False
 
     def _is_due(self, place: Place, ours: bool) -> bool:
@@ -286,24 +311,16 @@ class OfferAnswer:
         if place is Place.RELIABLE or place is Place.INVITE_2XX:
             if self._invite is _ASKS and ours is not self._invites:
                 # 13.2.1: the first reliable response that is no failure.
-                return self.offer_place is None
+                return self.state is not _FAILED
             if place is Place.RELIABLE:
                 # 13.2.1: any of them may answer, the 2xx at the latest.
                 return False
         return self._meaning(place, ours) is Role.ANSWER
 
-    def _is_waiting_for_prack(self) -> bool:
-        return self._prack_open and not self._invites
-
-    def _is_repeated(self, place: Place) -> bool:
-        """13.2.1: descriptions after the answer are ignored; many peers repeat it, and that is no fault."""
-        return place in (Place.UNRELIABLE, Place.RELIABLE, Place.INVITE_2XX) and self._invite is _SERVED
-
     def _not_now(self, place: Place) -> InvalidOperation:
+        why = self.state.value if self.offer_place or self.state is _FAILED else "an INVITE is under way or over"
         is_passing = self.state is not _FAILED and place in _REFUSABLE
-        return InvalidOperation(
-            f"no session description may stand in {place.value} now: {self.state.value}", retryable=is_passing
-        )
+        return InvalidOperation(f"no offer and no answer may stand in {place.value} now: {why}", retryable=is_passing)
 
     def _refusal(self) -> int:
         """14.2, RFC 3311 section 5.2, RFC 6337 section 4.2: 491 while the peer has to answer us, 500 while we have to
@@ -320,41 +337,64 @@ class OfferAnswer:
         if self.state is _LOCAL_OFFER:
             if place is Place.INVITE_2XX and self.is_previewed:
                 # 13.2.1: the 2xx has to repeat it. The first description that came is the answer.
-                self.state = _AGREED
-                self.offer_place = None
-                self._had_agreement = True
-                self.is_previewed = False
+                self._agree(place)
             else:
                 self._forget_offer()
                 if self.state is _NOTHING_YET:
                     self.state = _FAILED
         self._pass(place, _NOTHING, False)
-        return 400 if place is Place.PRACK else _NOTHING
+        if place is Place.PRACK:
+            self._prack = _NO_PRACK
+            return 400
+        return _NOTHING
 
     def _pass(self, place: Place, role: Role, ours: bool) -> None:
         """The message goes its way."""
         if role is Role.OFFER:
-            self._had_agreement = self.state is _AGREED
             self.state = _LOCAL_OFFER if ours else _REMOTE_OFFER
             self.offer_place = place
         elif role is Role.ANSWER:
-            self.state = _AGREED
-            self.offer_place = None
-            self.is_previewed = False
-            self._changed = True
+            self._agree(place)
         if place is Place.INVITE:
             self._invite = _OFFERS if role is Role.OFFER else _ASKS
             self._invites = ours
             self._changed = False
+            self._forget_pracks()
         elif place is Place.UNRELIABLE:
             self.is_previewed = role is Role.PREVIEW or self.is_previewed
-        elif place is Place.RELIABLE and role is not _NOTHING:
-            self._invite = _SERVED
-            self._prack_open = True
+        elif place is Place.RELIABLE:
+            if role is not _NOTHING:
+                self._invite = _SERVED
+                self._prack = _PRACK_DUE
+                self._behind = self._unacknowledged
+            self._unacknowledged += 1
         elif place is Place.INVITE_2XX:
             self._invite = _OVER
-        elif place is Place.PRACK_2XX:
-            self._prack_open = False
+        elif place is Place.PRACK:
+            self._acknowledge()
+        elif place is Place.PRACK_2XX and self._prack is _PRACK_OPEN:
+            self._prack = _NO_PRACK
+            self._had_agreement = self._had_agreement or self.state is _AGREED
+
+    def _agree(self, place: Place) -> None:
+        self.state = _AGREED
+        self.offer_place = None
+        self.is_previewed = False
+        self._changed = True
+        # RFC 6141 section 3.3: an answer in a PRACK stands when the PRACK has succeeded.
+        self._had_agreement = self._had_agreement or place is not Place.PRACK
+
+    def _acknowledge(self) -> None:
+        if self._unacknowledged:
+            self._unacknowledged -= 1
+        if self._behind:
+            self._behind -= 1
+        elif self._prack is _PRACK_DUE:
+            self._prack = _PRACK_OPEN
+
+    def _forget_pracks(self) -> None:
+        self._prack = _NO_PRACK
+        self._unacknowledged = self._behind = 0
 
     def _forget_offer(self) -> None:
         if self.offer_place is not None:

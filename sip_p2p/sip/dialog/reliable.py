@@ -9,7 +9,6 @@ a request like any other of the dialog.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING, final
 
@@ -102,8 +101,7 @@ def rseq_of(response: Response) -> int:
 
 def first_rseq(tokens: TokenSource) -> int:
     """Where the RSeq of a dialog starts: 1 to 2**31 - 1, any of them as likely as any other (section 3)."""
-    digest = hashlib.sha256(tokens.token().encode("utf-8")).digest()
-    return 1 + int.from_bytes(digest[:16], "big") % _LARGEST_FIRST_RSEQ
+    return 1 + tokens.number(_LARGEST_FIRST_RSEQ)
 
 
 @final
