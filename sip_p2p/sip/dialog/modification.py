@@ -26,6 +26,10 @@ _REMOTE_OFFER = 32
 _WAITS = 64
 _LOCAL = _LOCAL_INVITE | _LOCAL_UPDATE
 _REMOTE = _REMOTE_INVITE | _REMOTE_UPDATE
+_SIDES = (
+    ("our", _LOCAL_INVITE, _LOCAL_UPDATE, _LOCAL_OFFER),
+    ("their", _REMOTE_INVITE, _REMOTE_UPDATE, _REMOTE_OFFER),
+)
 _MOST_ATTEMPTS = 8
 _LONGEST_RETRY_AFTER = 10
 
@@ -56,6 +60,19 @@ class Modification:
         return "INVITE" if pending & _REMOTE_INVITE else "UPDATE" if pending & _REMOTE_UPDATE else ""
 
     @property
+    def under_way(self) -> list[str]:
+        """What has begun and not ended: ``our INVITE``, ``their UPDATE``, ...; a ``refresh`` is an UPDATE without an
+        offer."""
+        pending = self._pending
+        words = []
+        for whose, invite, update, offer in _SIDES:
+            if pending & invite:
+                words.append(f"{whose} INVITE")
+            if pending & update:
+                words.append(f"{whose} UPDATE" if pending & offer else f"{whose} refresh")
+        return words
+
+    @property
     def waits(self) -> bool:
         """Whether a request of ours met one of the peer's, and its time to be sent again has not come."""
         return bool(self._pending & _WAITS)
@@ -81,13 +98,15 @@ class Modification:
         """
         if not self.may_begin(method, has_offer=has_offer):
             raise InvalidOperation(
-                f"{method} has to wait: {self.local or self.remote} is still to be answered", retryable=True
+                f"{method} has to wait for the answer to {' and '.join(self.under_way)}", retryable=True
             )
-        self._pending &= ~_WAITS
         if method == "INVITE":
-            self._pending |= _LOCAL_INVITE
+            self._pending = self._pending & ~_WAITS | _LOCAL_INVITE
+        elif has_offer:
+            self._pending = self._pending & ~_WAITS | _LOCAL_UPDATE | _LOCAL_OFFER
         else:
-            self._pending |= _LOCAL_UPDATE | (_LOCAL_OFFER if has_offer else 0)
+            # What waits for its time goes on waiting: it was no refresh that met an offer.
+            self._pending |= _LOCAL_UPDATE
 
     def incoming(self, method: str, *, has_offer: bool = True) -> int:
         """An INVITE or UPDATE came in the dialog; 0 lets it pass, and it counts until :meth:`answered`.
@@ -122,7 +141,8 @@ class Modification:
     def ended(self, method: str) -> None:
         """Our *method* has come to its end, well or not."""
         self._close(method)
-        self.attempts = 0
+        if not self._pending & _WAITS:
+            self.attempts = 0
 
     def _close(self, method: str) -> None:
         self._pending &= ~(_LOCAL_INVITE if method == "INVITE" else _LOCAL_UPDATE | _LOCAL_OFFER)
