@@ -66,15 +66,9 @@ class Directory:
         :raises MalformedMessage: when its Request-URI or To cannot be read.
         """
         uri = request.uri
-        if isinstance(uri, SipUri):
-            user = uri.user
-            if user is not None:
-                found = self._by_contact_user.get(user)
-                if found is not None:
-                    return found
-            found = self._by_address.get(_address_key(user, uri.host))
-            if found is not None:
-                return found
+        found = self.serves(uri) if isinstance(uri, SipUri) else None
+        if found is not None:
+            return found
         if len(self._by_contact_user) == 1 and self.fallback is not None:
             return self.fallback
         to = request.to.uri
@@ -83,6 +77,15 @@ class Directory:
             if found is not None:
                 return found
         return self.fallback
+
+    def serves(self, uri: SipUri) -> Profile | None:
+        """The profile whose Contact, address of record or GRUU *uri* is, or None."""
+        user = uri.user
+        if user is not None:
+            found = self._by_contact_user.get(user)
+            if found is not None:
+                return found
+        return self._by_address.get(_address_key(user, uri.host))
 
     def check_scheme(self, request: Request) -> None:
         """Refuse a Request-URI that is neither ``sip``, ``sips`` nor ``tel`` (416), or that carries headers (400,

@@ -18,6 +18,10 @@ module                 what                                                     
 ``client_branch``      what one branch of it says, told to its usage              RFC 3261 13.2.2.4, RFC 3262
 ``call_options``       how we call                                                RFC 3261 13.2.1
 ``redirection``        where else a call may go                                   RFC 3261 8.1.3.4, 19.1.5
+``server_invitation``  an INVITE of a peer, up to our final response              RFC 3261 9.2, 13.3
+``early_answers``      early dialogs, and what is said in them                    RFC 3261 13.3.1.1, RFC 3262
+``incoming_invite``    what an INVITE says before it is answered                  RFC 3261 8.3, 12.1.1, 13.3
+``answer_options``     how we answer                                              RFC 3261 13.3
 ``acknowledgement``    a 2xx again and again until its ACK comes                  RFC 3261 13.3.1.4
 ``modification``       who may change a session, and when; 491                    RFC 3261 14, RFC 3311, RFC 5407
 ``session_timer``      how long a session lasts without a refresh                 RFC 4028

@@ -144,6 +144,11 @@ class ReliableSender:
         return bool(self._queue)
 
     @property
+    def is_full(self) -> bool:
+        """Whether too many wait already."""
+        return len(self._queue) >= _LONGEST_QUEUE
+
+    @property
     def holds_2xx(self) -> bool:
         """Whether a 2xx has to wait: a response with a session description is not acknowledged yet (section 3)."""
         return any(response.body for response in self._queue)

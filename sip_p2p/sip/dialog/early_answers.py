@@ -1,0 +1,221 @@
+"""What is said to a peer's INVITE before the final response: early dialogs and their provisional responses (RFC 3261
+sections 12.1.1 and 13.3.1.1, RFC 3262 section 3, RFC 6228 section 5).
+
+:class:`EarlyAnswers` composes them, sends them, the reliable ones until their PRACK comes, and says the last of each
+dialog once more each minute. Who decides what is said, and when it is over, is
+:mod:`~sip_p2p.sip.dialog.server_invitation`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.dialog.incoming_invite import has_option, wants_secure_contact
+from sip_p2p.sip.dialog.mid_dialog import capability_fields, describe_response
+from sip_p2p.sip.dialog.offer_answer import Place
+from sip_p2p.sip.dialog.reliable import OPTION_TAG, ReliableSender, first_rseq
+from sip_p2p.sip.message import Response
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.dialog.answer_options import AnswerOptions
+    from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.message import Request
+    from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.transaction.layer import ServerTransaction
+    from sip_p2p.sip.user_agent import UserAgentCore
+
+__all__ = ["EarlyAnswers"]
+
+
+@final
+class EarlyAnswers:
+    """The early dialogs of one INVITE, and what is said in them.
+
+    :ivar requires_reliable: whether the caller takes nothing else (RFC 3262 section 3).
+    :ivar knows_reliable: whether the caller can acknowledge a reliable response.
+    :ivar knows_199: whether the caller can be told that an early dialog is over.
+    """
+
+    __slots__ = (
+        "_core", "_cseq", "_dialogs", "_is_secure", "_options", "_profile", "_record_route", "_refresh_at",
+        "_transaction", "knows_199", "knows_reliable", "requires_reliable",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        core: UserAgentCore,
+        transaction: ServerTransaction,
+        request: Request,
+        profile: Profile,
+        options: AnswerOptions,
+    ) -> None:
+        self._core = core
+        self._transaction = transaction
+        self._profile = profile
+        self._options = options
+        # The application may change the request later; what is needed of it is taken now.
+        self._cseq = request.cseq
+        self._record_route = request.headers.get_all("Record-Route")
+        self._is_secure = wants_secure_contact(request)
+        self.requires_reliable = has_option(request, "Require", OPTION_TAG)
+        self.knows_reliable = self.requires_reliable or has_option(request, "Supported", OPTION_TAG)
+        self.knows_199 = has_option(request, "Supported", "199")
+        # Each dialog, in the order in which they were made, with what is said in it once more each minute.
+        self._dialogs: dict[InviteUsage, Response | None] = {}
+        self._refresh_at = math.inf
+
+    def __len__(self) -> int:
+        return len(self._dialogs)
+
+    def __contains__(self, usage: InviteUsage) -> bool:
+        return usage in self._dialogs
+
+    @property
+    def usages(self) -> tuple[InviteUsage, ...]:
+        """The usages of the early dialogs, the first one first."""
+        return tuple(self._dialogs)
+
+    def add(self, usage: InviteUsage) -> None:
+        """There is one more; nothing has been said in it."""
+        self._dialogs[usage] = None
+
+    def drop(self, usage: InviteUsage) -> bool:
+        """It is no longer ours to care for; return whether the caller has heard of it."""
+        return self._dialogs.pop(usage) is not None
+
+    def goes_reliably(self, usage: InviteUsage, has_description: bool) -> bool:
+        """What the policy makes of a provisional response in the dialog of *usage*."""
+        if self.requires_reliable:
+            return True
+        policy = self._options.reliable
+        if policy == "off" or not self.knows_reliable:
+            return False
+        if policy == "required":
+            # 13.2.1: where the caller made no offer the first reliable response has to.
+            return has_description or not usage.offer_answer.must_stand(Place.RELIABLE)
+        return has_description and usage.offer_answer.may_stand(Place.RELIABLE)
+
+    def say(
+        self,
+        usage: InviteUsage,
+        status: int,
+        reason: str | None,
+        description: ContentDescription | None,
+        fields: list[tuple[str, str]],
+        is_reliable: bool,
+        now: float,
+    ) -> None:
+        """Send a provisional response in the dialog of *usage*.
+
+        :raises InvalidOperation: when it may not go that way, or *description* may not stand in it.
+        """
+        if is_reliable and (self._options.reliable == "off" or not self.knows_reliable):
+            raise InvalidOperation("the caller could not acknowledge a reliable response (RFC 3262 section 3)")
+        if not is_reliable and self.requires_reliable:
+            raise InvalidOperation("the caller requires reliable responses (RFC 3262 section 3)")
+        response = self.compose(usage, status, reason, description, fields)
+        again = response
+        if is_reliable:
+            # Said once more it is as unreliable as any, and a description that was acknowledged is not said twice.
+            again = self.compose(usage, status, reason, None, fields)
+            self._say_reliably(usage, response, now)
+        else:
+            usage.offer_answer.sending(Place.UNRELIABLE, description is not None)
+            self._core.respond(self._transaction, response, now)
+        self._dialogs[usage] = again
+        self._refresh_at = now + self._options.refresh
+
+    def say_lost(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
+        """RFC 6228 section 5: the dialog of *usage*, of which the caller has heard, is over before there is a final
+        response.
+
+        Not where every response has to be reliable: its PRACK would come to a dialog that is gone.
+        """
+        if self.knows_199 and not self.requires_reliable:
+            self._core.respond(self._transaction, self.compose(usage, 199, None, None, fields), now)
+
+    def said_next(self, usage: InviteUsage, now: float) -> None:
+        """A PRACK has come: send what waited for it."""
+        sender = usage.reliable
+        following = sender.following(now) if isinstance(sender, ReliableSender) else None
+        if following is not None:
+            self._core.respond(self._transaction, following, now)
+
+    def handle_timer(self, now: float) -> bool:
+        """Say again what is due; return False where a reliable response was not acknowledged within 64*T1."""
+        for usage in self._dialogs:
+            sender = usage.reliable
+            if isinstance(sender, ReliableSender):
+                again = sender.due(now)
+                if again is not None:
+                    self._core.respond(self._transaction, again, now)
+                elif sender.has_given_up:
+                    return False
+        if now >= self._refresh_at:
+            self._refresh(now)
+        return True
+
+    def next_deadline(self) -> float:
+        """When :meth:`handle_timer` is to be called next; infinite while nothing is to be said again."""
+        due = self._refresh_at
+        for usage in self._dialogs:
+            sender = usage.reliable
+            if isinstance(sender, ReliableSender) and sender.next_deadline is not None:
+                due = min(due, sender.next_deadline)
+        return due
+
+    def compose(
+        self,
+        usage: InviteUsage,
+        status: int,
+        reason: str | None,
+        description: ContentDescription | None,
+        fields: list[tuple[str, str]],
+    ) -> Response:
+        """A response that names the dialog of *usage*: provisional, or the 2xx (section 12.1.1).
+
+        :raises InvalidOperation: when the party that is called has no Contact.
+        """
+        transaction = self._transaction
+        transaction.echo.to_tag = usage.dialog.local_tag
+        response = self._core.response(transaction, status, reason)
+        headers = response.headers
+        # 12.1.1: the whole Record-Route goes back, in order.
+        for value in self._record_route:
+            headers.add("Record-Route", value)
+        headers.add("Contact", self._profile.contact_value(transaction.flow, self._is_secure))
+        for name, value in capability_fields(self._profile):
+            headers.add(name, value)
+        for name, value in fields:
+            headers.add(name, value)
+        describe_response(response, description)
+        return response
+
+    def _say_reliably(self, usage: InviteUsage, response: Response, now: float) -> None:
+        sender = usage.reliable
+        if not isinstance(sender, ReliableSender):
+            core = self._core
+            sender = usage.reliable = ReliableSender(self._cseq, first_rseq(core.tokens), core.layer.timers)
+        if sender.is_full:
+            raise InvalidOperation("too many provisional responses wait to be acknowledged", retryable=True)
+        usage.offer_answer.sending(Place.RELIABLE, bool(response.body))
+        ready = sender.send(response, now)
+        if ready is not None:
+            self._core.respond(self._transaction, ready, now)
+
+    def _refresh(self, now: float) -> None:
+        """13.3.1.1: say once more what was said last, in each dialog."""
+        self._refresh_at = now + self._options.refresh
+        for usage, response in self._dialogs.items():
+            sender = usage.reliable
+            if response is None or (isinstance(sender, ReliableSender) and sender.is_waiting):
+                # Nothing was said; or it is said all the time, until the PRACK comes.
+                continue
+            if self.requires_reliable:
+                again = Response.adopt(response.status, response.reason, response.headers.copy(), b"")
+                self._say_reliably(usage, again, now)
+            else:
+                self._core.respond(self._transaction, response, now)
