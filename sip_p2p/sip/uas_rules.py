@@ -106,17 +106,13 @@ class UasRules:
             dialog = None
         if not self._knows_sender(transaction, request, flow, profile, dialog, now):
             return None
-        # 8.2.1: the method comes first. In a dialog any may have a meaning, and whoever has the dialog judges it.
         method = request.method
-        if dialog is None and not profile.allows(method) and method != "OPTIONS":
-            core.answer(
-                transaction, 405 if method in KNOWN_METHODS else 501, now, extra=(("Allow", profile.allow_value),)
-            )
-            return None
-        if dialog is None and transaction.echo.has_to_tag:
-            # 12.2.2: there is no such dialog.
-            core.answer(transaction, 481, now)
-            return None
+        if dialog is None:
+            refused = self._refusal_outside(transaction, method, profile)
+            if refused:
+                allow = (("Allow", profile.allow_value),) if refused in (405, 501) else ()
+                core.answer(transaction, refused, now, extra=allow)
+                return None
         if self._is_merged(transaction, request, now):
             core.counters.merged_requests += 1
             core.answer(transaction, 482, now)
@@ -134,6 +130,18 @@ class UasRules:
             self._answer_options(transaction, profile, now)
             return None
         return profile if dialog is None else dialog
+
+    def _refusal_outside(self, transaction: ServerTransaction, method: str, profile: Profile) -> int:
+        """8.2.1: the method comes first. In a dialog any may have a meaning, and whoever has the dialog judges it.
+
+        :returns: the status for a request that belongs to no dialog; 0 where it needs none.
+        """
+        is_for_all = profile.allows(method) or method == "OPTIONS"
+        if not is_for_all and method not in profile.in_dialogs:
+            return 405 if method in KNOWN_METHODS else 501
+        # 12.2.2: there is no such dialog. 15.1.2 (BYE), RFC 3262 section 3 (PRACK), RFC 3311 section 5.2 (UPDATE), RFC
+        # 6086 section 4.2.2 (INFO): nor without a tag, where the method means something in a dialog only.
+        return 481 if transaction.echo.has_to_tag or not is_for_all else 0
 
     def forget(self, transaction: ServerTransaction) -> None:
         """*transaction* has its final answer, and came where no second path leads."""

@@ -38,6 +38,15 @@ def inside(method: str, cseq: int, *, branch: str = "", call_id: str = "call-1",
     return message(method, branch=branch or f"z9hG4bK{method}{cseq}", replace=fields, extra=extra)
 
 
+def party_with_sessions() -> DialogBench:
+    """A bench whose party takes INVITEs and MESSAGEs from anybody, and what belongs to sessions within them."""
+    bench = DialogBench()
+    for method in ("BYE", "INFO", "UPDATE", "ACK"):
+        bench.profile.disallow(method)
+    bench.profile.allow_in_dialogs(("ACK", "BYE", "CANCEL", "INFO", "PRACK", "UPDATE"))
+    return bench
+
+
 class InDialogTests(SynchronousTestCase):
     """Section 12.2.2."""
 
@@ -63,8 +72,8 @@ class InDialogTests(SynchronousTestCase):
             self.assertEqual(statuses_of(bench.over_stream(octets)), [481], more)
 
     def test_what_is_looked_at_first(self) -> None:
-        """Extensions and bodies are looked at in a dialog as outside of one; any method may have a meaning there (section
-        8.2, row:H25)."""
+        """Extensions and bodies are looked at in a dialog as outside; any method may have a meaning there (section 8.2,
+        row:H25)."""
         for octets, status in (
             (inside("PRACK", 2), None),
             (inside("DANCE", 2), None),
@@ -138,3 +147,128 @@ class InDialogTests(SynchronousTestCase):
         bench.stream.sender_check = Nobody()
         self.assertEqual(bench.status(inside("INFO", 2)), None)
         self.assertEqual(bench.status(inside("INFO", 3, From="<sip:chief@b.example>;tag=ft")), 403)
+
+
+class OutsideTests(SynchronousTestCase):
+    """What is asked outside of any dialog, or in the dialog of somebody else."""
+
+    METHODS = "BYE INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER SUBSCRIBE UPDATE DANCE".split()
+
+    def test_every_method_without_a_dialog(self) -> None:
+        """Without a dialog nothing reaches the application but what it takes from anybody (fault:D4, fault:D5).
+
+        A method of dialogs alone is 481, one that nobody takes 405 or 501.
+        """
+        expected = {
+            "BYE": 481, "INFO": 481, "INVITE": None, "MESSAGE": None, "NOTIFY": 405, "OPTIONS": 200, "PRACK": 481,
+            "PUBLISH": 405, "REFER": 405, "SUBSCRIBE": 405, "UPDATE": 481, "DANCE": 501,
+        }  # fmt: skip
+        for method in self.METHODS:
+            bench = party_with_sessions()
+            outputs = bench.over_stream(message(method, branch=f"z9hG4bK{method}", extra=CONTACT))
+            self.assertEqual(statuses_of(outputs), [] if expected[method] is None else [expected[method]], method)
+            reached = [output for output in outputs if isinstance(output, RequestReceived)]
+            self.assertEqual(len(reached), expected[method] is None, method)
+
+    def test_every_method_in_a_dialog_that_is_none(self) -> None:
+        """With a tag of ours that no dialog has, it is 481 for every method that there is (fault:D4, row:G6)."""
+        for method in self.METHODS:
+            bench = party_with_sessions()
+            expected = {"DANCE": 501, "NOTIFY": 405, "PUBLISH": 405, "REFER": 405, "SUBSCRIBE": 405}.get(method, 481)
+            self.assertEqual(bench.status(inside(method, 2, call_id="none")), expected, method)
+
+    def test_every_method_in_the_dialog_of_another(self) -> None:
+        """A verified peer that knows the tags of another peer's dialog gets what it would get without any (fault:D1,
+        fault:D4)."""
+        for method in self.METHODS:
+            answers = []
+            for call_id in ("call-1", "none"):
+                bench = party_with_sessions()
+                bench.stream = Flow("TLS", True, "here.example:5061", "192.0.2.66", 40000, "other.example")
+                answers.append(statuses_of(bench.over_stream(inside(method, 2, call_id=call_id))))
+                self.assertEqual(bench.core.counters.foreign_requests, call_id == "call-1")
+                self.assertIn(bench.dialog, bench.core.dialogs)
+                self.assertEqual(bench.dialog.remote_cseq, 1)
+            self.assertEqual(answers[0], answers[1], method)
+            self.assertTrue(answers[0], method)
+
+    def test_unauthenticated(self) -> None:
+        """Whoever proved nothing has no part in the dialog of a party that did (fault:D1, fault:D4)."""
+        for flow in (
+            Flow("UDP", False, "here.example", "192.0.2.9", 5060),
+            Flow("TCP", True, "here.example", "192.0.2.9", 40000),
+            Flow("TLS", True, "here.example:5061", "192.0.2.9", 40000),
+            Flow("WSS", True, "here.example:443", "192.0.2.9", 40000),
+        ):
+            bench = party_with_sessions()
+            bench.stream = flow
+            self.assertEqual(bench.status(inside("BYE", 2)), 481, flow.transport)
+
+    def test_replaces_of_anothers_dialog(self) -> None:
+        """An INVITE that would take over a dialog is one like any other: Replaces and Join are extensions that nobody
+        has, and required they are refused (fault:D5)."""
+        for field, tag in (("Replaces", "replaces"), ("Join", "join")):
+            bench = party_with_sessions()
+            takeover = f"\r\n{field}: call-1;to-tag=ours;from-tag=ft{CONTACT}"
+            replace = {"Call-ID": "takeover", "From": "<sip:evil@peer.example>;tag=evil"}
+            required = message("INVITE", branch="z9hG4bKr", replace=replace, extra=takeover + f"\r\nRequire: {tag}")
+            self.assertEqual(bench.status(required), 420)
+            replace["CSeq"] = "2 INVITE"
+            (output,) = bench.over_stream(message("INVITE", branch="z9hG4bKs", replace=replace, extra=takeover))
+            self.assertIsInstance(output, RequestReceived)
+            self.assertIn(bench.dialog, bench.core.dialogs)
+
+    def test_refer_and_subscribe(self) -> None:
+        """REFER and SUBSCRIBE, whatever they name and for however long, are 405 where nobody takes them, and make
+        nothing (fault:D5, fault:D6)."""
+        for expires in ("0", "1", "3600", "4294967295", "99999999999999999999", "-1", "x"):
+            bench = party_with_sessions()
+            fields = f"\r\nExpires: {expires}\r\nEvent: presence{CONTACT}"
+            self.assertEqual(bench.status(message("SUBSCRIBE", extra=fields)), 405, expires)
+            self.assertEqual(len(bench.core.dialogs), 1)
+        for target in ("sip:evil@evil.example", "sip:a@127.0.0.1:22", "sips:x?Replaces=call-1", "tel:+1900", "file:/x"):
+            bench = party_with_sessions()
+            octets = message("REFER", extra=f"\r\nRefer-To: <{target}>{CONTACT}")
+            self.assertEqual(bench.status(octets), 405, target)
+
+    def test_too_many_dialogs(self) -> None:
+        """With as many dialogs as there may be a new INVITE is 503 with Retry-After, and the old ones go on (fault:D9)."""
+        bench = party_with_sessions()
+        bench.core.dialogs.limit = 3
+        bench.dialog_of("call-2")
+        bench.dialog_of("call-3")
+        (refusal,) = bench.over_stream(message("INVITE", branch="z9hG4bKn", replace={"Call-ID": "n"}, extra=CONTACT))
+        self.assertTrue(refusal.data.startswith(b"SIP/2.0 503 "))
+        self.assertIn(b"\r\nRetry-After: ", refusal.data)
+        self.assertEqual(bench.core.counters.refused_dialogs, 1)
+        for method in ("INVITE", "BYE"):
+            (output,) = bench.over_stream(inside(method, 2, call_id="call-2" if method == "BYE" else "call-1"))
+            self.assertIsInstance(output, InDialogRequestReceived)
+        (text,) = bench.over_stream(message("MESSAGE", branch="z9hG4bKm", body=b"x", replace={"Call-ID": "m"}))
+        self.assertIsInstance(text, RequestReceived)
+        bench.core.dialogs.discard(bench.dialog)
+        (output,) = bench.over_stream(message("INVITE", branch="z9hG4bKo", replace={"Call-ID": "o"}, extra=CONTACT))
+        self.assertIsInstance(output, RequestReceived)
+
+    def test_flood_of_early_dialogs(self) -> None:
+        """10^5 INVITEs that nobody ever finishes leave as many dialogs as there may be, and the table no larger
+        (fault:D9)."""
+        bench = party_with_sessions()
+        bench.core.dialogs.limit = 1000
+        octets = message("INVITE", replace={"Call-ID": "seed"}, extra=CONTACT)
+        invite = parse_message(octets)
+        assert isinstance(invite, Request)
+        for number in range(100_000):
+            if not bench.core.dialogs.is_full:
+                dialog = Dialog.of_callee(invite, f"tag{number}", bench.stream)
+                bench.core.dialogs.add(dialog)
+        self.assertEqual(len(bench.core.dialogs), 1000)
+        refused = sum(
+            bench.status(
+                message("INVITE", branch=f"z9hG4bKf{number}", replace={"Call-ID": f"f{number}"}, extra=CONTACT)
+            )
+            == 503
+            for number in range(500)
+        )
+        self.assertEqual(refused, 500)
+        self.assertEqual(bench.core.layer.inventory()["servers"], 0)
