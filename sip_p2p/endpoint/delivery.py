@@ -17,6 +17,7 @@ from sip_p2p.endpoint.failover import may_fail_over
 from sip_p2p.endpoint.flow_search import FlowSearch
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure
 from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.stream.flow import StreamFlow
 from sip_p2p.transport.stream.liveness import IDEMPOTENT, was_never_read
 
@@ -70,7 +71,7 @@ class Delivery(FlowSearch):
         """The final response, unless it is one that says to ask another server."""
         raise TypeError("Delivery is abstract")
 
-    def _refused_by_all(self, response: Response) -> None:
+    def _refused_by_all(self, output: ResponseReceived) -> None:
         """A 503, and no other server would serve either."""
         raise TypeError("Delivery is abstract")
 
@@ -97,7 +98,7 @@ class Delivery(FlowSearch):
         except Exception:
             self._fail(Failure())
             return
-        if not self._finished:
+        if not self._finished and transaction.state is not TransactionState.TERMINATED:
             self._begun(transaction)
 
     def response_received(self, output: ResponseReceived) -> None:
@@ -109,7 +110,7 @@ class Delivery(FlowSearch):
             return
         self._transaction = None
         if response.status == 503:
-            self._refusal = response
+            self._refusal = output
             wish = retry_after(response)
             if wish is not None:
                 self._manager.restraint.asked(output.transaction.flow, wish)
@@ -161,12 +162,14 @@ class Delivery(FlowSearch):
             return False
         if not isinstance(flow, StreamFlow) or flow.is_ended_by_us:
             return False
-        if was_never_read(flow, self._written, self._manager.driver.now()):
-            return True
-        if self._plan.method in IDEMPOTENT and self._plan.dialog is None:
-            self._plan.cseq += 1
-            return True
-        return False
+        return was_never_read(flow, self._written, self._manager.driver.now()) or self._may_be_read_twice()
+
+    def _may_be_read_twice(self) -> bool:
+        """Whether the request goes out again though the peer may have read it; one that does is another request."""
+        if self._plan.method not in IDEMPOTENT or self._plan.dialog is not None:
+            return False
+        self._plan.cseq += 1
+        return True
 
     def _is_undelivered(self, output: TransactionFailed, reason: SipError) -> bool:
         """Whether another server may have the request though the flow on which it was written is lost: nobody has read

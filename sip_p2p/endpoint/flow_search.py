@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.sip.compose import RequestPlan
-    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.outputs import ResponseReceived
     from sip_p2p.transport.dns.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
 
@@ -84,8 +84,8 @@ class FlowSearch:
         self._candidates: Candidates | None = None
         self._found: StreamFlow | None = None
         self._failure: Failure | None = None
-        # What a server said that would not serve.
-        self._refusal: Response | None = None
+        # What the last server said that would not serve.
+        self._refusal: ResponseReceived | None = None
         self._finished = False
         # What is too large for UDP goes by TCP, and would otherwise have gone to this target; unless TCP is refused.
         self._large: Target | None = None
@@ -128,6 +128,13 @@ class FlowSearch:
                 return
             self._the_candidates().is_elsewhere = flow is not None
         self._locate()
+
+    def _begin_on_known_flow(self) -> None:
+        """Begin, or begin anew, where it is known which flow is to carry it."""
+        self._began = self._manager.driver.now()
+        self._candidates = None
+        self._found = None
+        self._refusal = None
 
     def _is_to_be_read_first(self, flow: StreamFlow) -> bool:
         """Whether something waits on a quiet flow, perhaps its goodbye: then the reactor reads it before anything is

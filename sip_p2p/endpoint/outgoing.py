@@ -76,10 +76,11 @@ class Outgoing(Delivery):
                 hear_flow_timer(output.transaction.flow, response.headers.get("Flow-Timer"))
             self._finish(response)
             return
-        self._refused_by_all(response)
+        self._refused_by_all(output)
 
-    def _refused_by_all(self, response: Response) -> None:
+    def _refused_by_all(self, output: ResponseReceived) -> None:
         """A final response that is no success: the outcome, unless the peer asks for a repetition."""
+        response = output.response
         delay = self._retry_delay(response)
         if delay is not None:
             self._retry = 0.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from twisted.internet.defer import Deferred, fail, succeed
 
+from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.composition import Composition
 from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
@@ -33,10 +34,11 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
+    from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
-    from sip_p2p.transport.target import Transport
+    from sip_p2p.transport.target import Target, Transport
 
 __all__ = ["Party"]
 
@@ -270,6 +272,15 @@ class Party:
         """Give a request to its handlers; called by the manager."""
         handler = self._handlers.get(incoming.method)
         incoming.run(self.message_received.handlers if handler is None else (handler,))
+
+    def first_hop(self, plan: RequestPlan, via: Target | None = None) -> tuple[Target, IStreamClientEndpoint | None]:
+        """Where the request of *plan*, which belongs to no dialog, goes first, and the client endpoint that leads there
+        if one has to; it gets a Route to the outbound proxy.
+
+        :param via: send it there instead (row E22).
+        :raises ValueError: when it leads nowhere, or *via* gives up the TLS that it asks for.
+        """
+        return self._composition.first_hop(to_sip_uri(plan.uri, self._owner.host), via, plan)
 
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""

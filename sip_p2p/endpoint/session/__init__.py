@@ -15,6 +15,8 @@ module                what                                                      
 ``participant``       who is at the other end, and what it can do
 ``watching``          the messages of one session, for whoever wants to see them
 ``in_dialog``         the requests within a session, ours and the peer's                          RFC 3261 section 12.2
+``errands``           the requests of INVITEs and dialogs on their way, and ACKs                    RFC 3263 section 4.3
+``dialog_flow``       which flow a dialog's request takes, and who may be at its other end
 ``sessions``          all sessions of a connection manager: who hears what, and their end
 ====================  ==========================================================================  =====================
 """

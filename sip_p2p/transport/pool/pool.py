@@ -413,6 +413,17 @@ class Pool:
         limits = self._owner.limits
         return limits.redial_delay, limits.redial_delay_longest, limits.failures_remembered
 
+    def opened_by(self, peer: str) -> StreamFlow | None:
+        """The latest flow that the party has opened which *peer*, not empty, is the key of; None where there is none.
+
+        For what goes back to a party and to nobody else, such as a request of its dialog (:class:`~sip_p2p.sip.flow.Flow`
+        says what the key means).
+        """
+        for flow in reversed(self._by_identity.get(peer.partition(" ")[0], {})):
+            if flow.is_open and flow.peer == peer:
+                return flow
+        return None
+
     def count_of_peer(self, peer: str) -> int:
         """How many flows lead to the party that *peer* is the key of."""
         return self._flows_of_peer.get(peer, 0)

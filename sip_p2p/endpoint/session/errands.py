@@ -1,0 +1,364 @@
+"""The requests of INVITEs and of dialogs on their way: a flow is found, the transaction runs, and the owner hears all of
+it (RFC 3261 sections 8.1.2, 12.2.1 and 13.2.2.4, RFC 3263 section 4.3).
+
+The machines of :mod:`sip_p2p.sip.dialog` say which request they want to be sent (an *errand*), and what comes of it is
+theirs to judge: provisional responses, a 503 that no other server makes good, any number of 2xx to one INVITE. Here is
+only the way: an INVITE goes from server to server, each time with another branch, with the Contact that belongs to its
+flow; a request of a dialog goes where :mod:`.dialog_flow` says. Retry-After is not waited for here, and no request that
+a peer may have read goes out twice, but for BYE: a second one is answered 481 at worst.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, final
+
+from twisted.python.failure import Failure
+
+from sip_p2p.endpoint.delivery import Delivery
+from sip_p2p.endpoint.flow_search import FlowSearch
+from sip_p2p.endpoint.session.dialog_flow import DialogFlows, Hop
+from sip_p2p.errors import ConnectionFailure, EndpointTerminated, MalformedMessage, TlsFailure, TlsFailureReason
+from sip_p2p.transport.stream.flow import StreamFlow
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamClientEndpoint
+
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.dialog.dialog import Dialog
+    from sip_p2p.sip.dialog.effects import AckWanted, Errand
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.outputs import ResponseReceived
+    from sip_p2p.sip.transaction.base import ClientTransaction
+    from sip_p2p.transport.dns.family import AddressFamilyHint
+    from sip_p2p.transport.flow import LiveFlow
+    from sip_p2p.transport.target import Target
+
+__all__ = ["Errands"]
+
+
+@final
+class Errands:
+    """Every request of a session that is under way, of one connection manager.
+
+    :ivar manager: the connection manager.
+    :ivar flows: the flows that dialogs hold.
+    """
+
+    __slots__ = ("_acks", "_runs", "flows", "manager")
+
+    def __init__(self, manager: RealTimeConnectionManager) -> None:
+        self.manager = manager
+        self._runs: dict[Errand, _Run] = {}
+        self._acks: dict[_AckRun, None] = {}
+        self.flows = DialogFlows()
+
+    def __len__(self) -> int:
+        """How many have no final response yet, ACKs without a flow among them."""
+        return len(self._runs) + len(self._acks)
+
+    def run(
+        self,
+        errand: Errand,
+        endpoint: RealTimeEndpoint,
+        *,
+        via: Target | None = None,
+        family: AddressFamilyHint | None = None,
+    ) -> None:
+        """Send the request of *errand*, and tell its owner what becomes of it.
+
+        :param endpoint: whose request it is.
+        :param via: outside of a dialog, send it there instead of where its Request-URI leads (row E22).
+        :param family: which addresses may be used; by default the endpoint's.
+        """
+        plan = errand.plan
+        try:
+            hop, target, through = self._way(plan, endpoint, via)
+        except (ConnectionFailure, ValueError) as error:
+            reason = error if isinstance(error, ConnectionFailure) else ConnectionFailure(str(error))
+            self.failed(errand, reason)
+            return
+        hint = endpoint.family if family is None else family
+        run = self._runs[errand] = _Run(self, errand, endpoint, hop, target, through, hint)
+        run.start()
+
+    def acknowledge(self, effect: AckWanted, endpoint: RealTimeEndpoint) -> None:
+        """Send the ACK of *effect*, and give its octets and its flow to the usage that owns it.
+
+        Where there is no flow for it nothing is told: the peer sends its 2xx again, and the usage asks once more.
+        """
+        plan = effect.plan
+        try:
+            hop, target, through = self._way(plan, endpoint, None)
+        except (ConnectionFailure, ValueError):
+            return
+        run = _AckRun(self, effect, endpoint, hop, target, through)
+        self._acks[run] = None
+        run.start()
+
+    def withdraw(self, errand: Errand) -> None:
+        """The request of *errand* is wanted no longer: where it was not sent it never is, and nobody hears of it again;
+        where it was, no other server gets it, and its outcome is told as ever."""
+        run = self._runs.get(errand)
+        if run is not None:
+            run.withdraw()
+
+    def under_way(self, endpoint: RealTimeEndpoint) -> int:
+        """How many requests of *endpoint* have no outcome yet."""
+        return sum(run.endpoint is endpoint for run in self._runs.values())
+
+    def end(self, endpoint: RealTimeEndpoint) -> None:
+        """*endpoint* is no more: what it has under way fails."""
+        for run in [run for run in self._runs.values() if run.endpoint is endpoint]:
+            run.give_up(EndpointTerminated("the endpoint was terminated"))
+        for ack in [ack for ack in self._acks if ack.endpoint is endpoint]:
+            ack.give_up()
+
+    def _way(
+        self, plan: RequestPlan, endpoint: RealTimeEndpoint, via: Target | None
+    ) -> tuple[Hop | None, Target, IStreamClientEndpoint | None]:
+        """Where a request goes.
+
+        :raises ConnectionFailure: when it leads nowhere.
+        :raises ValueError: likewise.
+        """
+        if plan.dialog is None:
+            target, through = endpoint.first_hop(plan, via)
+            return None, target, through
+        hop = Hop(plan, plan.dialog, endpoint)
+        return hop, hop.target, hop.through
+
+    # -- what the runs tell --------------------------------------------------------------------------------------------
+
+    def answered(self, errand: Errand, output: ResponseReceived) -> None:
+        """A response came; called by the run."""
+        manager = self.manager
+        plan, flow, response = errand.plan, output.transaction.flow, output.response
+        dialog = plan.dialog
+        if dialog is not None:
+            dialog.flow = flow
+        errand.owner.errand_answered(errand, response, flow, manager.driver.now())
+        if dialog is None:
+            dialog = self._made_by(plan, response)
+        if dialog is not None and dialog in manager.core.dialogs:
+            self.flows.hold(dialog)
+        manager.driver.drain()
+
+    def failed(self, errand: Errand, reason: BaseException) -> None:
+        """There will be no final response; called by the run."""
+        errand.owner.errand_failed(errand, reason, self.manager.driver.now())
+        self.manager.driver.drain()
+
+    def ended(self, run: _Run | _AckRun) -> None:
+        """One is over; called by the run."""
+        if isinstance(run, _Run):
+            self._runs.pop(run.errand, None)
+        else:
+            self._acks.pop(run, None)
+        self.manager.drain_state.maybe_quiet()
+
+    def _made_by(self, plan: RequestPlan, response: Response) -> Dialog | None:
+        """The dialog that *response* has made or meant (section 12.1), if it lives."""
+        try:
+            tag = response.to.tag if 100 < response.status < 300 else None
+        except MalformedMessage:
+            return None
+        return None if tag is None else self.manager.core.dialogs.find(plan.call_id, plan.from_tag, tag)
+
+
+@final
+class _Run(Delivery):
+    """One errand.
+
+    :ivar errand: the errand.
+    """
+
+    __slots__ = ("_errands", "_hop", "_is_unwanted", "_was_sent", "errand")
+
+    def __init__(
+        self,
+        errands: Errands,
+        errand: Errand,
+        endpoint: RealTimeEndpoint,
+        hop: Hop | None,
+        target: Target,
+        through: IStreamClientEndpoint | None,
+        family: AddressFamilyHint,
+    ) -> None:
+        super().__init__(endpoint, errand.plan, target, through, family)
+        self.errand = errand
+        self._errands = errands
+        self._hop = hop
+        self._is_unwanted = False
+        self._was_sent = False
+
+    @property
+    def endpoint(self) -> RealTimeEndpoint:
+        """Whose request it is."""
+        return self._endpoint
+
+    def start(self) -> None:
+        """Begin."""
+        self._find_flow()
+
+    def _find_flow(self) -> None:
+        hop = self._hop
+        flow = None if hop is None else hop.own_flow(self._manager.pool)
+        if flow is None:
+            super()._find_flow()
+        elif not (isinstance(flow, StreamFlow) and self._is_to_be_read_first(flow)):
+            self._begin_on_known_flow()
+            self._carry(flow)
+
+    def _carry(self, flow: LiveFlow) -> None:
+        hop = self._hop
+        if hop is not None and not hop.may_carry(flow):
+            self._fail(Failure(_stranger(hop, flow)))
+            return
+        super()._carry(flow)
+
+    def _begun(self, transaction: ClientTransaction) -> None:
+        self._was_sent = True
+        self.errand.transaction = transaction
+        super()._begun(transaction)
+
+    def _progressed(self, output: ResponseReceived) -> None:
+        self._errands.answered(self.errand, output)
+
+    def _answered(self, output: ResponseReceived) -> None:
+        # 13.2.2.4: to an INVITE there may be any number of 2xx; the transaction lives on for them.
+        if not self._finished:
+            self._finished = True
+            self._stop_searching()
+            self._errands.ended(self)
+        self._errands.answered(self.errand, output)
+
+    def _refused_by_all(self, output: ResponseReceived) -> None:
+        self._answered(output)
+
+    def _fail_over(self, failure: Failure, retry_after: float | None = None) -> None:
+        if self._is_unwanted and not self._finished:
+            # 9.1: who has called it off wants no other server to begin with it.
+            self._exhausted(failure)
+            return
+        super()._fail_over(failure, retry_after)
+
+    def _exhausted(self, failure: Failure) -> None:
+        hop = self._hop
+        if (
+            hop is not None
+            and not self._was_sent
+            and not self._is_unwanted
+            and isinstance(failure.value, ConnectionFailure)
+        ):
+            flow = hop.opened_by_peer(self._manager.pool)
+            if flow is not None:
+                # The peer cannot be dialled, and has come by itself.
+                self._was_sent = True
+                self._carry(flow)
+                return
+        super()._exhausted(failure)
+
+    def _ended(self, failure: Failure, *, may_go_on: bool) -> None:
+        # 12.2.1.2: a peer that does not answer in its dialog is one party, without others to ask in its place.
+        super()._ended(failure, may_go_on=may_go_on and (self._hop is None or self._hop.is_route))
+
+    def _may_be_read_twice(self) -> bool:
+        return self._plan.method == "BYE" or super()._may_be_read_twice()
+
+    def _fail(self, failure: Failure) -> None:
+        if not self._finished:
+            self.give_up(cast("BaseException", failure.value))
+
+    def give_up(self, reason: BaseException) -> None:
+        """There will be no final response, for this *reason*."""
+        self._close()
+        self._errands.failed(self.errand, reason)
+
+    def withdraw(self) -> None:
+        """Begin nothing more."""
+        self._is_unwanted = True
+        if self._transaction is None:
+            self._close()
+
+    def _close(self) -> None:
+        self._finished = True
+        self._abandon()
+        self._errands.ended(self)
+
+
+@final
+class _AckRun(FlowSearch):
+    """The ACK of one 2xx, until it has a flow.
+
+    :ivar endpoint: whose it is.
+    """
+
+    __slots__ = ("_errands", "_hop", "_owner", "endpoint")
+
+    def __init__(
+        self,
+        errands: Errands,
+        effect: AckWanted,
+        endpoint: RealTimeEndpoint,
+        hop: Hop | None,
+        target: Target,
+        through: IStreamClientEndpoint | None,
+    ) -> None:
+        super().__init__(endpoint.connection_manager, effect.plan, target, through, endpoint.family)
+        self._errands = errands
+        self._owner = effect.owner
+        self._hop = hop
+        self.endpoint = endpoint
+
+    def start(self) -> None:
+        """Begin."""
+        self._find_flow()
+
+    def _find_flow(self) -> None:
+        hop = self._hop
+        flow = None if hop is None else hop.own_flow(self._manager.pool)
+        if flow is None:
+            super()._find_flow()
+        else:
+            self._carry(flow)
+
+    def _carry(self, flow: LiveFlow) -> None:
+        hop = self._hop
+        if hop is not None and not hop.may_carry(flow):
+            self._fail(Failure(_stranger(hop, flow)))
+            return
+        octets = self._manager.core.acknowledge(self._plan, flow)
+        self._close()
+        self._owner.ack_sent(octets, flow)
+        if hop is not None:
+            hop.dialog.flow = flow
+            self._errands.flows.hold(hop.dialog)
+        self._manager.driver.drain()
+
+    def _exhausted(self, failure: Failure) -> None:
+        flow = None if self._hop is None else self._hop.opened_by_peer(self._manager.pool)
+        if flow is None:
+            self._fail(failure)
+        else:
+            self._carry(flow)
+
+    def _fail(self, failure: Failure) -> None:
+        self._close()
+
+    def give_up(self) -> None:
+        """Nobody wants it to be sent any more."""
+        if not self._finished:
+            self._close()
+
+    def _close(self) -> None:
+        self._finished = True
+        self._stop_searching()
+        self._errands.ended(self)
+
+
+def _stranger(hop: Hop, flow: LiveFlow) -> TlsFailure:
+    """Why a flow that was found is not for this dialog."""
+    detail = f"{flow!r} is not the party that the dialog was made with"
+    return TlsFailure(TlsFailureReason.INCORRECT_NAME_IN_REMOTE_CERTIFICATE, hop.dialog.peer, detail=detail)
