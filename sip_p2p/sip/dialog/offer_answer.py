@@ -222,10 +222,10 @@ class OfferAnswer:
         role = self._meaning(place, False)
         if place in _REFUSABLE and role is _NOTHING and (has_body or place is Place.INVITE):
             self.faults += 1
-            if place is Place.PRACK:
+            if place is Place.PRACK and not self._invites:
                 self._acknowledge()
                 self._prack = _NO_PRACK if self._prack is _PRACK_OPEN else self._prack
-            return self._refusal()
+            return self._refusal(place)
         if not has_body:
             if self._is_due(place, False):
                 return self._missed(place)
@@ -299,8 +299,9 @@ class OfferAnswer:
             # 13.2.1: in the first reliable response to an INVITE that made none, and in no other.
             return invite is _ASKS and ours is not self._invites
         if place is Place.PRACK:
-            # RFC 3262 section 5: by whoever sent the INVITE, once its own exchange is complete.
-            return ours is self._invites and (invite is _SERVED or invite is _OVER) and not self._behind
+            # RFC 3262 section 5: by whoever sent the INVITE, once its own exchange is complete. One may meet our 2xx.
+            is_time = invite is _SERVED or (invite is _OVER and not ours)
+            return is_time and ours is self._invites and not self._behind
         if place is Place.UPDATE:
             # RFC 3311 section 5.1: not before the exchange of an INVITE under way is complete, its PRACK included.
             return self._prack is _NO_PRACK and (invite is _SERVED or invite is _OVER)
@@ -322,14 +323,17 @@ class OfferAnswer:
         is_passing = self.state is not _FAILED and place in _REFUSABLE
         return InvalidOperation(f"no offer and no answer may stand in {place.value} now: {why}", retryable=is_passing)
 
-    def _refusal(self) -> int:
-        """14.2, RFC 3311 section 5.2, RFC 6337 section 4.2: 491 while the peer has to answer us, 500 while we have to
-        answer it; where no offer waits, whose INVITE is under way decides."""
-        if self.state is _LOCAL_OFFER:
-            return 491
-        if self.state is _REMOTE_OFFER:
-            return 500
-        return 491 if self._invites else 500
+    def _refusal(self, place: Place) -> int:
+        """491 where the peer has to wait for itself, 500 where it has to wait for us."""
+        is_under_way = self._invite is not _NONE_YET and self._invite is not _OVER
+        if place is Place.INVITE and is_under_way:
+            # 14.2: 491 while an INVITE of ours is under way, 500 while the peer's is.
+            return 491 if self._invites else 500
+        if self.offer_place is not None:
+            # RFC 3311 section 5.2: 491 while the peer has not answered our offer, 500 while we have not answered its.
+            return 491 if self.state is _LOCAL_OFFER else 500
+        # RFC 6337 section 4: the same, where the exchange of an INVITE is not complete.
+        return 491 if is_under_way and self._invites else 500
 
     def _missed(self, place: Place) -> Role | int:
         """The peer's description had to stand in *place* and does not."""
@@ -362,16 +366,25 @@ class OfferAnswer:
             self._forget_pracks()
         elif place is Place.UNRELIABLE:
             self.is_previewed = role is Role.PREVIEW or self.is_previewed
-        elif place is Place.RELIABLE:
+        elif place is Place.PRACK and ours is self._invites:
+            self._acknowledge()
+            self._prack = _PRACK_OPEN if role is Role.OFFER else self._prack
+        elif ours is not self._invites and self._invite is not _NONE_YET and self._invite is not _OVER:
+            self._respond(place, role)
+
+    def _respond(self, place: Place, role: Role) -> None:
+        """A response to the INVITE under way, or to a PRACK of it."""
+        if place is Place.RELIABLE:
             if role is not _NOTHING:
                 self._invite = _SERVED
                 self._prack = _PRACK_DUE
                 self._behind = self._unacknowledged
             self._unacknowledged += 1
         elif place is Place.INVITE_2XX:
+            # RFC 3262 section 3: it would not be here if the PRACK had not come.
             self._invite = _OVER
-        elif place is Place.PRACK:
-            self._acknowledge()
+            self._forget_pracks()
+            self._had_agreement = self._had_agreement or self.state is _AGREED
         elif place is Place.PRACK_2XX and self._prack is _PRACK_OPEN:
             self._prack = _NO_PRACK
             self._had_agreement = self._had_agreement or self.state is _AGREED
