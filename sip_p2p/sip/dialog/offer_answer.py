@@ -223,8 +223,8 @@ class OfferAnswer:
         if place in _REFUSABLE and role is _NOTHING and (has_body or place is Place.INVITE):
             self.faults += 1
             if place is Place.PRACK and not self._invites:
+                # It acknowledges all the same.
                 self._acknowledge()
-                self._prack = _NO_PRACK if self._prack is _PRACK_OPEN else self._prack
             return self._refusal(place)
         if not has_body:
             if self._is_due(place, False):
