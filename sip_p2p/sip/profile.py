@@ -30,6 +30,7 @@ class Profile:
     :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
         whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
     :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
+    :ivar info_packages: the Info Packages whose INFOs this party takes (RFC 6086 section 5.2).
     :ivar user: whatever the owner wants to find again in the outputs.
     :ivar supported: the option tags of extensions that are understood (section 19.2).
     :ivar authenticator: asked first, where there is one.
@@ -43,6 +44,7 @@ class Profile:
         "authenticator",
         "contact",
         "in_dialogs",
+        "info_packages",
         "supported",
         "trusted_proxies",
         "user",
@@ -54,6 +56,7 @@ class Profile:
         self._accept: dict[str, tuple[str, ...]] = {}
         self._allow = ""
         self.in_dialogs: frozenset[str] = frozenset()
+        self.info_packages: tuple[str, ...] = ()
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
         self.contact: Callable[[Flow, bool], str] | None = None

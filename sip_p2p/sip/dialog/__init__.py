@@ -12,6 +12,13 @@ module                 what                                                     
 ``dialog``             its state, its requests, whose it is               RFC 3261 section 12, RFC 5630
 ``table``              how a message finds its dialog                     RFC 3261 section 12.2.2
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
+``usage``              a session in one dialog: every input of it                  RFC 3261 12 to 15, RFC 5057
+``outgoing_change``    a re-INVITE or UPDATE of ours                              RFC 3261 14.1, RFC 3311, RFC 6141
+``incoming_change``    a re-INVITE or UPDATE of the peer's                        RFC 3261 14.2, RFC 3311, RFC 4028
+``acknowledging``      the ACK of a 2xx, at either end                            RFC 3261 13.2.2.4, 13.3.1.4
+``mid_dialog``         what requests and responses in it carry anyway             RFC 3261 12.2, RFC 4028 section 9
+``info``               INFO packages                                              RFC 6086
+``reach``              what a failed request takes with it                        RFC 5057 section 5
 ``offer_answer``       where an offer and where an answer may stand               RFC 3264, RFC 6337
 ``reliable``           provisional responses that arrive                          RFC 3262
 ``client_invitation``  an INVITE of ours: attempts, branches, CANCEL              RFC 3261 9.1, 13.2

@@ -37,6 +37,7 @@ from sip_p2p.sip.dialog.effects import (
     RequestUnwanted,
     RequestWanted,
 )
+from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
 from sip_p2p.sip.dialog.usage import UsageState
 from sip_p2p.sip.transaction.base import TransactionState
@@ -45,10 +46,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["CallOptions", "ClientInvitation", "ClientInvitationState"]
@@ -91,6 +94,7 @@ class ClientInvitation:
     :ivar options: how it is made.
     :ivar plan: what its present attempt is made of.
     :ivar state: where it is.
+    :ivar profile: the party that calls; None where it is to be found by From.
     :ivar usages: by the remote tag, what each branch made: early ones, the one that won, and those that it ended.
     :ivar usage: the one that won, or None.
     :ivar session_timer: what the present attempt said about how long the session may last.
@@ -110,6 +114,7 @@ class ClientInvitation:
         "ignored",
         "options",
         "plan",
+        "profile",
         "session_timer",
         "state",
         "usage",
@@ -117,7 +122,14 @@ class ClientInvitation:
         "user",
     )
 
-    def __init__(self, core: UserAgentCore, plan: RequestPlan, options: CallOptions, user: object = None) -> None:
+    def __init__(
+        self,
+        core: UserAgentCore,
+        plan: RequestPlan,
+        options: CallOptions,
+        user: object = None,
+        profile: Profile | None = None,
+    ) -> None:
         """
         :param plan: the INVITE; its CSeq is the first, its body the offer, and no body asks the peer for one.
         :raises ValueError: when *plan* cannot be written, or its Request-URI is none.
@@ -125,6 +137,7 @@ class ClientInvitation:
         self._core = core
         self.options = options
         self.user = user
+        self.profile = profile
         self.state = _IDLE
         self.usages: dict[str, InviteUsage] = {}
         self.usage: InviteUsage | None = None
@@ -398,6 +411,13 @@ class ClientInvitation:
         self._attempt(plan, None if self._errand is None else self._errand.user)
 
     # -- what becomes of its usages ------------------------------------------------------------------------------------
+
+    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
+        """A PRACK came in an early dialog: nothing that a caller sends waits for one (RFC 3262 section 3)."""
+        refuse(self._core, output.transaction, 481, now)
+
+    def settled(self, usage: InviteUsage, now: float) -> None:
+        """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
 
     def usage_ended(self, usage: InviteUsage, now: float) -> None:
         """A usage of this INVITE has ended. Its branch may still answer: that is acknowledged, and ended too."""

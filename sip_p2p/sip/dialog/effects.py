@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
 
 __all__ = [
+    "Accepted",
     "AckWanted",
     "AnswerReceived",
     "Ending",
@@ -36,9 +37,11 @@ __all__ = [
     "InviteEffect",
     "ModificationEnded",
     "OfferReceived",
+    "OfferWithdrawn",
     "Progress",
     "Purpose",
     "Redirected",
+    "RequestEnded",
     "RequestUnwanted",
     "RequestWanted",
     "UsageEnded",
@@ -156,6 +159,21 @@ class OfferReceived:
 
 
 @final
+class OfferWithdrawn:
+    """The offer that was told with :class:`OfferReceived` wants no answer any more: the peer cancelled its re-INVITE,
+    or the flow that carried it was lost. The session is as it was before.
+
+    :ivar request: the CANCEL; None where there was none.
+    """
+
+    __slots__ = ("owner", "request")
+
+    def __init__(self, owner: InviteUsage, request: Request | None) -> None:
+        self.owner = owner
+        self.request = request
+
+
+@final
 class AnswerReceived:
     """The peer answered our offer; with it the session is as both agreed.
 
@@ -200,6 +218,21 @@ class Redirected:
         self.owner = owner
         self.response = response
         self.contacts = contacts
+
+
+@final
+class Accepted:
+    """The first 2xx to our INVITE came: its usage is the session from now on. Its ACK is sent at once, or waits for our
+    answer or for ``acknowledge`` (section 13.2.2.4).
+
+    :ivar owner: the usage of the branch that won; the session is established when it is acknowledged.
+    """
+
+    __slots__ = ("owner", "response")
+
+    def __init__(self, owner: InviteUsage, response: Response) -> None:
+        self.owner = owner
+        self.response = response
 
 
 @final
@@ -290,17 +323,40 @@ class ModificationEnded:
         self.reason = reason
 
 
+@final
+class RequestEnded:
+    """A request that the application asked for, by ``request``, has its outcome.
+
+    :ivar errand: what ``request`` returned.
+    :ivar response: the final response; None where there was none.
+    :ivar reason: what happened instead; None where there was a response.
+    """
+
+    __slots__ = ("errand", "owner", "reason", "response")
+
+    def __init__(
+        self, owner: InviteUsage, errand: Errand, response: Response | None, reason: BaseException | None = None
+    ) -> None:
+        self.owner = owner
+        self.errand = errand
+        self.response = response
+        self.reason = reason
+
+
 InviteEffect: TypeAlias = (
     RequestWanted
     | RequestUnwanted
     | AckWanted
     | InDialogRequestReceived
     | OfferReceived
+    | OfferWithdrawn
     | AnswerReceived
     | Progress
     | Redirected
+    | Accepted
     | Established
     | InvitationEnded
     | UsageEnded
     | ModificationEnded
+    | RequestEnded
 )

@@ -1,0 +1,121 @@
+"""The ACK of a 2xx, from both its ends (RFC 3261 sections 13.2.2.4 and 13.3.1.4).
+
+:class:`OwedAck` stands at the end that sends it: owed from the 2xx on, sent when the application is ready, and again
+each time the 2xx comes again. :class:`AwaitedAck` stands at the other: it has the 2xx, and says it again until the ACK
+comes. Each exists only while there is something to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import AlreadyResponded
+from sip_p2p.sip.dialog.acknowledgement import AckDue, Acknowledgement
+from sip_p2p.sip.outputs import SendMessage
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.transaction.layer import ServerTransaction
+    from sip_p2p.sip.user_agent import UserAgentCore
+
+__all__ = ["AwaitedAck", "OwedAck"]
+
+
+@final
+class OwedAck:
+    """The ACK for one 2xx of the peer.
+
+    :ivar cseq: the sequence number of the INVITE and of the ACK.
+    :ivar response: the 2xx, until the ACK is on its way; None afterwards.
+    :ivar until: when it is no longer kept, since the 2xx cannot come again (RFC 6026 section 7.2: timer M); None before
+        it is on its way.
+    """
+
+    __slots__ = ("_flow", "_octets", "cseq", "response", "until")
+
+    def __init__(self, cseq: int, response: Response) -> None:
+        self.cseq = cseq
+        self.response: Response | None = response
+        self.until: float | None = None
+        self._flow: Flow | None = None
+        self._octets = b""
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether it waits for us."""
+        return self.response is not None
+
+    def sent(self, octets: bytes, flow: Flow) -> None:
+        """It left as *octets* on *flow*."""
+        self._octets = octets
+        self._flow = flow
+
+    def again(self, core: UserAgentCore) -> None:
+        """13.2.2.4: the 2xx came again, so its ACK was lost. One that has not left yet needs no repetition."""
+        if self._flow is not None:
+            core.say(SendMessage(self._flow, self._octets))
+
+
+@final
+class AwaitedAck:
+    """A 2xx of ours to an INVITE or a re-INVITE, until it is acknowledged.
+
+    :ivar cseq: the sequence number of the INVITE, which its ACK has too.
+    :ivar is_first: whether it answered the INVITE that opened the session.
+    :ivar older: another 2xx that waits still: a re-INVITE can overtake the ACK (RFC 5407 section 3.1.4).
+    """
+
+    __slots__ = ("_machine", "_response", "_transaction", "cseq", "is_first", "older")
+
+    def __init__(
+        self,
+        core: UserAgentCore,
+        transaction: ServerTransaction,
+        response: Response,
+        now: float,
+        is_first: bool,
+        older: AwaitedAck | None,
+    ) -> None:
+        self.cseq = response.cseq.number
+        self.is_first = is_first
+        self.older = older
+        self._transaction = transaction
+        self._response = response
+        self._machine = Acknowledgement(core.layer.timers)
+        self._machine.start(now)
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When :meth:`due` is to be called next, for this one or for an older one."""
+        own = self._machine.next_deadline
+        older = None if self.older is None else self.older.next_deadline
+        return own if older is None or (own is not None and own < older) else older
+
+    def due(self, core: UserAgentCore, now: float) -> bool:
+        """Say the 2xx again if it is time to; return whether nobody will acknowledge it any more."""
+        if self.older is not None and self.older.due(core, now):
+            return True
+        outcome = self._machine.due(now)
+        if outcome is AckDue.REPEAT:
+            try:
+                # RFC 6026 section 7.1: the transaction passes it on as often as it is given. Nothing new is counted.
+                core.layer.respond(self._transaction, self._response, now)
+            except AlreadyResponded:
+                # The flow that carried the INVITE is gone, and the transaction with it; the ACK may be under way.
+                return False
+        return outcome is AckDue.GIVE_UP
+
+    def find(self, cseq: int) -> AwaitedAck | None:
+        """The one that waits for the ACK with *cseq*."""
+        if self.cseq == cseq:
+            return self
+        return None if self.older is None else self.older.find(cseq)
+
+    def without(self, acknowledged: AwaitedAck) -> AwaitedAck | None:
+        """What waits still, now that *acknowledged* does not."""
+        if self is acknowledged:
+            return self.older
+        if self.older is not None:
+            self.older = self.older.without(acknowledged)
+        return self

@@ -1,0 +1,65 @@
+"""INFO and its packages (RFC 6086): which an INFO belongs to, and whether we take it.
+
+An INFO without Info-Package is of the time before packages (RFC 2976), and the application's to judge. Left out: what a
+package means, and at what rate its INFOs may come.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.fields import parse_tokens, split_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sip_p2p.sip.message import Message, Request
+
+__all__ = ["info_status", "package_of", "packages_of"]
+
+
+def package_of(request: Request) -> str:
+    """The Info Package that *request*, an INFO, belongs to, in small letters; empty for one of RFC 2976.
+
+    :raises MalformedMessage: when Info-Package is no token, or stands more than once (400).
+    """
+    values = request.headers.get_all("Info-Package")
+    if not values:
+        return ""
+    if len(values) > 1:
+        raise MalformedMessage("Info-Package stands more than once (RFC 6086 section 7.1)")
+    # Section 7.2: the name, and parameters that are the package's own business.
+    names = parse_tokens(values[0].partition(";")[0], "Info-Package")
+    if len(names) != 1:
+        raise MalformedMessage("Info-Package names one package (RFC 6086 section 7.1)")
+    return names[0].lower()
+
+
+def packages_of(message: Message) -> frozenset[str] | None:
+    """The packages, in small letters, that the sender of *message* takes, by its Recv-Info; None where it has none.
+
+    :raises MalformedMessage: when it cannot be read (400).
+    """
+    values = message.headers.get_all("Recv-Info")
+    if not values:
+        return None
+    # Section 7.2: names and their parameters, which are no business of ours.
+    names = ",".join(element.partition(";")[0] for value in values for element in split_values(value))
+    return frozenset(name.lower() for name in parse_tokens(names, "Recv-Info"))
+
+
+def info_status(request: Request, packages: Iterable[str]) -> int:
+    """Judge an INFO by what we said to take (section 4.2.2).
+
+    :param packages: the names that our Recv-Info lists.
+    :returns: 0 where the application is to answer it; 469 for a package that we did not list; 400 where it cannot be
+        read.
+    """
+    try:
+        package = package_of(request)
+    except MalformedMessage:
+        return 400
+    if package and package not in {name.lower() for name in packages}:
+        return 469
+    return 0

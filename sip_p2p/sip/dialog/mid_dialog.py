@@ -1,0 +1,99 @@
+"""What every request and response in a dialog that INVITE made carries besides its own matter (RFC 3261 sections 12.2
+and 13.2.1, RFC 3311 section 5, RFC 4028 section 9, RFC 6086 section 5.2).
+
+One place writes Contact, Allow, Supported and Recv-Info, so that no 2xx goes without them: a response to a refresh that
+lacked one has cost people their calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_p2p.errors import AlreadyResponded
+from sip_p2p.sip.dialog.modification import Modification
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.dialog import Dialog
+    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.transaction.layer import ServerTransaction
+    from sip_p2p.sip.user_agent import UserAgentCore
+
+__all__ = ["capability_fields", "describe_plan", "describe_response", "in_dialog_response", "refuse"]
+
+
+def capability_fields(profile: Profile) -> list[tuple[str, str]]:
+    """What we say of ourselves in whatever may change a session, requests and responses alike.
+
+    RFC 3261 section 13.2.1 and RFC 3311 section 5.1: Allow, so that the peer knows of UPDATE. RFC 4028 section 7.1:
+    ``timer`` among what is supported, in every one of them. RFC 6086 section 5.2.3: Recv-Info.
+    """
+    fields = [("Allow", profile.allow_value), ("Supported", profile.supported_value)]
+    packages = profile.info_packages
+    if packages or profile.allows("INFO"):
+        # RFC 6086 section 5.2.1: an empty one says that no package is taken, which a missing one does not.
+        fields.append(("Recv-Info", ", ".join(packages)))
+    return fields
+
+
+def in_dialog_response(
+    core: UserAgentCore, transaction: ServerTransaction, status: int, dialog: Dialog, profile: Profile
+) -> Response:
+    """Begin a provisional response or a 2xx to a request that may change the session.
+
+    :raises InvalidOperation: when the party has no Contact.
+    """
+    response = core.response(transaction, status)
+    # 12.1.1, 12.2.2, RFC 3311 section 5.2: a target refresh is answered with a Contact.
+    response.headers.add("Contact", profile.contact_value(transaction.flow, dialog.is_secure))
+    for name, value in capability_fields(profile):
+        response.headers.add(name, value)
+    return response
+
+
+def describe_response(response: Response, description: ContentDescription | None) -> None:
+    """Put a session description into *response*."""
+    if description is None:
+        return
+    response.headers.add("Content-Type", description.content_type)
+    if description.disposition:
+        response.headers.add("Content-Disposition", description.disposition)
+    response.body = description.body
+
+
+def describe_plan(plan: RequestPlan, description: ContentDescription | None) -> None:
+    """Put a session description into what *plan* will make."""
+    if description is None:
+        return
+    plan.body = description.body
+    plan.content_type = description.content_type
+    if description.disposition:
+        plan.fields.append(("Content-Disposition", description.disposition))
+
+
+def refuse(
+    core: UserAgentCore,
+    transaction: ServerTransaction,
+    status: int,
+    now: float,
+    fields: Sequence[tuple[str, str]] = (),
+    reason: str | None = None,
+) -> None:
+    """Answer a request with a final response that is no 2xx; nothing happens where it has one, or its flow is gone."""
+    if transaction.is_final_sent:
+        return
+    response = core.response(transaction, status, reason)
+    if status == 500 and not fields:
+        # 14.2, RFC 3311 section 5.2: come again, at a time that is not the same for everybody.
+        response.headers.add("Retry-After", str(Modification.retry_after(core.tokens)))
+    for name, value in fields:
+        response.headers.add(name, value)
+    try:
+        core.respond(transaction, response, now)
+    except AlreadyResponded:
+        # 17.2.4: its flow was lost; nobody waits for the answer.
+        return

@@ -1,0 +1,291 @@
+"""A change of the session that we ask for: a re-INVITE or an UPDATE of ours, from the wish to its outcome (RFC 3261
+section 14.1, RFC 3311 section 5.1, RFC 4028 section 7.4, RFC 6141).
+
+One exists only while something is under way. It says its request, takes what is answered, sends again by itself what
+met a request of the peer's (491), came too early (500 with Retry-After) or asked for too short a session (422),
+acknowledges the 2xx, and tells the application once how it went. A refresh is the same without the telling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
+from sip_p2p.sip.abnf import parse_number
+from sip_p2p.sip.dialog.acknowledging import OwedAck
+from sip_p2p.sip.dialog.description import description_of
+from sip_p2p.sip.dialog.effects import (
+    AnswerReceived,
+    Errand,
+    ModificationEnded,
+    OfferReceived,
+    Purpose,
+    RequestUnwanted,
+    RequestWanted,
+)
+from sip_p2p.sip.dialog.mid_dialog import capability_fields, describe_plan
+from sip_p2p.sip.dialog.offer_answer import Place, Role
+from sip_p2p.sip.dialog.reach import Reach, reach_of
+from sip_p2p.sip.transaction.base import TransactionState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Response
+
+__all__ = ["OutgoingChange"]
+
+_LONGEST_RETRY_AFTER = 10
+_MOST_RETRIES = 4
+_PAUSE = 0.5
+
+
+@final
+class OutgoingChange:
+    """One re-INVITE or UPDATE of ours.
+
+    :ivar errand: the request as it was sent last.
+    :ivar method: INVITE or UPDATE.
+    :ivar is_refresh: whether only the session timer wants it: the application is told nothing of it.
+    :ivar deadline: when it is to be sent again or, cancelled, to be given up; None while neither.
+    """
+
+    __slots__ = (
+        "_description", "_fields", "_is_cancelled", "_retries", "_waits", "deadline", "errand", "is_refresh", "method",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        description: ContentDescription | None,
+        fields: Sequence[tuple[str, str]] = (),
+        is_refresh: bool = False,
+    ) -> None:
+        self.method = method
+        self.is_refresh = is_refresh
+        self.errand: Errand | None = None
+        self.deadline: float | None = None
+        self._description = description
+        self._fields = fields
+        self._is_cancelled = False
+        self._waits = False
+        self._retries = 0
+
+    @property
+    def _place(self) -> Place:
+        return Place.INVITE if self.method == "INVITE" else Place.UPDATE
+
+    @property
+    def _has_offer(self) -> bool:
+        # An INVITE without an offer asks for one.
+        return self.method == "INVITE" or self._description is not None
+
+    def send(self, usage: InviteUsage) -> None:
+        """Send it, for the first time or again.
+
+        :raises InvalidOperation: when it may not go now; nothing has changed then.
+        """
+        usage.modification.begin(self.method, has_offer=self._has_offer)
+        try:
+            usage.offer_answer.sending(self._place, self._description is not None)
+            plan = usage.dialog.plan(self.method)
+        except InvalidOperation:
+            usage.modification.ended(self.method)
+            raise
+        self._waits = False
+        self.deadline = None
+        plan.fields += capability_fields(usage.profile)
+        plan.fields += usage.timer_request_fields(self.method)
+        plan.fields += self._fields
+        describe_plan(plan, self._description)
+        usage.reliable = None
+        purpose = Purpose.REINVITE if self.method == "INVITE" else Purpose.UPDATE
+        self.errand = Errand(usage, plan, purpose)
+        usage.core.say(RequestWanted(self.errand))
+
+    def provisional(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
+        """A 1xx to the re-INVITE."""
+        if self._is_cancelled:
+            # 9.1: now that there is a response the CANCEL may go.
+            self._send_cancel(usage, now)
+        if response.status == 100 or self.method != "INVITE":
+            return
+        usage.reliable_response(response, flow, now)
+
+    def answered(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
+        """The final response came."""
+        status = response.status
+        if status < 300:
+            self._accepted(usage, response, flow, now)
+            return
+        usage.offer_answer.rollback(self._place)
+        if status == 491 and not self._is_cancelled:
+            # 14.1: both changed the session at once; who tries again first depends on who made the Call-ID.
+            self.deadline = usage.modification.refused_491(
+                self.method, now, owns_call_id=usage.dialog.is_caller, tokens=usage.core.tokens
+            )
+            if self.deadline is not None:
+                self._waits = True
+                return
+        usage.modification.ended(self.method)
+        if not self._is_cancelled and self._is_sent_again(usage, response, now):
+            return
+        self._finish(usage, response, None, now)
+        reach = reach_of(status, self.method)
+        if reach is not Reach.REQUEST:
+            usage.lost(reach, response, now)
+
+    def _is_sent_again(self, usage: InviteUsage, response: Response, now: float) -> bool:
+        """Whether the request goes again, changed or later, because of what *response* says."""
+        status = response.status
+        timer = usage.session_timer
+        if timer is not None and status == 422 and timer.too_small(response):
+            # RFC 4028 section 7.4: with the larger interval.
+            return self._try_again(usage, now)
+        if timer is not None and self.is_refresh and timer.fallback(self.method, status):
+            # RFC 4028 section 7.4: whoever takes no UPDATE takes an INVITE with the description as it stands.
+            self.method = "INVITE"
+            self._description = usage.local_description
+            return self._try_again(usage, now)
+        pause = _retry_after(response)
+        if status == 500 and pause is not None and self._retries < _MOST_RETRIES:
+            # 14.2, RFC 3311 section 5.2: the peer is still busy with an earlier one, and says when to come again.
+            self._retries += 1
+            self._waits = True
+            self.deadline = now + max(float(pause), _PAUSE)
+            return True
+        return False
+
+    def _try_again(self, usage: InviteUsage, now: float) -> bool:
+        try:
+            self.send(usage)
+        except InvalidOperation as error:
+            if not error.retryable:
+                return False
+            self._waits = True
+            self.deadline = now + _PAUSE
+        return True
+
+    def handle_timer(self, usage: InviteUsage, now: float) -> None:
+        """Send it again, or give up waiting for the end of what was cancelled."""
+        if self.deadline is None or now < self.deadline:
+            return
+        self.deadline = None
+        if self._waits:
+            if not self._try_again(usage, now):
+                self._finish(usage, None, InvalidOperation("the session cannot be changed any more"), now)
+        elif self._is_cancelled:
+            # 9.1: without a final response 64*T1 after the CANCEL, the INVITE counts as cancelled.
+            transaction = None if self.errand is None else self.errand.transaction
+            if transaction is not None:
+                usage.core.layer.abandon(transaction, now)
+            usage.offer_answer.rollback(self._place)
+            usage.modification.ended(self.method)
+            self._finish(usage, None, OperationTimeout("the cancelled INVITE was never answered"), now)
+
+    def failed(self, usage: InviteUsage, reason: BaseException, now: float) -> None:
+        """There will be no final response."""
+        usage.offer_answer.rollback(self._place)
+        usage.modification.ended(self.method)
+        self._finish(usage, None, reason, now)
+        if isinstance(reason, OperationTimeout):
+            # 12.2.1.2: no response at all ends the dialog, as 408 does.
+            usage.lost(Reach.SILENCE, None, now)
+
+    def cancel(self, usage: InviteUsage, now: float) -> bool:
+        """We want the change no longer; return whether that can be had.
+
+        An INVITE is cancelled, and its outcome is told as ever, since a 2xx can cross the CANCEL. What only waits to be
+        sent again is dropped. An UPDATE takes its course: CANCEL is for INVITE (section 9.1).
+        """
+        if self._waits:
+            usage.modification.gave_up()
+            self._finish(usage, None, InvalidOperation("the change was called off before it was sent again"), now)
+            return True
+        if self.method != "INVITE" or self.errand is None:
+            return False
+        if self._is_cancelled:
+            return True
+        self._is_cancelled = True
+        transaction = self.errand.transaction
+        if transaction is None:
+            usage.core.say(RequestUnwanted(self.errand))
+            usage.offer_answer.rollback(self._place)
+            usage.modification.ended(self.method)
+            self._finish(usage, None, InvalidOperation("the change was called off before it was sent"), now)
+        elif transaction.state is TransactionState.PROCEEDING:
+            self._send_cancel(usage, now)
+        return True
+
+    def _send_cancel(self, usage: InviteUsage, now: float) -> None:
+        if self.deadline is not None or self.errand is None or self.errand.transaction is None:
+            return
+        usage.core.cancel(self.errand.transaction, (), now)
+        self.deadline = now + usage.core.layer.timers.timeout
+        usage.appoint()
+
+    def drop(self, usage: InviteUsage) -> None:
+        """The session is over: nothing of it is sent any more."""
+        if self.errand is not None and self.errand.transaction is None:
+            usage.core.say(RequestUnwanted(self.errand))
+
+    def _accepted(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
+        dialog = usage.dialog
+        # 12.2.1.2, RFC 3311 section 5.1: a 2xx to a target refresh request refreshes the target.
+        dialog.refresh_target(response, flow)
+        usage.capabilities.heard(response)
+        usage.timer_response_received(response, now)
+        if self.method != "INVITE":
+            usage.take_answer(response, Place.UPDATE_2XX)
+            usage.modification.ended(self.method)
+            self._keep_local(usage)
+            self._finish(usage, response, None, now)
+            return
+        assert self.errand is not None
+        usage.owed_ack = OwedAck(self.errand.plan.cseq, response)
+        try:
+            description = description_of(response)
+        except MalformedMessage:
+            description = None
+        role = usage.offer_answer.received(Place.INVITE_2XX, description is not None)
+        if role is Role.OFFER:
+            # 14.1: we asked for an offer; the ACK answers it.
+            usage.core.say(OfferReceived(usage, description, None))
+            return
+        if role is Role.ANSWER and description is not None:
+            usage.core.say(AnswerReceived(usage, description))
+        self._keep_local(usage)
+        usage.acknowledge(None, (), now)
+
+    def acknowledged(self, usage: InviteUsage, response: Response, now: float) -> None:
+        """The ACK of the re-INVITE's 2xx is on its way."""
+        usage.modification.ended(self.method)
+        self._finish(usage, response, None, now)
+
+    def _keep_local(self, usage: InviteUsage) -> None:
+        if self._description is not None:
+            usage.local_description = self._description
+
+    def _finish(self, usage: InviteUsage, response: Response | None, reason: BaseException | None, now: float) -> None:
+        """This is how it went."""
+        usage.outgoing = None
+        self.deadline = None
+        if response is None or response.status >= 300:
+            usage.refresh_failed(now)
+        if not self.is_refresh:
+            usage.core.say(ModificationEnded(usage, response, reason))
+        usage.appoint()
+
+
+def _retry_after(response: Response) -> int | None:
+    """The seconds of Retry-After; None where it has none, or one that is too long to wait for here."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        return parse_number(value.partition(";")[0].partition("(")[0].strip(" \t"), _LONGEST_RETRY_AFTER)
+    except ValueError:
+        return None
