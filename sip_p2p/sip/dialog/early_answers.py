@@ -1,8 +1,8 @@
 """What is said to a peer's INVITE before the final response: early dialogs and their provisional responses (RFC 3261
-sections 12.1.1 and 13.3.1.1, RFC 3262 section 3, RFC 6228 section 5).
+sections 12.1.1 and 13.3.1.1, RFC 3262 sections 3 and 5, RFC 6228 section 5).
 
-:class:`EarlyAnswers` composes them, sends them, the reliable ones until their PRACK comes, and says the last of each
-dialog once more each minute. Who decides what is said, and when it is over, is
+:class:`EarlyAnswers` composes them and sends them, the reliable ones until their PRACK comes, answers the PRACKs, and
+says the last of each dialog once more each minute. Who decides what is said, and when it is over, is
 :mod:`~sip_p2p.sip.dialog.server_invitation`.
 """
 
@@ -11,16 +11,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import InvalidOperation
+from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.sip.dialog.description import description_of
+from sip_p2p.sip.dialog.effects import AnswerReceived, OfferReceived
 from sip_p2p.sip.dialog.incoming_invite import has_option, wants_secure_contact
-from sip_p2p.sip.dialog.mid_dialog import capability_fields, describe_response
-from sip_p2p.sip.dialog.offer_answer import Place
+from sip_p2p.sip.dialog.mid_dialog import capability_fields, describe_response, refuse
+from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import OPTION_TAG, ReliableSender, first_rseq
 from sip_p2p.sip.message import Response
+from sip_p2p.sip.readings import warning_value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.profile import Profile
@@ -28,6 +34,25 @@ if TYPE_CHECKING:
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["EarlyAnswers"]
+
+
+@final
+class _Said:
+    """What is under way in one early dialog.
+
+    :ivar again: what is said once more each minute; None before anything was said.
+    :ivar sender: its reliable responses; None before the first.
+    :ivar prack: the PRACK whose offer waits for our answer.
+    :ivar answer_by: when that answer comes too late; infinite while there is no such PRACK.
+    """
+
+    __slots__ = ("again", "answer_by", "prack", "sender")
+
+    def __init__(self) -> None:
+        self.again: Response | None = None
+        self.sender: ReliableSender | None = None
+        self.prack: ServerTransaction | None = None
+        self.answer_by = math.inf
 
 
 @final
@@ -63,8 +88,8 @@ class EarlyAnswers:
         self.requires_reliable = has_option(request, "Require", OPTION_TAG)
         self.knows_reliable = self.requires_reliable or has_option(request, "Supported", OPTION_TAG)
         self.knows_199 = has_option(request, "Supported", "199")
-        # Each dialog, in the order in which they were made, with what is said in it once more each minute.
-        self._dialogs: dict[InviteUsage, Response | None] = {}
+        # In the order in which they were made.
+        self._dialogs: dict[InviteUsage, _Said] = {}
         self._refresh_at = math.inf
 
     def __len__(self) -> int:
@@ -80,11 +105,21 @@ class EarlyAnswers:
 
     def add(self, usage: InviteUsage) -> None:
         """There is one more; nothing has been said in it."""
-        self._dialogs[usage] = None
+        self._dialogs[usage] = _Said()
 
     def drop(self, usage: InviteUsage) -> bool:
-        """It is no longer ours to care for; return whether the caller has heard of it."""
-        return self._dialogs.pop(usage) is not None
+        """It is over, or no longer ours to care for; return whether the caller has heard of it."""
+        return self._dialogs.pop(usage).again is not None
+
+    def stop(self, usage: InviteUsage) -> None:
+        """RFC 3262 section 3: after the final response nothing is sent again; a PRACK may still come."""
+        sender = self._dialogs[usage].sender
+        if sender is None:
+            del self._dialogs[usage]
+        else:
+            sender.stop()
+
+    # -- what is said --------------------------------------------------------------------------------------------------
 
     def goes_reliably(self, usage: InviteUsage, has_description: bool) -> bool:
         """What the policy makes of a provisional response in the dialog of *usage*."""
@@ -125,7 +160,7 @@ class EarlyAnswers:
         else:
             usage.offer_answer.sending(Place.UNRELIABLE, description is not None)
             self._core.respond(self._transaction, response, now)
-        self._dialogs[usage] = again
+        self._dialogs[usage].again = again
         self._refresh_at = now + self._options.refresh
 
     def say_lost(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
@@ -137,35 +172,12 @@ class EarlyAnswers:
         if self.knows_199 and not self.requires_reliable:
             self._core.respond(self._transaction, self.compose(usage, 199, None, None, fields), now)
 
-    def said_next(self, usage: InviteUsage, now: float) -> None:
-        """A PRACK has come: send what waited for it."""
-        sender = usage.reliable
-        following = sender.following(now) if isinstance(sender, ReliableSender) else None
+    def say_next(self, usage: InviteUsage, now: float) -> None:
+        """Send what waited for a PRACK, if it has come."""
+        sender = self._dialogs[usage].sender
+        following = None if sender is None else sender.following(now)
         if following is not None:
             self._core.respond(self._transaction, following, now)
-
-    def handle_timer(self, now: float) -> bool:
-        """Say again what is due; return False where a reliable response was not acknowledged within 64*T1."""
-        for usage in self._dialogs:
-            sender = usage.reliable
-            if isinstance(sender, ReliableSender):
-                again = sender.due(now)
-                if again is not None:
-                    self._core.respond(self._transaction, again, now)
-                elif sender.has_given_up:
-                    return False
-        if now >= self._refresh_at:
-            self._refresh(now)
-        return True
-
-    def next_deadline(self) -> float:
-        """When :meth:`handle_timer` is to be called next; infinite while nothing is to be said again."""
-        due = self._refresh_at
-        for usage in self._dialogs:
-            sender = usage.reliable
-            if isinstance(sender, ReliableSender) and sender.next_deadline is not None:
-                due = min(due, sender.next_deadline)
-        return due
 
     def compose(
         self,
@@ -195,10 +207,11 @@ class EarlyAnswers:
         return response
 
     def _say_reliably(self, usage: InviteUsage, response: Response, now: float) -> None:
-        sender = usage.reliable
-        if not isinstance(sender, ReliableSender):
+        said = self._dialogs[usage]
+        sender = said.sender
+        if sender is None:
             core = self._core
-            sender = usage.reliable = ReliableSender(self._cseq, first_rseq(core.tokens), core.layer.timers)
+            sender = said.sender = ReliableSender(self._cseq, first_rseq(core.tokens), core.layer.timers)
         if sender.is_full:
             raise InvalidOperation("too many provisional responses wait to be acknowledged", retryable=True)
         usage.offer_answer.sending(Place.RELIABLE, bool(response.body))
@@ -206,16 +219,122 @@ class EarlyAnswers:
         if ready is not None:
             self._core.respond(self._transaction, ready, now)
 
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def handle_timer(self, now: float) -> int:
+        """Say again what is due.
+
+        :returns: 0; or the status to refuse the INVITE with, because something that was waited for did not come.
+        """
+        for said in self._dialogs.values():
+            if now >= said.answer_by:
+                return 500
+            sender = said.sender
+            if sender is None:
+                continue
+            again = sender.due(now)
+            if again is not None:
+                self._core.respond(self._transaction, again, now)
+            elif sender.has_given_up:
+                # RFC 3262 section 3: after 64*T1 without a PRACK the INVITE is rejected with a 5xx.
+                return 504
+        if now >= self._refresh_at:
+            self._refresh(now)
+        return 0
+
+    def next_deadline(self) -> float:
+        """When :meth:`handle_timer` is to be called next; infinite while nothing is waited for."""
+        due = self._refresh_at
+        for said in self._dialogs.values():
+            due = min(due, said.answer_by)
+            if said.sender is not None and said.sender.next_deadline is not None:
+                due = min(due, said.sender.next_deadline)
+        return due
+
     def _refresh(self, now: float) -> None:
         """13.3.1.1: say once more what was said last, in each dialog."""
         self._refresh_at = now + self._options.refresh
-        for usage, response in self._dialogs.items():
-            sender = usage.reliable
-            if response is None or (isinstance(sender, ReliableSender) and sender.is_waiting):
+        for usage, said in self._dialogs.items():
+            again, sender = said.again, said.sender
+            if again is None or (sender is not None and sender.is_waiting):
                 # Nothing was said; or it is said all the time, until the PRACK comes.
                 continue
             if self.requires_reliable:
-                again = Response.adopt(response.status, response.reason, response.headers.copy(), b"")
-                self._say_reliably(usage, again, now)
+                copy = Response.adopt(again.status, again.reason, again.headers.copy(), b"")
+                self._say_reliably(usage, copy, now)
             else:
-                self._core.respond(self._transaction, response, now)
+                self._core.respond(self._transaction, again, now)
+
+    # -- PRACK ---------------------------------------------------------------------------------------------------------
+
+    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
+        """A PRACK in the dialog of *usage*: it is answered here, but for one whose offer wants an answer first."""
+        core, transaction, request = self._core, output.transaction, output.request
+        said = self._dialogs.get(usage)
+        try:
+            description = description_of(request)
+        except MalformedMessage as error:
+            refuse(core, transaction, error.status, now, (("Warning", warning_value(error.reason)),))
+            return
+        # RFC 3262 section 3: what acknowledges nothing that is out gets 481.
+        status = 481 if said is None or said.sender is None else said.sender.prack(request)
+        if said is None or status != 200:
+            refuse(core, transaction, status, now)
+            return
+        role = usage.offer_answer.received(Place.PRACK, description is not None)
+        if isinstance(role, int):
+            refuse(core, transaction, role, now)
+        elif role is Role.OFFER and description is not None:
+            # RFC 3262 section 5: the answer goes into the 2xx of the PRACK.
+            said.prack = transaction
+            said.answer_by = now + core.layer.timers.answer_deadline
+            core.say(OfferReceived(usage, description, request))
+        else:
+            usage.offer_answer.sending(Place.PRACK_2XX, False)
+            core.respond(transaction, core.response(transaction, 200), now)
+            if role is Role.ANSWER and description is not None:
+                core.say(AnswerReceived(usage, description))
+
+    def answer_prack(
+        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
+    ) -> None:
+        """Answer the offer in the PRACK (RFC 3262 section 5).
+
+        :raises InvalidOperation: when none waits.
+        :raises AlreadyResponded: when its time is over.
+        """
+        core = self._core
+        said, transaction = self._waiting_prack(usage)
+        response = core.response(transaction, 200)
+        for name, value in fields:
+            response.headers.add(name, value)
+        describe_response(response, description)
+        core.respond(transaction, response, now)
+        usage.offer_answer.sending(Place.PRACK_2XX, True)
+        usage.local_description = description
+        said.prack = None
+        said.answer_by = math.inf
+
+    def refuse_prack(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
+        """Refuse the PRACK for its offer.
+
+        :raises InvalidOperation: when none waits.
+        """
+        said, transaction = self._waiting_prack(usage)
+        said.prack = None
+        said.answer_by = math.inf
+        usage.offer_answer.rollback(Place.PRACK)
+        refuse(self._core, transaction, status, now, fields)
+
+    def refuse_pracks(self, now: float) -> None:
+        """The INVITE is over: no PRACK waits for us any longer (section 15.1.2)."""
+        for said in self._dialogs.values():
+            if said.prack is not None:
+                refuse(self._core, said.prack, 487, now)
+                said.prack = None
+
+    def _waiting_prack(self, usage: InviteUsage) -> tuple[_Said, ServerTransaction]:
+        said = self._dialogs.get(usage)
+        if said is None or said.prack is None:
+            raise InvalidOperation("no offer waits for an answer")
+        return said, said.prack

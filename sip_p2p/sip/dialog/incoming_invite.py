@@ -9,21 +9,78 @@ Left out: what a proxy reads in an INVITE, and the preferences of RFC 3841 but f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.dialog.description import description_of
+from sip_p2p.sip.dialog.dialog import Dialog
+from sip_p2p.sip.dialog.reliable import OPTION_TAG
+from sip_p2p.sip.dialog.session_timer import SessionTimer
 from sip_p2p.sip.fields import parse_contact, parse_name_addrs, parse_seconds, parse_tokens, split_values
 from sip_p2p.sip.name_addr import NameAddr, parse_name_addr
+from sip_p2p.sip.readings import warning_value
 from sip_p2p.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sip_p2p.sip.dialog.answer_options import AnswerOptions
+    from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.directory import Directory
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.profile import Profile
 
-__all__ = ["elsewhere", "expires_of", "has_option", "may_ring_elsewhere", "wants_secure_contact"]
+__all__ = ["Reading", "elsewhere", "has_option", "may_ring_elsewhere", "read_invite", "wants_secure_contact"]
+
+
+@final
+class Reading:
+    """What stands in an INVITE, or why it is refused.
+
+    :ivar status: 0; or the status to refuse it with.
+    :ivar fields: what the refusal carries.
+    :ivar offer: the caller's offer; None where we are to make one (section 13.2.1).
+    :ivar expires: for how many seconds it is good; None where it does not say.
+    :ivar session_timer: what it wants of session timers.
+    """
+
+    __slots__ = ("expires", "fields", "offer", "session_timer", "status")
+
+    def __init__(self, status: int = 0, fields: Sequence[tuple[str, str]] = ()) -> None:
+        self.status = status
+        self.fields = list(fields)
+        self.offer: ContentDescription | None = None
+        self.expires: int | None = None
+        self.session_timer: SessionTimer | None = None
+
+
+def read_invite(request: Request, flow: Flow, options: AnswerOptions) -> Reading:
+    """Read an INVITE that came by *flow* and belongs to no dialog, for somebody who answers by *options*."""
+    reading = Reading()
+    try:
+        # 8.1.1.8, 12.1.1: without one SIP Contact there is no dialog.
+        dialog = Dialog.of_callee(request, "", flow)
+        if not isinstance(dialog.remote_target, SipUri):
+            raise MalformedMessage("the Contact of an INVITE has to be a SIP or SIPS URI (RFC 3261 section 8.1.1.8)")
+        reading.offer = description_of(request)
+        expires = request.headers.get("Expires")
+        reading.expires = None if expires is None else parse_seconds(expires, "Expires")
+    except MalformedMessage as error:
+        return Reading(error.status, [("Warning", warning_value(error.reason))])
+    # RFC 3262 section 3: whoever requires reliable responses and cannot have them is refused, and vice versa.
+    is_required = has_option(request, "Require", OPTION_TAG)
+    if options.reliable == "off" and is_required:
+        return Reading(420, [("Unsupported", OPTION_TAG)])
+    if options.reliable == "required" and not is_required and not has_option(request, "Supported", OPTION_TAG):
+        return Reading(421, [("Require", OPTION_TAG)])
+    timer = reading.session_timer = SessionTimer(options.session_timer)
+    status = timer.request_received(request)
+    if status:
+        # RFC 4028 section 6: a 422 names the least that would do.
+        return Reading(status, timer.refusal_fields() if status == 422 else ())
+    # 13.3.1, step 1: an invitation that is good for no time has expired.
+    return Reading(487) if reading.expires == 0 else reading
 
 
 def has_option(request: Request, name: str, option: str) -> bool:
@@ -37,15 +94,6 @@ def has_option(request: Request, name: str, option: str) -> bool:
         )
     except MalformedMessage:
         return False
-
-
-def expires_of(request: Request) -> int | None:
-    """For how many seconds the invitation is good (section 13.3.1, step 1); None where it does not say.
-
-    :raises MalformedMessage: when Expires is no number (400).
-    """
-    value = request.headers.get("Expires")
-    return None if value is None else parse_seconds(value, "Expires")
 
 
 def may_ring_elsewhere(request: Request) -> bool:
@@ -79,7 +127,7 @@ def wants_secure_contact(request: Request) -> bool:
             addresses = None if contact is None else parse_contact(contact)
     except MalformedMessage:
         return False
-    return bool(addresses) and _is_secure(addresses[0].uri_text)
+    return addresses is not None and any(_is_secure(address.uri_text) for address in addresses[:1])
 
 
 def elsewhere(

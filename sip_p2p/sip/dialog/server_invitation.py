@@ -26,21 +26,17 @@ import enum
 import math
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation, MalformedMessage
+from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation
 from sip_p2p.sip.compose import application_fields
-from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.early_answers import EarlyAnswers
-from sip_p2p.sip.dialog.effects import AnswerReceived, Ending, InvitationEnded
-from sip_p2p.sip.dialog.incoming_invite import elsewhere, expires_of, may_ring_elsewhere
-from sip_p2p.sip.dialog.offer_answer import Place, Role
-from sip_p2p.sip.dialog.reliable import OPTION_TAG, ReliableSender
-from sip_p2p.sip.dialog.session_timer import SessionTimer
+from sip_p2p.sip.dialog.effects import Ending, InvitationEnded
+from sip_p2p.sip.dialog.incoming_invite import elsewhere, may_ring_elsewhere, read_invite
+from sip_p2p.sip.dialog.offer_answer import Place
 from sip_p2p.sip.dialog.usage import InviteUsage
 from sip_p2p.sip.message import Response
 from sip_p2p.sip.readings import warning_value
 from sip_p2p.sip.transaction.base import TransactionState
-from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+    from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.name_addr import NameAddr
@@ -77,7 +74,7 @@ _HELD = ServerInvitationState.HELD
 _ACCEPTED = ServerInvitationState.ACCEPTED
 _ENDED = ServerInvitationState.ENDED
 _OPEN = (_WAITING, _RINGING, _HELD)
-_UNSETTLED = (Place.RELIABLE, Place.PRACK, Place.UPDATE)
+_UNSETTLED = (Place.RELIABLE, Place.PRACK)
 
 
 @final
@@ -108,29 +105,22 @@ class ServerInvitation:
         transaction: ServerTransaction,
         request: Request,
         flow: Flow,
+        profile: Profile,
         options: AnswerOptions,
         user: object = None,
-        profile: Profile | None = None,
     ) -> None:
-        """
-        :param profile: whoever the request is for; found once more by its Request-URI where it is not given.
-        :raises InvalidOperation: when there is nobody whom it is for.
-        """
-        found = core.directory.find(request) if profile is None else profile
-        if found is None:
-            raise InvalidOperation("the INVITE is for nobody here")
         self.core = core
         self.transaction = transaction
         self.request = request
         self.flow = flow
-        self.profile = found
+        self.profile = profile
         self.options = options
         self.user = user
         self.state = _NEW
         self.offer: ContentDescription | None = None
         self.expires: int | None = None
         self.session_timer: SessionTimer | None = None
-        self._early = EarlyAnswers(core, transaction, request, found, options)
+        self._early = EarlyAnswers(core, transaction, request, profile, options)
         # The 2xx, and whose it is, while it is held back.
         self._accepted: tuple[InviteUsage, Response] | None = None
         self._expires_at = math.inf
@@ -170,53 +160,20 @@ class ServerInvitation:
             # 9.2: a CANCEL that came in the same turn.
             self.state = _ENDED
             return False
-        try:
-            refusal = self._refusal()
-        except MalformedMessage as error:
-            refusal = (error.status, [("Warning", warning_value(error.reason))])
-        if refusal is not None:
-            status, fields = refusal
+        reading = read_invite(self.request, self.flow, self.options)
+        if reading.status:
             self.state = _ENDED
-            self._respond_finally(status, None, fields, now)
+            self._respond_finally(reading.status, None, reading.fields, now)
             return False
+        self.offer = reading.offer
+        self.expires = reading.expires
+        self.session_timer = reading.session_timer
         self.state = _WAITING
         if self.expires is not None:
             self._expires_at = now + self.expires
         self._ends_at = now + self.options.max_ring
         self._appoint()
         return True
-
-    def _refusal(self) -> tuple[int, list[tuple[str, str]]] | None:
-        """The status and the fields with which the INVITE is refused, or None.
-
-        :raises MalformedMessage: with the status, when what is needed later cannot be read.
-        """
-        request, options = self.request, self.options
-        # 8.1.1.8, 12.1.1: without one SIP Contact there is no dialog.
-        dialog = Dialog.of_callee(request, "", self.flow)
-        if not isinstance(dialog.remote_target, SipUri):
-            raise MalformedMessage("the Contact of an INVITE has to be a SIP or SIPS URI (RFC 3261 section 8.1.1.8)")
-        self.offer = description_of(request)
-        self.expires = expires_of(request)
-        # RFC 3262 section 3: whoever requires reliable responses and cannot have them is refused, and vice versa.
-        if options.reliable == "off" and self._early.requires_reliable:
-            return 420, [("Unsupported", OPTION_TAG)]
-        if options.reliable == "required" and not self._early.knows_reliable:
-            return 421, [("Require", OPTION_TAG)]
-        timer = SessionTimer(options.session_timer)
-        status = timer.request_received(request)
-        if status == 422:
-            # RFC 4028 section 6.
-            return status, timer.refusal_fields()
-        if status:
-            raise MalformedMessage("Session-Expires or Min-SE cannot be read", status)
-        self.session_timer = timer
-        # 13.3.1, step 1: an invitation that was good for no time has expired.
-        if self.expires == 0:
-            return 487, []
-        if self.core.dialogs.is_full:
-            return 503, [("Retry-After", str(2 + self.core.tokens.number(7)))]
-        return None
 
     # -- what the application decides ----------------------------------------------------------------------------------
 
@@ -254,6 +211,8 @@ class ServerInvitation:
         usage = self._early_or_first(usage)
         is_reliable = self._early.goes_reliably(usage, description is not None) if reliable is None else reliable
         self._early.say(usage, status, reason, description, checked, is_reliable, now)
+        if description is not None:
+            usage.local_description = description
         self.state = _RINGING
         self._appoint()
         return usage
@@ -267,12 +226,13 @@ class ServerInvitation:
         """
         self._check_open(_HELD)
         core = self.core
-        if core.dialogs.is_full:
+        if self._early and core.dialogs.is_full:
             raise InvalidOperation("there are too many dialogs", retryable=True)
         echo = self.transaction.echo
         # The first takes the tag of the responses that name no early dialog: the 200 of a CANCEL above all (9.2).
         tag = core.tokens.tag() if self._early or not echo.to_tag else echo.to_tag
         usage = InviteUsage(core, Dialog.of_callee(self.request, tag, self.flow), self, self.user)
+        usage.capabilities.heard(self.request)
         usage.offer_answer.received(Place.INVITE, self.offer is not None)
         self._early.add(usage)
         return usage
@@ -320,8 +280,11 @@ class ServerInvitation:
             self._ends_at = math.inf
             self._appoint()
             return usage
+        response = self._early.compose(usage, 200, None, description, checked)
         usage.offer_answer.sending(Place.INVITE_2XX, description is not None)
-        self._confirm(usage, self._early.compose(usage, 200, None, description, checked), now)
+        if description is not None:
+            usage.local_description = description
+        self._confirm(usage, response, now)
         return usage
 
     def reject(
@@ -379,41 +342,44 @@ class ServerInvitation:
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
         """A PRACK in the early dialog of *usage*, or in the one that was just confirmed (RFC 3262 section 3)."""
-        request = output.request
-        sender = usage.reliable
-        try:
-            description = description_of(request)
-        except MalformedMessage as error:
-            self._answer_prack(output, error.status, now)
-            return
-        # RFC 3262 section 3: what acknowledges nothing gets 481.
-        status = sender.prack(request) if isinstance(sender, ReliableSender) else 481
-        if status != 200:
-            self._answer_prack(output, status, now)
-            return
-        role = usage.offer_answer.received(Place.PRACK, description is not None)
-        if role is Role.OFFER and description is not None:
-            # RFC 3262 section 5: the answer goes into the 2xx of the PRACK.
-            usage.offer_in_prack(output, description, now)
-        elif isinstance(role, int):
-            self._answer_prack(output, role, now)
-        else:
-            usage.offer_answer.sending(Place.PRACK_2XX, False)
-            self._answer_prack(output, 200, now)
-            if role is Role.ANSWER and description is not None:
-                self.core.say(AnswerReceived(usage, description))
+        self._early.prack_received(usage, output, now)
         if usage.offer_answer.has_failed:
             # RFC 3262 section 5: our offer had to be answered there.
             self._finish_if_open(488, [("Warning", warning_value("the PRACK has to answer our offer"))], now)
         else:
             self.settled(usage, now)
 
+    def answer_offer(
+        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
+    ) -> None:
+        """Answer the offer that a PRACK made (RFC 3262 section 5).
+
+        :raises InvalidOperation: when none waits.
+        :raises AlreadyResponded: when the time for it is over.
+        """
+        self._early.answer_prack(usage, description, application_fields(fields), now)
+        self.settled(usage, now)
+
+    def decline_offer(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
+        """Refuse the offer that a PRACK made. There is no way to refuse it and to go on (RFC 6337 section 2.3), so the
+        INVITE is refused as well.
+
+        :raises InvalidOperation: when none waits.
+        """
+        checked = application_fields(fields)
+        self._early.refuse_prack(usage, status, checked, now)
+        self._finish_if_open(status, checked, now)
+
     def settled(self, usage: InviteUsage, now: float) -> None:
-        """Something that was under way in the dialog of *usage* is over: a PRACK came, or its offer, or that of an
-        UPDATE, was answered. What waited for it goes out: the next reliable response, or the 2xx."""
-        if self.state not in _OPEN or self._is_over or usage not in self._early:
+        """An UPDATE of the caller's in the early dialog of *usage* has its answer: a 2xx may have waited for it."""
+        self.settled(usage, now)
+
+    def settled(self, usage: InviteUsage, now: float) -> None:
+        """Something that was under way in the dialog of *usage* is over: a PRACK came, or an offer was answered. What
+        waited for it goes out: the next reliable response, or the 2xx."""
+        if not self.is_open or usage not in self._early:
             return
-        self._early.said_next(usage, now)
+        self._early.say_next(usage, now)
         held = self._accepted
         if held is not None and held[0] is usage and not self._is_unsettled(usage):
             # RFC 3262 section 3: the descriptions are acknowledged, and the 2xx may go.
@@ -449,11 +415,11 @@ class ServerInvitation:
             # 21.4.18: nobody was there to decide.
             self._finish(480, None, [], now)
             return
-        if self._early.handle_timer(now):
-            self._appoint()
+        status = self._early.handle_timer(now)
+        if status:
+            self._finish(status, None, [], now)
         else:
-            # RFC 3262 section 3: after 64*T1 without a PRACK the INVITE is rejected with a 5xx.
-            self._finish(504, None, [], now)
+            self._appoint()
 
     def _appoint(self) -> None:
         due = min(self._expires_at, self._ends_at, self._early.next_deadline())
@@ -480,9 +446,6 @@ class ServerInvitation:
         """RFC 3262 section 3: whether a 2xx has to wait, for the PRACK of a description or for an answer."""
         return usage.offer_answer.holds_2xx or usage.offer_answer.offer_place in _UNSETTLED
 
-    def _answer_prack(self, output: InDialogRequestReceived, status: int, now: float) -> None:
-        self.core.respond(output.transaction, self.core.response(output.transaction, status), now)
-
     def _confirm(self, usage: InviteUsage, response: Response, now: float) -> None:
         """The 2xx goes out, and *usage* goes on."""
         for other in self.usages:
@@ -497,9 +460,9 @@ class ServerInvitation:
             for name, value in timer.response_fields(now):
                 response.headers.add(name, value)
             usage.session_timer = timer
-        if isinstance(usage.reliable, ReliableSender):
-            # RFC 3262 section 3: nothing is retransmitted after the final response.
-            usage.reliable.stop()
+        self._early.stop(usage)
+        # 9.2: a CANCEL that comes too late is answered with the tag of the 2xx.
+        self.transaction.echo.to_tag = usage.dialog.local_tag
         usage.send_2xx(self.transaction, response, now)
 
     def _lose(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
@@ -536,6 +499,7 @@ class ServerInvitation:
         self._accepted = None
         self.session_timer = None
         self.core.appointments.set(self, None)
+        self._early.refuse_pracks(now)
         for usage in self._early.usages:
             # RFC 3262 section 3: a PRACK that still comes finds no dialog, and gets 481.
             self._early.drop(usage)
