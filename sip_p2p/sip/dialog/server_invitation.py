@@ -74,7 +74,6 @@ _HELD = ServerInvitationState.HELD
 _ACCEPTED = ServerInvitationState.ACCEPTED
 _ENDED = ServerInvitationState.ENDED
 _OPEN = (_WAITING, _RINGING, _HELD)
-_UNSETTLED = (Place.RELIABLE, Place.PRACK)
 
 
 @final
@@ -371,10 +370,6 @@ class ServerInvitation:
         self._finish_if_open(status, checked, now)
 
     def settled(self, usage: InviteUsage, now: float) -> None:
-        """An UPDATE of the caller's in the early dialog of *usage* has its answer: a 2xx may have waited for it."""
-        self.settled(usage, now)
-
-    def settled(self, usage: InviteUsage, now: float) -> None:
         """Something that was under way in the dialog of *usage* is over: a PRACK came, or an offer was answered. What
         waited for it goes out: the next reliable response, or the 2xx."""
         if not self.is_open or usage not in self._early:
@@ -443,8 +438,12 @@ class ServerInvitation:
         return usage
 
     def _is_unsettled(self, usage: InviteUsage) -> bool:
-        """RFC 3262 section 3: whether a 2xx has to wait, for the PRACK of a description or for an answer."""
-        return usage.offer_answer.holds_2xx or usage.offer_answer.offer_place in _UNSETTLED
+        """RFC 3262 section 3: whether a 2xx has to wait, for the PRACK of a description or for an answer that is due
+        in the early dialog."""
+        machine = usage.offer_answer
+        if machine.holds_2xx or machine.offer_place is Place.RELIABLE or machine.offer_place is Place.PRACK:
+            return True
+        return machine.owes_answer and machine.offer_place is Place.UPDATE
 
     def _confirm(self, usage: InviteUsage, response: Response, now: float) -> None:
         """The 2xx goes out, and *usage* goes on."""
