@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.dialog import Dialog
-from sip_p2p.sip.dialog.effects import AnswerReceived, Ending, OfferReceived, Progress
+from sip_p2p.sip.dialog.effects import Accepted, AnswerReceived, Ending, OfferReceived, Progress
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import ReliableReceiver, rseq_of
 from sip_p2p.sip.dialog.usage import InviteUsage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.client_invitation import ClientInvitation
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import Errand
+    from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.user_agent import UserAgentCore
@@ -42,7 +43,8 @@ def begin_usage(
     request = errand.plan.prepare() if transaction is None else transaction.request
     usage = InviteUsage(core, Dialog.of_caller(request, response, flow), invitation, invitation.user)
     # RFC 3264: every branch has been told of our offer, or of our wish for one.
-    usage.offer_answer.sending(Place.INVITE, description_of(request) is not None)
+    usage.local_description = description_of(request)
+    usage.offer_answer.sending(Place.INVITE, usage.local_description is not None)
     return usage
 
 
@@ -50,47 +52,46 @@ def hear_provisional(
     core: UserAgentCore, invitation: ClientInvitation, usage: InviteUsage, response: Response, is_new: bool, now: float
 ) -> None:
     """A provisional response of an early dialog."""
-    is_reliable = rseq_of(response) > 0
-    if is_reliable:
-        if usage.reliable is None:
-            usage.reliable = ReliableReceiver()
-        if usage.reliable.received(response) is None:
+    rack: RAck | None = None
+    if rseq_of(response):
+        receiver = usage.reliable
+        if not isinstance(receiver, ReliableReceiver):
+            receiver = usage.reliable = ReliableReceiver()
+        rack = receiver.received(response)
+        if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
             return
+    usage.capabilities.heard(response)
     core.say(Progress(invitation, response, usage, is_new))
-    role, description = _description(usage, Place.RELIABLE if is_reliable else Place.UNRELIABLE, response)
-    if description is not None and role is Role.OFFER:
-        # RFC 3262 section 5: the answer goes into the PRACK.
-        usage.offered(response)
+    role, description = _description(usage, Place.UNRELIABLE if rack is None else Place.RELIABLE, response)
+    if rack is not None and role is Role.OFFER:
+        # RFC 3262 section 5: the PRACK carries the answer, and waits for it.
+        invitation.hold_prack(usage, rack)
         core.say(OfferReceived(usage, description, None))
-    else:
-        if is_reliable:
-            usage.send_prack(response, None, now)
-        if description is not None and role is not Role.NOTHING:
-            core.say(AnswerReceived(usage, description, role is Role.PREVIEW))
-    if response.status == 199:
-        # RFC 6228 section 4: this branch is over. Others may still accept.
-        usage.ended(Ending.EARLY, now, response)
+        return
+    if rack is not None:
+        usage.send_prack(rack, None, now)
+    if description is not None and role is not Role.NOTHING:
+        core.say(AnswerReceived(usage, description, role is Role.PREVIEW))
 
 
 def hear_acceptance(
-    core: UserAgentCore, usage: InviteUsage, response: Response, cseq: int, ack_now: bool, now: float
+    core: UserAgentCore, usage: InviteUsage, response: Response, flow: Flow, cseq: int, ack_now: bool, now: float
 ) -> None:
     """The 2xx of the branch that won (section 13.2.2.4).
 
     :param cseq: the sequence number of the INVITE, which the ACK shares.
     :param ack_now: whether the ACK waits for nothing but, where there is an offer, for our answer.
     """
-    usage.accepted(response, cseq, now)
+    usage.accepted(response, cseq, now, flow)
+    core.say(Accepted(usage, response))
     role, description = _description(usage, Place.INVITE_2XX, response)
     if usage.offer_answer.has_failed:
         # 13.2.2.4: what cannot be accepted is acknowledged, and ended.
-        usage.acknowledge(None, (), now)
         usage.bye(now, ending=Ending.NO_AGREEMENT)
         return
-    if description is not None and role is Role.OFFER:
-        # 13.2.2.4: the ACK carries the answer.
-        usage.offered(response)
+    if role is Role.OFFER:
+        # 13.2.2.4: the ACK carries the answer, and waits for it.
         core.say(OfferReceived(usage, description, None))
         return
     if description is not None and role is Role.ANSWER:
@@ -99,14 +100,13 @@ def hear_acceptance(
         usage.acknowledge(None, (), now)
 
 
-def refuse_acceptance(usage: InviteUsage, response: Response, cseq: int, now: float) -> None:
+def refuse_acceptance(usage: InviteUsage, response: Response, flow: Flow, cseq: int, now: float) -> None:
     """The 2xx of a branch that nobody wants: it is acknowledged, then ended (section 13.2.2.4).
 
     An offer in it goes unanswered: what would be an answer is for the application to say, and the session that it would
     be for never begins.
     """
-    usage.accepted(response, cseq, now)
-    usage.acknowledge(None, (), now)
+    usage.accepted(response, cseq, now, flow)
     usage.bye(now, ending=Ending.FORKED)
 
 

@@ -43,10 +43,12 @@ from sip_p2p.sip.dialog.usage import UsageState
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+    from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
@@ -83,6 +85,7 @@ _ENDED = ClientInvitationState.ENDED
 
 _OPEN = frozenset((_CALLING, _PROCEEDING, _UNWANTED, _CANCELLING))
 _GIVEN_UP = frozenset((_UNWANTED, _CANCELLING))
+_FAREWELLS = frozenset((Ending.LOCAL_BYE, Ending.REMOTE_BYE, Ending.NO_AGREEMENT, Ending.FORKED))
 _RANG_TOO_LONG = (("Reason", str(ReasonValue("SIP", 408, "nobody answered in time"))),)
 
 
@@ -105,6 +108,7 @@ class ClientInvitation:
         "_core",
         "_errand",
         "_fields",
+        "_pracks",
         "_reason",
         "_redirection",
         "_refused",
@@ -132,6 +136,7 @@ class ClientInvitation:
     ) -> None:
         """
         :param plan: the INVITE; its CSeq is the first, its body the offer, and no body asks the peer for one.
+        :param profile: the party that calls; None leaves it to the dialog to find it by From.
         :raises ValueError: when *plan* cannot be written, or its Request-URI is none.
         """
         self._core = core
@@ -153,8 +158,10 @@ class ClientInvitation:
         plan.prepare()
         self._errand: Errand | None = None
         self._ring_until: float | None = None
-        # Of which branches we do not want to hear an answer any more: the application has ended their early dialogs.
-        self._refused: set[str] = set()
+        # The branches that are over for us, and the last sequence number that we used in the early dialog of each.
+        self._refused: dict[str, int] = {}
+        # By the tag, which reliable response of a branch waits for a PRACK with our answer.
+        self._pracks: dict[str, RAck] = {}
         # What a CANCEL is to say, and why it was wished for if the application did not.
         self._wish: tuple[tuple[str, str], ...] = ()
         self._reason: BaseException | None = None
@@ -226,11 +233,12 @@ class ClientInvitation:
         timers = self._core.layer.timers
         try:
             self._core.cancel(errand.transaction, self._wish, now)
-        except InvalidOperation:
-            # No room for one more transaction: again when some have ended.
-            self.state = _UNWANTED
-            self._core.appointments.set(self, now + timers.t2)
-            return
+        except InvalidOperation as error:
+            if error.retryable:
+                # No room for one more transaction: again when some have ended.
+                self.state = _UNWANTED
+                self._core.appointments.set(self, now + timers.t2)
+                return
         # 9.1: with no final response within 64*T1 the INVITE counts as cancelled.
         self.state = _CANCELLING
         self._core.appointments.set(self, now + timers.timeout)
@@ -305,8 +313,12 @@ class ClientInvitation:
             usage, is_new = None, False
         if usage is None or usage.state is not UsageState.EARLY:
             self._core.say(Progress(self, response, None, False))
-        else:
-            hear_provisional(self._core, self, usage, response, is_new, now)
+            return
+        hear_provisional(self._core, self, usage, response, is_new, now)
+        if response.status == 199:
+            # RFC 6228 section 4: this branch is over. If it accepts all the same, that counts.
+            del self.usages[usage.dialog.remote_tag]
+            usage.ended(Ending.EARLY, now, response)
 
     def _makes_dialog(self, tag: str | None, response: Response) -> bool:
         """12.1: whether *response* begins an early dialog. RFC 6228 section 4: a 199 only ever ends one."""
@@ -323,31 +335,30 @@ class ClientInvitation:
         try:
             tag = response.to.tag or ""
             usage = self.usages.get(tag)
-            if usage is not None and usage.state is not UsageState.EARLY:
+            if usage is not None and usage.owed_ack is not None:
                 usage.accepted_again(response, now)
                 return
             if usage is None:
-                usage = begin_usage(self._core, self, errand, response, flow)
-                if len(self.usages) < self.options.max_forks:
-                    self.usages[tag] = usage
+                usage = self.usages[tag] = begin_usage(self._core, self, errand, response, flow)
+                usage.dialog.local_cseq = max(usage.dialog.local_cseq, self._refused.get(tag, 0))
         except MalformedMessage as error:
             # It names no dialog that could be acknowledged.
             self.ignored += 1
             if state in _OPEN:
                 self._failed(None, error, now)
             return
-        if state in (_CALLING, _PROCEEDING) and tag not in self._refused:
-            self._won(usage, response, now)
+        if state in (_CALLING, _PROCEEDING) and tag not in self._refused and usage.state is UsageState.EARLY:
+            self._won(usage, response, flow, now)
             return
-        # 13.2.2.4, 9.1: another branch won, or we had cancelled: ACK, then BYE.
-        refuse_acceptance(usage, response, self.plan.cseq, now)
-        if state in _GIVEN_UP:
+        # 13.2.2.4, 9.1: another branch won, or we had cancelled the INVITE or ended this branch: ACK, then BYE.
+        refuse_acceptance(usage, response, flow, self.plan.cseq, now)
+        if state in _OPEN:
             self._drop_usages(response, Ending.FORKED, now)
             self.state = _LATE
             self._core.appointments.set(self, now + self._core.layer.timers.timeout)
             self._core.say(InvitationEnded(self, response, self._reason))
 
-    def _won(self, usage: InviteUsage, response: Response, now: float) -> None:
+    def _won(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         """The first 2xx: its dialog is the session; the early dialogs of the other branches end."""
         self.state = _ACCEPTED
         self.usage = usage
@@ -355,7 +366,7 @@ class ClientInvitation:
         # 13.2.2.4: 64*T1 after the first 2xx no other is to be expected.
         self._core.appointments.set(self, now + self._core.layer.timers.timeout)
         usage.session_timer, self.session_timer = self.session_timer, None
-        hear_acceptance(self._core, usage, response, self.plan.cseq, self.options.automatic_ack, now)
+        hear_acceptance(self._core, usage, response, flow, self.plan.cseq, self.options.automatic_ack, now)
         self._drop_usages(response, Ending.FORKED, now)
 
     def _failed(self, response: Response | None, reason: BaseException | None, now: float) -> None:
@@ -413,20 +424,48 @@ class ClientInvitation:
     # -- what becomes of its usages ------------------------------------------------------------------------------------
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
-        """A PRACK came in an early dialog: nothing that a caller sends waits for one (RFC 3262 section 3)."""
+        """RFC 3262 section 3: a PRACK to a caller acknowledges nothing."""
         refuse(self._core, output.transaction, 481, now)
+
+    def hold_prack(self, usage: InviteUsage, rack: RAck) -> None:
+        """A reliable response made an offer: its PRACK waits for the answer."""
+        self._pracks[usage.dialog.remote_tag] = rack
+
+    def answer_offer(
+        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
+    ) -> None:
+        """RFC 3262 section 5: the answer to an offer in a reliable response goes into its PRACK.
+
+        :raises InvalidOperation: when no such offer waits.
+        """
+        tag = usage.dialog.remote_tag
+        rack = self._pracks.get(tag)
+        if rack is None:
+            raise InvalidOperation("no offer waits for an answer")
+        usage.send_prack(rack, description, now, fields)
+        del self._pracks[tag]
+
+    def decline_offer(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
+        """RFC 6337 section 2.3: an offer in a response cannot be refused, only its early dialog ended (section 15).
+
+        :raises InvalidOperation: when no such offer waits.
+        """
+        if self._pracks.pop(usage.dialog.remote_tag, None) is None:
+            raise InvalidOperation("no offer waits for an answer")
+        usage.bye(now, fields, Ending.NO_AGREEMENT)
 
     def settled(self, usage: InviteUsage, now: float) -> None:
         """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
 
     def usage_ended(self, usage: InviteUsage, now: float) -> None:
-        """A usage of this INVITE has ended. Its branch may still answer: that is acknowledged, and ended too."""
-        if self.state in _OPEN:
-            tag = usage.dialog.remote_tag
-            if self.usages.get(tag) is usage:
-                del self.usages[tag]
-                if usage.ending is Ending.LOCAL_BYE:
-                    self._refused.add(tag)
+        """The early dialog of a branch is over, and not by a response to the INVITE. Where one of the two has ended it,
+        and the branch accepts all the same, that is acknowledged and ended."""
+        tag = usage.dialog.remote_tag
+        if self.state in _OPEN and self.usages.get(tag) is usage:
+            del self.usages[tag]
+            self._pracks.pop(tag, None)
+            if usage.ending in _FAREWELLS and len(self._refused) < self.options.max_forks:
+                self._refused[tag] = usage.dialog.local_cseq
 
     def _drop_usages(self, response: Response | None, ending: Ending, now: float) -> None:
         """The early dialogs end: with a final response of 300 and above (12.3), or because another branch won."""
@@ -479,6 +518,8 @@ class ClientInvitation:
         for usage in self.usages.values():
             usage.invitation = None
         self.usages.clear()
+        self._refused.clear()
+        self._pracks.clear()
         self.usage = None
 
 
