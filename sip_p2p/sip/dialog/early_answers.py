@@ -190,8 +190,11 @@ class EarlyAnswers:
         """A response that names the dialog of *usage*: provisional, or the 2xx (section 12.1.1).
 
         :raises InvalidOperation: when the party that is called has no Contact.
+        :raises ValueError: when *reason* cannot be written.
         """
         transaction = self._transaction
+        if reason is not None:
+            Response(status, reason)
         transaction.echo.to_tag = usage.dialog.local_tag
         response = self._core.response(transaction, status, reason)
         headers = response.headers

@@ -120,7 +120,7 @@ class ServerInvitation:
         self.expires: int | None = None
         self.session_timer: SessionTimer | None = None
         self._early = EarlyAnswers(core, transaction, request, profile, options)
-        # The 2xx, and whose it is, while it is held back.
+        # The 2xx and whose it is, while it is held back.
         self._accepted: tuple[InviteUsage, Response] | None = None
         self._expires_at = math.inf
         self._ends_at = math.inf
@@ -139,12 +139,11 @@ class ServerInvitation:
     @property
     def is_open(self) -> bool:
         """Whether a final response can still be given, as far as is known by now: a CANCEL may just have come."""
-        return self.state in _OPEN and not self._is_over
+        return self.state in _OPEN and self._can_be_answered
 
     @property
-    def _is_over(self) -> bool:
-        transaction = self.transaction
-        return transaction.is_final_sent or transaction.state is TransactionState.TERMINATED
+    def _can_be_answered(self) -> bool:
+        return not (self.transaction.is_final_sent or self.transaction.state is TransactionState.TERMINATED)
 
     # -- the judgement -------------------------------------------------------------------------------------------------
 
@@ -155,7 +154,7 @@ class ServerInvitation:
         """
         if self.state is not _NEW:
             raise InvalidOperation("this INVITE has been judged already")
-        if self._is_over:
+        if not self._can_be_answered:
             # 9.2: a CANCEL that came in the same turn.
             self.state = _ENDED
             return False
@@ -205,7 +204,7 @@ class ServerInvitation:
         """
         if not 101 <= status <= 198:
             raise ValueError(f"{status} is not the status of a provisional response that one can give: 101 to 198")
-        checked = _checked(status, reason, fields)
+        checked = application_fields(fields)
         self._check_open(_HELD)
         usage = self._early_or_first(usage)
         is_reliable = self._early.goes_reliably(usage, description is not None) if reliable is None else reliable
@@ -268,7 +267,7 @@ class ServerInvitation:
         :raises InvalidOperation: when it has been accepted already, when *description* may not stand there, or is
             missing (RFC 3264, RFC 6337), and when *usage* is over.
         """
-        checked = _checked(200, None, fields)
+        checked = application_fields(fields)
         self._check_open(_HELD)
         usage = self._early_or_first(usage)
         if self._is_unsettled(usage):
@@ -298,7 +297,7 @@ class ServerInvitation:
         """
         if not 400 <= status <= 699:
             raise ValueError(f"{status} is not the status of a refusal: 400 to 699")
-        checked = _checked(status, reason, fields)
+        checked = application_fields(fields)
         self._check_open()
         self._finish(status, reason, checked, now)
 
@@ -320,7 +319,7 @@ class ServerInvitation:
         """
         if not 300 <= status <= 399:
             raise ValueError(f"{status} is not the status of a redirection: 300 to 399")
-        checked = _checked(status, None, fields)
+        checked = application_fields(fields)
         self._check_open()
         values = elsewhere(contacts, status, self.request, self.profile, self.core.directory)
         self._finish(status, None, [*(("Contact", value) for value in values), *checked], now)
@@ -328,8 +327,8 @@ class ServerInvitation:
     # -- what the peer does --------------------------------------------------------------------------------------------
 
     def abandoned(self, output: RequestAbandoned, now: float) -> None:
-        """The transaction ended without a final response of ours: by a CANCEL, which the core has answered with its 200
-        and the INVITE's 487 (section 9.2), or with its flow."""
+        """The transaction ended without us: by a CANCEL, which the core has answered, and the INVITE with 487 (section
+        9.2); or with its flow."""
         if self.state not in _OPEN:
             return
         cancel = output.request
@@ -344,7 +343,7 @@ class ServerInvitation:
         self._early.prack_received(usage, output, now)
         if usage.offer_answer.has_failed:
             # RFC 3262 section 5: our offer had to be answered there.
-            self._finish_if_open(488, [("Warning", warning_value("the PRACK has to answer our offer"))], now)
+            self._finish(488, None, [("Warning", warning_value("the PRACK has to answer our offer"))], now)
         else:
             self.settled(usage, now)
 
@@ -367,7 +366,7 @@ class ServerInvitation:
         """
         checked = application_fields(fields)
         self._early.refuse_prack(usage, status, checked, now)
-        self._finish_if_open(status, checked, now)
+        self._finish(status, None, checked, now)
 
     def settled(self, usage: InviteUsage, now: float) -> None:
         """Something that was under way in the dialog of *usage* is over: a PRACK came, or an offer was answered. What
@@ -392,7 +391,7 @@ class ServerInvitation:
         if not self._early or (held is not None and held[0] is usage):
             # 15.1.2: the request that is still pending in the dialog is answered 487.
             self.transaction.echo.to_tag = usage.dialog.local_tag
-            self._finish_if_open(487, [], now)
+            self._finish(487, None, [], now)
         else:
             self._appoint()
 
@@ -400,17 +399,16 @@ class ServerInvitation:
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
-        if self.state not in _OPEN or self._is_over:
+        if not self.is_open:
             return
         if now >= self._expires_at:
             # 13.3.1, step 1: the invitation has expired before there was a final response.
-            self._finish(487, None, [], now)
-            return
-        if now >= self._ends_at:
+            status = 487
+        elif now >= self._ends_at:
             # 21.4.18: nobody was there to decide.
-            self._finish(480, None, [], now)
-            return
-        status = self._early.handle_timer(now)
+            status = 480
+        else:
+            status = self._early.handle_timer(now)
         if status:
             self._finish(status, None, [], now)
         else:
@@ -477,14 +475,10 @@ class ServerInvitation:
         self.core.respond(self.transaction, response, now)
         return response
 
-    def _finish_if_open(self, status: int, fields: list[tuple[str, str]], now: float) -> None:
+    def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
         """Refuse, unless a CANCEL or the loss of the flow was quicker and will be told at once."""
         if self.is_open:
-            self._finish(status, None, fields, now)
-
-    def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
-        """A final response that is no 2xx, and the end."""
-        self._end(self._respond_finally(status, reason, fields, now), now)
+            self._end(self._respond_finally(status, reason, fields, now), now)
 
     def _end(
         self,
@@ -504,13 +498,3 @@ class ServerInvitation:
             self._early.drop(usage)
             usage.ended(Ending.EARLY, now)
         self.core.say(InvitationEnded(self, response, reason, request))
-
-
-def _checked(status: int, reason: str | None, fields: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What an application wants to say, once it is known that it can be written: nothing has happened before.
-
-    :raises ValueError: when it cannot.
-    """
-    if reason is not None:
-        Response(status, reason)
-    return application_fields(fields)
