@@ -71,6 +71,7 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
         change.accept(usage, None, (), now)
         return
     usage.incoming = change
+    transaction.user = usage
     core.say(OfferReceived(usage, description, request))
 
 
