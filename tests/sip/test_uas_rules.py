@@ -232,7 +232,7 @@ class OutsideTests(SynchronousTestCase):
             self.assertEqual(bench.status(octets), 405, target)
 
     def test_too_many_dialogs(self) -> None:
-        """With as many dialogs as there may be a new INVITE is 503 with Retry-After, and the old ones go on (fault:D9)."""
+        """With as many dialogs as there may be, a new INVITE is 503, and the old ones go on (fault:D9)."""
         bench = party_with_sessions()
         bench.core.dialogs.limit = 3
         bench.dialog_of("call-2")

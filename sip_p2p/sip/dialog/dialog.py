@@ -176,7 +176,7 @@ class Dialog:
         target = _contact_of(request)
         if target is None:
             raise MalformedMessage("a request that makes a dialog needs a Contact (RFC 3261 section 12.1.1)")
-        if is_secure and not recorded:
+        if is_secure:
             _check_secure(target)
         dialog = cls(
             request.call_id,
@@ -191,7 +191,7 @@ class Dialog:
             0,
             request.cseq.number,
             _route_texts(route_set_of_callee(recorded), is_secure),
-            _secured(target) if is_secure else target,
+            target,
             flow.peer,
             flow.is_secure,
         )
@@ -251,8 +251,7 @@ class Dialog:
             if is_request:
                 raise
             return
-        if str(target) != str(self.remote_target):
-            self.remote_target = target
+        self.remote_target = target
 
     def plan(self, method: str) -> RequestPlan:
         """A request in the dialog, with the next sequence number (section 12.2.1.1).

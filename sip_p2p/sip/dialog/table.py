@@ -64,6 +64,11 @@ class DialogTable:
         if dialog.leave(usage) and self._dialogs.get(dialog.id) is dialog:
             del self._dialogs[dialog.id]
 
+    def end(self, dialog: Dialog) -> None:
+        """*dialog* is gone with all its usages (RFC 5057 section 5.1: a 404 or a 410 in it, among others)."""
+        for usage in dialog.usages:
+            self.discard(dialog, usage)
+
     def find(self, call_id: str, local_tag: str, remote_tag: str) -> Dialog | None:
         """The dialog of these three, or None."""
         return self._dialogs.get(dialog_id(call_id, local_tag, remote_tag))
