@@ -37,6 +37,7 @@ module                    what                                    standard
 ``dialog``                dialogs, and what INVITE makes of them  RFC 3261 sections 9 and 12 to 15
 ``readings``              readings of a message for these rules   RFC 3261 section 8
 ``profile``               what a party can do                     RFC 3261 sections 8.2.1 to 8.2.3
+``preferences``           features, and whom a caller would like  RFC 3840, RFC 3841
 ``directory``             whose request it is                     RFC 3261 section 8.2.2.1
 ``outputs``               everything that the core can say
 ``counters``              what it has seen and done, in figures

@@ -13,6 +13,7 @@ from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.fields import parse_contact, parse_tokens
+from sip_p2p.sip.preferences import is_feature_tag
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -134,20 +135,6 @@ class Capabilities:
         except MalformedMessage:
             return None
         return contact.uri_text if isinstance(uri, SipUri) and "gr" in uri.params else None
-
-
-def is_feature_tag(name: str) -> bool:
-    """Whether a Contact parameter is a feature parameter: one of the base set, or one that starts with a plus sign (RFC
-    3840 section 9)."""
-    return name.startswith("+") or name in _BASE_TAGS
-
-
-_BASE_TAGS = frozenset(
-    """
-    audio automata class duplex data control mobility description events priority methods schemes application video
-    language type isfocus actor text extensions
-    """.split()
-)
 
 
 def _tokens(value: str | None, name: str) -> frozenset[str] | None:
