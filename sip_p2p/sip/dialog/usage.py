@@ -711,7 +711,9 @@ class InviteUsage:
         if self.state is _EARLY and not self.dialog.is_caller:
             raise InvalidOperation("an early dialog is ended by the response to its INVITE (RFC 3261 section 15)")
         if self.owed_ack is not None and self.owed_ack.is_owed:
-            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session.
+            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session; one that ends now never was established.
+            if self.state is _ACCEPTED:
+                self.state = _ENDING
             self._send_ack(self.owed_ack, None, (), now)
         elif self.state is _ACCEPTED:
             # 15: whoever was called must not hang up before the ACK has come, or can come no more.
