@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from sip_p2p.errors import AlreadyResponded, ConnectionFailure
+from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.framing import PONG
@@ -23,10 +23,11 @@ from sip_p2p.sip.outputs import (
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.profile import Profile
 from sip_p2p.sip.tokens import CountingTokens
+from sip_p2p.sip.transaction.base import ClientTransaction
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.harness import HERE, CoreBench, delivered, message, statuses_of
-from tests.support import MemoryTestCase, SynchronousTestCase
+from tests.support import MemoryTestCase, SynchronousTestCase, call_flows
 
 METHODS = "ACK BYE CANCEL INFO INVITE MESSAGE NOTIFY OPTIONS PRACK PUBLISH REFER REGISTER SUBSCRIBE UPDATE".split()
 MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards")
@@ -558,6 +559,119 @@ class HopTests(SynchronousTestCase):
             self.bench.over_stream(octets)
             self.bench.over_stream(octets.replace(b"z9hG4bK", b"z9hG4bKforged"))
         self.assertEqual(self.flow.heard, [f"{via}=30"] * 2)
+
+
+class InviteTests(SynchronousTestCase):
+    """What the machines of a dialog ask of the core: CANCEL and the ACK of a 2xx."""
+
+    def setUp(self) -> None:
+        """A core, and its flow."""
+        self.core = UserAgentCore(CountingTokens("c"))
+        self.flow = Flow("UDP", False, "us.example", "192.0.2.1", 5060)
+
+    def invite(self, *, routes: tuple[str, ...] = (), fields: tuple[tuple[str, str], ...] = ()) -> ClientTransaction:
+        """Send an INVITE."""
+        plan = RequestPlan("INVITE", "sip:bob@b.example", "<sip:us@us.example>", "tag1", "callid1")
+        plan.routes = list(routes)
+        plan.fields = list(fields)
+        plan.cseq = 4
+        return self.core.request(plan.build(), self.flow, 0.0)
+
+    def sent(self) -> Request:
+        """The one request that went out."""
+        (output,) = [output for output in self.core.take_outputs() if isinstance(output, SendMessage)]
+        request = parse_message(output.data)
+        assert isinstance(request, Request)
+        return request
+
+    def reply(self, request: Request, status: int) -> None:
+        """Answer as a peer would."""
+        headers = [(name, request.headers[name]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
+        self.core.receive_message(Response(status, None, headers), self.flow, 1.0)
+
+    def test_cancel(self) -> None:
+        """A CANCEL has the Request-URI, Via, Route, From, To, Call-ID and number of its INVITE, and no Require of it
+        (row:H16, RFC 3261 section 9.1)."""
+        transaction = self.invite(routes=("<sip:p1;lr>", "<sip:p2;lr>"), fields=(("Require", "100rel"), ("X-A", "b")))
+        invite = self.sent()
+        self.reply(invite, 180)
+        reason = 'SIP;cause=200;text="Call completed elsewhere"'
+        cancelling = self.core.cancel(transaction, [("Reason", reason)], 1.0)
+        cancel = self.sent()
+        self.assertEqual((cancelling.method, cancel.method, cancel.uri_text), ("CANCEL", "CANCEL", invite.uri_text))
+        for name in ("Via", "From", "To", "Call-ID"):
+            self.assertEqual(cancel.headers.get_all(name), invite.headers.get_all(name), name)
+        self.assertEqual(cancel.headers.get_all("Route"), ["<sip:p1;lr>", "<sip:p2;lr>"])
+        self.assertEqual((str(cancel.cseq), cancel.headers["Reason"]), ("4 CANCEL", reason))
+        self.assertFalse({"Require", "X-A", "Contact"} & set(cancel.headers.names()))
+        self.assertEqual(self.core.traffic.requests_out["CANCEL"], 1)
+
+    def test_cancel_of_rfc_3665(self) -> None:
+        """The CANCEL of RFC 3665 section 3.8 is what its INVITE makes of it (row:H16)."""
+        flows = {name.rpartition("/")[2]: data for name, data in call_flows() if name.startswith("rfc3665/3.08")}
+        invite, ringing, expected = (
+            parse_message(_without_body(flows[name])) for name in ("F01.sip", "F08.sip", "F09.sip")
+        )
+        assert isinstance(invite, Request) and isinstance(expected, Request) and isinstance(ringing, Response)
+        via = invite.via
+        flow = Flow(via.transport, True, via.sent_by, "192.0.2.1", 5060)
+        transaction = self.core.layer.request(invite, flow, 0.0)
+        ringing.headers.set("Via", invite.headers["Via"])
+        self.core.receive_message(Response(180, None, list(ringing.headers)), flow, 1.0)
+        self.core.take_outputs()
+        self.core.cancel(transaction, (), 1.0)
+        cancel = self.sent()
+        self.assertEqual(cancel.start_line, expected.start_line)
+        for name in ("Via", "Max-Forwards", "Route", "From", "To", "Call-ID", "CSeq"):
+            self.assertEqual(cancel.headers.get_all(name), expected.headers.get_all(name), name)
+
+    def test_when_nothing_can_be_cancelled(self) -> None:
+        """Before the first response, after the final one, twice, and for what is no INVITE, there is no CANCEL
+        (row:H16, RFC 3261 section 9.1)."""
+        transaction = self.invite()
+        invite = self.sent()
+        self.assertRaises(InvalidOperation, self.core.cancel, transaction, (), 0.0)
+        self.reply(invite, 100)
+        self.core.cancel(transaction, (), 1.0)
+        self.assertRaises(InvalidOperation, self.core.cancel, transaction, (), 1.0)
+        self.core.take_outputs()
+        self.reply(invite, 200)
+        self.assertRaises(InvalidOperation, self.core.cancel, transaction, (), 1.0)
+        plan = RequestPlan("MESSAGE", "sip:bob@b.example", "<sip:us@us.example>", "tag1", "callid2")
+        other = self.core.request(plan.build(), self.flow, 0.0)
+        self.assertRaises(InvalidOperation, self.core.cancel, other, (), 1.0)
+
+    def test_cancel_where_no_room_is_left(self) -> None:
+        """An INVITE can be cancelled though there is no room for another request: that is what makes room."""
+        self.core = UserAgentCore(CountingTokens("c"), transactions=1)
+        transaction = self.invite()
+        self.reply(self.sent(), 180)
+        self.assertRaises(InvalidOperation, self.invite)
+        self.core.cancel(transaction, (), 1.0)
+        self.assertEqual(self.sent().method, "CANCEL")
+
+    def test_acknowledge(self) -> None:
+        """The ACK of a 2xx goes out once, with a branch of its own, and comes back as octets to be sent again
+        (RFC 3261 section 13.2.2.4)."""
+        plan = RequestPlan("ACK", "sip:bob@192.0.2.2", "<sip:us@us.example>", "tag1", "callid1")
+        plan.to = "<sip:bob@b.example>;tag=bt"
+        plan.cseq = 4
+        octets = self.core.acknowledge(plan, self.flow)
+        (output,) = self.core.take_outputs()
+        assert isinstance(output, SendMessage)
+        self.assertEqual((output.data, output.flow), (octets, self.flow))
+        ack = parse_message(octets)
+        self.assertEqual((ack.via.branch, ack.via.sent_by, str(ack.cseq)), ("z9hG4bKc2", "us.example", "4 ACK"))
+        self.assertEqual(self.core.layer.inventory()["clients"], 0)
+        self.assertIsNone(self.core.next_deadline())
+        self.assertEqual(self.core.traffic.requests_out["ACK"], 1)
+
+
+def _without_body(data: bytes) -> bytes:
+    """A printed message without its body, whose printed length is not always right."""
+    head = data.partition(b"\r\n\r\n")[0]
+    lines = [line for line in head.split(b"\r\n") if line and not line.lower().startswith(b"content-")]
+    return b"\r\n".join([*lines, b"", b""])
 
 
 class LeakTests(MemoryTestCase):

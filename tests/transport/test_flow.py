@@ -52,6 +52,17 @@ class LiveFlowTests(SynchronousTestCase):
         nameless.identities = None  # type: ignore[assignment]
         self.assertEqual(live(verified=nameless).peer, "")
 
+    def test_what_it_proves(self) -> None:
+        """A flow proves the names of its peer's certificate, each for exactly itself, and without one it proves nothing
+        (fault:D1)."""
+        flow = live(verified=Proof("peer.example"))
+        for host, proved in (("peer.example", True), ("PEER.example.", True), ("sub.peer.example", False), ("", False)):
+            self.assertEqual(flow.proves(host), proved, host)
+        self.assertFalse(live("TCP").proves("peer.example"))
+        nameless = Proof()
+        nameless.identities = None  # type: ignore[assignment]
+        self.assertFalse(live(verified=nameless).proves("peer.example"))
+
     def test_security(self) -> None:
         """TLS and secure WebSocket are secure, and nothing else is."""
         self.assertEqual(
