@@ -11,7 +11,8 @@ The map of the code, from the bottom up; each package imports only what stands a
 ``service``          ``twistd sip-p2p`` and the ``sip-p2p`` command
 ===================  =================================================================================================
 
-Beside them stand ``pki`` (a private authority and its certificates) and ``testing`` (a network in memory on one clock).
+Beside them stand ``sdp`` (session descriptions, their offers and answers), ``pki`` (a private authority and its
+certificates) and ``testing`` (a network in memory on one clock).
 
 The names below are the public ones; each is imported when it is first asked for, so that ``sip_p2p.sip`` can be used
 without Twisted, and nothing here ever installs a reactor.

@@ -4,6 +4,7 @@
 
     SipError
       MalformedMessage(reason, status, offset)    the peer's bytes; names the status to answer with
+      MalformedDescription(reason, line)          a session description that cannot be read (also a ValueError)
       InvalidOperation(retryable)                 our caller's misuse, raised at once
         AlreadyResponded                          a second answer to one request
         RestrictedHeader(name)                    a header that the stack owns (also a ValueError)
@@ -38,6 +39,7 @@ __all__ = [
     "EndpointTerminated",
     "InvalidOperation",
     "ListenFailed",
+    "MalformedDescription",
     "MalformedMessage",
     "NotListening",
     "OfferRejected",
@@ -73,6 +75,19 @@ class MalformedMessage(SipError):
     def __str__(self) -> str:
         where = "" if self.offset is None else f" (at octet {self.offset})"
         return f"{self.reason}{where}"
+
+
+class MalformedDescription(SipError, ValueError):
+    """Octets are not the session description that they claim to be (RFC 8866).
+
+    :ivar reason: what is wrong.
+    :ivar line: in which line, counted from 1; 0 where it is no line's fault.
+    """
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.reason = reason
+        self.line = line
 
 
 class InvalidOperation(SipError):

@@ -22,12 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 MAY_IMPORT = {
     "errors": set(),
     "sip": {"errors"},
+    "sdp": {"errors"},
     "pki": {"errors"},
     "transport": {"errors", "sip"},
     "endpoint": {"errors", "sip", "transport"},
     "observe": {"errors", "sip", "transport", "endpoint"},
     "testing": {"errors", "sip", "transport", "endpoint", "observe", "pki"},
-    "service": {"", "errors", "sip", "transport", "endpoint", "observe", "pki"},
+    "service": {"", "errors", "sdp", "sip", "transport", "endpoint", "observe", "pki"},
     "twisted/plugins": {"service", "transport"},
 }
 """Which layers each layer may import besides itself; the empty name is the package's root with its public names, of
