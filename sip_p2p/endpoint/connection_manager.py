@@ -205,7 +205,7 @@ class RealTimeConnectionManager:
         resolver = dns_beneath(self.resolver)
         if resolver is not None:
             resolver.limits = limits
-        self.core.layer.bound(limits.transactions, limits.dialogs, limits.finished_transactions, limits.finished_octets)
+        self.core.bound(limits.transactions, limits.dialogs, limits.finished_transactions, limits.finished_octets)
 
     @property
     def pool(self) -> Pool:

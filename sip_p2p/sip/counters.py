@@ -20,8 +20,8 @@ class Counters:
     """Running totals since the core was made.
 
     :ivar refused_overloaded: requests answered 503 because of overload, or because the stack is on its way out.
-    :ivar refused_full: requests answered 503 because there was no room for another transaction.
-    :ivar refused_dialogs: those of them for which too many answered INVITEs wait for their ACK.
+    :ivar refused_full: requests answered 503 because there was no room for another transaction, or another dialog.
+    :ivar refused_dialogs: those of them for which there are too many dialogs, or answered INVITEs without their ACK.
     :ivar foreign_requests: requests in a dialog of somebody else, answered as if there were none.
     :ivar dropped_overloaded: requests that got no answer for the same reason.
     """

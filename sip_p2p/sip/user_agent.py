@@ -114,6 +114,12 @@ class UserAgentCore:
         self.shedding = NOTHING
         self.rules = UasRules(self, transactions + finished_transactions)
 
+    def bound(self, active: int, dialogs: int, finished: int, octets: int) -> None:
+        """Let other limits hold from now on; what is there already stays. They are those of the constructor, in its
+        order: transactions, dialogs, finished transactions and their octets."""
+        self.layer.bound(active, dialogs, finished, octets)
+        self.dialogs.limit = dialogs
+
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Take a message that *flow* delivered."""
         if isinstance(message, Request):

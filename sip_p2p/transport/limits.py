@@ -62,6 +62,9 @@ class Limits:
     :ivar stall_timeout: for a peer to take something of what waits to be written to it; then it is aborted.
     :ivar answer_timeout: how long an application may take to answer a request; then it is answered 500.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
+    :ivar recovery_timeout: for how long the peer of a session whose connection was lost is looked for; then the session
+        ends, or waits for the peer if that is what it is to do.
+    :ivar recovery_queue: requests of one session that wait for that; more fail at once.
     :ivar connections: accepted connections altogether, also those in their handshake; then nothing is accepted until
         some have gone, and what was accepted in the same moment is closed at once.
     :ivar connections_per_address: accepted connections from one address, loopback excepted; more are closed at once. Of
@@ -83,7 +86,8 @@ class Limits:
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
-    :ivar dialogs: answered INVITEs that wait for their ACK, or for another 2xx, each way; the same.
+    :ivar dialogs: dialogs, early ones among them; and answered INVITEs that wait for their ACK, or for another 2xx,
+        each way. A peer's INVITE beyond either is answered the same.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it
@@ -149,6 +153,8 @@ class Limits:
         "partial_octets",
         "pending_requests",
         "receive_buffer",
+        "recovery_queue",
+        "recovery_timeout",
         "redial_delay",
         "redial_delay_longest",
         "remembered_peers",
@@ -192,6 +198,8 @@ class Limits:
         stall_timeout: float = 30.0,
         answer_timeout: float = 24.0,
         drain_timeout: float = 5.0,
+        recovery_timeout: float = 180.0,
+        recovery_queue: int = 32,
         connections: int | None = None,
         connections_per_address: int = 256,
         connections_per_identity: int = 64,
@@ -277,6 +285,8 @@ class Limits:
         partial_octets: int
         pending_requests: int
         receive_buffer: int
+        recovery_queue: int
+        recovery_timeout: float
         redial_delay: float
         redial_delay_longest: float
         remembered_peers: int

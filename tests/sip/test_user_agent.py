@@ -674,6 +674,18 @@ def _without_body(data: bytes) -> bytes:
     return b"\r\n".join([*lines, b"", b""])
 
 
+class BoundTests(SynchronousTestCase):
+    """What the core may hold."""
+
+    def test_other_bounds(self) -> None:
+        """Bounds that change hold from then on: for transactions, and for dialogs (fault:D9)."""
+        bench = CoreBench()
+        bench.core.bound(1, 2, 10, 10_000)
+        self.assertEqual(bench.core.dialogs.limit, 2)
+        self.assertEqual(len(delivered(bench.over_stream(message("MESSAGE", body=b"x")))), 1)
+        self.assertEqual(bench.status(message("MESSAGE", branch="z9hG4bKb2", body=b"x")), 503)
+
+
 class LeakTests(MemoryTestCase):
     """Nothing stays."""
 
