@@ -1,5 +1,5 @@
 """How a party is to be reached again: the Contact of its messages, and what of it stays the same over restarts (RFC
-3261 section 8.1.1.8, RFC 5626 section 4.1, RFC 5627).
+3261 section 8.1.1.8, RFC 5626 section 4.1, RFC 5627), and what it says of the party (RFC 3840).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.party_options import parse_instance_id
+from sip_p2p.sip.preferences import FeatureParameters
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ class ContactAddress:
     :ivar user: the user part; it tells this party from every other one behind the same manager.
     :ivar instance_id: ``urn:uuid:...``.
     :ivar routable: the GRUU that was given, or None.
+    :ivar features: what else the Contact says of the party.
     """
 
-    __slots__ = ("_manager", "instance_id", "routable", "user")
+    __slots__ = ("_manager", "features", "instance_id", "routable", "user")
 
     def __init__(
         self, owner: SipUri, manager: RealTimeConnectionManager, instance_id: str | None, gruu: str | None
@@ -39,6 +41,7 @@ class ContactAddress:
         self._manager = manager
         self.instance_id = parse_instance_id(instance_id)
         self.routable = None if gruu is None else to_sip_uri(gruu)
+        self.features = FeatureParameters()
         self.user = f"{owner.user or 'sip'}-{hashlib.sha256(self.instance_id.encode()).hexdigest()[:12]}"
 
     def uri(self, preferred: Transport) -> SipUri:
@@ -58,7 +61,7 @@ class ContactAddress:
 
     def value(self, uri: object) -> str:
         """*uri* as a Contact value."""
-        return f'<{uri}>;+sip.instance="<{self.instance_id}>"'
+        return f'<{uri}>;+sip.instance="<{self.instance_id}>"{self.features.text}'
 
     def value_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
         """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).

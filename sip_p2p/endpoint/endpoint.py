@@ -191,7 +191,10 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param gruu: a globally routable URI to use for Contact (row A10).
     :param application_context: for the application's own use (row A15).
     :param may_impersonate: asked before a request goes out with another From (row A16).
-    :param supported: option tags that peers may require (row G10).
+    :param supported: option tags that peers may require, beside those of the stack itself (rows A19, G10).
+    :param shares_owner_uri: whether other endpoints of this manager that say the same may have the same owner URI, as
+        the devices of one person do. Of those that take its method a request goes to the one that its caller's
+        preferences are for (RFC 3841), and of equal ones to the first.
     :param message_received: a first handler for :attr:`message_received` (row M9).
     :param handlers: handlers by method, as for :meth:`handle` (row M9).
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header

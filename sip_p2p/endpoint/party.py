@@ -23,7 +23,7 @@ from sip_p2p.endpoint.party_options import (
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.headers import check_value
-from sip_p2p.sip.profile import Profile
+from sip_p2p.sip.profile import STACK_EXTENSIONS, Profile
 from sip_p2p.transport.dns.family import AddressFamilyHint
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
     from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.preferences import FeatureParameters
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
@@ -68,6 +69,7 @@ class Party:
         application_context: object = None,
         may_impersonate: Callable[[SipUri], bool] | None = None,
         supported: Iterable[str] = (),
+        shares_owner_uri: bool = False,
         message_received: RequestHandler | None = None,
         handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
@@ -99,7 +101,9 @@ class Party:
         bounds = connection_manager.driver.log_bounds
         self.state_changed: Event[StateChanged] = Event(log_bounds=bounds)
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed, log_bounds=bounds)
-        self.profile = Profile(self, supported=parse_option_tags(supported))
+        self.profile = Profile(self, supported=(*STACK_EXTENSIONS, *parse_option_tags(supported)))
+        self.profile.features = self._contact.features
+        self.profile.instance_id = self._contact.instance_id
         if connector is not None:
             self.profile.trusted_proxies = frozenset((connector.target.name,))
         if message_received is not None:
@@ -110,7 +114,9 @@ class Party:
         connection_manager.register(cast("RealTimeEndpoint", self))
         directory = connection_manager.core.directory
         try:
-            directory.add(self.profile, self._owner, self._contact.user, self._contact.routable)
+            directory.add(
+                self.profile, self._owner, self._contact.user, self._contact.routable, shares=shares_owner_uri
+            )
         except ValueError:
             connection_manager.unregister(cast("RealTimeEndpoint", self))
             raise
@@ -159,8 +165,22 @@ class Party:
 
     @property
     def supported_extensions(self) -> set[str]:
-        """The option tags that a peer may require; add to it what the application understands (row G10)."""
+        """The option tags that a peer may require (rows A19, G10): what the stack does by itself, which is ``100rel``,
+        ``199`` and ``timer``, and what the application has added.
+
+        It can be changed at any time. Whoever requires anything else is answered 420.
+        """
         return self.profile.supported
+
+    @property
+    def feature_parameters(self) -> FeatureParameters:
+        """What our Contact says of us besides where we are: ``audio``, ``automata``, ``isfocus``, ... (row A18, RFC
+        3840).
+
+        It can be changed at any time. A request whose caller insists on something else (Accept-Contact with
+        ``require``, Reject-Contact) is answered 480 (RFC 3841 section 6).
+        """
+        return self._contact.features
 
     @property
     def contact_uri(self) -> SipUri:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ContactPreference",
     "FeatureParameters",
+    "has_preferences",
     "is_feature_tag",
     "is_unwanted",
     "parse_preferences",
@@ -274,6 +275,12 @@ def preference_score(headers: Headers, present: Mapping[str, str | None]) -> flo
     return total / len(accepted) if accepted else 1.0
 
 
+def has_preferences(headers: Headers) -> bool:
+    """Whether a request with *headers* says whom its caller would like to reach."""
+    names, _ = headers.parallel_lists()
+    return "Accept-Contact" in names or "Reject-Contact" in names
+
+
 def is_unwanted(headers: Headers, present: Mapping[str, str | None]) -> bool:
     """Whether the caller would rather reach nobody than a party with the features *present* (RFC 3841 section 6).
 
@@ -283,7 +290,7 @@ def is_unwanted(headers: Headers, present: Mapping[str, str | None]) -> bool:
 
 
 def parse_request_disposition(value: str) -> frozenset[str]:
-    """The directives of a Request-Disposition in small letters: ``no-fork``, ``sequential``, ... (RFC 3841 section 9.1).
+    """The directives of a Request-Disposition in small letters: ``no-fork``, ``queue``, ... (RFC 3841 section 9.1).
 
     Words that the RFC does not know are passed over.
 

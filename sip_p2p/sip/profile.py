@@ -1,10 +1,12 @@
-"""What one party behind the core can do: its methods, extensions and body types (RFC 3261 sections 8.2.1 to 8.2.3)."""
+"""What one party behind the core can do: its methods, extensions and body types (RFC 3261 sections 8.2.1 to 8.2.3), and
+what it says of itself (RFC 3840)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, final
 
 from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.preferences import FeatureParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
     from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.message import Request
 
-__all__ = ["Authenticator", "Profile"]
+__all__ = ["STACK_EXTENSIONS", "Authenticator", "Profile"]
+
+STACK_EXTENSIONS = ("100rel", "199", "timer")
+"""The option tags of what the stack does by itself: RFC 3262, RFC 6228, RFC 4028."""
 
 
 class Authenticator(Protocol):
@@ -29,6 +34,8 @@ class Profile:
 
     :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
         whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
+    :ivar features: what its Contact says of it besides (RFC 3840).
+    :ivar instance_id: ``urn:uuid:...``, which its Contact says as well; empty for none (RFC 5626 section 4.1).
     :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
     :ivar info_packages: the Info Packages whose INFOs this party takes (RFC 6086 section 5.2).
     :ivar user: whatever the owner wants to find again in the outputs.
@@ -43,8 +50,10 @@ class Profile:
         "_methods",
         "authenticator",
         "contact",
+        "features",
         "in_dialogs",
         "info_packages",
+        "instance_id",
         "supported",
         "trusted_proxies",
         "user",
@@ -55,6 +64,8 @@ class Profile:
         self._methods: set[str] = set(methods)
         self._accept: dict[str, tuple[str, ...]] = {}
         self._allow = ""
+        self.features = FeatureParameters()
+        self.instance_id = ""
         self.in_dialogs: frozenset[str] = frozenset()
         self.info_packages: tuple[str, ...] = ()
         self.supported: set[str] = set(supported)
@@ -71,6 +82,14 @@ class Profile:
         if self.contact is None:
             raise InvalidOperation("a party without a Contact can have no dialog")
         return self.contact(flow, secure)
+
+    def feature_set(self) -> dict[str, str | None]:
+        """What callers' preferences are compared with: what its Contact says, and the methods that it takes (RFC 3841
+        section 6)."""
+        features = self.features.feature_set(self._methods | self.in_dialogs)
+        if self.instance_id:
+            features["+sip.instance"] = f"<{self.instance_id}>"
+        return features
 
     def allow(self, method: str, accept: tuple[str, ...] | None = None) -> None:
         """Let *method* reach the application.

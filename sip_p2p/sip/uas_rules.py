@@ -14,6 +14,7 @@ from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.body import content_codings, parse_media_type
 from sip_p2p.sip.counters import KNOWN_METHODS
 from sip_p2p.sip.fields import parse_contact, parse_max_forwards, parse_name_addrs, parse_tokens
+from sip_p2p.sip.preferences import has_preferences, is_unwanted
 from sip_p2p.sip.readings import LONGEST_KEY, could_accept, is_optional, short_key
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class UasRules:
             if refused:
                 allow = (("Allow", profile.allow_value),) if refused in (405, 501) else ()
                 core.answer(transaction, refused, now, extra=allow)
+                return None
+            if has_preferences(request.headers) and is_unwanted(request.headers, profile.feature_set()):
+                # RFC 3841 section 6: as if this party were the only one that a proxy could choose.
+                core.answer(transaction, 480, now, warning="the caller would rather reach nobody than this party")
                 return None
         if self._is_merged(transaction, request, now):
             core.counters.merged_requests += 1
