@@ -127,7 +127,7 @@ class ServerInvitation:
 
     @property
     def is_forked(self) -> bool:
-        """Whether the caller's INVITE may have reached other devices too: a hint not to accept without a human (see
+        """Whether other devices may have the INVITE too: a hint not to accept without a human (see
         :func:`~sip_p2p.sip.dialog.incoming_invite.may_ring_elsewhere`)."""
         return may_ring_elsewhere(self.request)
 
@@ -167,6 +167,8 @@ class ServerInvitation:
         self.expires = reading.expires
         self.session_timer = reading.session_timer
         self.state = _WAITING
+        # Whoever hears of a CANCEL or a lost flow tells it to whom it finds there.
+        self.transaction.user = self
         if self.expires is not None:
             self._expires_at = now + self.expires
         self._ends_at = now + self.options.max_ring
@@ -198,9 +200,8 @@ class ServerInvitation:
         :raises ValueError: for another status, and for what cannot stand in a message.
         :raises RestrictedHeader: for a field that is ours to set.
         :raises AlreadyResponded: when the INVITE is over.
-        :raises InvalidOperation: when no provisional response can be sent any more, when *description* may not stand
-            there (RFC 3264, RFC 6337), when the caller cannot acknowledge a reliable one or wants no other, and when
-            *usage* is over.
+        :raises InvalidOperation: after :meth:`accept`, when *description* may not stand there (RFC 3264, RFC 6337), when
+            the caller cannot acknowledge a reliable one or wants no other, and when *usage* is over.
         """
         if not 101 <= status <= 198:
             raise ValueError(f"{status} is not the status of a provisional response that one can give: 101 to 198")
@@ -246,6 +247,8 @@ class ServerInvitation:
         self._check_open(_HELD)
         self._early_or_first(usage)
         self._lose(usage, checked, now)
+        if not self._early:
+            self.state = _WAITING
         self._appoint()
 
     def accept(
@@ -327,8 +330,7 @@ class ServerInvitation:
     # -- what the peer does --------------------------------------------------------------------------------------------
 
     def abandoned(self, output: RequestAbandoned, now: float) -> None:
-        """The transaction ended without us: by a CANCEL, which the core has answered, and the INVITE with 487 (section
-        9.2); or with its flow."""
+        """The transaction ended without us: by a CANCEL, after which the core said 487 (9.2), or with its flow."""
         if self.state not in _OPEN:
             return
         cancel = output.request
@@ -369,8 +371,7 @@ class ServerInvitation:
         self._finish(status, None, checked, now)
 
     def settled(self, usage: InviteUsage, now: float) -> None:
-        """Something that was under way in the dialog of *usage* is over: a PRACK came, or an offer was answered. What
-        waited for it goes out: the next reliable response, or the 2xx."""
+        """A PRACK came, or an offer was answered: what waited for that goes out, a reliable response or the 2xx."""
         if not self.is_open or usage not in self._early:
             return
         self._early.say_next(usage, now)
@@ -436,8 +437,7 @@ class ServerInvitation:
         return usage
 
     def _is_unsettled(self, usage: InviteUsage) -> bool:
-        """RFC 3262 section 3: whether a 2xx has to wait, for the PRACK of a description or for an answer that is due
-        in the early dialog."""
+        """RFC 3262 section 3: whether a 2xx has to wait, for the PRACK of a description or for an answer."""
         machine = usage.offer_answer
         if machine.holds_2xx or machine.offer_place is Place.RELIABLE or machine.offer_place is Place.PRACK:
             return True
@@ -448,9 +448,7 @@ class ServerInvitation:
         for other in self.usages:
             if other is not usage:
                 self._lose(other, [], now)
-        self.state = _ACCEPTED
-        self._accepted = None
-        self.core.appointments.set(self, None)
+        self._leave(_ACCEPTED)
         timer, self.session_timer = self.session_timer, None
         if timer is not None:
             # RFC 4028 section 9: the interval counts from here.
@@ -461,6 +459,13 @@ class ServerInvitation:
         # 9.2: a CANCEL that comes too late is answered with the tag of the 2xx.
         self.transaction.echo.to_tag = usage.dialog.local_tag
         usage.send_2xx(self.transaction, response, now)
+
+    def _leave(self, state: ServerInvitationState) -> None:
+        """There is a final response, or there will be none: nothing leads here from the core any more."""
+        self.state = state
+        self._accepted = None
+        self.transaction.user = None
+        self.core.appointments.set(self, None)
 
     def _lose(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
         """One early dialog will have no 2xx while another one, or the INVITE, goes on."""
@@ -488,10 +493,8 @@ class ServerInvitation:
         request: Request | None = None,
     ) -> None:
         """It came to nothing: no early dialog outlives it, and what is held is let go."""
-        self.state = _ENDED
-        self._accepted = None
+        self._leave(_ENDED)
         self.session_timer = None
-        self.core.appointments.set(self, None)
         self._early.refuse_pracks(now)
         for usage in self._early.usages:
             # RFC 3262 section 3: a PRACK that still comes finds no dialog, and gets 481.

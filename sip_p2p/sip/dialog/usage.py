@@ -535,130 +535,13 @@ class InviteUsage:
 
     def errand_answered(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
         """A response to a request of ours in the dialog."""
-        purpose = errand.purpose
-        if purpose is Purpose.REINVITE and 200 <= response.status < 300 and not self._is_first_2xx(errand, response):
-            return
-        if purpose is Purpose.REINVITE or purpose is Purpose.UPDATE:
-            change = self.outgoing
-            if change is None or change.errand is not errand:
-                return
-            if response.status < 200:
-                change.provisional(self, response, flow, now)
-            else:
-                change.answered(self, response, flow, now)
-        elif response.status >= 200:
-            if purpose is Purpose.BYE:
-                self._bye_done(now)
-            elif purpose is Purpose.PRACK:
-                self._prack_done(response, now)
-            elif purpose is Purpose.OTHER:
-                self._request_done(errand, response, None, now)
+        hear_response(self, errand, response, flow, now)
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """There will be no final response to a request of ours in the dialog."""
-        purpose = errand.purpose
-        if purpose is Purpose.BYE:
-            # 15.1.1: no response is as good as one.
-            self._bye_done(now)
-        elif purpose is Purpose.PRACK:
-            self._prack_done(None, now)
-        elif purpose is Purpose.OTHER:
-            self._request_done(errand, None, reason, now)
-        elif self.outgoing is not None and self.outgoing.errand is errand:
-            self.outgoing.failed(self, reason, now)
-
-    def _is_first_2xx(self, errand: Errand, response: Response) -> bool:
-        """Whether a 2xx to a re-INVITE is to be looked at; one that came again, or too late, is only acknowledged."""
-        owed = self.owed_ack
-        if owed is not None and owed.cseq == errand.plan.cseq:
-            owed.again(self.core)
-            return False
-        change = self.outgoing
-        if change is None or change.errand is not errand:
-            # RFC 5407 section 3.3: we hung up meanwhile; the ACK is due all the same.
-            self.owed_ack = OwedAck(errand.plan.cseq, response)
-            self.owed_ack.response = None
-            self.core.say(AckWanted(self, self.dialog.ack_plan(errand.plan.cseq)))
-            return False
-        return True
-
-    def _prack_done(self, response: Response | None, now: float) -> None:
-        if response is None or response.status >= 300:
-            # RFC 3262 section 4, RFC 6141: what it offered counts as never said. Whether the session comes to be is the
-            # INVITE's to say.
-            self.offer_answer.rollback(Place.PRACK)
-        elif self.state is not _ENDED:
-            self.take_answer(response, Place.PRACK_2XX)
-
-    def _request_done(
-        self, errand: Errand, response: Response | None, reason: BaseException | None, now: float
-    ) -> None:
-        if self.state is _ENDED:
-            return
-        self.core.say(RequestEnded(self, errand, response, reason))
-        if response is not None:
-            reach = reach_of(response.status, errand.plan.method)
-        else:
-            reach = Reach.SILENCE if isinstance(reason, OperationTimeout) else Reach.REQUEST
-        if reach is not Reach.REQUEST:
-            self.lost(reach, response, now)
+        hear_failure(self, errand, reason, now)
 
     # -- time ----------------------------------------------------------------------------------------------------------
-
-    def timer_request_fields(self, method: str) -> list[tuple[str, str]]:
-        """What an INVITE or UPDATE of ours says of the session timer; nothing in an early dialog (RFC 4028)."""
-        if self.session_timer is None or self.state is _EARLY:
-            return []
-        return self.session_timer.request_fields(method)
-
-    def timer_response_received(self, response: Response, now: float) -> None:
-        """A 2xx of the peer's says how long the session lasts."""
-        if self.state is _EARLY:
-            return
-        if self.session_timer is None and "Session-Expires" in response.headers:
-            self.session_timer = SessionTimer(_USUAL_TIMER)
-        if self.session_timer is not None:
-            self.session_timer.response_received(response, now)
-
-    def judge_timer(self, request: Request) -> tuple[int, list[tuple[str, str]]]:
-        """Whether the session interval that *request* asks for is refused, and with which fields."""
-        if self.state is _EARLY:
-            return 0, []
-        if self.session_timer is None:
-            self.session_timer = SessionTimer(_USUAL_TIMER)
-        status = self.session_timer.request_received(request)
-        return status, self.session_timer.refusal_fields() if status == 422 else []
-
-    def timer_response_fields(self, method: str, now: float) -> list[tuple[str, str]]:
-        """What the 2xx to a request that was judged says of the session timer."""
-        if self.session_timer is None or self.state is _EARLY:
-            return []
-        return self.session_timer.response_fields(now, method)
-
-    def refresh(self, now: float) -> None:
-        """Say to the peer that the session stands, by UPDATE or, where it takes none, by re-INVITE (RFC 4028 section
-        7.4). While a change is under way nothing is sent: the change is as good."""
-        timer = self.session_timer
-        if self.state is not _CONFIRMED or self.outgoing is not None or self.incoming is not None:
-            self.refresh_failed(now)
-            return
-        may_update = self.capabilities.allows("UPDATE")
-        method = "INVITE" if may_update is None else "UPDATE"
-        if timer is not None:
-            method = timer.refresh_method(may_update)
-        # An UPDATE refreshes without an offer. An INVITE would ask for one: it repeats what stands.
-        change = OutgoingChange(method, None if method == "UPDATE" else self.local_description, (), True)
-        try:
-            change.send(self)
-        except InvalidOperation:
-            self.refresh_failed(now)
-            return
-        self.outgoing = change
-
-    def refresh_failed(self, now: float) -> None:
-        """A refresh that was due did not come to pass; it is tried again later, while there is time."""
-        if self.session_timer is not None:
-            self.session_timer.refresh_failed(now)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: a 2xx again, a request again, a refresh, or the end."""
@@ -740,16 +623,6 @@ class InviteUsage:
         if self.state is _ENDING and farewell is not None:
             self.ended(farewell.ending, now, farewell.message)
 
-    def lost(self, reach: Reach, response: Response | None, now: float) -> None:
-        """A request of ours showed that the other end has no session, or does not answer (12.2.1.2, RFC 5057)."""
-        if self.state is _ENDING or self.state is _ENDED:
-            return
-        if reach is Reach.SILENCE and self.state is not _EARLY:
-            # 12.2.1.2: with a BYE, in case somebody hears it.
-            self._send_bye(_Farewell(Ending.NO_RESPONSE, (), response), now)
-        else:
-            self.ended(Ending.NO_RESPONSE if reach is Reach.SILENCE else Ending.DIALOG_GONE, now, response)
-
     def ended(self, ending: Ending, now: float, message: Request | Response | None = None) -> None:
         """It is over. Everything that waits in it is answered or dropped, and its dialog is found no more."""
         if self.state is _ENDED:
@@ -760,10 +633,11 @@ class InviteUsage:
         self.ending = ending
         self._farewell = None
         self.core.dialogs.discard(self.dialog)
+        self.core.say(UsageEnded(self, ending, message))
         invitation, self.invitation = self.invitation, None
         if invitation is not None:
+            # It may be over with its last usage, and says so after that.
             invitation.usage_ended(self, now)
-        self.core.say(UsageEnded(self, ending, message))
 
     def _stop(self, now: float) -> None:
         """Nothing waits any more: no timer, no change, no request of the peer's."""
