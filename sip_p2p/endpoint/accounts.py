@@ -26,8 +26,8 @@ COUNTED_LIMITS = tuple(
     datagram_flows dead_targets dialogs dns_cache dns_records dns_servers dns_timeout drain_timeout failover_attempts
     failover_timeout failures_remembered finished_octets finished_transactions first_message_timeout handshake_rate
     handshake_timeout handshakes handshakes_per_address idle_timeout longest_hold partial_message_timeout partial_octets
-    pending_requests receive_buffer redial_delay remembered_peers reserved_descriptors stall_timeout transactions
-    websocket_fragments write_buffer_hard write_buffer_total
+    pending_requests receive_buffer recovery_queue recovery_timeout redial_delay remembered_peers reserved_descriptors
+    stall_timeout transactions websocket_fragments write_buffer_hard write_buffer_total
     """.split()
 )
 """The limits of which it is counted how often they were reached, each as ``limit_`` and its name."""

@@ -1,5 +1,5 @@
-"""The requests of INVITEs and of dialogs on their way: a flow is found, the transaction runs, and the owner hears all of
-it (RFC 3261 sections 8.1.2, 12.2.1 and 13.2.2.4, RFC 3263 section 4.3).
+"""The requests of INVITEs and of dialogs on their way: a flow is found, the transaction runs, and the owner hears all
+of it (RFC 3261 sections 8.1.2, 12.2.1 and 13.2.2.4, RFC 3263 section 4.3).
 
 The machines of :mod:`sip_p2p.sip.dialog` say which request they want to be sent (an *errand*), and what comes of it is
 theirs to judge: provisional responses, a 503 that no other server makes good, any number of 2xx to one INVITE. Here is
@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.flow_search import FlowSearch
 from sip_p2p.endpoint.session.dialog_flow import DialogFlows, Hop
+from sip_p2p.endpoint.session.recovery import Recoveries
 from sip_p2p.errors import ConnectionFailure, EndpointTerminated, MalformedMessage, TlsFailure, TlsFailureReason
 from sip_p2p.transport.stream.flow import StreamFlow
 
@@ -44,15 +45,17 @@ class Errands:
 
     :ivar manager: the connection manager.
     :ivar flows: the flows that dialogs hold.
+    :ivar recoveries: the dialogs that look for a new one.
     """
 
-    __slots__ = ("_acks", "_runs", "flows", "manager")
+    __slots__ = ("_acks", "_runs", "flows", "manager", "recoveries")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self.manager = manager
         self._runs: dict[Errand, _Run] = {}
         self._acks: dict[_AckRun, None] = {}
         self.flows = DialogFlows()
+        self.recoveries = Recoveries(self, manager)
 
     def __len__(self) -> int:
         """How many have no final response yet, ACKs without a flow among them."""
@@ -72,9 +75,10 @@ class Errands:
         :param via: outside of a dialog, send it there instead of where its Request-URI leads (row E22).
         :param family: which addresses may be used; by default the endpoint's.
         """
-        plan = errand.plan
+        if self.recoveries.holds_back(errand):
+            return
         try:
-            hop, target, through = self._way(plan, endpoint, via)
+            hop, target, through = self._way(errand.plan, endpoint, via)
         except (ConnectionFailure, ValueError) as error:
             reason = error if isinstance(error, ConnectionFailure) else ConnectionFailure(str(error))
             self.failed(errand, reason)
@@ -103,6 +107,31 @@ class Errands:
         run = self._runs.get(errand)
         if run is not None:
             run.withdraw()
+        self.recoveries.withdraw(errand)
+
+    def carries(self, errand: Errand) -> bool:
+        """Whether the request of *errand* is on its way."""
+        return errand in self._runs
+
+    # -- what becomes of dialogs and of flows --------------------------------------------------------------------------
+
+    def heard(self, dialog: Dialog) -> None:
+        """A request or an ACK of the peer came in *dialog*: the flow that it came by is held from now on."""
+        if dialog in self.manager.core.dialogs:
+            self.flows.hold(dialog)
+            self.recoveries.heard(dialog)
+
+    def dialog_ended(self, dialog: Dialog) -> None:
+        """*dialog* is no more, or only waits for the end of what is under way: it holds nothing."""
+        self.recoveries.forget(dialog)
+        self.flows.release(dialog)
+
+    def flow_lost(self, flow: LiveFlow, reason: BaseException) -> None:
+        """*flow* is gone: the dialogs on it need another one."""
+        dialogs = self.flows.lost(flow)
+        if dialogs:
+            self.recoveries.flow_lost(flow, dialogs, reason)
+            self.manager.driver.drain()
 
     def under_way(self, endpoint: RealTimeEndpoint) -> int:
         """How many requests of *endpoint* have no outcome yet."""
@@ -137,17 +166,20 @@ class Errands:
         plan, flow, response = errand.plan, output.transaction.flow, output.response
         dialog = plan.dialog
         if dialog is not None:
+            if response.status >= 200 and self.recoveries.takes_answer(errand, response.status):
+                return
             dialog.flow = flow
         errand.owner.errand_answered(errand, response, flow, manager.driver.now())
         if dialog is None:
             dialog = self._made_by(plan, response)
-        if dialog is not None and dialog in manager.core.dialogs:
-            self.flows.hold(dialog)
+        if dialog is not None and response.status > 100:
+            self.heard(dialog)
         manager.driver.drain()
 
     def failed(self, errand: Errand, reason: BaseException) -> None:
         """There will be no final response; called by the run."""
-        errand.owner.errand_failed(errand, reason, self.manager.driver.now())
+        if not self.recoveries.takes_failure(errand, reason):
+            errand.owner.errand_failed(errand, reason, self.manager.driver.now())
         self.manager.driver.drain()
 
     def ended(self, run: _Run | _AckRun) -> None:

@@ -288,6 +288,7 @@ class Ending(enum.Enum):
     NO_RESPONSE = "the peer did not answer a request in the dialog"
     FORKED = "another branch won, or the INVITE had been cancelled"
     NO_AGREEMENT = "offer and answer came to no agreement"
+    UNREACHABLE = "its connection was lost, and the peer was not found again"
     EARLY = "it ended before it was established"
 
 

@@ -36,6 +36,7 @@ _SHORTEST_HEARD = 30
 _MOST_REFUSALS = 6
 _LEAST_PAUSE = 2.0
 _LONGEST_MARGIN = 32.0
+_NEVER = float("inf")
 
 
 class Refresher(enum.Enum):
@@ -341,6 +342,16 @@ class SessionTimer:
         pause = max((self._expiry - now) / 2, retry_after, _LEAST_PAUSE)
         self._refresh_at = now + pause
         self.next_deadline = min(self._refresh_at, self._expiry)
+
+    def pause(self) -> None:
+        """Nothing is due before the next 2xx, or :meth:`resume`: the way to the peer is lost, and is looked for."""
+        self._expiry = self._refresh_at = _NEVER
+        self.next_deadline = None
+
+    def resume(self, now: float) -> None:
+        """The peer is there again: what was paused runs from now on, as if it had just been refreshed."""
+        if self.refresher is not None and self._expiry == _NEVER:
+            self._run(self.interval, self.refresher, now)
 
     def stop(self) -> None:
         """No timer runs any more."""

@@ -416,8 +416,8 @@ class Pool:
     def opened_by(self, peer: str) -> StreamFlow | None:
         """The latest flow that the party has opened which *peer*, not empty, is the key of; None where there is none.
 
-        For what goes back to a party and to nobody else, such as a request of its dialog (:class:`~sip_p2p.sip.flow.Flow`
-        says what the key means).
+        For what goes back to a party and to nobody else, such as a request of its dialog;
+        :class:`~sip_p2p.sip.flow.Flow` says what the key means.
         """
         for flow in reversed(self._by_identity.get(peer.partition(" ")[0], {})):
             if flow.is_open and flow.peer == peer:
