@@ -260,7 +260,7 @@ class OfferAnswer:
             alike, and one of them should offer anew (RFC 6141 section 3.4).
         """
         if place is Place.INVITE:
-            changed, self._changed = self._changed, False
+            changed = self._changed and self._is_inviting()
             self._invite = _OVER
             self._forget_pracks()
             if self.offer_place is not Place.UPDATE:
@@ -294,7 +294,7 @@ class OfferAnswer:
         invite = self._invite
         if place is Place.INVITE:
             # 14.1: one INVITE at a time.
-            return invite is _NONE_YET or invite is _OVER
+            return not self._is_inviting()
         if place is Place.RELIABLE or place is Place.INVITE_2XX:
             # 13.2.1: in the first reliable response to an INVITE that made none, and in no other.
             return invite is _ASKS and ours is not self._invites
@@ -306,6 +306,9 @@ class OfferAnswer:
             # RFC 3311 section 5.1: not before the exchange of an INVITE under way is complete, its PRACK included.
             return self._prack is _NO_PRACK and (invite is _SERVED or invite is _OVER)
         return False
+
+    def _is_inviting(self) -> bool:
+        return self._invite is not _NONE_YET and self._invite is not _OVER
 
     def _is_due(self, place: Place, ours: bool) -> bool:
         """Whether a description has to stand in *place*."""
@@ -325,15 +328,15 @@ class OfferAnswer:
 
     def _refusal(self, place: Place) -> int:
         """491 where the peer has to wait for itself, 500 where it has to wait for us."""
-        is_under_way = self._invite is not _NONE_YET and self._invite is not _OVER
-        if place is Place.INVITE and is_under_way:
+        is_inviting = self._is_inviting()
+        if place is Place.INVITE and is_inviting:
             # 14.2: 491 while an INVITE of ours is under way, 500 while the peer's is.
             return 491 if self._invites else 500
         if self.offer_place is not None:
             # RFC 3311 section 5.2: 491 while the peer has not answered our offer, 500 while we have not answered its.
             return 491 if self.state is _LOCAL_OFFER else 500
         # RFC 6337 section 4: the same, where the exchange of an INVITE is not complete.
-        return 491 if is_under_way and self._invites else 500
+        return 491 if is_inviting and self._invites else 500
 
     def _missed(self, place: Place) -> Role | int:
         """The peer's description had to stand in *place* and does not."""
@@ -369,7 +372,7 @@ class OfferAnswer:
         elif place is Place.PRACK and ours is self._invites:
             self._acknowledge()
             self._prack = _PRACK_OPEN if role is Role.OFFER else self._prack
-        elif ours is not self._invites and self._invite is not _NONE_YET and self._invite is not _OVER:
+        elif ours is not self._invites and self._is_inviting():
             self._respond(place, role)
 
     def _respond(self, place: Place, role: Role) -> None:
