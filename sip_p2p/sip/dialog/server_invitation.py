@@ -16,8 +16,8 @@ confirms takes over: it sends the 2xx again, hears the ACK, and hangs up when no
 An early dialog is made by the first response that names it. There may be several (section 12.1): a gateway that rings
 several phones answers as the forking proxy would that it stands for. Those that lose are told so with a 199 (RFC 6228).
 
-Left out: 401 and 407, which the profile's authenticator answers before; and a 199 before a final response that is no
-2xx, which RFC 6228 section 5 allows where proxies are known to need it.
+Left out: 401 and 407, which the profile's authenticator answers before; and a 199 before a refusal, which RFC 6228
+section 5 allows.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.early_answers import EarlyAnswers
 from sip_p2p.sip.dialog.effects import Ending, InvitationEnded
 from sip_p2p.sip.dialog.incoming_invite import elsewhere, may_ring_elsewhere, read_invite
+from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.offer_answer import Place
 from sip_p2p.sip.dialog.usage import InviteUsage
 from sip_p2p.sip.message import Response
@@ -161,7 +162,7 @@ class ServerInvitation:
         reading = read_invite(self.request, self.flow, self.options)
         if reading.status:
             self.state = _ENDED
-            self._respond_finally(reading.status, None, reading.fields, now)
+            refuse(self.core, self.transaction, reading.status, now, reading.fields)
             return False
         self.offer = reading.offer
         self.expires = reading.expires
@@ -200,8 +201,8 @@ class ServerInvitation:
         :raises ValueError: for another status, and for what cannot stand in a message.
         :raises RestrictedHeader: for a field that is ours to set.
         :raises AlreadyResponded: when the INVITE is over.
-        :raises InvalidOperation: after :meth:`accept`, when *description* may not stand there (RFC 3264, RFC 6337), when
-            the caller cannot acknowledge a reliable one or wants no other, and when *usage* is over.
+        :raises InvalidOperation: after :meth:`accept`, when *description* may not stand there (RFC 6337), when the
+            caller cannot acknowledge a reliable one or wants no other, and when *usage* is over.
         """
         if not 101 <= status <= 198:
             raise ValueError(f"{status} is not the status of a provisional response that one can give: 101 to 198")
@@ -396,8 +397,6 @@ class ServerInvitation:
         else:
             self._appoint()
 
-    # -- time ----------------------------------------------------------------------------------------------------------
-
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
         if not self.is_open:
@@ -473,17 +472,15 @@ class ServerInvitation:
             self._early.say_lost(usage, fields, now)
         usage.ended(Ending.FORKED, now)
 
-    def _respond_finally(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> Response:
+    def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
+        """Refuse, unless a CANCEL or the loss of the flow was quicker and will be told at once."""
+        if not self.is_open:
+            return
         response = self.core.response(self.transaction, status, reason)
         for name, value in fields:
             response.headers.add(name, value)
         self.core.respond(self.transaction, response, now)
-        return response
-
-    def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
-        """Refuse, unless a CANCEL or the loss of the flow was quicker and will be told at once."""
-        if self.is_open:
-            self._end(self._respond_finally(status, reason, fields, now), now)
+        self._end(response, now)
 
     def _end(
         self,
