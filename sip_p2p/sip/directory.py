@@ -27,6 +27,11 @@ def _address_key(user: str | None, host: str) -> str:
     return f"{user or ''}@{host}"
 
 
+def _gruu_key(uri: SipUri) -> str:
+    """RFC 5627 section 3.2: the devices of one address of record differ in the value of ``gr``."""
+    return f"{_address_key(uri.user, uri.host)};{uri.params.get('gr') or ''}"
+
+
 @final
 class Directory:
     """The table of profiles that one core serves.
@@ -34,11 +39,12 @@ class Directory:
     :ivar fallback: who gets a request that names nobody here; None answers it with 404.
     """
 
-    __slots__ = ("_by_address", "_by_contact_user", "_sharing", "fallback")
+    __slots__ = ("_by_address", "_by_contact_user", "_by_gruu", "_sharing", "fallback")
 
     def __init__(self) -> None:
         self._by_address: dict[str, Profile] = {}
         self._by_contact_user: dict[str, Profile] = {}
+        self._by_gruu: dict[str, Profile] = {}
         self._sharing: dict[str, list[Profile]] = {}
         self.fallback: Profile | None = None
 
@@ -56,20 +62,24 @@ class Directory:
         key = _address_key(address.user, address.host)
         addresses = (address,) if gruu is None else (address, gruu)
         for each in addresses:
-            is_shared = shares and each is address and key in self._sharing
-            if _address_key(each.user, each.host) in self._by_address and not is_shared:
+            taken = _address_key(each.user, each.host)
+            if taken in self._by_address and not (shares and taken == key and key in self._sharing):
                 raise ValueError(f"{each} is served already")
+        if gruu is not None and _gruu_key(gruu) in self._by_gruu:
+            raise ValueError(f"{gruu} is served already")
         if contact_user in self._by_contact_user:
             raise ValueError(f"the contact {contact_user!r} is taken")
         if shares:
             self._sharing.setdefault(key, []).append(profile)
         for each in addresses:
             self._by_address.setdefault(_address_key(each.user, each.host), profile)
+        if gruu is not None:
+            self._by_gruu[_gruu_key(gruu)] = profile
         self._by_contact_user[contact_user] = profile
 
     def remove(self, profile: Profile) -> None:
         """Take a party out; requests for it go to who shares its address, or are answered 404 from now on."""
-        for table in (self._by_address, self._by_contact_user):
+        for table in (self._by_address, self._by_contact_user, self._by_gruu):
             for key in [key for key, value in table.items() if value is profile]:
                 del table[key]
         for key, sharing in list(self._sharing.items()):
@@ -106,7 +116,7 @@ class Directory:
 
         Where none is wanted the first is returned: whoever asked refuses the request in its name.
         """
-        if not isinstance(uri, SipUri) or uri.user in self._by_contact_user:
+        if not isinstance(uri, SipUri) or uri.user in self._by_contact_user or _gruu_key(uri) in self._by_gruu:
             return found
         sharing = self._sharing.get(_address_key(uri.user, uri.host))
         if sharing is None:
@@ -125,6 +135,10 @@ class Directory:
         user = uri.user
         if user is not None:
             found = self._by_contact_user.get(user)
+            if found is not None:
+                return found
+        if self._by_gruu and "gr" in uri.params:
+            found = self._by_gruu.get(_gruu_key(uri))
             if found is not None:
                 return found
         return self._by_address.get(_address_key(user, uri.host))

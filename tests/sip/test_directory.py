@@ -19,6 +19,16 @@ def request(uri: str, to: str = "<sip:nobody@nowhere.example>") -> Request:
     return parsed
 
 
+def asking(fields: str, method: str = "INVITE", uri: str = "sip:alice@a.example") -> Request:
+    """A request to Alice with further *fields*."""
+    parsed = parse_message(
+        f"{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1\r\nFrom: <sip:b@b.example>;tag=1\r\n"
+        f"To: <sip:alice@a.example>\r\nCall-ID: 1\r\nCSeq: 1 {method}\r\n{fields}\r\n".encode()
+    )
+    assert isinstance(parsed, Request)
+    return parsed
+
+
 class FindTests(SynchronousTestCase):
     """RFC 3261 section 8.2.2.1."""
 
@@ -127,6 +137,81 @@ class TableTests(SynchronousTestCase):
         self.assertIsNot(directory.find(request("sip:carol@a.example")), alice)
         directory.remove(alice)
         self.assertIs(directory.find(request("sip:tgruu.7hs-5Rk@a.example;gr")), bob)
+
+
+class SharingTests(SynchronousTestCase):
+    """Several parties with one address of record."""
+
+    ADDRESS = SipUri.parse("sip:alice@a.example")
+
+    def setUp(self) -> None:
+        """Alice's desk phone and her answering machine; a text terminal that takes no INVITE."""
+        self.directory = Directory()
+        self.phone, self.machine = Profile("phone", ["INVITE"]), Profile("machine", ["INVITE"])
+        self.terminal = Profile("terminal", ["MESSAGE"])
+        self.phone.features.add("video")
+        self.phone.features.add("language", "en", "de")
+        self.machine.features.add("automata")
+        self.machine.features.add("video", False)
+        for number, profile in enumerate((self.phone, self.machine, self.terminal)):
+            profile.instance_id = f"urn:uuid:{number}"
+            gruu = SipUri.parse(f"sip:alice@a.example;gr=urn:uuid:{number}")
+            self.directory.add(profile, self.ADDRESS, f"alice-{number}", gruu, shares=True)
+
+    def find(self, fields: str = "", method: str = "INVITE", uri: str = "sip:alice@a.example") -> object:
+        """Whose a request with *fields* is."""
+        profile = self.directory.find(asking(fields, method, uri))
+        return None if profile is None else profile.user
+
+    def test_preferences_choose(self) -> None:
+        """RFC 3841 section 7.2: what the caller accepts and rejects decides among those who share. row:A18"""
+        for fields, who in (
+            ("", "phone"),
+            ("Accept-Contact: *;automata\r\n", "machine"),
+            ("Accept-Contact: *;video\r\n", "phone"),
+            ("Accept-Contact: *;automata;video\r\n", "phone"),
+            ("Reject-Contact: *;video\r\n", "machine"),
+            ('a: *;language="fr,de"\r\n', "phone"),
+            ('a: *;+sip.instance="<urn:uuid:1>";require;explicit\r\n', "machine"),
+            ("Accept-Contact: *;automata;explicit\r\nAccept-Contact: *;video\r\n", "phone"),
+            ("Accept-Contact: *;isfocus;explicit;require\r\n", "phone"),
+        ):
+            self.assertEqual(self.find(fields), who, fields)
+
+    def test_the_method_comes_first(self) -> None:
+        """RFC 3841 section 7.2.2.1: who takes the method is asked before who is preferred, if anybody does. row:A18"""
+        self.assertEqual(self.find(method="MESSAGE"), "terminal")
+        self.assertEqual(self.find("Accept-Contact: *;automata\r\n", "MESSAGE"), "terminal")
+        self.assertEqual(self.find(method="PUBLISH"), "phone")
+
+    def test_one_device(self) -> None:
+        """A Contact or a GRUU names one device, whatever anybody prefers. row:A10 row:A18 row:G1"""
+        fields = "Accept-Contact: *;video;require;explicit\r\n"
+        self.assertEqual(self.find(fields, uri="sip:alice-1@192.0.2.1"), "machine")
+        self.assertEqual(self.find(fields, uri="sip:alice@a.example;gr=urn:uuid:1"), "machine")
+        self.assertEqual(self.find(fields, uri="sip:alice@a.example;gr=urn:uuid:9"), "phone")
+
+    def test_by_to(self) -> None:
+        """Who is named by To alone is chosen in the same way. row:A18"""
+        found = self.directory.find(asking("Accept-Contact: *;automata\r\n", uri="sip:192.0.2.1"))
+        self.assertIs(found, self.machine)
+
+    def test_coming_and_going(self) -> None:
+        """Devices go one by one, the address with the last; who does not share keeps it, and keeps out of it."""
+        other = Profile("other")
+        self.assertRaises(ValueError, self.directory.add, other, self.ADDRESS, "alice-7")
+        again = SipUri.parse("sip:alice@a.example;gr=urn:uuid:0")
+        with self.assertRaises(ValueError):
+            self.directory.add(other, self.ADDRESS, "alice-7", again, shares=True)
+        self.directory.remove(self.phone)
+        self.assertEqual(self.find("Accept-Contact: *;video\r\n"), "machine")
+        self.directory.remove(self.machine)
+        self.assertEqual(self.find(), "terminal")
+        self.directory.remove(self.terminal)
+        self.assertIsNone(self.find())
+        self.directory.add(other, self.ADDRESS, "alice-7")
+        with self.assertRaises(ValueError):
+            self.directory.add(self.phone, self.ADDRESS, "alice-0", shares=True)
 
 
 class SchemeTests(SynchronousTestCase):
