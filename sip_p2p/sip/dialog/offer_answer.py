@@ -132,6 +132,7 @@ class OfferAnswer:
         "_had_agreement",
         "_invite",
         "_invites",
+        "_open_pracks",
         "_prack",
         "_unacknowledged",
         "faults",
@@ -159,6 +160,8 @@ class OfferAnswer:
         self._prack = _NO_PRACK
         self._unacknowledged = 0
         self._behind = 0
+        # PRACKs without a final response: the 2xx to one of them may overtake that of another.
+        self._open_pracks = 0
 
     @property
     def owes_answer(self) -> bool:
@@ -266,11 +269,9 @@ class OfferAnswer:
             if self.offer_place is not Place.UPDATE:
                 self._forget_offer()
             return changed
-        if place is Place.PRACK and self._prack is _PRACK_OPEN:
-            self._prack = _NO_PRACK
-            if self.offer_place is None and self.state is _AGREED:
-                # The answer in it never arrived.
-                self.state = _AGREED if self._had_agreement else _FAILED
+        if place is Place.PRACK and self._close_prack() and self.offer_place is None and not self._had_agreement:
+            # The answer in it never arrived.
+            self.state = _FAILED
         if place is None or self.offer_place is place:
             self._forget_offer()
         return False
@@ -319,6 +320,8 @@ class OfferAnswer:
             if place is Place.RELIABLE:
                 # 13.2.1: any of them may answer, the 2xx at the latest.
                 return False
+        if place is Place.PRACK_2XX and self._open_pracks > 1:
+            return False
         return self._meaning(place, ours) is Role.ANSWER
 
     def _not_now(self, place: Place) -> InvalidOperation:
@@ -351,7 +354,7 @@ class OfferAnswer:
                     self.state = _FAILED
         self._pass(place, _NOTHING, False)
         if place is Place.PRACK:
-            self._prack = _NO_PRACK
+            self._close_prack()
             return 400
         return _NOTHING
 
@@ -367,16 +370,21 @@ class OfferAnswer:
             self._invites = ours
             self._changed = False
             self._forget_pracks()
+            self._open_pracks = 0
         elif place is Place.UNRELIABLE:
             self.is_previewed = role is Role.PREVIEW or self.is_previewed
         elif place is Place.PRACK and ours is self._invites:
             self._acknowledge()
+            self._open_pracks += 1
             self._prack = _PRACK_OPEN if role is Role.OFFER else self._prack
+        elif place is Place.PRACK_2XX and ours is not self._invites:
+            if self._close_prack():
+                self._had_agreement = self._had_agreement or self.state is _AGREED
         elif ours is not self._invites and self._is_inviting():
             self._respond(place, role)
 
     def _respond(self, place: Place, role: Role) -> None:
-        """A response to the INVITE under way, or to a PRACK of it."""
+        """A response to the INVITE under way."""
         if place is Place.RELIABLE:
             if role is not _NOTHING:
                 self._invite = _SERVED
@@ -387,9 +395,6 @@ class OfferAnswer:
             # RFC 3262 section 3: it would not be here if the PRACK had not come.
             self._invite = _OVER
             self._forget_pracks()
-            self._had_agreement = self._had_agreement or self.state is _AGREED
-        elif place is Place.PRACK_2XX and self._prack is _PRACK_OPEN:
-            self._prack = _NO_PRACK
             self._had_agreement = self._had_agreement or self.state is _AGREED
 
     def _agree(self, place: Place) -> None:
@@ -407,6 +412,14 @@ class OfferAnswer:
             self._behind -= 1
         elif self._prack is _PRACK_DUE:
             self._prack = _PRACK_OPEN
+
+    def _close_prack(self) -> bool:
+        """A PRACK has its final response; whether it was the last one of an exchange."""
+        self._open_pracks -= self._open_pracks > 0
+        if self._open_pracks or self._prack is not _PRACK_OPEN:
+            return False
+        self._prack = _NO_PRACK
+        return True
 
     def _forget_pracks(self) -> None:
         self._prack = _NO_PRACK

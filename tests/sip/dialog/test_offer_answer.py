@@ -175,21 +175,28 @@ def follows(machine: OfferAnswer, words: str) -> str:
 
 
 def surface(machine: OfferAnswer) -> object:
-    """Where a description of ours may stand, and where it has to."""
-    may = [(machine.may_offer(place), machine.may_stand(place), machine.must_stand(place)) for place in Place]
-    return may, machine.holds_2xx
+    """Where a description of ours may stand, and where it has to; in which of several 2xx to PRACK is no state's."""
+    may = [(machine.may_offer(place), machine.may_stand(place)) for place in Place]
+    return may, [machine.must_stand(place) for place in Place if place is not Place.PRACK_2XX], machine.holds_2xx
 
 
 def look(machine: OfferAnswer) -> object:
     """All that can be seen of a machine, now and after what may follow: two that look alike are in one state."""
-    seen = [machine.state, machine.offer_place, machine.is_previewed, surface(machine)]
-    for words in ("< INVITE", "< PRACK 2xx", "< 2xx+", ""):
+    seen = [
+        machine.state,
+        machine.offer_place,
+        machine.is_previewed,
+        surface(machine),
+        follows(copy.copy(machine), "< INVITE"),
+    ]
+    # Several PRACKs may be open: the last of their responses says what they were about.
+    for words in (["> PRACK 2xx", "< PRACK 2xx"] * 3, ["< 2xx+"], []):
         copied = copy.copy(machine)
-        seen.append(follows(copied, words) if words == "< INVITE" else None)
-        if words != "< INVITE":
-            _ = follows(copied, words) if words else copied.rollback()
-            seen.append(surface(copied))
-    seen.append(follows(copied, "< UPDATE+"))
+        for each in words:
+            follows(copied, each)
+        if not words:
+            copied.rollback()
+        seen += [surface(copied), follows(copied, "< UPDATE+")]
     return seen
 
 
