@@ -36,7 +36,7 @@ which all but sip may know ``__version__``."""
 
 PURE = frozenset(
     "__future__ abc base64 binascii bisect collections collections.abc contextlib enum functools hashlib heapq hmac"
-    " ipaddress itertools math operator re string struct types typing urllib.parse".split()
+    " ipaddress itertools json math operator re string struct types typing urllib.parse".split()
 )
 """The standard modules that know neither the world nor the time: all that ``sip_p2p.sip`` may use."""
 

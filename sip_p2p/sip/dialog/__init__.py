@@ -9,8 +9,9 @@ module                 what                                                     
 =====================  =========================================================  =====================================
 ``effects``            everything that dialogs and INVITEs can say
 ``appointments``       when each wants to be called again
-``dialog``             its state, its requests, whose it is               RFC 3261 section 12, RFC 5630
-``table``              how a message finds its dialog                     RFC 3261 section 12.2.2
+``dialog``             its state, its requests, whose it is                       RFC 3261 section 12, RFC 5630
+``table``              how a message finds its dialog                             RFC 3261 section 12.2.2
+``state``              a session as text, for another process to take it up
 ``description``        what an offer or an answer is made of                      RFC 3264, RFC 5621
 ``usage``              a session in one dialog: every input of it                  RFC 3261 12 to 15, RFC 5057
 ``outgoing_change``    a re-INVITE or UPDATE of ours                              RFC 3261 14.1, RFC 3311, RFC 6141

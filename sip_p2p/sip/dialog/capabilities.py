@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import parse_media_type
+from sip_p2p.sip.dialog.info import packages_of
 from sip_p2p.sip.fields import parse_contact, parse_tokens
 from sip_p2p.sip.preferences import is_feature_tag
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sip_p2p.sip.message import Message
     from sip_p2p.sip.name_addr import NameAddr
 
@@ -30,13 +33,14 @@ class Capabilities:
     :ivar user_agent: its User-Agent or, where it answers, its Server; empty for none.
     """
 
-    __slots__ = ("_accept", "_allow", "_contact", "_supported", "user_agent")
+    __slots__ = ("_accept", "_allow", "_contact", "_recv_info", "_supported", "user_agent")
 
     def __init__(self) -> None:
         self._allow: str | None = None
         self._supported: str | None = None
         self._accept: str | None = None
         self._contact: str | None = None
+        self._recv_info: str | None = None
         self.user_agent = ""
 
     def heard(self, message: Message) -> None:
@@ -50,6 +54,8 @@ class Capabilities:
             self._supported = ", ".join(headers.get_all("Supported"))
         if "Accept" in names:
             self._accept = ", ".join(headers.get_all("Accept"))
+        if "Recv-Info" in names:
+            self._recv_info = ", ".join(headers.get_all("Recv-Info"))
         if "Contact" in names:
             self._contact = headers.get("Contact")
         agent = headers.get("User-Agent") or headers.get("Server")
@@ -66,6 +72,17 @@ class Capabilities:
         """The option tags of its Supported, in small letters; None where it sent none."""
         tags = _tokens(self._supported, "Supported")
         return None if tags is None else frozenset(tag.lower() for tag in tags)
+
+    @property
+    def info_packages(self) -> frozenset[str] | None:
+        """The Info Packages whose INFOs it takes, in small letters (RFC 6086 section 5.2); None where it has sent no
+        Recv-Info."""
+        if self._recv_info is None:
+            return None
+        try:
+            return packages_of([self._recv_info])
+        except MalformedMessage:
+            return None
 
     def allows(self, method: str) -> bool | None:
         """Whether it takes *method*; None while that is unknown."""
@@ -135,6 +152,37 @@ class Capabilities:
         except MalformedMessage:
             return None
         return contact.uri_text if isinstance(uri, SipUri) and "gr" in uri.params else None
+
+    # Over a restart
+
+    def save(self) -> dict[str, str]:
+        """What another process needs to know as much of the peer, JSON's own types only."""
+        said = {
+            "allow": self._allow,
+            "supported": self._supported,
+            "accept": self._accept,
+            "contact": self._contact,
+            "user_agent": self.user_agent or None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+    def restore(self, saved: Mapping[str, object]) -> None:
+        """Take what :meth:`save` gave.
+
+        :raises ValueError: when it is not of that shape.
+        """
+        texts: dict[str, str] = {}
+        for name in ("allow", "supported", "accept", "contact", "user_agent"):
+            value = saved.get(name)
+            if isinstance(value, str):
+                texts[name] = value
+            elif value is not None:
+                raise ValueError(f"{name} of a saved peer is no text: {value!r:.64}")
+        self._allow = texts.get("allow")
+        self._supported = texts.get("supported")
+        self._accept = texts.get("accept")
+        self._contact = texts.get("contact")
+        self.user_agent = texts.get("user_agent", "")
 
 
 def _tokens(value: str | None, name: str) -> frozenset[str] | None:
