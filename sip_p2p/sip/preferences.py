@@ -243,13 +243,14 @@ def parse_preferences(values: Iterable[str], field_name: str) -> list[ContactPre
             if element[0] != "*":
                 raise MalformedMessage(f"{field_name}: not a star and parameters: {element[:64]!r}")
             params = parse_params(element, 1, field_name)
-            preferences.append(
-                ContactPreference(
-                    {name: value for name, value in params.items() if is_feature_tag(name)},
-                    is_required="require" in params,
-                    is_explicit="explicit" in params,
+            features = {name: value for name, value in params.items() if is_feature_tag(name)}
+            try:
+                preference = ContactPreference(
+                    features, is_required="require" in params, is_explicit="explicit" in params
                 )
-            )
+            except ValueError as error:
+                raise MalformedMessage(f"{field_name}: {error}") from None
+            preferences.append(preference)
     return preferences
 
 

@@ -36,6 +36,16 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(len(made), 100)
         self.assertTrue(all(TOKEN.fullmatch(token) and CALL_ID.fullmatch(token) for token in made))
 
+    def test_numbers(self) -> None:
+        """A number follows from a token, stays below its bound, and takes each value about as often as any other."""
+        source = CountingTokens()
+        counts = [0] * 7
+        for _ in range(7000):
+            counts[source.number(7)] += 1
+        self.assertTrue(all(850 < count < 1150 for count in counts), counts)
+        self.assertEqual(CountingTokens().number(2**32), CountingTokens().number(2**32))
+        self.assertEqual(CountingTokens().number(1), 0)
+
     def test_no_host_in_a_call_id(self) -> None:
         """A Call-ID names no host (RFC 3261 section 8.1.1.4)."""
         self.assertNotIn("@", CountingTokens().call_id())

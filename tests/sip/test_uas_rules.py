@@ -149,6 +149,47 @@ class InDialogTests(SynchronousTestCase):
         self.assertEqual(bench.status(inside("INFO", 3, From="<sip:chief@b.example>;tag=ft")), 403)
 
 
+class PreferenceTests(SynchronousTestCase):
+    """RFC 3841 section 6: a user agent is the only one that a proxy could choose."""
+
+    def test_unwanted(self) -> None:
+        """Whoever would rather reach nobody than this party reaches nobody: 480. (row:A18)"""
+        for field, status in (
+            ("Accept-Contact: *;video;require", 480),
+            ("Accept-Contact: *;video", None),
+            ("Accept-Contact: *;audio;require;explicit", None),
+            ("Accept-Contact: *;text;require", None),
+            ("Accept-Contact: *;text;require;explicit", 480),
+            ('Accept-Contact: *;methods="INVITE";require', None),
+            ('Accept-Contact: *;methods="PUBLISH";require', 480),
+            ("Reject-Contact: *;audio", 480),
+            ("Reject-Contact: *;audio;text", None),
+            ('Accept-Contact: *;+sip.instance="<urn:uuid:1>";require;explicit', None),
+            ('Accept-Contact: *;+sip.instance="<urn:uuid:2>";require;explicit', 480),
+            ("Accept-Contact: nonsense", 400),
+        ):
+            bench = party_with_sessions()
+            bench.profile.features.add("audio")
+            bench.profile.features.add("video", False)
+            bench.profile.instance_id = "urn:uuid:1"
+            outputs = bench.over_stream(message("INVITE", extra=f"{CONTACT}\r\n{field}"))
+            self.assertEqual(statuses_of(outputs), [] if status is None else [status], field)
+
+    def test_not_in_a_dialog(self) -> None:
+        """Who is in a dialog with a party has chosen it, whatever fields its requests carry. (row:A18)"""
+        bench = party_with_sessions()
+        bench.profile.features.add("audio")
+        (output,) = bench.over_stream(inside("INFO", 2, extra="\r\nReject-Contact: *;audio"))
+        self.assertIsInstance(output, InDialogRequestReceived)
+
+    def test_no_more_said_than_asked(self) -> None:
+        """A method that nobody takes is 405 before anything is compared. (row:A18)"""
+        bench = party_with_sessions()
+        bench.profile.features.add("audio")
+        refused = message("PUBLISH", extra="\r\nReject-Contact: *;audio")
+        self.assertEqual(statuses_of(bench.over_stream(refused)), [405])
+
+
 class OutsideTests(SynchronousTestCase):
     """What is asked outside of any dialog, or in the dialog of somebody else."""
 
