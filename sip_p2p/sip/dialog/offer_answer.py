@@ -361,6 +361,7 @@ class OfferAnswer:
     def _pass(self, place: Place, role: Role, ours: bool) -> None:
         """The message goes its way."""
         if role is Role.OFFER:
+            self._had_agreement = self._had_agreement or self.state is _AGREED
             self.state = _LOCAL_OFFER if ours else _REMOTE_OFFER
             self.offer_place = place
         elif role is Role.ANSWER:
