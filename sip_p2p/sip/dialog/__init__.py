@@ -17,6 +17,8 @@ module                 what                                                     
 ``outgoing_change``    a re-INVITE or UPDATE of ours                              RFC 3261 14.1, RFC 3311, RFC 6141
 ``incoming_change``    a re-INVITE or UPDATE of the peer's                        RFC 3261 14.2, RFC 3311, RFC 4028
 ``acknowledging``      the ACK of a 2xx, at either end                            RFC 3261 13.2.2.4, 13.3.1.4
+``outcomes``           what became of our requests, and what that means           RFC 3261 12.2.1.2, RFC 5057
+``refreshing``         what a session does when its time has come                 RFC 4028 7.4, 10
 ``mid_dialog``         what requests and responses in it carry anyway             RFC 3261 12.2, RFC 4028 section 9
 ``info``               INFO packages                                              RFC 6086
 ``reach``              what a failed request takes with it                        RFC 5057 section 5

@@ -34,9 +34,12 @@ class OwedAck:
 
     __slots__ = ("_flow", "_octets", "cseq", "response", "until")
 
-    def __init__(self, cseq: int, response: Response) -> None:
+    def __init__(self, cseq: int, response: Response | None) -> None:
+        """
+        :param response: None where the ACK is on its way already.
+        """
         self.cseq = cseq
-        self.response: Response | None = response
+        self.response = response
         self.until: float | None = None
         self._flow: Flow | None = None
         self._octets = b""
@@ -45,6 +48,12 @@ class OwedAck:
     def is_owed(self) -> bool:
         """Whether it waits for us."""
         return self.response is not None
+
+    def leave(self, until: float) -> Response | None:
+        """It is on its way, and is kept until then; return the 2xx, which is not."""
+        response, self.response = self.response, None
+        self.until = until
+        return response
 
     def sent(self, octets: bytes, flow: Flow) -> None:
         """It left as *octets* on *flow*."""

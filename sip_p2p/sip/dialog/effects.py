@@ -103,8 +103,8 @@ class RequestWanted:
 
 @final
 class RequestUnwanted:
-    """Begin nothing more for the request of *errand*: where no transaction carries it, it is never sent and nobody hears
-    of it again; the one that does, if any, goes on, and its outcome is told as ever."""
+    """Begin nothing more for the request of *errand*: where no transaction carries it, it is never sent and nobody
+    hears of it again; the one that does, if any, goes on, and its outcome is told as ever."""
 
     __slots__ = ("errand",)
 

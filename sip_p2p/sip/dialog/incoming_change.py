@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.effects import OfferReceived, OfferWithdrawn
-from sip_p2p.sip.dialog.mid_dialog import describe_response, in_dialog_response, refuse
+from sip_p2p.sip.dialog.incoming_invite import has_option
+from sip_p2p.sip.dialog.mid_dialog import (
+    describe_response,
+    in_dialog_response,
+    judge_timer,
+    refuse,
+    timer_response_fields,
+)
 from sip_p2p.sip.dialog.offer_answer import Place
+from sip_p2p.sip.dialog.reliable import OPTION_TAG as RELIABLE
+from sip_p2p.sip.dialog.reliable import ReliableSender, first_rseq
 from sip_p2p.sip.readings import warning_value
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.dialog.usage import InviteUsage
-    from sip_p2p.sip.message import Request
+    from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.transaction.layer import ServerTransaction
     from sip_p2p.sip.uri import Uri
 
@@ -36,7 +45,7 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
     place = Place.INVITE if method == "INVITE" else Place.UPDATE
     core = usage.core
     transaction = output.transaction
-    if method == "INVITE" and (status := usage.refusal_of_invite()):
+    if method == "INVITE" and (status := _refusal_of_invite(usage)):
         refuse(core, transaction, status, now)
         return
     try:
@@ -49,7 +58,7 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
         refuse(core, transaction, status, now)
         return
     target = usage.dialog.remote_target
-    status, fields = usage.judge_timer(request)
+    status, fields = judge_timer(usage, request)
     if not status:
         try:
             # 12.2.2: refreshed for as long as the request is not refused.
@@ -75,27 +84,44 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
     core.say(OfferReceived(usage, description, request))
 
 
+def _refusal_of_invite(usage: InviteUsage) -> int:
+    """The status that a re-INVITE is refused with because the INVITE that opens the session is not done; 0 for none."""
+    if usage.is_opening:
+        # 14.2: it is under way still: ours, or the peer's.
+        return 491 if usage.dialog.is_caller else 500
+    if usage.awaited_ack is not None and usage.offer_answer.awaits_answer:
+        # RFC 5407 section 3.1.5: our 2xx made an offer, and the ACK that answers it is still to come.
+        return 491
+    return 0
+
+
 @final
 class IncomingChange:
     """A re-INVITE or UPDATE of the peer's that waits for our answer.
 
     :ivar transaction: its transaction.
+    :ivar method: INVITE or UPDATE.
     """
 
-    __slots__ = ("_former_target", "_method", "transaction")
+    __slots__ = ("_cseq", "_former_target", "_is_reliable", "_recorded", "_sender", "method", "transaction")
 
     def __init__(self, transaction: ServerTransaction, request: Request, former_target: Uri) -> None:
         """
         :param former_target: the remote target before it came.
         """
         self.transaction = transaction
-        self._method = request.method
+        self.method = request.method
+        self._cseq = request.cseq
         self._former_target = former_target
+        self._recorded = tuple(request.headers.get_all("Record-Route"))
+        # RFC 3262 section 3: whether every provisional response but 100 has to arrive.
+        self._is_reliable = has_option(request, "Require", RELIABLE)
+        self._sender: ReliableSender | None = None
 
     @property
-    def method(self) -> str:
-        """INVITE or UPDATE."""
-        return self._method
+    def next_deadline(self) -> float | None:
+        """When :meth:`handle_timer` is to be called; None while nothing waits for a PRACK."""
+        return None if self._sender is None else self._sender.next_deadline
 
     def accept(
         self,
@@ -110,17 +136,13 @@ class IncomingChange:
         :raises AlreadyResponded: when the request is over; the change is withdrawn then.
         """
         core = usage.core
-        method = self._method
+        method = self.method
         if self.transaction.is_final_sent:
             self.withdraw(usage, None, now)
         usage.offer_answer.sending(
             Place.INVITE_2XX if method == "INVITE" else Place.UPDATE_2XX, description is not None
         )
-        response = in_dialog_response(core, self.transaction, 200, usage.dialog, usage.profile)
-        for name, value in usage.timer_response_fields(method, now):
-            response.headers.add(name, value)
-        for name, value in fields:
-            response.headers.add(name, value)
+        response = self._response(usage, 200, timer_response_fields(usage, method, now), fields)
         describe_response(response, description)
         usage.incoming = None
         usage.modification.answered(method)
@@ -131,7 +153,7 @@ class IncomingChange:
         else:
             core.respond(self.transaction, response, now)
             usage.appoint()
-            usage.settle(now)
+            _settled(usage, now)
 
     def decline(
         self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float, reason: str | None = None
@@ -140,7 +162,7 @@ class IncomingChange:
         self._undo(usage)
         refuse(usage.core, self.transaction, status, now, fields, reason)
         usage.appoint()
-        usage.settle(now)
+        _settled(usage, now)
 
     def progress(
         self,
@@ -157,24 +179,82 @@ class IncomingChange:
         """
         if not 101 <= status <= 199:
             raise ValueError(f"{status} is no provisional response that says anything: 101 to 199")
-        if self._method != "INVITE":
+        if self.method != "INVITE":
             raise InvalidOperation("only an INVITE has provisional responses")
+        response = self._response(usage, status, (), fields, reason)
+        usage.offer_answer.sending(Place.RELIABLE if self._is_reliable else Place.UNRELIABLE, False)
+        if not self._is_reliable:
+            usage.core.respond(self.transaction, response, now)
+            return
+        core = usage.core
+        if self._sender is None:
+            self._sender = ReliableSender(self._cseq, first_rseq(core.tokens), core.layer.timers)
+        self._say(usage, self._sender.send(response, now), now)
+
+    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> bool:
+        """A PRACK came; return whether it acknowledges a provisional response of this change, and was answered."""
+        sender = self._sender
+        if sender is None:
+            return False
+        status = sender.prack(output.request)
+        if status == 200:
+            usage.core.respond(output.transaction, usage.core.response(output.transaction, 200), now)
+            self._say(usage, sender.following(now), now)
+        else:
+            refuse(usage.core, output.transaction, status, now)
+        return True
+
+    def handle_timer(self, usage: InviteUsage, now: float) -> None:
+        """Say again what waits for its PRACK; refuse the re-INVITE when none comes."""
+        sender = self._sender
+        if sender is None:
+            return
+        self._say(usage, sender.due(now), now)
+        if sender.has_given_up:
+            # RFC 3262 section 3: after 64*T1 the INVITE is refused with a 5xx.
+            self._undo(usage)
+            refuse(usage.core, self.transaction, 504, now)
+            usage.core.say(OfferWithdrawn(usage, None))
+
+    def _say(self, usage: InviteUsage, response: Response | None, now: float) -> None:
+        if response is not None:
+            usage.core.respond(self.transaction, response, now)
+            usage.appoint()
+
+    def _response(
+        self,
+        usage: InviteUsage,
+        status: int,
+        timer_fields: Sequence[tuple[str, str]],
+        fields: Sequence[tuple[str, str]],
+        reason: str | None = None,
+    ) -> Response:
         response = in_dialog_response(usage.core, self.transaction, status, usage.dialog, usage.profile)
         if reason is not None:
             response.reason = reason
-        for name, value in fields:
-            response.headers.add(name, value)
-        usage.core.respond(self.transaction, response, now)
+        headers = response.headers
+        for value in self._recorded:
+            # 12.1.1: the routes go back as they came, so that a peer that has lost its route set finds it here.
+            headers.add("Record-Route", value)
+        for name, value in (*timer_fields, *fields):
+            headers.add(name, value)
+        return response
 
     def withdraw(self, usage: InviteUsage, request: Request | None, now: float) -> None:
         """It is over without an answer of ours: cancelled by *request*, or its flow was lost."""
         self._undo(usage)
         usage.core.say(OfferWithdrawn(usage, request))
-        usage.settle(now)
+        _settled(usage, now)
 
     def _undo(self, usage: InviteUsage) -> None:
         """12.2.2: of a request that is refused nothing stays."""
-        usage.offer_answer.rollback(Place.INVITE if self._method == "INVITE" else Place.UPDATE)
-        usage.modification.answered(self._method)
+        usage.offer_answer.rollback(Place.INVITE if self.method == "INVITE" else Place.UPDATE)
+        usage.modification.answered(self.method)
         usage.dialog.remote_target = self._former_target
         usage.incoming = None
+
+
+def _settled(usage: InviteUsage, now: float) -> None:
+    """An UPDATE in an early dialog has its answer: a 2xx to the INVITE may have waited for that."""
+    if usage.invitation is not None:
+        usage.invitation.settled(usage, now)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sip_p2p.errors import MalformedMessage
+from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.fields import parse_tokens, split_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from sip_p2p.sip.message import Message, Request
+    from sip_p2p.sip.message import Request
 
-__all__ = ["info_status", "package_of", "packages_of"]
+__all__ = ["check_package", "info_status", "package_of", "packages_of"]
 
 
 def package_of(request: Request) -> str:
@@ -29,21 +29,22 @@ def package_of(request: Request) -> str:
         return ""
     if len(values) > 1:
         raise MalformedMessage("Info-Package stands more than once (RFC 6086 section 7.1)")
+    return _name_of(values[0])
+
+
+def _name_of(value: str) -> str:
     # Section 7.2: the name, and parameters that are the package's own business.
-    names = parse_tokens(values[0].partition(";")[0], "Info-Package")
+    names = parse_tokens(value.partition(";")[0], "Info-Package")
     if len(names) != 1:
         raise MalformedMessage("Info-Package names one package (RFC 6086 section 7.1)")
     return names[0].lower()
 
 
-def packages_of(message: Message) -> frozenset[str] | None:
-    """The packages, in small letters, that the sender of *message* takes, by its Recv-Info; None where it has none.
+def packages_of(values: Iterable[str]) -> frozenset[str]:
+    """The packages, in small letters, that Recv-Info fields with these values list.
 
-    :raises MalformedMessage: when it cannot be read (400).
+    :raises MalformedMessage: when one cannot be read (400).
     """
-    values = message.headers.get_all("Recv-Info")
-    if not values:
-        return None
     # Section 7.2: names and their parameters, which are no business of ours.
     names = ",".join(element.partition(";")[0] for value in values for element in split_values(value))
     return frozenset(name.lower() for name in parse_tokens(names, "Recv-Info"))
@@ -63,3 +64,22 @@ def info_status(request: Request, packages: Iterable[str]) -> int:
     if package and package not in {name.lower() for name in packages}:
         return 469
     return 0
+
+
+def check_package(fields: Sequence[tuple[str, str]], packages: frozenset[str] | None) -> None:
+    """See that an INFO of ours may be sent (section 4.2.1).
+
+    :param fields: the header fields that it is to have.
+    :param packages: what the peer's Recv-Info lists, in small letters; None where it has sent none.
+    :raises InvalidOperation: when it belongs to a package that the peer has not said to take.
+    :raises ValueError: when its Info-Package is no token.
+    """
+    for name, value in fields:
+        if name.lower() != "info-package":
+            continue
+        try:
+            package = _name_of(value)
+        except MalformedMessage as error:
+            raise ValueError(str(error)) from None
+        if packages is None or package not in packages:
+            raise InvalidOperation(f"the peer takes no INFO of the package {package} (RFC 6086 section 4.2.1)")

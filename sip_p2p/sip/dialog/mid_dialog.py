@@ -11,19 +11,35 @@ from typing import TYPE_CHECKING
 
 from sip_p2p.errors import AlreadyResponded
 from sip_p2p.sip.dialog.modification import Modification
+from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.dialog import Dialog
-    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.transaction.layer import ServerTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
 
-__all__ = ["capability_fields", "describe_plan", "describe_response", "in_dialog_response", "refuse"]
+__all__ = [
+    "capability_fields",
+    "describe_plan",
+    "describe_response",
+    "in_dialog_response",
+    "judge_timer",
+    "refuse",
+    "refuse_pending",
+    "timer_request_fields",
+    "timer_response_fields",
+    "timer_response_received",
+]
+
+_UNASKED = SessionTimerSettings(interval=None)
+"""A session that wants no timer of its own, and goes along with the peer's (RFC 4028 section 9)."""
 
 
 def capability_fields(profile: Profile) -> list[tuple[str, str]]:
@@ -97,3 +113,50 @@ def refuse(
     except AlreadyResponded:
         # 17.2.4: its flow was lost; nobody waits for the answer.
         return
+
+
+def refuse_pending(core: UserAgentCore, keys: Iterable[str], now: float) -> None:
+    """15.1.2: the session is over, and what is pending of the requests with these keys is answered 487."""
+    waiting = core.layer.table.servers
+    for key in keys:
+        transaction = waiting.get(key)
+        if transaction is not None:
+            refuse(core, transaction, 487, now)
+
+
+def timer_request_fields(usage: InviteUsage, method: str) -> list[tuple[str, str]]:
+    """What a re-INVITE or an UPDATE of ours says of the session timer; nothing in an early dialog."""
+    if usage.session_timer is None or usage.is_early:
+        return []
+    return usage.session_timer.request_fields(method)
+
+
+def timer_response_received(usage: InviteUsage, response: Response, now: float) -> None:
+    """A 2xx of the peer's to INVITE or UPDATE says how long the session lasts (RFC 4028 section 7.2)."""
+    if usage.is_early:
+        return
+    if usage.session_timer is None and "Session-Expires" in response.headers:
+        # A proxy or the peer asks for what we never asked for.
+        usage.session_timer = SessionTimer(_UNASKED)
+    if usage.session_timer is not None:
+        usage.session_timer.response_received(response, now)
+
+
+def judge_timer(usage: InviteUsage, request: Request) -> tuple[int, list[tuple[str, str]]]:
+    """Judge the session interval that a re-INVITE or an UPDATE of the peer's asks for (RFC 4028 section 9).
+
+    :returns: 0; or the status to refuse the request with, and the fields that go with it.
+    """
+    if usage.is_early:
+        return 0, []
+    if usage.session_timer is None:
+        usage.session_timer = SessionTimer(_UNASKED)
+    status = usage.session_timer.request_received(request)
+    return status, usage.session_timer.refusal_fields() if status == 422 else []
+
+
+def timer_response_fields(usage: InviteUsage, method: str, now: float) -> list[tuple[str, str]]:
+    """What the 2xx to a request that was judged says of the session timer; the interval begins anew with it."""
+    if usage.session_timer is None or usage.is_early:
+        return []
+    return usage.session_timer.response_fields(now, method)

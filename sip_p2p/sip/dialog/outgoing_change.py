@@ -23,9 +23,15 @@ from sip_p2p.sip.dialog.effects import (
     RequestUnwanted,
     RequestWanted,
 )
-from sip_p2p.sip.dialog.mid_dialog import capability_fields, describe_plan
+from sip_p2p.sip.dialog.mid_dialog import (
+    capability_fields,
+    describe_plan,
+    timer_request_fields,
+    timer_response_received,
+)
 from sip_p2p.sip.dialog.offer_answer import Place, Role
-from sip_p2p.sip.dialog.reach import Reach, reach_of
+from sip_p2p.sip.dialog.outcomes import judge
+from sip_p2p.sip.dialog.reliable import ReliableReceiver
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -50,11 +56,12 @@ class OutgoingChange:
     :ivar errand: the request as it was sent last.
     :ivar method: INVITE or UPDATE.
     :ivar is_refresh: whether only the session timer wants it: the application is told nothing of it.
-    :ivar deadline: when it is to be sent again or, cancelled, to be given up; None while neither.
+    :ivar next_deadline: when it is to be sent again or, cancelled, to be given up; None while neither.
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancelled", "_retries", "_waits", "deadline", "errand", "is_refresh", "method",
+        "_description", "_fields", "_is_cancelled", "_retries", "_waits", "errand", "is_refresh", "method",
+        "next_deadline",
     )  # fmt: skip
 
     def __init__(
@@ -67,7 +74,7 @@ class OutgoingChange:
         self.method = method
         self.is_refresh = is_refresh
         self.errand: Errand | None = None
-        self.deadline: float | None = None
+        self.next_deadline: float | None = None
         self._description = description
         self._fields = fields
         self._is_cancelled = False
@@ -83,11 +90,24 @@ class OutgoingChange:
         # An INVITE without an offer asks for one.
         return self.method == "INVITE" or self._description is not None
 
-    def send(self, usage: InviteUsage) -> None:
+    def begin(self, usage: InviteUsage) -> None:
+        """Send it for the first time.
+
+        :raises InvalidOperation: retryable when another change has to end first; nothing has changed then.
+        """
+        if usage.outgoing is not None or usage.incoming is not None:
+            raise InvalidOperation("another change of the session is under way", retryable=True)
+        self._send(usage)
+        usage.outgoing = self
+
+    def _send(self, usage: InviteUsage) -> None:
         """Send it, for the first time or again.
 
         :raises InvalidOperation: when it may not go now; nothing has changed then.
         """
+        if self.method == "INVITE" and (usage.awaited_ack is not None or usage.is_opening):
+            # 14.1: not while another INVITE is in progress, in either direction.
+            raise InvalidOperation("the last INVITE is not acknowledged yet", retryable=True)
         usage.modification.begin(self.method, has_offer=self._has_offer)
         try:
             usage.offer_answer.sending(self._place, self._description is not None)
@@ -96,9 +116,9 @@ class OutgoingChange:
             usage.modification.ended(self.method)
             raise
         self._waits = False
-        self.deadline = None
+        self.next_deadline = None
         plan.fields += capability_fields(usage.profile)
-        plan.fields += usage.timer_request_fields(self.method)
+        plan.fields += timer_request_fields(usage, self.method)
         plan.fields += self._fields
         describe_plan(plan, self._description)
         usage.reliable = None
@@ -106,37 +126,53 @@ class OutgoingChange:
         self.errand = Errand(usage, plan, purpose)
         usage.core.say(RequestWanted(self.errand))
 
-    def provisional(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
-        """A 1xx to the re-INVITE."""
+    def hear(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
+        """A response came by *flow*."""
+        if response.status >= 200:
+            self._answered(usage, response, flow, now)
+            return
         if self._is_cancelled:
             # 9.1: now that there is a response the CANCEL may go.
             self._send_cancel(usage, now)
-        if response.status == 100 or self.method != "INVITE":
-            return
-        usage.reliable_response(response, flow, now)
+        if response.status > 100 and self.method == "INVITE":
+            self._hear_provisional(usage, response, flow, now)
 
-    def answered(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
-        """The final response came."""
+    def _hear_provisional(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
+        """A 1xx to the re-INVITE; one that is reliable is acknowledged."""
+        if usage.reliable is None:
+            usage.reliable = ReliableReceiver()
+        rack = usage.reliable.received(response)
+        if rack is None:
+            # RFC 3262 section 4: it is not reliable, or it came before, or one before it is missing.
+            return
+        # RFC 6141 section 4: the target is refreshed by a reliable provisional response as well.
+        usage.dialog.refresh_target(response, flow)
+        usage.take_answer(response, Place.RELIABLE)
+        usage.send_prack(rack, None, now)
+
+    def _answered(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         status = response.status
         if status < 300:
             self._accepted(usage, response, flow, now)
             return
-        usage.offer_answer.rollback(self._place)
+        is_undone = usage.offer_answer.rollback(self._place)
         if status == 491 and not self._is_cancelled:
             # 14.1: both changed the session at once; who tries again first depends on who made the Call-ID.
-            self.deadline = usage.modification.refused_491(
+            self.next_deadline = usage.modification.refused_491(
                 self.method, now, owns_call_id=usage.dialog.is_caller, tokens=usage.core.tokens
             )
-            if self.deadline is not None:
+            if self.next_deadline is not None:
                 self._waits = True
                 return
         usage.modification.ended(self.method)
         if not self._is_cancelled and self._is_sent_again(usage, response, now):
             return
         self._finish(usage, response, None, now)
-        reach = reach_of(status, self.method)
-        if reach is not Reach.REQUEST:
-            usage.lost(reach, response, now)
+        judge(usage, self.method, response, None, now)
+        if is_undone and not usage.is_over:
+            # RFC 6141 section 3.4: what a reliable provisional response had agreed on is undone. So that both know, the
+            # session is offered as it was before.
+            OutgoingChange("INVITE", usage.local_description, (), True).begin(usage)
 
     def _is_sent_again(self, usage: InviteUsage, response: Response, now: float) -> bool:
         """Whether the request goes again, changed or later, because of what *response* says."""
@@ -155,25 +191,25 @@ class OutgoingChange:
             # 14.2, RFC 3311 section 5.2: the peer is still busy with an earlier one, and says when to come again.
             self._retries += 1
             self._waits = True
-            self.deadline = now + max(float(pause), _PAUSE)
+            self.next_deadline = now + max(float(pause), _PAUSE)
             return True
         return False
 
     def _try_again(self, usage: InviteUsage, now: float) -> bool:
         try:
-            self.send(usage)
+            self._send(usage)
         except InvalidOperation as error:
             if not error.retryable:
                 return False
             self._waits = True
-            self.deadline = now + _PAUSE
+            self.next_deadline = now + _PAUSE
         return True
 
     def handle_timer(self, usage: InviteUsage, now: float) -> None:
         """Send it again, or give up waiting for the end of what was cancelled."""
-        if self.deadline is None or now < self.deadline:
+        if self.next_deadline is None or now < self.next_deadline:
             return
-        self.deadline = None
+        self.next_deadline = None
         if self._waits:
             if not self._try_again(usage, now):
                 self._finish(usage, None, InvalidOperation("the session cannot be changed any more"), now)
@@ -191,9 +227,7 @@ class OutgoingChange:
         usage.offer_answer.rollback(self._place)
         usage.modification.ended(self.method)
         self._finish(usage, None, reason, now)
-        if isinstance(reason, OperationTimeout):
-            # 12.2.1.2: no response at all ends the dialog, as 408 does.
-            usage.lost(Reach.SILENCE, None, now)
+        judge(usage, self.method, None, reason, now)
 
     def cancel(self, usage: InviteUsage, now: float) -> bool:
         """We want the change no longer; return whether that can be had.
@@ -221,10 +255,10 @@ class OutgoingChange:
         return True
 
     def _send_cancel(self, usage: InviteUsage, now: float) -> None:
-        if self.deadline is not None or self.errand is None or self.errand.transaction is None:
+        if self.next_deadline is not None or self.errand is None or self.errand.transaction is None:
             return
         usage.core.cancel(self.errand.transaction, (), now)
-        self.deadline = now + usage.core.layer.timers.timeout
+        self.next_deadline = now + usage.core.layer.timers.timeout
         usage.appoint()
 
     def drop(self, usage: InviteUsage) -> None:
@@ -237,15 +271,14 @@ class OutgoingChange:
         # 12.2.1.2, RFC 3311 section 5.1: a 2xx to a target refresh request refreshes the target.
         dialog.refresh_target(response, flow)
         usage.capabilities.heard(response)
-        usage.timer_response_received(response, now)
+        timer_response_received(usage, response, now)
         if self.method != "INVITE":
             usage.take_answer(response, Place.UPDATE_2XX)
             usage.modification.ended(self.method)
             self._keep_local(usage)
             self._finish(usage, response, None, now)
             return
-        assert self.errand is not None
-        usage.owed_ack = OwedAck(self.errand.plan.cseq, response)
+        usage.owed_ack = OwedAck(response.cseq.number, response)
         try:
             description = description_of(response)
         except MalformedMessage:
@@ -260,7 +293,7 @@ class OutgoingChange:
         self._keep_local(usage)
         usage.acknowledge(None, (), now)
 
-    def acknowledged(self, usage: InviteUsage, response: Response, now: float) -> None:
+    def acknowledged(self, usage: InviteUsage, response: Response | None, now: float) -> None:
         """The ACK of the re-INVITE's 2xx is on its way."""
         usage.modification.ended(self.method)
         self._finish(usage, response, None, now)
@@ -272,9 +305,9 @@ class OutgoingChange:
     def _finish(self, usage: InviteUsage, response: Response | None, reason: BaseException | None, now: float) -> None:
         """This is how it went."""
         usage.outgoing = None
-        self.deadline = None
-        if response is None or response.status >= 300:
-            usage.refresh_failed(now)
+        self.next_deadline = None
+        if usage.session_timer is not None and (response is None or response.status >= 300):
+            usage.session_timer.refresh_failed(now)
         if not self.is_refresh:
             usage.core.say(ModificationEnded(usage, response, reason))
         usage.appoint()

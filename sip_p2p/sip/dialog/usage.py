@@ -13,7 +13,8 @@ until the outcome of our BYE is known. In both the dialog is still found.
 :class:`InviteUsage` is where every input of one dialog arrives, and who decides what it means for the session as a
 whole. What takes more than a moment has an object of its own while it lasts: a change that we ask for
 (:mod:`.outgoing_change`), one that the peer asks for (:mod:`.incoming_change`), an ACK at either end
-(:mod:`.acknowledging`).
+(:mod:`.acknowledging`). What became of our requests is judged in :mod:`.outcomes`, and the time that a session lasts in
+:mod:`.refreshing`.
 
 Left out: the INVITE that opens the session, and its responses (:mod:`.client_invitation`, :mod:`.server_invitation`).
 """
@@ -23,7 +24,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Protocol, final
 
-from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
+from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.acknowledging import AwaitedAck, OwedAck
 from sip_p2p.sip.dialog.capabilities import Capabilities
 from sip_p2p.sip.dialog.description import description_of
@@ -34,20 +35,17 @@ from sip_p2p.sip.dialog.effects import (
     Errand,
     Established,
     Purpose,
-    RequestEnded,
     RequestWanted,
     UsageEnded,
 )
-from sip_p2p.sip.dialog.incoming_change import IncomingChange, receive_change
-from sip_p2p.sip.dialog.info import info_status
-from sip_p2p.sip.dialog.mid_dialog import describe_plan, refuse
+from sip_p2p.sip.dialog.incoming_change import receive_change
+from sip_p2p.sip.dialog.info import check_package, info_status
+from sip_p2p.sip.dialog.mid_dialog import describe_plan, refuse, refuse_pending, timer_response_received
 from sip_p2p.sip.dialog.modification import Modification
 from sip_p2p.sip.dialog.offer_answer import OfferAnswer, Place, Role
+from sip_p2p.sip.dialog.outcomes import hear_failure, hear_response
 from sip_p2p.sip.dialog.outgoing_change import OutgoingChange
-from sip_p2p.sip.dialog.reach import Reach, reach_of
-from sip_p2p.sip.dialog.reliable import ReliableReceiver
-from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings, TimerDue
-from sip_p2p.sip.message import Response
+from sip_p2p.sip.dialog.refreshing import handle_session_timer, refresh
 from sip_p2p.sip.profile import Profile
 from sip_p2p.sip.uri import SipUri
 
@@ -57,16 +55,18 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
-    from sip_p2p.sip.dialog.reliable import RAck
+    from sip_p2p.sip.dialog.incoming_change import IncomingChange
+    from sip_p2p.sip.dialog.reliable import RAck, ReliableReceiver
+    from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.message import Request
+    from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.outputs import RequestAbandoned
     from sip_p2p.sip.transaction.layer import ServerTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["Invitation", "InviteUsage", "UsageState"]
 
-_USUAL_TIMER = SessionTimerSettings(interval=None)
+_OWN_METHODS = frozenset(("ACK", "BYE", "CANCEL", "INVITE", "PRACK", "UPDATE"))
 
 
 class UsageState(enum.Enum):
@@ -113,10 +113,7 @@ class Invitation(Protocol):
 
 @final
 class _Farewell:
-    """How a session ends that is not over yet.
-
-    :ivar fields: what our BYE carries, while it waits to be sent.
-    """
+    """How a session ends: why, with what fields in a BYE that could not be sent yet, and because of which message."""
 
     __slots__ = ("ending", "fields", "message")
 
@@ -130,12 +127,12 @@ class _Farewell:
 
 @final
 class InviteUsage:
-    """A session in one dialog. Its attributes are its parts, each a machine of its own; most stand empty at most times.
+    """A session in one dialog. Its attributes are its parts, each a machine of its own; most are None at most times.
 
     :ivar core: the core whose dialog it is.
     :ivar profile: the party of ours in it.
     :ivar dialog: the dialog.
-    :ivar invitation: the INVITE that it came of, while it is early; None later.
+    :ivar invitation: the INVITE that it came of, until it is established; None later.
     :ivar user: whatever the facade wants to find again.
     :ivar state: how far it is.
     :ivar offer_answer: where an offer or an answer may stand.
@@ -148,30 +145,13 @@ class InviteUsage:
     :ivar incoming: the change that the peer asks for.
     :ivar owed_ack: the ACK of the last 2xx that the peer sent.
     :ivar awaited_ack: the last 2xx that we sent, until its ACK comes.
-    :ivar ending: how it ended, or will once the outcome of our BYE is known; None before.
     """
 
     __slots__ = (
-        "_farewell",
-        "_unanswered",
-        "awaited_ack",
-        "capabilities",
-        "core",
-        "dialog",
-        "ending",
-        "incoming",
-        "invitation",
-        "local_description",
-        "modification",
-        "offer_answer",
-        "outgoing",
-        "owed_ack",
-        "profile",
-        "reliable",
-        "session_timer",
-        "state",
-        "user",
-    )
+        "_farewell", "_unanswered", "awaited_ack", "capabilities", "core", "dialog", "incoming", "invitation",
+        "local_description", "modification", "offer_answer", "outgoing", "owed_ack", "profile", "reliable",
+        "session_timer", "state", "user",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -204,7 +184,6 @@ class InviteUsage:
         self.incoming: IncomingChange | None = None
         self.owed_ack: OwedAck | None = None
         self.awaited_ack: AwaitedAck | None = None
-        self.ending: Ending | None = None
         self._farewell: _Farewell | None = None
         # The keys of the transactions that the application has to answer: no object lives longer for it.
         self._unanswered: tuple[str, ...] = ()
@@ -219,6 +198,26 @@ class InviteUsage:
         usage.offer_answer = OfferAnswer(is_agreed=True)
         return usage
 
+    @property
+    def is_early(self) -> bool:
+        """Whether there is no 2xx yet."""
+        return self.state is _EARLY
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the INVITE that opens the session is under way: it has no 2xx yet or, where it is ours, no ACK."""
+        return self.is_early or (self.state is _ACCEPTED and self.dialog.is_caller)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has ended, or nothing is left of it but our BYE."""
+        return self.state is _ENDING or self.state is _ENDED
+
+    @property
+    def ending(self) -> Ending | None:
+        """How it ended, or will, once it is decided; None before."""
+        return None if self._farewell is None else self._farewell.ending
+
     # -- the session opens ---------------------------------------------------------------------------------------------
 
     def accepted(self, response: Response, cseq: int, now: float, flow: Flow | None = None) -> None:
@@ -232,7 +231,7 @@ class InviteUsage:
         self.capabilities.heard(response)
         self.state = _ACCEPTED
         self.owed_ack = OwedAck(cseq, response)
-        self.timer_response_received(response, now)
+        timer_response_received(self, response, now)
         self.appoint()
 
     def accepted_again(self, response: Response, now: float) -> None:
@@ -247,31 +246,27 @@ class InviteUsage:
 
         :raises InvalidOperation: when no ACK is owed, when the answer is missing, and when there is nothing to answer.
         """
-        owed = self.owed_ack
-        if owed is None or not owed.is_owed:
+        if self.owed_ack is None or not self.owed_ack.is_owed:
             raise InvalidOperation("no 2xx waits for an ACK")
         self.offer_answer.sending(Place.ACK, description is not None)
-        self._send_ack(owed, description, fields, now)
-
-    def _send_ack(
-        self, owed: OwedAck, description: ContentDescription | None, fields: Sequence[tuple[str, str]], now: float
-    ) -> None:
-        response, owed.response = owed.response, None
-        # RFC 6026 section 7.2: timer M is how long the 2xx may come again.
-        owed.until = now + self.core.layer.timers.timeout
-        plan = self.dialog.ack_plan(owed.cseq)
-        plan.fields += fields
-        describe_plan(plan, description)
+        response = self._send_ack(self.owed_ack, description, fields, now)
         if description is not None:
             self.local_description = description
-        self.core.say(AckWanted(self, plan))
-        if response is None or self.state is _ENDING:
-            return
         if self.state is _ACCEPTED:
             self._establish(response)
         elif self.outgoing is not None:
             self.outgoing.acknowledged(self, response, now)
         self.appoint()
+
+    def _send_ack(
+        self, owed: OwedAck, description: ContentDescription | None, fields: Sequence[tuple[str, str]], now: float
+    ) -> Response | None:
+        plan = self.dialog.ack_plan(owed.cseq)
+        plan.fields += fields
+        describe_plan(plan, description)
+        self.core.say(AckWanted(self, plan))
+        # RFC 6026 section 7.2: timer M is how long the 2xx may come again.
+        return owed.leave(now + self.core.layer.timers.timeout)
 
     def ack_sent(self, octets: bytes, flow: Flow) -> None:
         """The ACK left, as *octets* on *flow*."""
@@ -284,9 +279,8 @@ class InviteUsage:
         :raises AlreadyResponded: when the INVITE has its final response, or its flow is gone.
         """
         self.core.respond(transaction, response, now)
-        is_first = self.state is _EARLY
-        self.awaited_ack = AwaitedAck(self.core, transaction, response, now, is_first, self.awaited_ack)
-        if is_first:
+        self.awaited_ack = AwaitedAck(self.core, transaction, response, now, self.is_early, self.awaited_ack)
+        if self.is_early:
             self.state = _ACCEPTED
             self.dialog.confirm()
         self.appoint()
@@ -295,27 +289,29 @@ class InviteUsage:
         """An ACK came in this dialog. One that nobody waits for came again, and changes nothing."""
         waiting = self.awaited_ack
         acknowledged = None if waiting is None else waiting.find(request.cseq.number)
-        if waiting is None or acknowledged is None or self.state in (_ENDING, _ENDED):
+        if waiting is None or acknowledged is None:
             return
         self.awaited_ack = waiting.without(acknowledged)
         if acknowledged.is_first:
             self._establish(request)
         self.take_answer(request, Place.ACK)
         if self._farewell is not None:
-            # 15: we were called, and had to wait for this.
-            self._send_bye(self._farewell, now)
+            # 15: we were called, and a BYE of ours had to wait for this.
+            self.hang_up(self._farewell.ending, self._farewell.fields, None, now)
         elif self.offer_answer.has_failed:
             self.bye(now, ending=Ending.NO_AGREEMENT)
         else:
             self.appoint()
 
-    def _establish(self, message: Request | Response) -> None:
+    def _establish(self, message: Request | Response | None) -> None:
         self.state = _CONFIRMED
         self.invitation = None
-        self.core.say(Established(self, message))
+        self.reliable = None
+        if message is not None:
+            self.core.say(Established(self, message))
 
     def take_answer(self, message: Request | Response, place: Place) -> None:
-        """What *message* carries in *place* is the answer to our offer, if it is due there."""
+        """What *message* carries in *place* is the answer to our offer, if one is due there."""
         try:
             description = description_of(message)
         except MalformedMessage:
@@ -324,8 +320,6 @@ class InviteUsage:
         role = self.offer_answer.received(place, description is not None)
         if role is Role.ANSWER and description is not None:
             self.core.say(AnswerReceived(self, description))
-
-    # -- provisional responses that have to arrive ---------------------------------------------------------------------
 
     def send_prack(
         self,
@@ -348,20 +342,6 @@ class InviteUsage:
             self.local_description = description
         self.core.say(RequestWanted(Errand(self, plan, Purpose.PRACK)))
 
-    def reliable_response(self, response: Response, flow: Flow, now: float) -> None:
-        """A provisional response to our re-INVITE came; one that is reliable and in order is acknowledged."""
-        if self.reliable is None:
-            self.reliable = ReliableReceiver()
-        rack = self.reliable.received(response)
-        if rack is None:
-            # RFC 3262 section 4: not reliable, or it came before, or one before it is missing.
-            return
-        # RFC 6141 section 4.7: a reliable provisional response refreshes the target too.
-        self.dialog.refresh_target(response, flow)
-        self.capabilities.heard(response)
-        self.take_answer(response, Place.RELIABLE)
-        self.send_prack(rack, None, now)
-
     # -- the peer's requests -------------------------------------------------------------------------------------------
 
     def request_received(self, output: InDialogRequestReceived, now: float) -> bool:
@@ -375,17 +355,13 @@ class InviteUsage:
         transaction = output.transaction
         if method == "BYE":
             self._bye_received(output, now)
-        elif self.state is _ENDING or self.state is _ENDED:
+        elif self.is_over:
             # RFC 5407 section 3.2: after our BYE there is no session to be talked about.
             refuse(self.core, transaction, 481, now)
-        elif method in ("INVITE", "UPDATE"):
+        elif method == "INVITE" or method == "UPDATE":
             receive_change(self, output, now)
         elif method == "PRACK":
-            if self.invitation is not None:
-                self.invitation.prack_received(self, output, now)
-            else:
-                # RFC 3262 section 3: no provisional response waits for it.
-                refuse(self.core, transaction, 481, now)
+            self._prack_received(output, now)
         elif method == "INFO" and (status := info_status(output.request, self.profile.info_packages)):
             # RFC 6086 section 4.2.2: with 469 goes what would be taken.
             fields = (("Recv-Info", ", ".join(self.profile.info_packages)),) if status == 469 else ()
@@ -396,21 +372,20 @@ class InviteUsage:
             return False
         return True
 
-    def refusal_of_invite(self) -> int:
-        """The status to refuse a re-INVITE with because of the INVITE that opens the session; 0 for none."""
-        if self.state is _EARLY or (self.state is _ACCEPTED and self.dialog.is_caller):
-            # 14.2: the first INVITE is still under way: ours, or the peer's.
-            return 491 if self.dialog.is_caller else 500
-        if self.awaited_ack is not None and self.offer_answer.awaits_answer:
-            # RFC 5407 section 3.1.5: our 2xx made an offer, and the ACK that answers it is still to come.
-            return 491
-        return 0
+    def _prack_received(self, output: InDialogRequestReceived, now: float) -> None:
+        if self.incoming is not None and self.incoming.prack_received(self, output, now):
+            return
+        if self.invitation is not None:
+            self.invitation.prack_received(self, output, now)
+        else:
+            # RFC 3262 section 3: no provisional response waits for it.
+            refuse(self.core, output.transaction, 481, now)
 
     def _bye_received(self, output: InDialogRequestReceived, now: float) -> None:
         # 15.1.2: 200 whatever was; also to a BYE that crosses ours (RFC 5407 section 3.2.2).
         self.core.respond(output.transaction, self.core.response(output.transaction, 200), now)
-        farewell = self._farewell if self.state is _ENDING else None
-        self.ended(Ending.REMOTE_BYE if farewell is None else farewell.ending, now, output.request)
+        ending = self.ending if self.state is _ENDING else None
+        self.ended(Ending.REMOTE_BYE if ending is None else ending, now, output.request)
 
     def abandoned(self, output: RequestAbandoned, now: float) -> None:
         """A request of the peer's is over before we had answered it: cancelled (H20), or its flow was lost."""
@@ -429,23 +404,18 @@ class InviteUsage:
         """Change the session: offer *description* or, with None, ask the peer by re-INVITE for an offer.
 
         :param method: ``INVITE`` or ``UPDATE``; by default UPDATE before the session is established and INVITE after.
-        :raises InvalidOperation: retryable when another change has to end first; not where the session is over, and
-            where it is early and the method is INVITE.
+        :raises InvalidOperation: retryable when another change has to end first; not where the session is over, where
+            it is early and the method is INVITE, and where the peer takes no UPDATE.
         """
-        if self.state is _ENDING or self.state is _ENDED:
+        if self.is_over:
             raise InvalidOperation("the session is over")
         if method is None:
             method = "INVITE" if self.state is _CONFIRMED else "UPDATE"
-        if method == "INVITE" and self.state is _EARLY:
+        if method == "INVITE" and self.is_early:
             raise InvalidOperation("before it is established a session is changed by UPDATE (RFC 3311 section 5.1)")
-        if self.outgoing is not None or self.incoming is not None:
-            raise InvalidOperation("another change of the session is under way", retryable=True)
-        if method == "INVITE" and (self.state is not _CONFIRMED or self.awaited_ack is not None):
-            # 14.1: not while another INVITE is in progress.
-            raise InvalidOperation("the last INVITE is not acknowledged yet", retryable=True)
-        change = OutgoingChange(method, description, fields)
-        change.send(self)
-        self.outgoing = change
+        if method == "UPDATE" and self.capabilities.allows("UPDATE") is False:
+            raise InvalidOperation("the peer takes no UPDATE (RFC 3311 section 5.1)")
+        OutgoingChange(method, description, fields).begin(self)
 
     def cancel_modification(self, now: float) -> bool:
         """Call off the change that :meth:`modify` began (RFC 6141 section 3.5); its outcome is told as ever.
@@ -454,12 +424,21 @@ class InviteUsage:
         """
         return self.outgoing is not None and self.outgoing.cancel(self, now)
 
+    def refresh(self, now: float) -> None:
+        """Say to the peer that the session stands, and where we are now (RFC 4028 section 7.4, RFC 3261 section 12.2).
+
+        The application is told nothing of it, but for the end of the session where the peer knows of none.
+        """
+        if self.state is _CONFIRMED:
+            refresh(self, now)
+
     def answer(
         self, description: ContentDescription | None, now: float, fields: Sequence[tuple[str, str]] = ()
     ) -> None:
         """Answer the offer that was told with OfferReceived or, where that asked for one, make an offer.
 
         :raises InvalidOperation: when no offer waits, or *description* is missing.
+        :raises AlreadyResponded: when the offer was withdrawn.
         """
         if self.incoming is not None:
             self.incoming.accept(self, description, fields, now)
@@ -469,11 +448,6 @@ class InviteUsage:
             self.invitation.answer_offer(self, description, fields, now)
         else:
             raise InvalidOperation("no offer waits for an answer")
-
-    def settle(self, now: float) -> None:
-        """An offer of the peer's has its answer, or needs none any more."""
-        if self.invitation is not None:
-            self.invitation.settled(self, now)
 
     def decline(
         self, status: int, now: float, fields: Sequence[tuple[str, str]] = (), reason: str | None = None
@@ -499,15 +473,16 @@ class InviteUsage:
     def progress(
         self, status: int, now: float, fields: Sequence[tuple[str, str]] = (), reason: str | None = None
     ) -> None:
-        """Send a provisional response to the peer's re-INVITE.
+        """Send a provisional response to the peer's re-INVITE; reliably, where that demands it.
 
         :raises InvalidOperation: when none waits for its answer.
+        :raises ValueError: for a status that is none of 101 to 199.
         """
         if self.incoming is None:
             raise InvalidOperation("no re-INVITE waits for an answer")
         self.incoming.progress(self, status, fields, now, reason)
 
-    # -- other requests ------------------------------------------------------------------------------------------------
+    # -- our requests --------------------------------------------------------------------------------------------------
 
     def request(
         self,
@@ -519,12 +494,15 @@ class InviteUsage:
     ) -> Errand:
         """Send a request of the application's in the dialog; its outcome is told with RequestEnded.
 
-        :raises InvalidOperation: when the session is over, and for methods that are a session's own.
+        :raises InvalidOperation: when the session is over, for methods that are a session's own, and for an INFO of a
+            package that the peer does not take (RFC 6086 section 4.2.1).
         """
-        if self.state is _ENDING or self.state is _ENDED:
+        if self.is_over:
             raise InvalidOperation("the session is over")
-        if method in ("ACK", "BYE", "CANCEL", "INVITE", "PRACK", "UPDATE"):
+        if method in _OWN_METHODS:
             raise InvalidOperation(f"{method} is what the session itself sends")
+        if method == "INFO":
+            check_package(fields, self.capabilities.info_packages)
         plan = self.dialog.plan(method)
         plan.fields += fields
         plan.body = body
@@ -545,39 +523,38 @@ class InviteUsage:
 
     def handle_timer(self, now: float) -> None:
         """Do what is due: a 2xx again, a request again, a refresh, or the end."""
-        if self.state is _ENDING or self.state is _ENDED:
-            return
         if self.awaited_ack is not None and self.awaited_ack.due(self.core, now):
-            # 13.3.1.4: nobody acknowledges it; the session should end with a BYE.
-            self.awaited_ack = None
-            self._send_bye(_Farewell(Ending.NO_ACK), now)
+            # 13.3.1.4: nobody will acknowledge it; the session should end with a BYE.
+            farewell = self._farewell
+            if farewell is None:
+                self.hang_up(Ending.NO_ACK, (), None, now)
+            else:
+                self.hang_up(farewell.ending, farewell.fields, None, now)
             return
         owed = self.owed_ack
         if owed is not None and owed.until is not None and now >= owed.until:
             self.owed_ack = None
         if self.outgoing is not None:
             self.outgoing.handle_timer(self, now)
-        timer = self.session_timer
-        due = None if timer is None or self.state is not _CONFIRMED else timer.due(now)
-        if due is TimerDue.EXPIRED:
-            # RFC 4028 section 10.
-            self.bye(now, ending=Ending.EXPIRED)
-        elif due is TimerDue.REFRESH:
-            self.refresh(now)
+        if self.incoming is not None:
+            self.incoming.handle_timer(self, now)
+        if self.state is _CONFIRMED:
+            handle_session_timer(self, now)
         self.appoint()
 
     def appoint(self) -> None:
         """Be called again when something is due."""
-        if self.state is _ENDING or self.state is _ENDED:
+        if self.is_over:
             return
         earliest = None if self.owed_ack is None else self.owed_ack.until
-        for part in (self.awaited_ack, self.session_timer):
+        for part in (self.awaited_ack, self.outgoing, self.incoming):
             due = None if part is None else part.next_deadline
             if due is not None and (earliest is None or due < earliest):
                 earliest = due
-        due = None if self.outgoing is None else self.outgoing.deadline
-        if due is not None and (earliest is None or due < earliest):
-            earliest = due
+        if self.session_timer is not None and self.state is _CONFIRMED:
+            due = self.session_timer.next_deadline
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
         self.core.appointments.set(self, earliest)
 
     # -- the session ends ----------------------------------------------------------------------------------------------
@@ -588,40 +565,39 @@ class InviteUsage:
         :raises InvalidOperation: in an early dialog of a call that came to us: its INVITE is to be refused instead
             (section 15).
         """
-        if self.state is _ENDING or self.state is _ENDED:
+        if self.is_over or self._farewell is not None:
             return
-        farewell = _Farewell(ending, fields)
-        if self.state is _EARLY and not self.dialog.is_caller:
+        if self.is_early and not self.dialog.is_caller:
             raise InvalidOperation("an early dialog is ended by the response to its INVITE (RFC 3261 section 15)")
         if self.owed_ack is not None and self.owed_ack.is_owed:
-            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session; one that ends now never was established.
-            if self.state is _ACCEPTED:
-                self.state = _ENDING
+            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session.
             self._send_ack(self.owed_ack, None, (), now)
         elif self.state is _ACCEPTED:
             # 15: whoever was called must not hang up before the ACK has come, or can come no more.
-            self._farewell = farewell
+            self._farewell = _Farewell(ending, fields)
             return
-        self._send_bye(farewell, now)
+        self.hang_up(ending, fields, None, now)
 
-    def _send_bye(self, farewell: _Farewell, now: float) -> None:
+    def hang_up(
+        self, ending: Ending, fields: Sequence[tuple[str, str]], message: Request | Response | None, now: float
+    ) -> None:
+        """Send BYE: it is over but for its outcome (15.1.1)."""
         self._stop(now)
         self.state = _ENDING
-        self.ending = farewell.ending
-        self._farewell = farewell
+        self._farewell = _Farewell(ending, (), message)
         try:
             plan = self.dialog.plan("BYE")
         except InvalidOperation:
-            self._bye_done(now)
+            # 12.2.1.1: no sequence number is left for it.
+            self.bye_done(now)
             return
-        plan.fields += farewell.fields
+        plan.fields += fields
         self.core.say(RequestWanted(Errand(self, plan, Purpose.BYE)))
 
-    def _bye_done(self, now: float) -> None:
-        # 15.1.1: 2xx, 481, 408 or nothing: there is no session any more.
-        farewell = self._farewell
-        if self.state is _ENDING and farewell is not None:
-            self.ended(farewell.ending, now, farewell.message)
+    def bye_done(self, now: float) -> None:
+        """15.1.1: 2xx, 481, 408 or nothing: there is no session any more."""
+        if self.state is _ENDING and self._farewell is not None:
+            self.ended(self._farewell.ending, now, self._farewell.message)
 
     def ended(self, ending: Ending, now: float, message: Request | Response | None = None) -> None:
         """It is over. Everything that waits in it is answered or dropped, and its dialog is found no more."""
@@ -630,13 +606,11 @@ class InviteUsage:
         if self.state is not _ENDING:
             self._stop(now)
         self.state = _ENDED
-        self.ending = ending
-        self._farewell = None
+        self._farewell = _Farewell(ending)
         self.core.dialogs.discard(self.dialog)
         self.core.say(UsageEnded(self, ending, message))
         invitation, self.invitation = self.invitation, None
         if invitation is not None:
-            # It may be over with its last usage, and says so after that.
             invitation.usage_ended(self, now)
 
     def _stop(self, now: float) -> None:
@@ -649,12 +623,8 @@ class InviteUsage:
         if incoming is not None:
             # 15.1.2: what is pending is answered 487.
             refuse(self.core, incoming.transaction, 487, now)
-        waiting = self.core.layer.table.servers
-        for key in self._unanswered:
-            transaction = waiting.get(key)
-            if transaction is not None:
-                refuse(self.core, transaction, 487, now)
-        self._unanswered = ()
+        unanswered, self._unanswered = self._unanswered, ()
+        refuse_pending(self.core, unanswered, now)
         outgoing, self.outgoing = self.outgoing, None
         if outgoing is not None:
             outgoing.drop(self)
