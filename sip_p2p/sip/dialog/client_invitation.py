@@ -39,7 +39,6 @@ from sip_p2p.sip.dialog.effects import (
 )
 from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
-from sip_p2p.sip.dialog.usage import UsageState
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ _ENDED = ClientInvitationState.ENDED
 _OPEN = frozenset((_CALLING, _PROCEEDING, _UNWANTED, _CANCELLING))
 _GIVEN_UP = frozenset((_UNWANTED, _CANCELLING))
 _FAREWELLS = frozenset((Ending.LOCAL_BYE, Ending.REMOTE_BYE, Ending.NO_AGREEMENT, Ending.FORKED))
-_RANG_TOO_LONG = (("Reason", str(ReasonValue("SIP", 408, "nobody answered in time"))),)
+_RANG_TOO_LONG = (("Reason", str(ReasonValue("SIP", 408, "nobody accepted in time"))),)
 
 
 @final
@@ -203,14 +202,10 @@ class ClientInvitation:
             self._end(None, None, now)
         elif state is _REDIRECTED:
             self._end(self._response, self._reason, now)
-        elif state is _CALLING:
+        elif state is _CALLING or state is _PROCEEDING:
             self._redirection.clear()
             self._wish = tuple(fields)
             self._call_off(now)
-        elif state is _PROCEEDING:
-            self._redirection.clear()
-            self._wish = tuple(fields)
-            self._send_cancel(now)
 
     def _call_off(self, now: float) -> None:
         errand = self._errand
@@ -218,30 +213,24 @@ class ClientInvitation:
             return
         # No other server gets it.
         self._core.say(RequestUnwanted(errand))
-        if not _is_under_way(errand):
-            # Nobody has been asked: there is nothing to cancel.
+        transaction_state = None if errand.transaction is None else errand.transaction.state
+        if transaction_state is TransactionState.PROCEEDING:
+            self._send_cancel(errand, now)
+        elif transaction_state is TransactionState.CALLING:
+            # 9.1: CANCEL must wait for a provisional response; timer B ends the INVITE where none comes.
+            self.state = _UNWANTED
+            self._core.appointments.set(self, now + self._core.layer.timers.timeout)
+        else:
+            # Nobody is being asked: there is nothing to cancel.
+            self._drop_usages(None, Ending.EARLY, now)
             self._end(None, self._reason, now)
-            return
-        # 9.1: CANCEL must wait for a provisional response; Timer B ends the INVITE where none comes.
-        self.state = _UNWANTED
-        self._core.appointments.set(self, now + self._core.layer.timers.timeout)
 
-    def _send_cancel(self, now: float) -> None:
-        errand = self._errand
-        if errand is None or errand.transaction is None:
-            return
-        timers = self._core.layer.timers
-        try:
+    def _send_cancel(self, errand: Errand, now: float) -> None:
+        if errand.transaction is not None:
             self._core.cancel(errand.transaction, self._wish, now)
-        except InvalidOperation as error:
-            if error.retryable:
-                # No room for one more transaction: again when some have ended.
-                self.state = _UNWANTED
-                self._core.appointments.set(self, now + timers.t2)
-                return
         # 9.1: with no final response within 64*T1 the INVITE counts as cancelled.
         self.state = _CANCELLING
-        self._core.appointments.set(self, now + timers.timeout)
+        self._core.appointments.set(self, now + self._core.layer.timers.timeout)
 
     def follow(self, targets: Iterable[str], now: float, fields: Iterable[tuple[str, str]] = ()) -> None:
         """8.1.3.4: after :class:`~sip_p2p.sip.dialog.effects.Redirected`, call *targets*, one after the other until one
@@ -297,7 +286,7 @@ class ClientInvitation:
             self.state = _PROCEEDING
         elif state is _UNWANTED:
             # 9.1: now that there is a provisional response, CANCEL may go.
-            self._send_cancel(now)
+            self._send_cancel(errand, now)
         if response.status == 100 or state in _GIVEN_UP:
             self._core.say(Progress(self, response, None, False))
             return
@@ -311,7 +300,7 @@ class ClientInvitation:
             # 12.1: what names no dialog makes none, and still says that somebody is at work.
             self.ignored += 1
             usage, is_new = None, False
-        if usage is None or usage.state is not UsageState.EARLY:
+        if usage is None or not usage.is_early:
             self._core.say(Progress(self, response, None, False))
             return
         hear_provisional(self._core, self, usage, response, is_new, now)
@@ -338,16 +327,19 @@ class ClientInvitation:
             if usage is not None and usage.owed_ack is not None:
                 usage.accepted_again(response, now)
                 return
-            if usage is None:
+            is_refused = tag in self._refused or (usage is not None and not usage.is_early)
+            if usage is None or is_refused:
+                # 12.2.1.1: where there was an early dialog, its sequence numbers go on.
+                spent = self._refused.get(tag, 0) if usage is None else usage.dialog.local_cseq
                 usage = self.usages[tag] = begin_usage(self._core, self, errand, response, flow)
-                usage.dialog.local_cseq = max(usage.dialog.local_cseq, self._refused.get(tag, 0))
+                usage.dialog.local_cseq = max(usage.dialog.local_cseq, spent)
         except MalformedMessage as error:
             # It names no dialog that could be acknowledged.
             self.ignored += 1
             if state in _OPEN:
                 self._failed(None, error, now)
             return
-        if state in (_CALLING, _PROCEEDING) and tag not in self._refused and usage.state is UsageState.EARLY:
+        if state in (_CALLING, _PROCEEDING) and not is_refused:
             self._won(usage, response, flow, now)
             return
         # 13.2.2.4, 9.1: another branch won, or we had cancelled the INVITE or ended this branch: ACK, then BYE.
@@ -470,7 +462,7 @@ class ClientInvitation:
     def _drop_usages(self, response: Response | None, ending: Ending, now: float) -> None:
         """The early dialogs end: with a final response of 300 and above (12.3), or because another branch won."""
         for tag, usage in list(self.usages.items()):
-            if usage.state is UsageState.EARLY:
+            if usage.is_early:
                 self.usages.pop(tag, None)
                 usage.ended(ending, now, response)
 
@@ -482,8 +474,6 @@ class ClientInvitation:
         if state in (_CALLING, _PROCEEDING, _REDIRECTED):
             self._reason = OperationTimeout(f"nobody accepted within {self.options.max_ring:g} s")
             self.cancel(now, _RANG_TOO_LONG)
-        elif state is _UNWANTED and self._is_proceeding():
-            self._send_cancel(now)
         elif state in _GIVEN_UP:
             # 9.1: the INVITE counts as cancelled, and its transaction is left alone.
             errand = self._errand
@@ -493,14 +483,6 @@ class ClientInvitation:
             self._end(None, self._reason or OperationTimeout("no final response though it was cancelled"), now)
         elif state in (_ACCEPTED, _LATE):
             self._let_go()
-
-    def _is_proceeding(self) -> bool:
-        errand = self._errand
-        return (
-            errand is not None
-            and errand.transaction is not None
-            and errand.transaction.state is TransactionState.PROCEEDING
-        )
 
     def _end(self, response: Response | None, reason: BaseException | None, now: float) -> None:
         """The outcome, where no usage is."""
@@ -521,9 +503,3 @@ class ClientInvitation:
         self._refused.clear()
         self._pracks.clear()
         self.usage = None
-
-
-def _is_under_way(errand: Errand) -> bool:
-    """Whether a transaction carries the request of *errand* and may bring an outcome."""
-    transaction = errand.transaction
-    return transaction is not None and transaction.state in (TransactionState.CALLING, TransactionState.PROCEEDING)

@@ -1,20 +1,21 @@
-"""Alice calls, and a test is all the Bobs that there are: responses to her INVITE, by hand, from any number of branches.
+"""Alice calls, and a test is all the Bobs that there are: responses to her INVITE by hand, from any number of branches.
 
-:class:`CallBench` is one half of a :class:`~tests.sip.dialog.pair.Pair`: what Alice sends reaches nobody, and is noted in
-:attr:`CallBench.log` together with what her application hears, in the order in which it happens.
+:class:`CallBench` is one half of a :class:`~tests.sip.dialog.pair.Pair`: what Alice sends reaches nobody, and is noted
+in :attr:`CallBench.log` together with what her application hears, in the order in which it happens.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sip_p2p.errors import OperationTimeout
 from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.parse import parse_message
 from tests.sip.dialog.pair import ANSWER, OFFER, Pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sip_p2p.sip.dialog.call_options import CallOptions
     from sip_p2p.sip.dialog.client_invitation import ClientInvitation
@@ -38,14 +39,21 @@ class CallBench(Pair):
         *,
         reliable: bool = True,
         is_dialling: bool = False,
+        is_started: bool = True,
         fields: Iterable[tuple[str, str]] = (),
-        uri: str = "",
+        uri: str = "sip:bob@b.example",
     ) -> None:
+        """
+        :param is_dialling: whether no flow is there yet, so that nothing is sent.
+        :param is_started: whether the call is made at once.
+        """
         super().__init__(reliable=reliable)
         self.log: list[str] = []
         self.alice.on_effect = self._noted
         self.alice.is_dialling = is_dialling
-        self.call: ClientInvitation = self.alice.call(options, offer, fields, uri)
+        self.call: ClientInvitation = self.alice.prepare_call(options, offer, fields, uri)
+        if is_started:
+            self.do(lambda: self.call.start(self.now))
 
     def _noted(self, effect: Output) -> None:
         self.log.append(f"user:{self.alice.heard[-1]}")
@@ -130,6 +138,54 @@ class CallBench(Pair):
         self.log.clear()
         self.alice.receive(request.serialise())
         return self.said()
+
+    def state(self) -> str:
+        """Where the call is: as it says, but that a dialog rings, and what is not sent yet is dialling."""
+        state = self.call.state.value
+        if state == "calling" and self.alice.held:
+            return "dialling"
+        return "ringing" if state == "proceeding" and self.call.usages else state
+
+    def do(self, wish: Callable[[], object]) -> list[str]:
+        """Let Alice's application do something; return what comes of it."""
+        self.log.clear()
+        try:
+            wish()
+        finally:
+            self.alice.work()
+        return self.said()
+
+    def cancel(self, fields: Iterable[tuple[str, str]] = ()) -> list[str]:
+        """Let Alice's application call no longer."""
+        return self.do(lambda: self.call.cancel(self.now, fields))
+
+    def hang_up(self) -> list[str]:
+        """Let Alice's application end whatever session there is."""
+        usages = [dialog.user for dialog in self.alice.dialogs]
+        return self.do(lambda: [usage.bye(self.now) for usage in usages if usage is not None])
+
+    def time_out(self) -> list[str]:
+        """Let the attempt have no response within 64*T1; nothing where none is under way."""
+        errand = self.call.errand
+        reason = OperationTimeout("no final response")
+        return [] if errand is None else self.do(lambda: self.call.errand_failed(errand, reason, self.now))
+
+    def lose_flow(self) -> list[str]:
+        """Let the flow go, or never come."""
+        self.log.clear()
+        if self.alice.held:
+            self.alice.not_dialled()
+        else:
+            self.alice.lose_flow()
+        return self.said()
+
+    def time_is_up(self) -> list[str]:
+        """Let what the call itself waits for come to pass."""
+        due = self.alice.core.appointments.of(self.call)
+        if due is None:
+            return []
+        self.now = due
+        return self.do(lambda: self.call.handle_timer(due))
 
     def pass_by(self, seconds: float) -> list[str]:
         """Let time pass; return what comes of it."""

@@ -177,11 +177,21 @@ class Party:
         uri: str = "",
     ) -> ClientInvitation:
         """Call the other one, or *uri*."""
-        plan = self.plan(uri or self.pair.other(self).uri, offer, fields)
-        invitation = ClientInvitation(self.core, plan, CallOptions() if options is None else options, self)
+        invitation = self.prepare_call(options, offer, fields, uri)
         invitation.start(self.pair.now)
         self.work()
         return invitation
+
+    def prepare_call(
+        self,
+        options: CallOptions | None = None,
+        offer: ContentDescription | None = OFFER,
+        fields: Iterable[tuple[str, str]] = (),
+        uri: str = "",
+    ) -> ClientInvitation:
+        """A call to the other one, or to *uri*, that is not made yet."""
+        plan = self.plan(uri or self.pair.other(self).uri, offer, fields)
+        return ClientInvitation(self.core, plan, CallOptions() if options is None else options, self)
 
     def say_yes(self, output: InDialogRequestReceived) -> None:
         """Answer a request in a dialog 200."""
