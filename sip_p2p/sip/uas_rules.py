@@ -96,15 +96,13 @@ class UasRules:
         """
         core = self._core
         core.directory.check_scheme(request)
-        profile = core.directory.find(request)
+        dialog = self._dialog_of(transaction, request, flow)
+        usage = None if dialog is None else dialog.user
+        # 12.2.2: in a dialog its own party answers, whatever the Request-URI has become on the way.
+        profile = core.directory.find(request) if usage is None else usage.profile
         if profile is None:
             core.answer(transaction, 404, now)
             return None
-        # 12.2.2: a To tag names a dialog; a stranger to it learns nothing of it.
-        dialog = core.dialogs.find_for(request) if transaction.echo.has_to_tag else None
-        if dialog is not None and not dialog.may_come_from(flow):
-            core.counters.foreign_requests += 1
-            dialog = None
         if not self._knows_sender(transaction, request, flow, profile, dialog, now):
             return None
         method = request.method
@@ -135,6 +133,14 @@ class UasRules:
             self._answer_options(transaction, profile, now)
             return None
         return profile if dialog is None else dialog
+
+    def _dialog_of(self, transaction: ServerTransaction, request: Request, flow: Flow) -> Dialog | None:
+        """12.2.2: a To tag names a dialog; a stranger to it learns nothing of it."""
+        dialog = self._core.dialogs.find_for(request) if transaction.echo.has_to_tag else None
+        if dialog is not None and not dialog.may_come_from(flow):
+            self._core.counters.foreign_requests += 1
+            return None
+        return dialog
 
     def _refusal_outside(self, transaction: ServerTransaction, method: str, profile: Profile) -> int:
         """8.2.1: the method comes first. In a dialog any may have a meaning, and whoever has the dialog judges it.

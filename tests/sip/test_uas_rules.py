@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+from sip_p2p.sip.dialog.usage import InviteUsage
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
 from sip_p2p.sip.parse import parse_message
-from tests.sip.harness import CoreBench, message, statuses_of
+from sip_p2p.sip.profile import Profile
+from sip_p2p.sip.uri import SipUri
+from tests.sip.harness import HERE, CoreBench, message, statuses_of
 from tests.support import SynchronousTestCase
 
 CONTACT = "\r\nContact: <sip:peer@peer.example:5061;transport=tls>"
@@ -111,6 +114,20 @@ class InDialogTests(SynchronousTestCase):
         bench.core.respond(first.transaction, answer, 0.0)
         bench.core.take_outputs()
         self.assertEqual(bench.over_stream(inside("INVITE", 2, branch="z9hG4bKb1")), [])
+
+    def test_whose_party_answers(self) -> None:
+        """In a dialog the party of the dialog answers, whatever the Request-URI has become on the way (section 12.2.2,
+        row:G6)."""
+        bench = DialogBench()
+        other = Profile("other", ("INFO",))
+        bench.core.directory.add(other, SipUri.parse("sip:other@example.com"), "other-token")
+        InviteUsage.resumed(bench.core, bench.dialog, bench.profile)
+        bench.profile.supported.add("dancing")
+        bench.core.directory.fallback = None
+        for cseq, uri in enumerate(("sip:other@example.com", "sip:nobody@elsewhere.example", HERE), 2):
+            octets = inside("INFO", cseq, extra="\r\nRequire: dancing").replace(HERE.encode(), uri.encode(), 1)
+            (output,) = bench.over_stream(octets)
+            self.assertIsInstance(output, InDialogRequestReceived, uri)
 
     def test_ack(self) -> None:
         """An ACK comes with its dialog, and without where it names none or a stranger sent it (row:G6, fault:D1)."""

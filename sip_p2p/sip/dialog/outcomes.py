@@ -71,6 +71,9 @@ def judge(usage: InviteUsage, method: str, response: Response | None, reason: Ba
         usage.hang_up(Ending.NO_RESPONSE, (), response, now)
     elif reach is not Reach.REQUEST:
         usage.ended(Ending.NO_RESPONSE if reach is Reach.SILENCE else Ending.DIALOG_GONE, now, response)
+        if reach is Reach.DIALOG:
+            # RFC 5057 section 5.1: whatever else the dialog was used for is gone with it.
+            usage.core.dialogs.end(usage.dialog)
 
 
 def _is_first_2xx(usage: InviteUsage, errand: Errand, response: Response) -> bool:

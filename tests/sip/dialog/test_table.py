@@ -5,8 +5,13 @@ from __future__ import annotations
 import random
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.dialog.outcomes import judge
 from sip_p2p.sip.dialog.table import DialogTable
-from sip_p2p.sip.message import Request
+from sip_p2p.sip.dialog.usage import InviteUsage
+from sip_p2p.sip.message import Request, Response
+from sip_p2p.sip.profile import Profile
+from sip_p2p.sip.tokens import CountingTokens
+from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.dialog.dialogs import callee_dialog, in_dialog
 from tests.support import MemoryTestCase, SynchronousTestCase
 
@@ -100,6 +105,23 @@ class TableTests(SynchronousTestCase):
         table.limit = 4
         self.assertFalse(table.is_full)
         self.assertRaises(ValueError, DialogTable, 0)
+
+
+class OutcomeTests(SynchronousTestCase):
+    """What the outcome of one request does to the usages of its dialog (RFC 5057 section 5.1)."""
+
+    def test_the_right_usage_dies(self) -> None:
+        """A 481 to a request of the session ends the session and leaves the subscription; a 404 ends both; a 500
+        neither (row:H36)."""
+        for status, left in ((500, ("subscribe;refer", "invite")), (481, ("subscribe;refer",)), (404, ())):
+            core = UserAgentCore(CountingTokens())
+            dialog = callee_dialog()
+            core.dialogs.add(dialog, "subscribe;refer")
+            usage = InviteUsage.resumed(core, dialog, Profile())
+            judge(usage, "INFO", Response(status), None, 0.0)
+            self.assertEqual(dialog.usages, left, status)
+            self.assertEqual(dialog in core.dialogs, bool(left))
+            self.assertEqual(dialog.user is usage, "invite" in left)
 
 
 class GuessTests(SynchronousTestCase):
