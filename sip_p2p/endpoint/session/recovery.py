@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Protocol, cast, final
 
 from sip_p2p.errors import ConnectionFailure, OperationTimeout
 from sip_p2p.sip.dialog.effects import Ending, Purpose, RequestWanted
+from sip_p2p.sip.dialog.refreshing import refresh
 from sip_p2p.sip.dialog.usage import UsageState
 from sip_p2p.transport.stream.flow import StreamFlow
 
@@ -94,8 +95,8 @@ class Recoverable(Protocol):
 
     recovery: Recovery
 
-    def tell_route_set(self, change: RouteSetStatusChanged) -> None:
-        """Something has become known of the way to the peer."""
+    def tell(self, name: str, what: object) -> None:
+        """Tell whoever has subscribed to the event *name*."""
 
 
 @final
@@ -419,14 +420,14 @@ class Recoveries:
     def _tell(self, case: _Case, before: RouteSetStatus, reason: BaseException | None = None) -> None:
         usage = case.dialog.user
         if usage is not None and usage.user is not None:
-            _session_of(usage).tell_route_set(RouteSetStatusChanged(before, case.route.status, reason))
+            _session_of(usage).tell("route_set_changed", RouteSetStatusChanged(before, case.route.status, reason))
 
 
 def _refreshes(usage: InviteUsage, now: float) -> bool:
     """Whether a refresh of our own is on its way now."""
     if usage.outgoing is not None:
         return False
-    usage.refresh(now)
+    refresh(usage, now)
     return usage.outgoing is not None
 
 
