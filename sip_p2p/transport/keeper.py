@@ -231,7 +231,7 @@ class FlowKeeper:
         kept = self.keep_alives is not None and self.keep_alives.flow_lost(flow)
         transactions = self.driver.transactions_on(flow)
         self.driver.flow_failed(flow, reason)
-        if kept or transactions:
+        if kept or transactions or flow.leases:
             self._policy.tell_lost(flow, reason, transactions)
 
     def flow_active(self, flow: StreamFlow, partial: bool) -> None:
