@@ -473,6 +473,50 @@ class UsageTests(SynchronousTestCase):
         self.assertNotIn("early", repr(dialog))
 
 
+LINES = st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=("Cs",)), max_size=40)
+ADDRESSES = st.one_of(
+    LINES,
+    st.sampled_from(
+        (
+            "<sip:a@b.example>", "<sips:a@b.example;lr>", "sip:a@b;lr", "<tel:+1>", "<sip:a@b@c>", "*", "<>", ",", "x:y",
+            "<sip:[::1]:0;lr>,", '"<" <sip:x;maddr=y;transport=sctp>;q=0', "<sip:a;method=BYE?To=x>",
+            "<sip:%00@h;lr;ttl=5>",
+        )
+    ),
+).map(lambda text: text.strip())  # fmt: skip
+
+
+class HostileTests(SynchronousTestCase):
+    """What a peer writes into the fields that a dialog is made of."""
+
+    @given(ADDRESSES, st.lists(ADDRESSES, max_size=3), ADDRESSES, st.booleans(), st.booleans())
+    def test_any_fields(self, contact: str, routes: list[str], from_: str, is_secure: bool, is_tls: bool) -> None:
+        """Whatever stands there, there is a dialog whose requests can be written, or a 4xx for it (fault:A1,
+        fault:D8)."""
+        flow = tls("a.example") if is_tls else ProvingFlow("UDP", (), "")
+        uri = "sips:bob@b.example" if is_secure else BOB
+        request = invite(uri, contact=contact, record_route=tuple(routes), from_=from_)
+        made = []
+        try:
+            made.append(Dialog.of_callee(request, "bt", flow))
+        except MalformedMessage as error:
+            self.assertTrue(400 <= error.status < 500)
+        ours = invite(uri)
+        made.append(Dialog.of_caller(ours, ok(ours, contact=contact, record_route=tuple(routes)), flow))
+        for dialog in made:
+            dialog.refresh_target(ok(ours, contact=contact), flow)
+            for plan in (dialog.plan("BYE"), dialog.ack_plan(7)):
+                request = plan.build()
+                request.headers.insert(0, "Via", "SIP/2.0/TLS us.example;branch=z9hG4bKx")
+                again = parse_message(request.serialise())
+                assert isinstance(again, Request)
+                self.assertEqual((again.call_id, again.from_.tag), (dialog.call_id, dialog.local_tag))
+                hop = plan.next_hop
+                if is_tls and hop is not None:
+                    self.assertTrue(hop.is_secure or hop.transport in ("tls", "wss"), str(hop))
+            dialog.may_come_from(tls("evil.example"))
+
+
 class CallFlowTests(SynchronousTestCase):
     """The flows of RFC 3665 and RFC 3327, through the dialogs of both ends."""
 

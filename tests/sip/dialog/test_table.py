@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.dialog.outcomes import judge
@@ -141,6 +142,23 @@ class GuessTests(SynchronousTestCase):
 
 class LeakTests(MemoryTestCase):
     """What comes and goes."""
+
+    def test_how_large_a_dialog_is(self) -> None:
+        """A dialog with a proxy in its way takes less than 2 KiB, its key and its place in the table included."""
+        table = DialogTable()
+        kept = tracemalloc.is_tracing()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            for number in range(500):
+                dialog = callee_dialog(record_route=("<sip:proxy.example:5061;transport=tls;lr>",))
+                dialog.id = f"{number:0100}"
+                table.add(dialog)
+            taken = (tracemalloc.get_traced_memory()[0] - before) / 500
+        finally:
+            if not kept:
+                tracemalloc.stop()
+        self.assertLess(taken, 2048)
 
     def test_nothing_stays(self) -> None:
         """A dialog that ended leaves nothing in the table, and no circle of references (fault:D9)."""
