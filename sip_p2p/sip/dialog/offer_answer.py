@@ -367,11 +367,13 @@ class OfferAnswer:
         elif role is Role.ANSWER:
             self._agree(place)
         if place is Place.INVITE:
+            if ours is not self._invites:
+                # Of PRACKs in the other direction nothing is to be told apart any more.
+                self._open_pracks = 0
             self._invite = _OFFERS if role is Role.OFFER else _ASKS
             self._invites = ours
             self._changed = False
             self._forget_pracks()
-            self._open_pracks = 0
         elif place is Place.UNRELIABLE:
             self.is_previewed = role is Role.PREVIEW or self.is_previewed
         elif place is Place.PRACK and ours is self._invites:

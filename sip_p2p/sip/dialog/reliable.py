@@ -115,6 +115,7 @@ class ReliableSender:
         "_cseq",
         "_deadline",
         "_interval",
+        "_is_stopped",
         "_next_rseq",
         "_queue",
         "_timers",
@@ -134,6 +135,7 @@ class ReliableSender:
         # The first of the queue is the one that is out, while there is one.
         self._queue: list[Response] = []
         self._unacknowledged = 0
+        self._is_stopped = False
         self._interval = 0.0
         # When to send it again, and when to give up.
         self._deadline: tuple[float, float] | None = None
@@ -147,11 +149,6 @@ class ReliableSender:
     def is_full(self) -> bool:
         """Whether too many wait already."""
         return len(self._queue) >= _LONGEST_QUEUE
-
-    @property
-    def holds_2xx(self) -> bool:
-        """Whether a 2xx has to wait: a response with a session description is not acknowledged yet (section 3)."""
-        return any(response.body for response in self._queue)
 
     @property
     def next_deadline(self) -> float | None:
@@ -168,7 +165,7 @@ class ReliableSender:
         """
         if not 100 < response.status < 200:
             raise ValueError(f"only 101 to 199 can be sent reliably, not {response.status} (RFC 3262 section 3)")
-        if self._interval < 0:
+        if self._is_stopped:
             raise InvalidOperation("after the final response no provisional one can follow")
         if len(self._queue) >= _LONGEST_QUEUE:
             raise InvalidOperation("too many provisional responses wait to be acknowledged", retryable=True)
@@ -203,16 +200,16 @@ class ReliableSender:
         """The response to send again at *now*, or None; see :attr:`has_given_up` then."""
         if self._deadline is None or now < min(self._deadline):
             return None
-        again, end = self._deadline
+        end = self._deadline[1]
         if now >= end:
             # Section 3: after 64*T1 the INVITE is refused with a 5xx.
             self.has_given_up = True
             self.stop()
             self._unacknowledged = 0
             return None
-        # Section 3: as over the hops of a 2xx, but the doubling never ends at T2.
+        # Section 3: over every transport, and the doubling does not end at T2.
         self._interval *= 2
-        self._deadline = (max(again + self._interval, now), end)
+        self._deadline = (now + self._interval, end)
         return self._queue[0]
 
     def stop(self) -> None:
@@ -220,7 +217,7 @@ class ReliableSender:
         what is out is still known (section 3)."""
         self._queue.clear()
         self._deadline = None
-        self._interval = -1.0
+        self._is_stopped = True
 
     def _start(self, now: float) -> Response:
         response = self._queue[0]
