@@ -24,6 +24,7 @@ import enum
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
+from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.diagnostics import ReasonValue
 from sip_p2p.sip.dialog.call_options import CallOptions
 from sip_p2p.sip.dialog.client_branch import begin_usage, hear_acceptance, hear_provisional, refuse_acceptance
@@ -39,6 +40,7 @@ from sip_p2p.sip.dialog.effects import (
 )
 from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
+from sip_p2p.sip.fields import parse_seconds
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.profile import Profile
+    from sip_p2p.sip.transaction.base import ClientTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["CallOptions", "ClientInvitation", "ClientInvitationState"]
@@ -112,7 +115,9 @@ class ClientInvitation:
         "_redirection",
         "_refused",
         "_response",
+        "_ring_for",
         "_ring_until",
+        "_transaction",
         "_wish",
         "ignored",
         "options",
@@ -153,9 +158,12 @@ class ClientInvitation:
             self._redirection = Redirection(plan.uri, options.max_redirects, options.max_targets)
         except MalformedMessage as error:
             raise ValueError(str(error)) from None
+        self._ring_for = _ring_for(options.max_ring, plan)
         plan.fields = options.complete(self._fields, self.session_timer)
         plan.prepare()
         self._errand: Errand | None = None
+        # Which server has the present attempt (RFC 3263 section 4.3), as its last response told.
+        self._transaction: ClientTransaction | None = None
         self._ring_until: float | None = None
         # The branches that are over for us, and the last sequence number that we used in the early dialog of each.
         self._refused: dict[str, int] = {}
@@ -180,14 +188,16 @@ class ClientInvitation:
         """
         if self.state is not _IDLE:
             raise InvalidOperation("a call is made once")
-        if self.options.max_ring is not None:
-            self._ring_until = now + self.options.max_ring
+        if self._ring_for is not None:
+            self._ring_until = now + self._ring_for
         self._attempt(self.plan, None)
 
     def _attempt(self, plan: RequestPlan, user: object) -> None:
         """Send an INVITE, the first or one more."""
         self.plan = plan
         self.state = _CALLING
+        self._transaction = None
+        self._refused.clear()
         self._errand = Errand(self, plan, Purpose.INVITE, user)
         self._core.appointments.set(self, self._ring_until)
         self._core.say(RequestWanted(self._errand))
@@ -195,8 +205,10 @@ class ClientInvitation:
     def cancel(self, now: float, fields: Iterable[tuple[str, str]] = ()) -> None:
         """Call no longer. Nothing once it was accepted: that takes a BYE of its usage.
 
-        :param fields: what a CANCEL is to carry, checked; a Reason above all (RFC 3326).
+        :param fields: what a CANCEL is to carry; a Reason above all (RFC 3326).
+        :raises ValueError: for a field that cannot be written or is not the application's to set.
         """
+        wish = tuple(application_fields(fields))
         state = self.state
         if state is _IDLE:
             self._end(None, None, now)
@@ -204,7 +216,7 @@ class ClientInvitation:
             self._end(self._response, self._reason, now)
         elif state is _CALLING or state is _PROCEEDING:
             self._redirection.clear()
-            self._wish = tuple(fields)
+            self._wish = wish
             self._call_off(now)
 
     def _call_off(self, now: float) -> None:
@@ -237,14 +249,17 @@ class ClientInvitation:
         accepts; each may redirect in its turn.
 
         :param targets: URIs, its contacts or others.
-        :param fields: header fields for these and all later attempts, checked.
+        :param fields: header fields for these and all later attempts.
         :raises InvalidOperation: when no redirection waits for a decision.
-        :raises ValueError: for a target that cannot be called; none of them is then.
+        :raises ValueError: for a target that cannot be called, and for a field that cannot be written or is not the
+            application's to set; nobody is called then.
         """
         if self.state is not _REDIRECTED:
             raise InvalidOperation("no redirection waits for a decision")
+        complete = [*self._fields, *application_fields(fields)]
+        self.options.complete(complete, None)
         self._redirection.follow(targets)
-        self._fields = [*self._fields, *fields]
+        self._fields = complete
         if not self._try_next():
             self._end(self._response, None, now)
 
@@ -263,7 +278,12 @@ class ClientInvitation:
         """A response to the present attempt; one to an earlier attempt, and one after the end, is passed over."""
         if errand is not self._errand:
             self.ignored += 1
-        elif response.status < 200:
+            return
+        if errand.transaction is not self._transaction:
+            # RFC 3263 section 4.3: another server has the INVITE now, and whatever the one before it began is over.
+            self._transaction = errand.transaction
+            self._drop_usages(None, Ending.EARLY, now)
+        if response.status < 200:
             self._provisional(errand, response, flow, now)
         elif response.status < 300:
             self._accepted(errand, response, flow, now)
@@ -306,8 +326,7 @@ class ClientInvitation:
         hear_provisional(self._core, self, usage, response, is_new, now)
         if response.status == 199:
             # RFC 6228 section 4: this branch is over. If it accepts all the same, that counts.
-            del self.usages[usage.dialog.remote_tag]
-            usage.ended(Ending.EARLY, now, response)
+            self._drop(usage, response, Ending.EARLY, now)
 
     def _makes_dialog(self, tag: str | None, response: Response) -> bool:
         """12.1: whether *response* begins an early dialog. RFC 6228 section 4: a 199 only ever ends one."""
@@ -326,6 +345,10 @@ class ClientInvitation:
             usage = self.usages.get(tag)
             if usage is not None and usage.owed_ack is not None:
                 usage.accepted_again(response, now)
+                return
+            if usage is None and state not in _OPEN and len(self.usages) >= self.options.max_forks:
+                # No call has that many branches: whoever makes them up gets no BYE for each.
+                self.ignored += 1
                 return
             is_refused = tag in self._refused or (usage is not None and not usage.is_early)
             if usage is None or is_refused:
@@ -461,10 +484,16 @@ class ClientInvitation:
 
     def _drop_usages(self, response: Response | None, ending: Ending, now: float) -> None:
         """The early dialogs end: with a final response of 300 and above (12.3), or because another branch won."""
-        for tag, usage in list(self.usages.items()):
+        for usage in list(self.usages.values()):
             if usage.is_early:
-                self.usages.pop(tag, None)
-                usage.ended(ending, now, response)
+                self._drop(usage, response, ending, now)
+
+    def _drop(self, usage: InviteUsage, response: Response | None, ending: Ending, now: float) -> None:
+        # It is taken out first: what ends here was not ended by one of the two.
+        tag = usage.dialog.remote_tag
+        self.usages.pop(tag, None)
+        self._pracks.pop(tag, None)
+        usage.ended(ending, now, response)
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
@@ -472,7 +501,7 @@ class ClientInvitation:
         """It rang for long enough, CANCEL brought nothing, or no other 2xx is to be expected."""
         state = self.state
         if state in (_CALLING, _PROCEEDING, _REDIRECTED):
-            self._reason = OperationTimeout(f"nobody accepted within {self.options.max_ring:g} s")
+            self._reason = OperationTimeout(f"nobody accepted within {self._ring_for:g} s")
             self.cancel(now, _RANG_TOO_LONG)
         elif state in _GIVEN_UP:
             # 9.1: the INVITE counts as cancelled, and its transaction is left alone.
@@ -494,6 +523,7 @@ class ClientInvitation:
         self.state = _ENDED
         self._core.appointments.set(self, None)
         self._errand = None
+        self._transaction = None
         self._response = None
         self.session_timer = None
         self._redirection.clear()
@@ -503,3 +533,20 @@ class ClientInvitation:
         self._refused.clear()
         self._pracks.clear()
         self.usage = None
+
+
+def _ring_for(max_ring: float | None, plan: RequestPlan) -> float | None:
+    """For how many seconds the call may last without an answer: *max_ring*, or less where Expires says so (13.2.1: then
+    a CANCEL is due).
+
+    :raises ValueError: when Expires is no number.
+    """
+    for name, value in plan.fields:
+        if name.lower() == "expires":
+            try:
+                expires = parse_seconds(value, "Expires")
+            except MalformedMessage as error:
+                raise ValueError(str(error)) from None
+            if expires is not None and (max_ring is None or expires < max_ring):
+                return float(expires)
+    return max_ring
