@@ -478,8 +478,8 @@ ADDRESSES = st.one_of(
     LINES,
     st.sampled_from(
         (
-            "<sip:a@b.example>", "<sips:a@b.example;lr>", "sip:a@b;lr", "<tel:+1>", "<sip:a@b@c>", "*", "<>", ",", "x:y",
-            "<sip:[::1]:0;lr>,", '"<" <sip:x;maddr=y;transport=sctp>;q=0', "<sip:a;method=BYE?To=x>",
+            "<sip:a@b.example>", "<sips:a@b.example;lr>", "sip:a@b;lr", "<tel:+1>", "<sip:a@b@c>", "*", "<>", ",",
+            "x:y", "<sip:[::1]:0;lr>,", '"<" <sip:x;maddr=y;transport=sctp>;q=0', "<sip:a;method=BYE?To=x>",
             "<sip:%00@h;lr;ttl=5>",
         )
     ),
