@@ -398,7 +398,7 @@ class Wire:
         requests, self.requests = self.requests, []
         for rack in requests:
             if rack in self.unanswered:
-                assert self.sender.prack(prack(rack)) == 200
+                assert self.sender.prack(prack(rack)) == (481 if self.sender.has_given_up else 200)
                 self.unanswered.discard(rack)
                 self._carry(self.sender.following(self.now))
 
