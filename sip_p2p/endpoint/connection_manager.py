@@ -26,6 +26,7 @@ from sip_p2p.endpoint.listener_watch import USUAL_WATCH, AddressesChanged, Liste
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
 from sip_p2p.endpoint.own_address import OwnAddress
+from sip_p2p.endpoint.session.sessions import Sessions
 from sip_p2p.endpoint.standing import StandingConnection, StandingConnections
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, TlsFailure
@@ -48,7 +49,7 @@ from sip_p2p.transport.target import Transport
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
@@ -91,6 +92,7 @@ class RealTimeConnectionManager:
     :ivar core: the SIP core.
     :ivar driver: what runs it.
     :ivar dispatch: who is told what comes out of the core.
+    :ivar sessions: the sessions of all endpoints.
     :ivar drain_state: what is still to finish.
     :ivar keeper: the flows, with their bounds and deadlines.
     :ivar pool: the stream flows.
@@ -135,6 +137,7 @@ class RealTimeConnectionManager:
         self.tokens: TokenSource = RandomTokens() if tokens is None else tokens
         self.core = _core(self.tokens, timers, self.limits)
         self.dispatch = Dispatch(self)
+        self.sessions = Sessions(self)
         self.drain_state = Drain(self)
         self._accounts = Accounts(self)
         self._log_bounds = LogBounds(self.limits.log_burst, self.limits.log_rate)
@@ -330,6 +333,8 @@ class RealTimeConnectionManager:
     def tell_lost(self, flow: LiveFlow, reason: BaseException, transactions: tuple[Transaction, ...]) -> None:
         """A flow is gone, and with it what was on it; called by the keeper."""
         self._accounts.connection_lost(flow)
+        self.sessions.errands.flow_lost(flow, reason)
+        self.sessions.errands.flow_lost(flow, reason)
         if self.flow_lost:
             self.flow_lost.tell(FlowLost(flow, reason, self.driver.now() - flow.opened, transactions))
 
@@ -418,19 +423,22 @@ class RealTimeConnectionManager:
         """Everything that is counted, by name: running totals, and what lives now (row M10)."""
         return self._accounts.metrics()
 
-    def drain(self, deadline: float | None = None) -> Deferred[None]:
+    def drain(self, deadline: float | None = None, *, redirect_to: Sequence[str] = ()) -> Deferred[None]:
         """Take no new work any more, and let what is under way come to its end (fault J6).
 
         Every port is closed at once and free for somebody else. New requests on open connections are answered 503 with
-        Retry-After; what belongs to a dialog or was received before goes on, and so do our own requests. Nothing else
-        ends: call :meth:`terminate` for that.
+        Retry-After; what belongs to a dialog or was received before goes on, and so do our own requests and all
+        sessions (row B15). Nothing else ends: call :meth:`terminate` for that.
 
         :param deadline: how many seconds to wait at most; by default ``limits.drain_timeout``.
-        :returns: fires when no request waits for its outcome any more, or the deadline has passed; never fails. It may
-            be called any number of times.
+        :param redirect_to: URIs where whoever would begin a session is sent instead, with 302, in order of preference.
+        :returns: fires when no request waits for its outcome any more and no session is left, or the deadline has
+            passed; never fails. It may be called any number of times; the last *redirect_to* counts.
+        :raises ValueError: for what is no SIP URI.
         """
         check_thread()
-        return self.drain_state.drain(self._listeners, self.limits.drain_timeout if deadline is None else deadline)
+        latest = self.limits.drain_timeout if deadline is None else deadline
+        return self.drain_state.drain(self._listeners, latest, redirect_to)
 
     def terminate(self) -> Deferred[None]:
         """Stop listening, let what is in flight finish within the drain deadline, end the endpoints, close every flow.

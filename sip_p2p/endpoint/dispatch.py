@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import (
         AckReceived,
         RequestAbandoned,
@@ -89,11 +90,22 @@ class Dispatch:
             return
         flow.presents(output.request.via)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
+        if incoming.method == "INVITE" and endpoint.takes_sessions:
+            manager.sessions.received(output, endpoint)
+            return
         endpoint.request_received(incoming)
         if not incoming.is_answered:
-            self.waiting_answers[transaction] = incoming
-            self._parties[transaction] = endpoint
-            self._owe(flow, incoming.method, 1)
+            self.wait_for(incoming, endpoint)
+
+    def wait_for(self, incoming: IncomingRequest, endpoint: RealTimeEndpoint) -> None:
+        """An application has been given a request, and takes its time."""
+        self.waiting_answers[incoming.transaction] = incoming
+        self._parties[incoming.transaction] = endpoint
+        self._owe(incoming.flow, incoming.method, 1)
+
+    def invite_effect(self, effect: InviteEffect) -> None:
+        """What a dialog or an INVITE wants, or has to tell."""
+        self._manager.sessions.effect(effect)
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""
@@ -104,11 +116,19 @@ class Dispatch:
 
     def request_abandoned(self, output: RequestAbandoned) -> None:
         """Nobody waits for this answer any more."""
-        incoming = self.waiting_answers.pop(output.transaction, None)
-        if incoming is not None:
-            self._parties.pop(output.transaction, None)
+        incoming = self.waiting_answers.get(output.transaction)
+        if incoming is None:
+            self._manager.sessions.abandoned(output)
+            self._manager.drain_state.maybe_quiet()
+            return
+        self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
+        self.forget(incoming)
+
+    def forget(self, incoming: IncomingRequest) -> None:
+        """Nobody waits for the answer of *incoming* any more; nothing happens when it had one."""
+        if self.waiting_answers.pop(incoming.transaction, None) is not None:
+            self._parties.pop(incoming.transaction, None)
             self._owe(incoming.flow, incoming.transaction.method, -1)
-            self._log.info("{incoming} goes unanswered: {reason}", incoming=incoming, reason=output.reason)
             incoming.abandoned()
         self._manager.drain_state.maybe_quiet()
 
@@ -138,8 +158,9 @@ class Dispatch:
         return isinstance(flow, StreamFlow) and flow.unanswered >= _FAR_TOO_MANY * flow.limits.pending_requests
 
     def ack_received(self, output: AckReceived) -> None:
-        """An ACK outside of any dialog: there is nothing that it could acknowledge."""
-        self._log.info("an ACK for nothing from {flow}", flow=output.flow)
+        """An ACK for a 2xx of ours; outside of any dialog there is nothing that it could acknowledge."""
+        if not self._manager.sessions.ack_received(output):
+            self._log.info("an ACK for nothing from {flow}", flow=output.flow)
 
     def response_received(self, output: ResponseReceived) -> None:
         """Hand a response to whoever asked."""

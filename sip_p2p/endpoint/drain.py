@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, final
 
 from twisted.internet.defer import Deferred, gatherResults, succeed
 
+from sip_p2p.endpoint.address import to_sip_uri
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
@@ -28,20 +30,28 @@ class Drain:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no request, of ours or for us, waits for its outcome."""
+        """Whether no request, of ours or for us, waits for its outcome, and no session is left."""
         manager = self._manager
-        return not manager.dispatch.waiting_answers and not any(
-            endpoint.requests_under_way for endpoint in manager.endpoints
+        return (
+            manager.sessions.is_quiet
+            and not manager.dispatch.waiting_answers
+            and not any(endpoint.requests_under_way for endpoint in manager.endpoints)
         )
 
-    def drain(self, listeners: Listeners, deadline: float) -> Deferred[None]:
-        """Close every port, take no new work and fire when all is quiet, or *deadline* seconds have passed."""
+    def drain(self, listeners: Listeners, deadline: float, redirect_to: Sequence[str]) -> Deferred[None]:
+        """Close every port, take no new work and fire when all is quiet, or *deadline* seconds have passed.
+
+        :param redirect_to: where those are sent who would begin a session with us meanwhile.
+        """
+        self._manager.core.redirect_to = tuple(str(to_sip_uri(each)) for each in redirect_to)
         quiet = self.begin(deadline)
         return gatherResults([listeners.stop(), quiet]).addCallback(lambda _: None)
 
     def end(self, listeners: Listeners) -> Deferred[None]:
-        """The same, and then the end of everything that the manager has: the parties, the flows, the clock."""
+        """The same, sessions being ended and not waited for, and then the end of everything that the manager has: the
+        parties, the flows, the clock."""
         manager = self._manager
+        manager.sessions.terminate()
 
         def end_flows(_: object) -> Deferred[None]:
             for endpoint in manager.endpoints:
@@ -50,6 +60,7 @@ class Drain:
 
         def finish(result: object) -> None:
             self.hurry()
+            manager.sessions.abandon()
             manager.load.stop()
             manager.driver.stop()
             manager.core.layer.table.finished.clear()
@@ -81,8 +92,14 @@ class Drain:
         return self._when(lambda: self.is_quiet, deadline)
 
     def when_answered(self, endpoint: RealTimeEndpoint) -> Deferred[None]:
-        """Fires when *endpoint* owes nobody an answer any more, or the time for that has passed."""
-        return self._when(lambda: not self._manager.dispatch.owes(endpoint), self._manager.limits.drain_timeout)
+        """Fires when *endpoint* owes nobody an answer any more and has ended its sessions, or the time for that has
+        passed."""
+        manager = self._manager
+        sessions = manager.sessions
+        over = self._when(
+            lambda: not manager.dispatch.owes(endpoint) and not sessions.has_any(endpoint), manager.limits.drain_timeout
+        )
+        return over.addCallback(lambda _: sessions.abandon(endpoint))
 
     def _when(self, is_over: Callable[[], bool], deadline: float) -> Deferred[None]:
         if is_over() or not deadline:

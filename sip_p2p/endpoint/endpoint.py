@@ -6,29 +6,35 @@ to whom a URI names, and is sent to by peers that the manager has verified.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Unpack
 
 from twisted.internet.defer import Deferred, fail, succeed
 
 from sip_p2p.endpoint.address import RealTimeAddress, to_sip_uri
 from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.outgoing import Outgoing
-from sip_p2p.endpoint.party import Party
+from sip_p2p.endpoint.party import SESSION_METHODS, Party
+from sip_p2p.endpoint.party_options import parse_call_id
+from sip_p2p.endpoint.session.calling import Calling
+from sip_p2p.endpoint.session.recovery import Recovery
+from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
+from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.target import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sip_p2p.endpoint.session.calling import CallArguments
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.target import Target
 
 __all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
 
-_SESSION_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
 _RETRY_CAP = 30.0
 
 
@@ -117,7 +123,7 @@ class RealTimeEndpoint(Party):
         check_thread()
         if not self._outbound:
             raise InvalidOperation("this endpoint only receives: it was made with outbound=False")
-        if method in _SESSION_METHODS:
+        if method in SESSION_METHODS:
             raise InvalidOperation(f"{method} belongs to a session and cannot be sent by itself")
         if retry_after not in ("once", "never"):
             raise ValueError(f"retry_after is 'once' or 'never', not {retry_after!r}")
@@ -139,6 +145,67 @@ class RealTimeEndpoint(Party):
         self._outgoing[outgoing] = None
         outgoing.start()
         return outgoing.done
+
+    def create_session(
+        self, target: str | SipUri | TelUri | RealTimeAddress, **arguments: Unpack[CallArguments]
+    ) -> SignalingSession:
+        """A session with *target* that is not established yet, for handlers to subscribe to its events;
+        :meth:`.SignalingSession.establish` calls (row H3).
+
+        :param target: the Request-URI, and the name that must be proved there.
+        :param arguments: see :class:`~sip_p2p.endpoint.session.calling.CallArguments`.
+        :raises ValueError: for anything that cannot stand in a request.
+        :raises RestrictedHeader: for a header field that the stack sets.
+        :raises InvalidOperation: when this endpoint does not send.
+        :raises EndpointTerminated: when it was terminated.
+        """
+        check_thread()
+        if not self._outbound:
+            raise InvalidOperation("this endpoint only receives: it was made with outbound=False")
+        if self._terminated is not None or self.connection_manager.is_terminated:
+            raise EndpointTerminated("the endpoint was terminated")
+        uri = to_sip_uri(target, self._owner.host)
+        via, family = arguments.get("via"), arguments.get("family")
+        plan = self._composition.plan(
+            "INVITE",
+            uri,
+            b"",
+            None,
+            arguments.get("headers", ()),
+            arguments.get("from_"),
+            self.connection_manager.tokens,
+            unsafe_headers=False,
+        )
+        call_id = arguments.get("call_id")
+        if call_id is not None:
+            plan.call_id = parse_call_id(call_id)
+        self._composition.first_hop(uri, via, plan)
+        self.has_sessions()
+        plan.fields.append(("Allow", self.profile.allow_value))
+        options = CallOptions(
+            arguments.get("max_ring", 600.0),
+            arguments.get("reliable", "supported"),
+            arguments.get("session_timer", SessionTimerSettings()),
+            automatic_ack=arguments.get("automatic_ack", True),
+            max_redirects=arguments.get("max_redirects", 5),
+        )
+        calling = Calling(plan, options, via, None if family is None else AddressFamilyHint.named(family))
+        session = SignalingSession(self, calling, plan.call_id)
+        session.recovery = arguments.get("recovery", Recovery.LIMITED)
+        self.connection_manager.sessions.add(session)
+        return session
+
+    def invite(
+        self, target: str | SipUri | TelUri | RealTimeAddress, offer: Any = None, **arguments: Unpack[CallArguments]
+    ) -> Deferred[SignalingSession]:
+        """Establish a session with *target*: ``session = await endpoint.invite("sip:bob@b.example", offer)``.
+
+        :param offer: as for :meth:`.SignalingSession.establish`.
+        :param arguments: as for :meth:`create_session`.
+        :returns: fires with the session when it stands. Cancelling it gives the call up.
+        :raises ValueError: and the other errors of :meth:`create_session`.
+        """
+        return self.create_session(target, **arguments).establish(offer)
 
     def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
         """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.

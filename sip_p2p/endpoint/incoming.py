@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.sip.body import MediaType
+    from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.outputs import RequestReceived
@@ -53,7 +54,7 @@ class IncomingRequest:
 
     __slots__ = ("_deferred", "_manager", "_pending", "flow", "request", "transaction")
 
-    def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived) -> None:
+    def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived | InDialogRequestReceived) -> None:
         self._manager = manager
         self.transaction = output.transaction
         self.request: Request = output.request

@@ -15,6 +15,7 @@ from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
 from sip_p2p.endpoint.party_options import (
     compose_user_agent,
+    parse_methods,
     parse_option_tags,
     parse_owner,
     parse_proxy,
@@ -22,6 +23,8 @@ from sip_p2p.endpoint.party_options import (
 )
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.abnf import TOKEN
+from sip_p2p.sip.dialog.answer_options import AnswerOptions
+from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 from sip_p2p.sip.headers import check_value
 from sip_p2p.sip.profile import STACK_EXTENSIONS, Profile
 from sip_p2p.transport.dns.family import AddressFamilyHint
@@ -34,14 +37,19 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
+    from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.sip.compose import RequestPlan
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.preferences import FeatureParameters
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
     from sip_p2p.transport.target import Target, Transport
 
-__all__ = ["Party"]
+__all__ = ["SESSION_METHODS", "Party"]
+
+SESSION_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"))
+"""What only a session sends."""
 
 H = TypeVar("H", bound=Callable[..., Any])
 
@@ -70,7 +78,11 @@ class Party:
         may_impersonate: Callable[[SipUri], bool] | None = None,
         supported: Iterable[str] = (),
         shares_owner_uri: bool = False,
+        answer_options: AnswerOptions | None = None,
+        session_methods: Iterable[str] = ("INFO", "MESSAGE"),
+        info_packages: Iterable[str] = (),
         message_received: RequestHandler | None = None,
+        session_received: Callable[[SignalingSession], Any] | None = None,
         handlers: Mapping[str, RequestHandler] | None = None,
     ) -> None:
         self.connection_manager = connection_manager
@@ -101,15 +113,24 @@ class Party:
         bounds = connection_manager.driver.log_bounds
         self.state_changed: Event[StateChanged] = Event(log_bounds=bounds)
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed, log_bounds=bounds)
+        self.session_received: Event[SignalingSession] = Event(self._session_handlers_changed, log_bounds=bounds)
+        self.answer_options = (
+            AnswerOptions(session_timer=SessionTimerSettings()) if answer_options is None else answer_options
+        )
+        self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
         self.profile = Profile(self, supported=(*STACK_EXTENSIONS, *parse_option_tags(supported)))
         self.profile.features = self._contact.features
         self.profile.instance_id = self._contact.instance_id
+        self.profile.info_packages = tuple(info_packages)
+        self.profile.contact = self._contact_on
         if connector is not None:
             self.profile.trusted_proxies = frozenset((connector.target.name,))
         if message_received is not None:
             self.message_received.subscribe(message_received)
         for method, handler in (handlers or {}).items():
             self.handle(method, handler)
+        if session_received is not None:
+            self.session_received.subscribe(session_received)
         # From here on it can be found: nothing that can be wrong about the arguments comes later.
         connection_manager.register(cast("RealTimeEndpoint", self))
         directory = connection_manager.core.directory
@@ -279,7 +300,10 @@ class Party:
     def stop_handling(self, method: str) -> None:
         """Answer *method* with 405 again."""
         self._handlers.pop(method, None)
-        if method != "MESSAGE" or not self.message_received:
+        is_taken = {"MESSAGE": bool(self.message_received), "INVITE": bool(self.session_received)}
+        if is_taken.get(method):
+            self.profile.allow(method)
+        else:
             self.profile.disallow(method)
 
     def _message_handlers_changed(self) -> None:
@@ -287,6 +311,27 @@ class Party:
             self.profile.allow("MESSAGE")
         elif "MESSAGE" not in self._handlers:
             self.profile.disallow("MESSAGE")
+
+    def _session_handlers_changed(self) -> None:
+        if self.session_received:
+            self.has_sessions()
+            self.profile.allow("INVITE")
+        elif "INVITE" not in self._handlers:
+            self.profile.disallow("INVITE")
+
+    def has_sessions(self) -> None:
+        """From now on it says that it takes what belongs to sessions (RFC 3261 section 13.2.1: Allow)."""
+        if not self.profile.in_dialogs:
+            self.profile.allow_in_dialogs(self._session_methods)
+
+    @property
+    def takes_sessions(self) -> bool:
+        """Whether a peer's INVITE becomes a session; a handler of :meth:`handle` comes before that."""
+        return bool(self.session_received) and "INVITE" not in self._handlers
+
+    def _contact_on(self, flow: Flow, secure: bool) -> str:
+        """The Contact of a message of a dialog."""
+        return self._contact.value_on(cast("LiveFlow", flow), for_sips=secure)
 
     def request_received(self, incoming: IncomingRequest) -> None:
         """Give a request to its handlers; called by the manager."""
@@ -318,20 +363,22 @@ class Party:
         return self._terminated is not None
 
     def terminate(self) -> Deferred[None]:
-        """End this endpoint: requests under way fail, requests for it are answered 404; the manager and its flows live
-        on.
+        """End this endpoint: its sessions are ended, its requests under way fail, requests for it are answered 404; the
+        manager and its flows live on.
 
         Idempotent: every call's Deferred fires when all of it is done, and that is when the requests that it had been
-        given are answered, or ``limits.drain_timeout`` has passed (rows B13, B14).
+        given are answered and the last word of its sessions is said, or ``limits.drain_timeout`` has passed (rows B13,
+        B14).
         """
         if self._terminated is None:
             self._terminated = Deferred()
+            manager, whole = self.connection_manager, cast("RealTimeEndpoint", self)
+            manager.sessions.terminate(whole)
             for outgoing in tuple(self._outgoing):
                 outgoing.endpoint_terminated()
             waiters, self._connected_waiters = self._connected_waiters, []
             for waiter in waiters:
                 waiter.errback(EndpointTerminated("the endpoint was terminated"))
-            manager, whole = self.connection_manager, cast("RealTimeEndpoint", self)
             manager.core.directory.remove(self.profile)
             manager.unregister(whole)
             if self._state is not EndpointState.DISCONNECTED:

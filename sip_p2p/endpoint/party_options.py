@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.interfaces import IStreamClientEndpoint
 
 from sip_p2p.endpoint.address import to_sip_uri
-from sip_p2p.sip.abnf import is_token, quote
+from sip_p2p.sip.abnf import CALL_ID, is_token, quote
 from sip_p2p.sip.headers import check_value
 from sip_p2p.transport.proxy import ProxyConnector
 from sip_p2p.transport.target import Target, Transport
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = [
     "compose_user_agent",
     "name_addr",
+    "parse_call_id",
     "parse_instance_id",
+    "parse_methods",
     "parse_option_tags",
     "parse_owner",
     "parse_proxy",
@@ -92,6 +94,28 @@ def parse_option_tags(given: Iterable[str]) -> list[str]:
         if not is_token(tag):
             raise ValueError(f"{tag!r} is not an option tag: it must be a token of RFC 3261 section 25.1")
     return [tag.lower() for tag in tags]
+
+
+def parse_call_id(given: str) -> str:
+    """A Call-ID that the application chose (RFC 3261 sections 8.1.1.4 and 25.1, row H2).
+
+    :raises ValueError: when it is none.
+    """
+    if CALL_ID.fullmatch(given) is None:
+        raise ValueError(f"{given[:64]!r} is not a Call-ID: one word, or two joined by @ (RFC 3261 section 25.1)")
+    return given
+
+
+def parse_methods(given: Iterable[str]) -> frozenset[str]:
+    """Methods (RFC 3261 section 7.1).
+
+    :raises ValueError: when one is no token.
+    """
+    methods = frozenset(given)
+    for method in methods:
+        if not is_token(method):
+            raise ValueError(f"{method!r} is not a method: it must be a token of RFC 3261 section 25.1")
+    return methods
 
 
 def name_addr(display_name: str, uri: str) -> str:

@@ -25,7 +25,7 @@ from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import AckReceived, CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
 from sip_p2p.sip.parse import Unparsable
 from sip_p2p.sip.readings import only_via, warning_value
-from sip_p2p.sip.shedding import NEW_WORK, NOTHING, Verdict, verdict
+from sip_p2p.sip.shedding import DRAINING, NEW_WORK, NOTHING, Verdict, verdict
 from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.invite_client import InviteClientTransaction
@@ -60,6 +60,7 @@ class UserAgentCore:
     :ivar rules: what is looked at before an application sees a request.
     :ivar traffic: the same by method and status.
     :ivar tokens: where branches, tags and Call-IDs come from.
+    :ivar redirect_to: while draining, the URIs where those are sent who would begin a session (302); none says 503.
     :ivar shedding: what is done without at the moment; one of the levels of :mod:`~sip_p2p.sip.shedding`.
     """
 
@@ -71,6 +72,7 @@ class UserAgentCore:
         "dialogs",
         "directory",
         "layer",
+        "redirect_to",
         "rules",
         "shedding",
         "tokens",
@@ -112,6 +114,7 @@ class UserAgentCore:
         self.counters = Counters()
         self.traffic = Traffic()
         self.shedding = NOTHING
+        self.redirect_to: tuple[str, ...] = ()
         self.rules = UasRules(self, transactions + finished_transactions)
 
     def bound(self, active: int, dialogs: int, finished: int, octets: int) -> None:
@@ -170,6 +173,9 @@ class UserAgentCore:
             judged, via = Verdict.DROP, ""
         if judged is Verdict.DROP:
             self.counters.dropped_overloaded += 1
+            return False
+        if self.redirect_to and self.shedding == DRAINING and request.method == "INVITE":
+            self._refuse(headers, flow, 302, contacts=self.redirect_to)
             return False
         self.counters.refused_overloaded += 1
         if ";keep" in via or ";oc" in via:
@@ -354,6 +360,7 @@ class UserAgentCore:
         if type(said) is AckReceived and said.request is ack:
             dialog = self.dialogs.find_for(ack)
             if dialog is not None and dialog.may_come_from(flow):
+                dialog.flow = flow
                 said.dialog = dialog
 
     def _cancel(self, transaction: ServerTransaction, request: Request, now: float) -> None:
@@ -390,11 +397,21 @@ class UserAgentCore:
             response.headers.add("Warning", warning_value(warning))
         self.respond(transaction, response, now)
 
-    def _refuse(self, headers: Headers, flow: Flow, status: int, *, retry: bool = False, warning: str = "") -> None:
+    def _refuse(
+        self,
+        headers: Headers,
+        flow: Flow,
+        status: int,
+        *,
+        retry: bool = False,
+        warning: str = "",
+        contacts: tuple[str, ...] = (),
+    ) -> None:
         """A final response of our own without a transaction (section 8.2.7): the same each time the same octets
         come.
 
         :param retry: name a time after which to try again; not the same for everybody, or all would come at once.
+        :param contacts: URIs to try instead.
         """
         self.counters.refused_requests += 1
         to = headers.get("To")
@@ -408,5 +425,7 @@ class UserAgentCore:
             response.headers.add("Retry-After", str(2 + int(echo.to_tag[:4], 16) % 7))
         if warning:
             response.headers.add("Warning", warning_value(warning))
+        for contact in contacts:
+            response.headers.add("Contact", f"<{contact}>")
         self._count_response(status)
         self._outputs.append(SendMessage(flow, response.serialise()))

@@ -179,12 +179,13 @@ _ENDINGS = {
     Ending.NO_AGREEMENT: SignalingTransitionReason.NOT_ACCEPTABLE_MEDIA,
     Ending.UNREACHABLE: SignalingTransitionReason.RECOVERY_FAILED,
     Ending.EARLY: SignalingTransitionReason.CANCELED,
+    Ending.UNREACHABLE: SignalingTransitionReason.RECOVERY_FAILED,
 }
 
 
 def reason_of_ending(ending: Ending) -> SignalingTransitionReason:
     """What the end of the usage means for its session."""
-    return _ENDINGS.get(ending, SignalingTransitionReason.NONE)
+    return _ENDINGS[ending]
 
 
 def reason_of_error(error: BaseException) -> SignalingTransitionReason:

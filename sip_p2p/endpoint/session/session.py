@@ -1,0 +1,377 @@
+"""The session: UCMA's ``SignalingSession`` (group H of the acceptance rows; RFC 3261 sections 12 to 15).
+
+One object for either side. One that we establish is made by
+:meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.create_session`, or at one go by ``invite``; one that a peer wants to
+establish is given to the handlers of ``endpoint.session_received``. What only matters until it stands is in
+:mod:`.calling` and :mod:`.answering`, and is let go then; offers and answers within it are in :mod:`.exchange`, other
+requests in :mod:`.in_dialog`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast, final
+
+from sip_p2p.endpoint.composition import PLAIN_TEXT
+from sip_p2p.endpoint.incoming import IncomingRequest
+from sip_p2p.endpoint.peer import Peer
+from sip_p2p.endpoint.session import exchange, in_dialog
+from sip_p2p.endpoint.session.answering import Answering
+from sip_p2p.endpoint.session.calling import Calling, Redirecting
+from sip_p2p.endpoint.session.events import (
+    InvitationAccepted,
+    ProvisionalResponseReceived,
+    RemoteAnswer,
+    SessionEvent,
+)
+from sip_p2p.endpoint.session.life import SessionLife
+from sip_p2p.endpoint.session.offers import described
+from sip_p2p.endpoint.session.participant import EarlyDialog, SignalingParticipant
+from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
+from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged
+from sip_p2p.endpoint.session.watching import TracedMessage
+from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.compose import application_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from twisted.internet.defer import Deferred
+
+    from sip_p2p.sip.diagnostics import ReasonValue
+    from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.name_addr import NameAddr
+    from sip_p2p.sip.uri import Uri
+    from sip_p2p.transport.flow import LiveFlow
+
+__all__ = ["SignalingSession"]
+
+
+@final
+class SignalingSession(SessionLife):
+    """A session between two parties, from the wish to its end.
+
+    Its Deferreds fail with :class:`~sip_p2p.errors.SessionTerminated` when the session ends before what they stand for.
+
+    :ivar endpoint: the party of ours.
+    :ivar is_incoming: whether the peer wanted it.
+    :ivar call_id: the Call-ID (row H2).
+    :ivar application_context: for the application's own use.
+    :ivar recovery: what is done when the way to the peer is lost (row H32).
+    :ivar remote_description: the peer's last offer or answer; None before there was one.
+    :ivar state_changed: told when :attr:`state` is another one.
+    :ivar provisional_response_received: told of each provisional response to our INVITE, 100 apart.
+    :ivar forked: told of each early dialog beyond the first: the INVITE rings at one more place (row H12).
+    :ivar redirecting: told when the peer is to be found elsewhere; its handlers decide (row H7).
+    :ivar invitation_accepted: told when our INVITE was accepted (row H15).
+    :ivar answer_received: told of each answer to an offer of ours, those in provisional responses among them.
+    :ivar offer_received: told of offers within the session; its handlers decide (row H20).
+    :ivar request_received: told of the peer's requests within the session; its handlers answer them (row H25).
+    :ivar message_received: the same for MESSAGE.
+    :ivar route_set_changed: told when the way to the peer is lost, and found (row H32).
+    :ivar traced: told of each message of this session as it is read or written (row H29).
+    """
+
+    __slots__ = ()
+
+    state_changed = SessionEvent[SignalingStateChanged]("The session's state is another one.")
+    provisional_response_received = SessionEvent[ProvisionalResponseReceived]("A provisional response came.")
+    forked = SessionEvent[EarlyDialog]("The INVITE rings at one more place.")
+    redirecting = SessionEvent[Redirecting]("The peer is to be found elsewhere.")
+    invitation_accepted = SessionEvent[InvitationAccepted]("The peer accepted our INVITE.")
+    answer_received = SessionEvent[RemoteAnswer]("The peer answered our offer.")
+    offer_received = SessionEvent[exchange.IncomingOffer]("The peer made an offer, or asks for one.")
+    request_received = SessionEvent[IncomingRequest]("The peer sent a request in the session.")
+    message_received = SessionEvent[IncomingRequest]("The peer sent a MESSAGE in the session.")
+    route_set_changed = SessionEvent[RouteSetStatusChanged]("The way to the peer was lost, or found.")
+    traced = SessionEvent[TracedMessage]("A message of the session was read or written.", "traced_changed")
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def invite(self) -> Request | None:
+        """The peer's INVITE, until the session stands."""
+        return self.set_up.invitation.request if isinstance(self.set_up, Answering) else None
+
+    @property
+    def request_uri(self) -> Uri | None:
+        """Whom the INVITE is for: the peer's as it came, until the session stands."""
+        invite = self.invite
+        return None if invite is None else invite.uri
+
+    @property
+    def offer(self) -> ContentDescription | None:
+        """The offer in the peer's INVITE; None where it asks for ours, and once the session stands."""
+        return self.set_up.invitation.offer if isinstance(self.set_up, Answering) else None
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether the peer's INVITE may ring elsewhere too: a hint not to accept without a human (row H14)."""
+        return isinstance(self.set_up, Answering) and self.set_up.invitation.is_forked
+
+    @property
+    def peer(self) -> Peer | None:
+        """Who is at the end of the connection, as far as it was verified; None before there is one, and when it is
+        lost."""
+        if self.usage is not None and self.usage.dialog.flow is not None:
+            return Peer(cast("LiveFlow", self.usage.dialog.flow))
+        if isinstance(self.set_up, Answering):
+            return Peer(cast("LiveFlow", self.set_up.invitation.flow))
+        return None
+
+    @property
+    def participant(self) -> SignalingParticipant | None:
+        """The other end, with what it has said it can do (row H30); None before there is one."""
+        return None if self.usage is None else SignalingParticipant(self.usage)
+
+    @property
+    def local_description(self) -> ContentDescription | None:
+        """Our own last offer or answer; None before there was one."""
+        return None if self.usage is None else self.usage.local_description
+
+    @property
+    def early_dialogs(self) -> tuple[EarlyDialog, ...]:
+        """The early dialogs, the first one first; none once the session stands."""
+        usages = () if self.set_up is None else self.set_up.early_usages
+        return tuple(EarlyDialog(self, usage) for usage in usages)
+
+    # -- establishing it -----------------------------------------------------------------------------------------------
+
+    def establish(self, offer: Any = None) -> Deferred[SignalingSession]:
+        """Call (row H3).
+
+        :param offer: text or octets of SDP, a :class:`~sip_p2p.sip.dialog.description.ContentDescription`, or an
+            object that provides :class:`~.offers.IOfferAnswer`; None asks the peer for an offer (row H22).
+        :returns: fires with this session when it stands. Fails with :class:`~sip_p2p.errors.RequestFailed`,
+            :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` and what derives from
+            it, :class:`~sip_p2p.errors.OfferRejected` and whatever else *offer* raised. Cancelling it ends the session.
+        :raises InvalidOperation: when that was done before, or it is not ours to establish.
+        :raises TypeError: when *offer* is none.
+        """
+        check_thread()
+        set_up = self.set_up
+        if not isinstance(set_up, Calling) or self._state is not SignalingState.IDLE:
+            raise InvalidOperation("a session is established once, by whoever made it")
+        return set_up.establish(self, offer)
+
+    def acknowledge(self, answer: Any = None, *, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Send the ACK of a session with ``automatic_ack=False`` (row H15); it has to leave within 64*T1.
+
+        :param answer: the answer, where the 2xx made an offer.
+        :raises InvalidOperation: when none is due.
+        """
+        check_thread()
+        if self.usage is None:
+            raise InvalidOperation("there is nothing to acknowledge")
+        driver = self.endpoint.connection_manager.driver
+        self.usage.acknowledge(described(answer), application_fields(headers), driver.now())
+        driver.drain()
+
+    # -- answering it --------------------------------------------------------------------------------------------------
+
+    def ring(
+        self,
+        status: int = 180,
+        reason: str | None = None,
+        *,
+        answer: Any = None,
+        headers: Iterable[tuple[str, str]] = (),
+        reliable: bool | None = None,
+        dialog: EarlyDialog | None = None,
+    ) -> EarlyDialog:
+        """Send a provisional response (rows H8 to H10); the last one is sent again each minute.
+
+        :param status: 101 to 198.
+        :param answer: text, octets or a description: an early answer; or an offer where the INVITE had none.
+        :param reliable: whether it is to be acknowledged by PRACK; None leaves that to the endpoint's policy.
+        :param dialog: in which early dialog; by default the first.
+        :returns: the early dialog.
+        :raises InvalidOperation: when that cannot be said any more, or here.
+        :raises ValueError: for a status or header field that cannot be.
+        """
+        check_thread()
+        return self._answering().ring(self, status, reason, answer, application_fields(headers), reliable, dialog)
+
+    def create_early_dialog(self) -> EarlyDialog:
+        """Begin one more early dialog (row H13), for :meth:`ring` and :meth:`accept`.
+
+        :raises InvalidOperation: when the session is decided.
+        """
+        check_thread()
+        return self._answering().early_dialog(self)
+
+    def end_early_dialog(self, dialog: EarlyDialog, *, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Give up one early dialog and keep the session (row H35, RFC 6228).
+
+        :raises InvalidOperation: when the session is decided, or *dialog* is none of its own.
+        """
+        check_thread()
+        self._answering().end_early(self, dialog, application_fields(headers))
+
+    def accept(
+        self,
+        answer: Any = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        dialog: EarlyDialog | None = None,
+    ) -> Deferred[SignalingSession]:
+        """Accept it (row H4).
+
+        :param answer: as for :meth:`establish`: the answer, or our offer where the INVITE had none; None where that was
+            settled in a reliable provisional response.
+        :param dialog: the early dialog that becomes the session; by default the first.
+        :returns: fires with this session when the ACK came. Fails with :class:`~sip_p2p.errors.OperationTimeout` when
+            it never came. Cancelling it ends the session.
+        :raises InvalidOperation: when the session is decided, or *answer* is missing or one too many.
+        :raises TypeError: when *answer* is none.
+        """
+        check_thread()
+        return self._answering().accept(self, answer, application_fields(headers), dialog)
+
+    def reject(self, status: int = 486, reason: str | None = None, *, headers: Iterable[tuple[str, str]] = ()) -> None:
+        """Refuse it (row H5).
+
+        :param status: 400 to 699.
+        :raises InvalidOperation: when the session is decided.
+        :raises ValueError: for another status.
+        """
+        check_thread()
+        self._answering().reject(self, status, reason, application_fields(headers))
+
+    def redirect(
+        self, contacts: Sequence[NameAddr | str], status: int = 302, *, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Say where to go instead (row H6).
+
+        :param contacts: URIs, or addresses with ``q``.
+        :param status: 300 to 399.
+        :raises InvalidOperation: when the session is decided.
+        :raises ValueError: for another status, and for contacts that lead back here.
+        """
+        check_thread()
+        self._answering().redirect(self, contacts, status, application_fields(headers))
+
+    def _answering(self) -> Answering:
+        set_up = self.set_up
+        if not isinstance(set_up, Answering) or self._state is SignalingState.DISCONNECTED:
+            raise InvalidOperation(f"a session that is {self._state.name.lower()} has nothing to answer")
+        return set_up
+
+    # -- within it -----------------------------------------------------------------------------------------------------
+
+    def renegotiate(
+        self,
+        offer: Any = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        method: str | None = None,
+        dialog: EarlyDialog | None = None,
+    ) -> Deferred[ContentDescription | None]:
+        """Change what was agreed (row H19); one change at a time.
+
+        :param offer: as for :meth:`establish`; None asks the peer for an offer.
+        :param method: ``INVITE`` or ``UPDATE``; by default INVITE in a session that stands, and UPDATE before (H11).
+        :param dialog: in which early dialog, before the session stands.
+        :returns: fires with the peer's answer. Fails with :class:`~sip_p2p.errors.RequestFailed` when it was refused;
+            the session is then as it was before (RFC 6141). Cancelling it cancels a re-INVITE (row H21).
+        :raises InvalidOperation: when there is nothing to change; ``retryable`` when another change is under way.
+        """
+        check_thread()
+        usage = self.usage if dialog is None else dialog.usage
+        return exchange.renegotiate(self, self._standing(usage), offer, application_fields(headers), method)
+
+    def cancel_renegotiation(self) -> bool:
+        """Call off the re-INVITE that :meth:`renegotiate` sent (row H21); its outcome is told as ever.
+
+        :returns: False where there is none, or it is an UPDATE, which cannot be cancelled.
+        """
+        check_thread()
+        if self.usage is None:
+            return False
+        driver = self.endpoint.connection_manager.driver
+        is_cancelled = self.usage.cancel_modification(driver.now())
+        driver.drain()
+        return is_cancelled
+
+    def send_message(
+        self,
+        body: str | bytes,
+        content_type: str | None = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        timeout: float | None = None,
+    ) -> Deferred[Response]:
+        """Send a MESSAGE in the session (RFC 3428); see :meth:`request`."""
+        if content_type is None and isinstance(body, str):
+            content_type = PLAIN_TEXT
+        return self.request("MESSAGE", body=body, content_type=content_type, headers=headers, timeout=timeout)
+
+    def send_info(
+        self,
+        package: str,
+        body: str | bytes = b"",
+        content_type: str | None = None,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        timeout: float | None = None,
+    ) -> Deferred[Response]:
+        """Send an INFO of an Info Package (RFC 6086 section 4.2.1); see :meth:`request`.
+
+        :param package: the package; its body has the disposition ``info-package``, unless *headers* say otherwise.
+        """
+        fields = [("Info-Package", package), *headers]
+        if body and not any(name.lower() == "content-disposition" for name, _ in fields):
+            fields.append(("Content-Disposition", "info-package"))
+        return self.request("INFO", body=body, content_type=content_type, headers=fields, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        *,
+        body: str | bytes = b"",
+        content_type: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        timeout: float | None = None,
+    ) -> Deferred[Response]:
+        """Send a request of any other method in the session (row H25).
+
+        :param timeout: in seconds; by default as long as the transaction.
+        :returns: the final response below 300. Fails as ``endpoint.request`` does.
+        :raises InvalidOperation: when the session does not stand, or the method is the session's own.
+        :raises ValueError: for what cannot stand in a request.
+        """
+        check_thread()
+        octets = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        if octets and content_type is None:
+            raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
+        usage = self._standing(self.usage)
+        return in_dialog.send(self, usage, method, octets, content_type, application_fields(headers), timeout)
+
+    def _standing(self, usage: InviteUsage | None) -> InviteUsage:
+        if self._state is SignalingState.DISCONNECTED or usage is None:
+            raise InvalidOperation(f"a session that is {self._state.name.lower()} carries no requests")
+        return usage
+
+    # -- ending it -----------------------------------------------------------------------------------------------------
+
+    def terminate(
+        self, *, headers: Iterable[tuple[str, str]] = (), reason: ReasonValue | str | None = None
+    ) -> Deferred[None]:
+        """End it, as its state demands: CANCEL, a refusal (480) or BYE (rows H16, H17).
+
+        It is disconnected at once, and nothing more is told of it.
+
+        :param headers: header fields for what is sent, if anything is.
+        :param reason: a Reason value for it (RFC 3326), such as ``Q.850;cause=16``.
+        :returns: fires when nothing more is to be said to the peer, or to be expected of it; never fails. It may be
+            called any number of times, in every state.
+        :raises ValueError: for header fields that cannot be.
+        """
+        check_thread()
+        fields = application_fields(headers)
+        if reason is not None:
+            fields += application_fields([("Reason", str(reason))])
+        self.end(fields)
+        return self.when_gone()

@@ -1,0 +1,266 @@
+"""All sessions of one connection manager: what the core says goes to the session that it is about, and all of them end
+within a time (rows B8, B13 to B15).
+
+The facade's side of :mod:`sip_p2p.sip.dialog.effects`. Sessions that are over for their applications stay here until
+nothing more is to be said to their peers.
+"""
+
+from __future__ import annotations
+
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any, cast, final
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from sip_p2p.endpoint.session import exchange, in_dialog
+from sip_p2p.endpoint.session.answering import Answering
+from sip_p2p.endpoint.session.calling import Calling
+from sip_p2p.endpoint.session.errands import Errands
+from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.endpoint.session.watching import Watching
+from sip_p2p.errors import AlreadyResponded, EndpointTerminated
+from sip_p2p.sip.dialog import effects as said
+from sip_p2p.sip.dialog.server_invitation import ServerInvitation
+from sip_p2p.sip.dialog.usage import InviteUsage
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.dialog.effects import InviteEffect
+    from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
+
+__all__ = ["Sessions"]
+
+
+@final
+class Sessions:
+    """The sessions of one connection manager.
+
+    :ivar errands: their requests on the way.
+    :ivar watching: those whose messages somebody wants to see.
+    """
+
+    __slots__ = ("_live", "_manager", "errands", "watching")
+
+    def __init__(self, manager: RealTimeConnectionManager) -> None:
+        self._manager = manager
+        self._live: dict[SignalingSession, None] = {}
+        self.errands = Errands(manager)
+        self.watching = Watching(manager)
+
+    def __len__(self) -> int:
+        """How many are not gone yet."""
+        return len(self._live)
+
+    @property
+    def invitations(self) -> int:
+        """How many of them do not stand yet."""
+        return sum(session.set_up is not None for session in self._live)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether none is left, and nothing more has to be sent for those that were."""
+        return not self._live and not len(self.errands)
+
+    def has_any(self, endpoint: RealTimeEndpoint) -> bool:
+        """Whether *endpoint* has one left, or something to be sent for one that was."""
+        return bool(self.of(endpoint)) or self.errands.under_way(endpoint) > 0
+
+    def of(self, endpoint: RealTimeEndpoint) -> tuple[SignalingSession, ...]:
+        """Those of one party."""
+        return tuple(session for session in self._live if session.endpoint is endpoint)
+
+    def add(self, session: SignalingSession) -> None:
+        """A session has begun."""
+        self._live[session] = None
+
+    def gone(self, session: SignalingSession) -> None:
+        """Nothing more is to be done for it."""
+        if self._live.pop(session, self) is not self:
+            self._manager.drain_state.maybe_quiet()
+
+    # -- new ones ------------------------------------------------------------------------------------------------------
+
+    def received(self, output: RequestReceived, endpoint: RealTimeEndpoint) -> None:
+        """A peer's INVITE: judged by the core, then shown to those who want to know of it."""
+        manager = self._manager
+        driver = manager.driver
+        invitation = ServerInvitation(
+            manager.core,
+            output.transaction,
+            output.request,
+            output.flow,
+            endpoint.profile,
+            endpoint.answer_options,
+        )
+        if not invitation.start(driver.now()):
+            driver.drain()
+            return
+        session = SignalingSession(endpoint, Answering(invitation), output.request.call_id)
+        self._live[session] = None
+        for handler in endpoint.session_received.handlers:
+            try:
+                result: Any = handler(session)
+            except KeyboardInterrupt:
+                raise
+            except BaseException:
+                self._undecided(Failure(), session)
+                continue
+            if iscoroutine(result) or isinstance(result, Deferred):
+                deferred = Deferred.fromCoroutine(result) if iscoroutine(result) else result
+                deferred.addErrback(self._undecided, session)
+        driver.drain()
+
+    def _undecided(self, failure: Failure, session: SignalingSession) -> None:
+        """A handler failed. What it has left undecided will not be decided by anybody else."""
+        session.failed(failure)
+        if session.state is SignalingState.INCOMING:
+            try:
+                session.reject(500)
+            except AlreadyResponded:
+                # The caller gave up in the same moment.
+                return
+
+    # -- what the core says --------------------------------------------------------------------------------------------
+
+    def effect(self, effect: InviteEffect) -> None:
+        """What a dialog or an INVITE wants, or has to tell."""
+        kind = type(effect)
+        if kind is said.RequestWanted:
+            self._run(cast("said.RequestWanted", effect))
+        elif kind is said.RequestUnwanted:
+            self.errands.withdraw(cast("said.RequestUnwanted", effect).errand)
+        elif kind is said.AckWanted:
+            wanted = cast("said.AckWanted", effect)
+            endpoint = _endpoint_of(wanted.owner)
+            if endpoint is not None:
+                self.errands.acknowledge(wanted, endpoint)
+        elif kind is said.InDialogRequestReceived:
+            self._request_received(cast("said.InDialogRequestReceived", effect))
+        else:
+            if kind is said.UsageEnded:
+                self.errands.dialog_ended(cast("said.UsageEnded", effect).owner.dialog)
+            session = _session_of(cast("said.UsageEnded", effect).owner)
+            if session is not None:
+                _TELL[kind](session, effect)
+
+    def _run(self, wanted: said.RequestWanted) -> None:
+        errand = wanted.errand
+        endpoint = _endpoint_of(errand.owner)
+        if endpoint is None:
+            # Its party is no more, and nobody else may speak for it.
+            errand.owner.errand_failed(
+                errand, EndpointTerminated("the endpoint was terminated"), self._manager.driver.now()
+            )
+            return
+        session = _session_of(errand.owner)
+        set_up = None if session is None else session.set_up
+        if isinstance(set_up, Calling) and errand.purpose is said.Purpose.INVITE:
+            self.errands.run(errand, endpoint, via=set_up.via, family=set_up.family)
+        else:
+            self.errands.run(errand, endpoint)
+
+    def _request_received(self, output: said.InDialogRequestReceived) -> None:
+        manager = self._manager
+        now = manager.driver.now()
+        usage = output.dialog.user
+        if usage is None:
+            manager.core.answer(output.transaction, 481, now)
+            return
+        is_done = usage.request_received(output, now)
+        self.errands.heard(output.dialog)
+        if is_done:
+            return
+        session = _session_of(usage)
+        if session is None or session.state is SignalingState.DISCONNECTED:
+            manager.core.answer(output.transaction, 481, now)
+        else:
+            in_dialog.receive(session, output)
+
+    def ack_received(self, output: AckReceived) -> bool:
+        """An ACK for a 2xx; returns whether it belongs to anybody."""
+        dialog = output.dialog
+        usage = None if dialog is None else dialog.user
+        if usage is None:
+            return False
+        usage.ack_received(output.request, output.flow, self._manager.driver.now())
+        self.errands.heard(usage.dialog)
+        return True
+
+    def abandoned(self, output: RequestAbandoned) -> None:
+        """A request of a peer's ended before it was answered."""
+        user = output.transaction.user
+        if isinstance(user, ServerInvitation | InviteUsage):
+            user.abandoned(output, self._manager.driver.now())
+
+    # -- their end -----------------------------------------------------------------------------------------------------
+
+    def terminate(self, endpoint: RealTimeEndpoint | None = None) -> None:
+        """End all of them, or those of one party, politely."""
+        for session in tuple(self._live) if endpoint is None else self.of(endpoint):
+            session.end([])
+
+    def abandon(self, endpoint: RealTimeEndpoint | None = None) -> None:
+        """There is no time left: let go of all of them, or of those of one party."""
+        error = EndpointTerminated("the endpoint was terminated")
+        sessions = tuple(self._live) if endpoint is None else self.of(endpoint)
+        endpoints = dict.fromkeys(session.endpoint for session in sessions) if endpoint is None else (endpoint,)
+        for session in sessions:
+            session.abandon(error)
+        for each in endpoints:
+            self.errands.end(each)
+        self._manager.driver.drain()
+
+
+def _session_of(owner: Any) -> SignalingSession | None:
+    """The session that something in the core belongs to."""
+    user = owner.user
+    return user if isinstance(user, SignalingSession) else None
+
+
+def _endpoint_of(owner: Any) -> RealTimeEndpoint | None:
+    """The party that something in the core belongs to."""
+    session = _session_of(owner)
+    return None if session is None else session.endpoint
+
+
+def _progress(session: SignalingSession, effect: said.Progress) -> None:
+    if isinstance(session.set_up, Calling):
+        session.set_up.progress(effect)
+
+
+def _redirected(session: SignalingSession, effect: said.Redirected) -> None:
+    if isinstance(session.set_up, Calling):
+        session.set_up.redirected(effect)
+
+
+def _accepted(session: SignalingSession, effect: said.Accepted) -> None:
+    if isinstance(session.set_up, Calling):
+        session.set_up.accepted(effect)
+
+
+def _invitation_ended(session: SignalingSession, effect: said.InvitationEnded) -> None:
+    if session.set_up is not None:
+        session.set_up.ended(effect)
+
+
+def _offer_withdrawn(session: SignalingSession, effect: said.OfferWithdrawn) -> None:
+    exchange.withdraw_offer(session, effect.owner)
+
+
+_TELL: dict[type, Any] = {
+    said.Accepted: _accepted,
+    said.AnswerReceived: exchange.receive_answer,
+    said.Established: SignalingSession.established,
+    said.InvitationEnded: _invitation_ended,
+    said.ModificationEnded: exchange.change_ended,
+    said.OfferReceived: exchange.receive_offer,
+    said.OfferWithdrawn: _offer_withdrawn,
+    said.Progress: _progress,
+    said.Redirected: _redirected,
+    said.RequestEnded: in_dialog.request_ended,
+    said.UsageEnded: SignalingSession.usage_ended,
+}
+"""Whom each of the things that a session has to hear of is told."""
