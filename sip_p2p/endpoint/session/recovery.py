@@ -138,8 +138,8 @@ class RouteSet:
         """It was looked for in vain."""
         if self.status is not RouteSetStatus.RECOVERING:
             return
-        if now + self._pause <= self._until:
-            self.next_attempt = now + self._pause
+        if now < self._until:
+            self.next_attempt = min(now + self._pause, self._until)
             self._pause = min(2.0 * self._pause, _LONGEST_PAUSE)
             return
         self.next_attempt = None
