@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -125,6 +126,57 @@ class FiguresTests(SynchronousTestCase):
         self.assertIn(">Completed</text>", drawn)
         self.assertIn(">E: &gt;OPTIONS</text>", drawn)
         self.assertNotIn("- E", figures.page([machine]).partition("completed\n")[2])
+
+    def test_one_column(self) -> None:
+        """A table that knows no transports has one column, its note becomes a sentence, and what cannot be is left
+        out."""
+        machine = self.machine(
+            """\
+            TABLE = [
+                # state, input, what follows; late is after
+                # the end
+                ("idle", "call", "busy >INVITE"),
+                ("idle", "486", "idle impossible"),
+                ("busy", "200", "late user:200"),
+                ("busy", "487", "late user:200"),
+                ("busy", "call", "busy !InvalidOperation"),
+                ("late", "200", "late"),
+            ]
+            """
+        )
+        self.assertEqual(
+            machine.edges(), {("idle", "busy"): ["call: >INVITE"], ("busy", "late"): ["200, 487: user:200"]}
+        )
+        machine.folder = "dialog"
+        written = figures.page([machine])
+        self.assertIn("RFC 3261. Late is after the end.\n", written)
+        self.assertIn("   * - state\n     - input\n     - what follows\n   * - idle\n     - call\n", written)
+        self.assertNotIn("486", written)
+        self.assertIn("Dialogs and sessions\n---", written)
+
+    def test_crowds(self) -> None:
+        """Arrows of which many lead to one box become words beside the boxes that they leave."""
+        states = "abcdefg"
+        rows = [(state, "on", f"{following} >x") for state, following in itertools.pairwise(states)]
+        rows += [("g", "on", "g"), *((state, "off", "g user:end") for state in states[:5])]
+        crowded = figures.figure(figures.Machine("some", "Some", "RFC 3261", rows))
+        self.assertEqual(crowded.count(">off \N{RIGHTWARDS ARROW} g</text>"), 5)
+        few = figures.figure(figures.Machine("some", "Some", "RFC 3261", rows[:-2]))
+        self.assertEqual((few.count("RIGHTWARDS"), few.count(">off: user:end</text>")), (0, 3))
+
+    def test_mixed_rows(self) -> None:
+        """A table whose rows have different columns is refused."""
+        self.assertRaises(ValueError, self.machine, 'TABLE = [("a", "b", "a"), ("a", "c", "a", "a")]\n')
+
+    def test_every_machine(self) -> None:
+        """Each machine of the page has its table, and every arrow of every figure lies within it."""
+        for folder, name, title, standard in figures.MACHINES:
+            path = ROOT / "tests/sip" / folder / f"test_{name}.py"
+            drawing = figures.Drawing(figures.read_machine(path, name, title, standard, folder))
+            drawing.elements()
+            self.assertGreater(drawing.left, 0)
+            for number, lines in drawing.words.items():
+                self.assertLessEqual(len(lines) * figures.LINE, drawing.heights[number], (name, number))
 
     def test_no_table(self) -> None:
         """A module without a literal table is refused."""

@@ -13,7 +13,7 @@ from sip_p2p.sip.dialog.modification import Modification
 from sip_p2p.sip.tokens import CountingTokens, TokenSource
 from tests.support import vectors
 
-STATES = ("idle", "waits", "our INVITE", "our UPDATE", "our refresh", "their INVITE", "their UPDATE", "their refresh")
+STATES = ("idle", "waits", "our-INVITE", "our-UPDATE", "our-refresh", "their-INVITE", "their-UPDATE", "their-refresh")
 INPUTS = (
     *("begin INVITE", "begin UPDATE", "begin refresh", "INVITE", "UPDATE", "refresh"),
     *("ended", "491", "answered", "gave up"),
@@ -21,89 +21,89 @@ INPUTS = (
 
 TABLE = [
     # state, input, what follows; a refresh is an UPDATE without an offer, waits is to send again after a 491
-    ("idle", "begin INVITE", "our INVITE"),
-    ("idle", "begin UPDATE", "our UPDATE"),
-    ("idle", "begin refresh", "our refresh"),
-    ("idle", "INVITE", "their INVITE"),
-    ("idle", "UPDATE", "their UPDATE"),
-    ("idle", "refresh", "their refresh"),
+    ("idle", "begin INVITE", "our-INVITE"),
+    ("idle", "begin UPDATE", "our-UPDATE"),
+    ("idle", "begin refresh", "our-refresh"),
+    ("idle", "INVITE", "their-INVITE"),
+    ("idle", "UPDATE", "their-UPDATE"),
+    ("idle", "refresh", "their-refresh"),
     ("idle", "ended", "idle"),
     ("idle", "491", "idle"),
     ("idle", "answered", "idle"),
     ("idle", "gave up", "idle"),
-    ("waits", "begin INVITE", "our INVITE"),
-    ("waits", "begin UPDATE", "our UPDATE"),
-    ("waits", "begin refresh", "our refresh+waits"),
-    ("waits", "INVITE", "their INVITE+waits"),
-    ("waits", "UPDATE", "their UPDATE+waits"),
-    ("waits", "refresh", "their refresh+waits"),
+    ("waits", "begin INVITE", "our-INVITE"),
+    ("waits", "begin UPDATE", "our-UPDATE"),
+    ("waits", "begin refresh", "our-refresh+waits"),
+    ("waits", "INVITE", "their-INVITE+waits"),
+    ("waits", "UPDATE", "their-UPDATE+waits"),
+    ("waits", "refresh", "their-refresh+waits"),
     ("waits", "ended", "waits"),
     ("waits", "491", "waits"),
     ("waits", "answered", "waits"),
     ("waits", "gave up", "idle"),
-    ("our INVITE", "begin INVITE", "our INVITE !InvalidOperation"),
-    ("our INVITE", "begin UPDATE", "our INVITE+our UPDATE"),
-    ("our INVITE", "begin refresh", "our INVITE+our refresh"),
-    ("our INVITE", "INVITE", "our INVITE >491"),
-    ("our INVITE", "UPDATE", "our INVITE+their UPDATE"),
-    ("our INVITE", "refresh", "our INVITE+their refresh"),
-    ("our INVITE", "ended", "idle"),
-    ("our INVITE", "491", "waits"),
-    ("our INVITE", "answered", "our INVITE"),
-    ("our INVITE", "gave up", "our INVITE"),
-    ("our UPDATE", "begin INVITE", "our UPDATE !InvalidOperation"),
-    ("our UPDATE", "begin UPDATE", "our UPDATE !InvalidOperation"),
-    ("our UPDATE", "begin refresh", "our UPDATE !InvalidOperation"),
-    ("our UPDATE", "INVITE", "our UPDATE >491"),
-    ("our UPDATE", "UPDATE", "our UPDATE >491"),
-    ("our UPDATE", "refresh", "our UPDATE+their refresh"),
-    ("our UPDATE", "ended", "idle"),
-    ("our UPDATE", "491", "waits"),
-    ("our UPDATE", "answered", "our UPDATE"),
-    ("our UPDATE", "gave up", "our UPDATE"),
-    ("our refresh", "begin INVITE", "our refresh !InvalidOperation"),
-    ("our refresh", "begin UPDATE", "our refresh !InvalidOperation"),
-    ("our refresh", "begin refresh", "our refresh !InvalidOperation"),
-    ("our refresh", "INVITE", "our refresh+their INVITE"),
-    ("our refresh", "UPDATE", "our refresh+their UPDATE"),
-    ("our refresh", "refresh", "our refresh+their refresh"),
-    ("our refresh", "ended", "idle"),
-    ("our refresh", "491", "waits"),
-    ("our refresh", "answered", "our refresh"),
-    ("our refresh", "gave up", "our refresh"),
-    ("their INVITE", "begin INVITE", "their INVITE !InvalidOperation"),
-    ("their INVITE", "begin UPDATE", "our UPDATE+their INVITE"),
-    ("their INVITE", "begin refresh", "our refresh+their INVITE"),
-    ("their INVITE", "INVITE", "their INVITE >500"),
-    ("their INVITE", "UPDATE", "their INVITE+their UPDATE"),
-    ("their INVITE", "refresh", "their INVITE+their refresh"),
-    ("their INVITE", "ended", "their INVITE"),
-    ("their INVITE", "491", "their INVITE"),
-    ("their INVITE", "answered", "idle"),
-    ("their INVITE", "gave up", "their INVITE"),
-    ("their UPDATE", "begin INVITE", "their UPDATE !InvalidOperation"),
-    ("their UPDATE", "begin UPDATE", "their UPDATE !InvalidOperation"),
-    ("their UPDATE", "begin refresh", "our refresh+their UPDATE"),
-    ("their UPDATE", "INVITE", "their UPDATE >500"),
-    ("their UPDATE", "UPDATE", "their UPDATE >500"),
-    ("their UPDATE", "refresh", "their UPDATE >500"),
-    ("their UPDATE", "ended", "their UPDATE"),
-    ("their UPDATE", "491", "their UPDATE"),
-    ("their UPDATE", "answered", "idle"),
-    ("their UPDATE", "gave up", "their UPDATE"),
-    ("their refresh", "begin INVITE", "their refresh !InvalidOperation"),
-    ("their refresh", "begin UPDATE", "their refresh !InvalidOperation"),
-    ("their refresh", "begin refresh", "our refresh+their refresh"),
-    ("their refresh", "INVITE", "their INVITE+their refresh"),
-    ("their refresh", "UPDATE", "their refresh >500"),
-    ("their refresh", "refresh", "their refresh >500"),
-    ("their refresh", "ended", "their refresh"),
-    ("their refresh", "491", "their refresh"),
-    ("their refresh", "answered", "idle"),
-    ("their refresh", "gave up", "their refresh"),
+    ("our-INVITE", "begin INVITE", "our-INVITE !InvalidOperation"),
+    ("our-INVITE", "begin UPDATE", "our-INVITE+our-UPDATE"),
+    ("our-INVITE", "begin refresh", "our-INVITE+our-refresh"),
+    ("our-INVITE", "INVITE", "our-INVITE >491"),
+    ("our-INVITE", "UPDATE", "our-INVITE+their-UPDATE"),
+    ("our-INVITE", "refresh", "our-INVITE+their-refresh"),
+    ("our-INVITE", "ended", "idle"),
+    ("our-INVITE", "491", "waits"),
+    ("our-INVITE", "answered", "our-INVITE"),
+    ("our-INVITE", "gave up", "our-INVITE"),
+    ("our-UPDATE", "begin INVITE", "our-UPDATE !InvalidOperation"),
+    ("our-UPDATE", "begin UPDATE", "our-UPDATE !InvalidOperation"),
+    ("our-UPDATE", "begin refresh", "our-UPDATE !InvalidOperation"),
+    ("our-UPDATE", "INVITE", "our-UPDATE >491"),
+    ("our-UPDATE", "UPDATE", "our-UPDATE >491"),
+    ("our-UPDATE", "refresh", "our-UPDATE+their-refresh"),
+    ("our-UPDATE", "ended", "idle"),
+    ("our-UPDATE", "491", "waits"),
+    ("our-UPDATE", "answered", "our-UPDATE"),
+    ("our-UPDATE", "gave up", "our-UPDATE"),
+    ("our-refresh", "begin INVITE", "our-refresh !InvalidOperation"),
+    ("our-refresh", "begin UPDATE", "our-refresh !InvalidOperation"),
+    ("our-refresh", "begin refresh", "our-refresh !InvalidOperation"),
+    ("our-refresh", "INVITE", "our-refresh+their-INVITE"),
+    ("our-refresh", "UPDATE", "our-refresh+their-UPDATE"),
+    ("our-refresh", "refresh", "our-refresh+their-refresh"),
+    ("our-refresh", "ended", "idle"),
+    ("our-refresh", "491", "waits"),
+    ("our-refresh", "answered", "our-refresh"),
+    ("our-refresh", "gave up", "our-refresh"),
+    ("their-INVITE", "begin INVITE", "their-INVITE !InvalidOperation"),
+    ("their-INVITE", "begin UPDATE", "our-UPDATE+their-INVITE"),
+    ("their-INVITE", "begin refresh", "our-refresh+their-INVITE"),
+    ("their-INVITE", "INVITE", "their-INVITE >500"),
+    ("their-INVITE", "UPDATE", "their-INVITE+their-UPDATE"),
+    ("their-INVITE", "refresh", "their-INVITE+their-refresh"),
+    ("their-INVITE", "ended", "their-INVITE"),
+    ("their-INVITE", "491", "their-INVITE"),
+    ("their-INVITE", "answered", "idle"),
+    ("their-INVITE", "gave up", "their-INVITE"),
+    ("their-UPDATE", "begin INVITE", "their-UPDATE !InvalidOperation"),
+    ("their-UPDATE", "begin UPDATE", "their-UPDATE !InvalidOperation"),
+    ("their-UPDATE", "begin refresh", "our-refresh+their-UPDATE"),
+    ("their-UPDATE", "INVITE", "their-UPDATE >500"),
+    ("their-UPDATE", "UPDATE", "their-UPDATE >500"),
+    ("their-UPDATE", "refresh", "their-UPDATE >500"),
+    ("their-UPDATE", "ended", "their-UPDATE"),
+    ("their-UPDATE", "491", "their-UPDATE"),
+    ("their-UPDATE", "answered", "idle"),
+    ("their-UPDATE", "gave up", "their-UPDATE"),
+    ("their-refresh", "begin INVITE", "their-refresh !InvalidOperation"),
+    ("their-refresh", "begin UPDATE", "their-refresh !InvalidOperation"),
+    ("their-refresh", "begin refresh", "our-refresh+their-refresh"),
+    ("their-refresh", "INVITE", "their-INVITE+their-refresh"),
+    ("their-refresh", "UPDATE", "their-refresh >500"),
+    ("their-refresh", "refresh", "their-refresh >500"),
+    ("their-refresh", "ended", "their-refresh"),
+    ("their-refresh", "491", "their-refresh"),
+    ("their-refresh", "answered", "idle"),
+    ("their-refresh", "gave up", "their-refresh"),
 ]
 
-REQUESTS = ("our INVITE", "our UPDATE", "our refresh", "their INVITE", "their UPDATE", "their refresh")
+REQUESTS = ("our-INVITE", "our-UPDATE", "our-refresh", "their-INVITE", "their-UPDATE", "their-refresh")
 
 
 class Numbers(TokenSource):
@@ -150,13 +150,14 @@ def bring(state: str) -> Modification:
 
 def state_of(machine: Modification) -> str:
     """The requests that are under way, or whether one waits."""
-    return "+".join([*machine.under_way, *(["waits"] if machine.waits else [])]) or "idle"
+    words = [request.replace(" ", "-") for request in machine.under_way]
+    return "+".join([*words, *(["waits"] if machine.waits else [])]) or "idle"
 
 
 def apply(machine: Modification, what: str) -> str:
     """Give the machine the input *what*; what came of it."""
     if what.startswith("begin "):
-        return start(machine, f"our {what.removeprefix('begin ')}")
+        return start(machine, f"our-{what.removeprefix('begin ')}")
     if what == "ended":
         machine.ended(machine.local or "INVITE")
     elif what == "answered":
@@ -167,7 +168,7 @@ def apply(machine: Modification, what: str) -> str:
         if machine.local:
             machine.refused_491(machine.local, 0.0, owns_call_id=False, tokens=CountingTokens())
     else:
-        return start(machine, f"their {what}")
+        return start(machine, f"their-{what}")
     return ""
 
 
@@ -227,7 +228,7 @@ class GlareTests(SynchronousTestCase):
             source = Numbers(*range(count))
             times = []
             for _ in range(count):
-                machine = bring("our INVITE")
+                machine = bring("our-INVITE")
                 times.append(machine.refused_491("INVITE", 0.0, owns_call_id=owns, tokens=source))
             self.assertEqual(set(source.bounds), {count})
             self.assertEqual((times[0], times[-1]), (least, most))
@@ -268,7 +269,7 @@ class GlareTests(SynchronousTestCase):
 
     def test_why(self) -> None:
         """Whoever has to wait is told what for, and that the same call can succeed later."""
-        machine = bring("their INVITE")
+        machine = bring("their-INVITE")
         error = self.assertRaises(InvalidOperation, machine.begin, "INVITE")
         self.assertIn("their INVITE", str(error))
         self.assertTrue(error.retryable)
