@@ -329,6 +329,14 @@ class OwnerTests(SynchronousTestCase):
         ):
             self.assertEqual(dialog.may_come_from(tls(host)), allowed, host)
 
+    def test_an_address_that_cannot_be_read(self) -> None:
+        """A From whose URI is none stands for nobody: its dialog is that of the party that made it, and no other's
+        (fault:A13, fault:D1)."""
+        dialog = callee_dialog(tls("proxy.example"), from_="<sip:a@b.example@c.example>;tag=at")
+        allowed = [dialog.may_come_from(tls(host)) for host in ("proxy.example", "b.example", "c.example")]
+        self.assertEqual(allowed, [True, False, False])
+        self.assertRaises(MalformedMessage, getattr, dialog, "remote_uri")
+
     def test_an_address_proves_itself_only(self) -> None:
         """Without TLS there is nothing that proves an address: the base flow proves no host at all."""
         self.assertFalse(super(ProvingFlow, tls("a.example")).proves("a.example"))

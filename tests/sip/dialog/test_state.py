@@ -191,6 +191,12 @@ class RestartTests(SynchronousTestCase):
         self.assertEqual([state.has_expired(1_000_000.0 + after) for after in (0, 1800, 1801)], [False, False, True])
         self.assertFalse(DialogState(caller_dialog(), 0.0).has_expired(1e12))
 
+    def test_a_target_that_is_none(self) -> None:
+        """A state whose target was broken after it was read says so, and makes no dialog."""
+        state = DialogState(caller_dialog(), 0.0)
+        state.remote_target = "sip:a@b@c"
+        self.assertRaises(ValueError, state.dialog)
+
     def test_nothing_is_entered_in_vain(self) -> None:
         """Where a part is not what it should be, no dialog is left in the table (row:H33)."""
         for part, value in (("timer", {"interval": -1}), ("timer", {"least": 5}), ("capabilities", {"allow": 5})):
