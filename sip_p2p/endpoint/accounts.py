@@ -82,7 +82,8 @@ class Accounts:
         yet, ``undecided`` those of which the application has not said whether they may; ``looking_up`` are questions
         that DNS has not answered; ``clients``, ``servers`` and ``finished`` are transactions, ``timers`` theirs and
         ``deadlines`` those of connections; ``requests`` and ``unanswered`` what applications wait for and what peers
-        wait for; ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete
+        wait for; ``sessions`` are those to whose peers something is to be said still, ``invitations`` those of them
+        that do not stand yet, ``errands`` their requests under way and ``appointments`` the times that they wait for; ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete
         messages.
         """
         manager = self._manager
@@ -104,6 +105,11 @@ class Accounts:
             "partial_octets": keeper.partial.total,
             "unanswered": len(manager.dispatch.waiting_answers),
             "requests": sum(endpoint.requests_under_way for endpoint in manager.endpoints),
+            "sessions": len(manager.sessions),
+            "invitations": manager.sessions.invitations,
+            "errands": len(manager.sessions.errands),
+            "dialogs": len(manager.core.dialogs),
+            "appointments": len(manager.core.appointments),
         }
         transactions = manager.core.layer.inventory()
         transactions["busy_flows"] = transactions.pop("flows")
@@ -144,6 +150,7 @@ class Accounts:
         for name in ("pings", "pongs", "missed", "agreed"):
             totals[f"keep_alive_{name}"] = 0 if keeper.keep_alives is None else getattr(keeper.keep_alives, name)
         totals["senders_refused"] = manager.senders_refused
+        totals |= manager.sessions.totals
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}
 
     def _hits_elsewhere(self) -> dict[str, int]:

@@ -64,6 +64,7 @@ class Drain:
             manager.load.stop()
             manager.driver.stop()
             manager.core.layer.table.finished.clear()
+            manager.core.appointments.clear()
 
         quiet = self.begin(manager.limits.drain_timeout)
         return gatherResults([listeners.close(), quiet]).addCallback(end_flows).addBoth(finish)

@@ -15,6 +15,7 @@ from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
 from sip_p2p.endpoint.party_options import (
     compose_user_agent,
+    parse_info_packages,
     parse_methods,
     parse_option_tags,
     parse_owner,
@@ -118,13 +119,7 @@ class Party:
             AnswerOptions(session_timer=SessionTimerSettings()) if answer_options is None else answer_options
         )
         self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
-        self.profile = Profile(self, supported=(*STACK_EXTENSIONS, *parse_option_tags(supported)))
-        self.profile.features = self._contact.features
-        self.profile.instance_id = self._contact.instance_id
-        self.profile.info_packages = tuple(info_packages)
-        self.profile.contact = self._contact_on
-        if connector is not None:
-            self.profile.trusted_proxies = frozenset((connector.target.name,))
+        self.profile = self._make_profile(supported, info_packages, connector)
         if message_received is not None:
             self.message_received.subscribe(message_received)
         for method, handler in (handlers or {}).items():
@@ -132,18 +127,39 @@ class Party:
         if session_received is not None:
             self.session_received.subscribe(session_received)
         # From here on it can be found: nothing that can be wrong about the arguments comes later.
-        connection_manager.register(cast("RealTimeEndpoint", self))
-        directory = connection_manager.core.directory
+        self._enter(shares_owner_uri, catch_all)
+
+    def _make_profile(
+        self, supported: Iterable[str], info_packages: Iterable[str], connector: ProxyConnector | None
+    ) -> Profile:
+        """What the core knows of it."""
+        profile = Profile(self, supported=(*STACK_EXTENSIONS, *parse_option_tags(supported)))
+        profile.features = self._contact.features
+        profile.instance_id = self._contact.instance_id
+        profile.info_packages = parse_info_packages(info_packages)
+        profile.contact = self._contact_on
+        if connector is not None:
+            profile.trusted_proxies = frozenset((connector.target.name,))
+        return profile
+
+    def _enter(self, shares_owner_uri: bool, catch_all: bool) -> None:
+        """Let it be found.
+
+        :raises ValueError: when the manager serves another party with its URI.
+        """
+        manager, whole = self.connection_manager, cast("RealTimeEndpoint", self)
+        manager.register(whole)
+        directory = manager.core.directory
         try:
             directory.add(
                 self.profile, self._owner, self._contact.user, self._contact.routable, shares=shares_owner_uri
             )
         except ValueError:
-            connection_manager.unregister(cast("RealTimeEndpoint", self))
+            manager.unregister(whole)
             raise
         if catch_all and directory.fallback is None:
             directory.fallback = self.profile
-        if connection_manager.is_listening:
+        if manager.is_listening:
             self.listening_changed(True, False, StateReason.LISTENING)
 
     @property

@@ -26,6 +26,7 @@ __all__ = [
     "compose_user_agent",
     "name_addr",
     "parse_call_id",
+    "parse_info_packages",
     "parse_instance_id",
     "parse_methods",
     "parse_option_tags",
@@ -104,6 +105,18 @@ def parse_call_id(given: str) -> str:
     if CALL_ID.fullmatch(given) is None:
         raise ValueError(f"{given[:64]!r} is not a Call-ID: one word, or two joined by @ (RFC 3261 section 25.1)")
     return given
+
+
+def parse_info_packages(given: Iterable[str]) -> tuple[str, ...]:
+    """The names of Info Packages (RFC 6086 section 9.2).
+
+    :raises ValueError: when one is no token.
+    """
+    names = tuple(given)
+    for name in names:
+        if not is_token(name):
+            raise ValueError(f"{name!r} is not an Info Package: it must be a token of RFC 3261 section 25.1")
+    return names
 
 
 def parse_methods(given: Iterable[str]) -> frozenset[str]:

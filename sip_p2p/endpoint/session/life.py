@@ -175,6 +175,7 @@ class SessionLife:
         """It stands."""
         if effect.owner is not self.usage:
             return
+        self.endpoint.connection_manager.sessions.totals["sessions_established"] += 1
         set_up, self.set_up = self.set_up, None
         self.become(SignalingInput.ESTABLISHED, SignalingTransitionReason.NONE, effect.message)
         if set_up is not None:

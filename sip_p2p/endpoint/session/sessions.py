@@ -39,16 +39,18 @@ class Sessions:
     """The sessions of one connection manager.
 
     :ivar errands: their requests on the way.
+    :ivar totals: how many there were: of either side, and how many of them came to stand.
     :ivar watching: those whose messages somebody wants to see.
     """
 
-    __slots__ = ("_live", "_manager", "errands", "watching")
+    __slots__ = ("_live", "_manager", "errands", "totals", "watching")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._live: dict[SignalingSession, None] = {}
         self.errands = Errands(manager)
         self.watching = Watching(manager)
+        self.totals = {"sessions_in": 0, "sessions_out": 0, "sessions_established": 0}
 
     def __len__(self) -> int:
         """How many are not gone yet."""
@@ -75,6 +77,7 @@ class Sessions:
     def add(self, session: SignalingSession) -> None:
         """A session has begun."""
         self._live[session] = None
+        self.totals["sessions_in" if session.is_incoming else "sessions_out"] += 1
 
     def gone(self, session: SignalingSession) -> None:
         """Nothing more is to be done for it."""
@@ -99,7 +102,7 @@ class Sessions:
             driver.drain()
             return
         session = SignalingSession(endpoint, Answering(invitation), output.request.call_id)
-        self._live[session] = None
+        self.add(session)
         for handler in endpoint.session_received.handlers:
             try:
                 result: Any = handler(session)

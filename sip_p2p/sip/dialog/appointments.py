@@ -53,6 +53,11 @@ class Appointments:
         """When *who* will be called."""
         return self._due.get(who)
 
+    def clear(self) -> None:
+        """Call nobody any more."""
+        self._due.clear()
+        self._heap.clear()
+
     def next_deadline(self) -> float | None:
         """When the first is due."""
         heap = self._heap
