@@ -229,6 +229,9 @@ class OfferAnswer:
                 # It acknowledges all the same.
                 self._acknowledge()
             return self._refusal(place)
+        if place is Place.INVITE_2XX and self.state is _REMOTE_OFFER and self.offer_place is Place.RELIABLE:
+            # RFC 3262 section 3: it had to wait for our answer. Nobody can know any more what was agreed.
+            return self._missed(place)
         if not has_body:
             if self._is_due(place, False):
                 return self._missed(place)
@@ -342,9 +345,9 @@ class OfferAnswer:
         return 491 if is_inviting and self._invites else 500
 
     def _missed(self, place: Place) -> Role | int:
-        """The peer's description had to stand in *place* and does not."""
+        """The peer's description had to stand in *place* and does not, or ours had to be waited for."""
         self.faults += 1
-        if self.state is _LOCAL_OFFER:
+        if self.offer_place is not None:
             if place is Place.INVITE_2XX and self.is_previewed:
                 # 13.2.1: the 2xx has to repeat it. The first description that came is the answer.
                 self._agree(place)

@@ -190,7 +190,7 @@ def look(machine: OfferAnswer) -> object:
         follows(copy.copy(machine), "< INVITE"),
     ]
     # Several PRACKs may be open: the last of their responses says what they were about.
-    for words in (["> PRACK 2xx", "< PRACK 2xx"] * 3, ["< 2xx+"], []):
+    for words in (["> PRACK 2xx", "< PRACK 2xx"] * 3, [] if machine.owes_answer else ["< 2xx+"], []):
         copied = copy.copy(machine)
         for each in words:
             follows(copied, each)
@@ -340,6 +340,15 @@ class StandardTests(SynchronousTestCase):
             self.assertFalse(machine.holds_2xx)
             self.assertEqual(follows(machine, "> 2xx"), "")
         self.assertFalse(after("< INVITE+, > 1xx").holds_2xx)
+
+    def test_2xx_that_did_not_wait(self) -> None:
+        """RFC 3262 section 3: with a 2xx that did not wait for our answer to a reliable offer nothing is agreed."""
+        for beginning, state in (("", "failed"), (AGAIN, "agreed")):
+            for words in ("< 2xx", "< 2xx+"):
+                machine = after(beginning + "> INVITE, < 1xx+")
+                self.assertEqual(follows(machine, words), " counted:faults")
+                self.assertEqual(state_word(machine), state)
+                self.assertEqual(follows(machine, "> ACK"), "")
 
     def test_pracks_are_counted(self) -> None:
         """RFC 3262 section 4: of several responses the PRACK for the one with the description carries the answer."""
