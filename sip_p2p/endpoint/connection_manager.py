@@ -334,7 +334,6 @@ class RealTimeConnectionManager:
         """A flow is gone, and with it what was on it; called by the keeper."""
         self._accounts.connection_lost(flow)
         self.sessions.errands.flow_lost(flow, reason)
-        self.sessions.errands.flow_lost(flow, reason)
         if self.flow_lost:
             self.flow_lost.tell(FlowLost(flow, reason, self.driver.now() - flow.opened, transactions))
 
