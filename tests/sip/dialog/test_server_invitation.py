@@ -1,0 +1,686 @@
+"""An INVITE of a peer: every pair of a state and an input, and every order in which its end can come."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from collections.abc import Callable
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation, RestrictedHeader
+from sip_p2p.sip.dialog.answer_options import AnswerOptions
+from sip_p2p.sip.dialog.effects import InvitationEnded
+from sip_p2p.sip.dialog.server_invitation import ServerInvitation, ServerInvitationState
+from tests.sip.dialog.answering import ANSWER, OFFER, AnswerBench
+
+STATES = ("waiting", "ringing", "reliable", "held", "accepted", "ended")
+INPUTS = (
+    # What the application does, what comes from the caller, and what time brings.
+    *("start", "ring", "ring reliably", "early dialog", "end early", "accept", "reject", "redirect"),
+    *("INVITE", "CANCEL", "PRACK", "UPDATE", "BYE", "ACK", "flow lost"),
+    *("repeat", "refresh", "Expires", "max_ring", "64*T1"),
+)
+
+TABLE = [
+    # state, input, what follows; reliable is ringing while an answer that was sent reliably waits for its PRACK
+    ("waiting", "start", "waiting !InvalidOperation"),
+    ("waiting", "ring", "ringing >180"),
+    ("waiting", "ring reliably", "ringing >183"),
+    ("waiting", "early dialog", "waiting"),
+    ("waiting", "end early", "waiting !InvalidOperation"),
+    ("waiting", "accept", "accepted >200"),
+    ("waiting", "reject", "ended >486 user:ended 486"),
+    ("waiting", "redirect", "ended >302 user:ended 302"),
+    ("waiting", "INVITE", "waiting"),
+    ("waiting", "CANCEL", "ended >200 >487 user:ended 487"),
+    ("waiting", "PRACK", "waiting >481"),
+    ("waiting", "UPDATE", "waiting >481"),
+    ("waiting", "BYE", "waiting >481"),
+    ("waiting", "ACK", "waiting"),
+    ("waiting", "flow lost", "ended user:ended ConnectionFailure"),
+    ("waiting", "repeat", "idle"),
+    ("waiting", "refresh", "idle"),
+    ("waiting", "Expires", "ended >487 user:ended 487"),
+    ("waiting", "max_ring", "ended >480 user:ended 480"),
+    ("waiting", "64*T1", "idle"),
+    ("ringing", "start", "ringing !InvalidOperation"),
+    ("ringing", "ring", "ringing >180"),
+    ("ringing", "ring reliably", "ringing >183"),
+    ("ringing", "early dialog", "ringing"),
+    ("ringing", "end early", "waiting >199 user:usage ended FORKED"),
+    ("ringing", "accept", "accepted >200"),
+    ("ringing", "reject", "ended >486 user:usage ended EARLY user:ended 486"),
+    ("ringing", "redirect", "ended >302 user:usage ended EARLY user:ended 302"),
+    ("ringing", "INVITE", "ringing >180"),
+    ("ringing", "CANCEL", "ended >200 >487 user:usage ended EARLY user:ended 487"),
+    ("ringing", "PRACK", "ringing >481"),
+    ("ringing", "UPDATE", "ringing >200"),
+    ("ringing", "BYE", "ended >200 user:usage ended REMOTE_BYE >487 user:ended 487"),
+    ("ringing", "ACK", "ringing"),
+    ("ringing", "flow lost", "ended user:usage ended EARLY user:ended ConnectionFailure"),
+    ("ringing", "repeat", "idle"),
+    ("ringing", "refresh", "ringing >180"),
+    ("ringing", "Expires", "ended >487 user:usage ended EARLY user:ended 487"),
+    ("ringing", "max_ring", "ended >480 user:usage ended EARLY user:ended 480"),
+    ("ringing", "64*T1", "idle"),
+    ("reliable", "start", "reliable !InvalidOperation"),
+    ("reliable", "ring", "reliable >180"),
+    ("reliable", "ring reliably", "reliable"),
+    ("reliable", "early dialog", "reliable"),
+    ("reliable", "end early", "waiting >199 user:usage ended FORKED"),
+    ("reliable", "accept", "held"),
+    ("reliable", "reject", "ended >486 user:usage ended EARLY user:ended 486"),
+    ("reliable", "redirect", "ended >302 user:usage ended EARLY user:ended 302"),
+    ("reliable", "INVITE", "reliable >183"),
+    ("reliable", "CANCEL", "ended >200 >487 user:usage ended EARLY user:ended 487"),
+    ("reliable", "PRACK", "ringing >200"),
+    ("reliable", "UPDATE", "reliable >200"),
+    ("reliable", "BYE", "ended >200 user:usage ended REMOTE_BYE >487 user:ended 487"),
+    ("reliable", "ACK", "reliable"),
+    ("reliable", "flow lost", "ended user:usage ended EARLY user:ended ConnectionFailure"),
+    ("reliable", "repeat", "reliable >183"),
+    ("reliable", "refresh", "idle"),
+    ("reliable", "Expires", "ended >487 user:usage ended EARLY user:ended 487"),
+    ("reliable", "max_ring", "ended >480 user:usage ended EARLY user:ended 480"),
+    ("reliable", "64*T1", "ended >504 user:usage ended EARLY user:ended 504"),
+    ("held", "start", "held !InvalidOperation"),
+    ("held", "ring", "held !InvalidOperation"),
+    ("held", "ring reliably", "held !InvalidOperation"),
+    ("held", "early dialog", "held !InvalidOperation"),
+    ("held", "end early", "held !InvalidOperation"),
+    ("held", "accept", "held !InvalidOperation"),
+    ("held", "reject", "ended >486 user:usage ended EARLY user:ended 486"),
+    ("held", "redirect", "ended >302 user:usage ended EARLY user:ended 302"),
+    ("held", "INVITE", "held >183"),
+    ("held", "CANCEL", "ended >200 >487 user:usage ended EARLY user:ended 487"),
+    ("held", "PRACK", "accepted >200 >200"),
+    ("held", "UPDATE", "held >200"),
+    ("held", "BYE", "ended >200 user:usage ended REMOTE_BYE >487 user:ended 487"),
+    ("held", "ACK", "held"),
+    ("held", "flow lost", "ended user:usage ended EARLY user:ended ConnectionFailure"),
+    ("held", "repeat", "held >183"),
+    ("held", "refresh", "idle"),
+    ("held", "Expires", "ended >487 user:usage ended EARLY user:ended 487"),
+    ("held", "max_ring", "idle"),
+    ("held", "64*T1", "ended >504 user:usage ended EARLY user:ended 504"),
+    ("accepted", "start", "accepted !InvalidOperation"),
+    ("accepted", "ring", "accepted !AlreadyResponded"),
+    ("accepted", "ring reliably", "accepted !AlreadyResponded"),
+    ("accepted", "early dialog", "accepted !AlreadyResponded"),
+    ("accepted", "end early", "accepted !AlreadyResponded"),
+    ("accepted", "accept", "accepted !AlreadyResponded"),
+    ("accepted", "reject", "accepted !AlreadyResponded"),
+    ("accepted", "redirect", "accepted !AlreadyResponded"),
+    ("accepted", "INVITE", "accepted"),
+    ("accepted", "CANCEL", "accepted >200"),
+    ("accepted", "PRACK", "accepted >481"),
+    ("accepted", "UPDATE", "accepted >200"),
+    ("accepted", "BYE", "accepted >200 user:usage ended REMOTE_BYE"),
+    ("accepted", "ACK", "accepted user:established"),
+    ("accepted", "flow lost", "accepted"),
+    ("accepted", "repeat", "accepted >200"),
+    ("accepted", "refresh", "idle"),
+    ("accepted", "Expires", "idle"),
+    ("accepted", "max_ring", "idle"),
+    ("accepted", "64*T1", "accepted >BYE"),
+    ("ended", "start", "ended !InvalidOperation"),
+    ("ended", "ring", "ended !AlreadyResponded"),
+    ("ended", "ring reliably", "ended !AlreadyResponded"),
+    ("ended", "early dialog", "ended !AlreadyResponded"),
+    ("ended", "end early", "ended !AlreadyResponded"),
+    ("ended", "accept", "ended !AlreadyResponded"),
+    ("ended", "reject", "ended !AlreadyResponded"),
+    ("ended", "redirect", "ended !AlreadyResponded"),
+    ("ended", "INVITE", "ended >486"),
+    ("ended", "CANCEL", "ended >200"),
+    ("ended", "PRACK", "ended >481"),
+    ("ended", "UPDATE", "ended >481"),
+    ("ended", "BYE", "ended >481"),
+    ("ended", "ACK", "ended"),
+    ("ended", "flow lost", "ended"),
+    ("ended", "repeat", "ended >486"),
+    ("ended", "refresh", "idle"),
+    ("ended", "Expires", "idle"),
+    ("ended", "max_ring", "idle"),
+    ("ended", "64*T1", "idle"),
+]
+
+ON_A_STREAM = {("ended", "repeat"): "idle"}
+"""Where a reliable transport makes a difference: the transaction below repeats its refusal on an unreliable one."""
+
+MOMENTS = {"repeat": 0.5, "refresh": 20.0, "Expires": 30.0, "max_ring": 30.0, "64*T1": 32.0}
+
+
+def answer_if_due(bench: AnswerBench) -> None:
+    """Accept, with an answer where one is due."""
+    call = bench.call
+    is_answered = any(not usage.offer_answer.owes_answer for usage in call.usages)
+    call.accept(bench.now, None if is_answered else ANSWER)
+
+
+def end_first(bench: AnswerBench) -> None:
+    """Give up the early dialog that was the first, or somebody else's where there was none."""
+    usages = bench.call.usages or AnswerBench(on_invite=lambda call: call.ring(0.0)).call.usages
+    bench.call.end_early(usages[0], bench.now)
+
+
+ACTIONS: dict[str, Callable[[AnswerBench], object]] = {
+    "start": lambda bench: bench.call.start(bench.now),
+    "ring": lambda bench: bench.call.ring(bench.now),
+    "ring reliably": lambda bench: bench.call.ring(bench.now, 183, reliable=True),
+    "early dialog": lambda bench: bench.call.early_dialog(),
+    "end early": end_first,
+    "accept": answer_if_due,
+    "reject": lambda bench: bench.call.reject(486, bench.now),
+    "redirect": lambda bench: bench.call.redirect(["sip:carol@c.example"], bench.now),
+    "INVITE": AnswerBench.invite,
+    "CANCEL": AnswerBench.cancel,
+    "PRACK": AnswerBench.prack,
+    "UPDATE": lambda bench: bench.request("UPDATE"),
+    "BYE": lambda bench: bench.request("BYE"),
+    "ACK": lambda bench: bench.ack(branch="z9hG4bKinvite" if bench.state == "ended" else "z9hG4bKack"),
+    "flow lost": lambda bench: bench.bob.lose_flow(),
+}
+
+
+def bring(state: str, what: str, reliable: bool) -> AnswerBench:
+    """A call in *state*, such that *what* can happen to it."""
+    options = AnswerOptions(refresh=20.0, max_ring=30.0 if what == "max_ring" else 600.0)
+    bench = AnswerBench(options, reliable=reliable, fields={"Expires": "30"} if what == "Expires" else {})
+    if state == "ringing":
+        bench.do(lambda: bench.call.ring(bench.now))
+    elif state in ("reliable", "held"):
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=ANSWER))
+        if state == "held":
+            bench.do(lambda: bench.call.accept(bench.now))
+    elif state == "accepted":
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+    elif state == "ended":
+        bench.do(lambda: bench.call.reject(486, bench.now))
+    return bench
+
+
+def outcome(bench: AnswerBench, what: str) -> str:
+    """What comes of *what*, as the table says it."""
+    before = bench.state
+    try:
+        said = bench.moment(MOMENTS[what]) if what in MOMENTS else bench.do(lambda: ACTIONS[what](bench))
+    except InvalidOperation as error:
+        said = [*bench.said(), f"!{type(error).__name__}"]
+    if what in MOMENTS and not said and bench.state == before:
+        return "idle"
+    return " ".join([bench.state, *said])
+
+
+class TableTests(SynchronousTestCase):
+    """Every pair of a state and an input."""
+
+    def test_complete(self) -> None:
+        """The table has every pair once."""
+        pairs = [(state, what) for state, what, _ in TABLE]
+        self.assertEqual(pairs, [(state, what) for state in STATES for what in INPUTS])
+
+    def test_every_pair(self) -> None:
+        """13.3, 9.2, 15.1.2, RFC 3262 section 3: each input in each state leads where the table says, over either kind
+        of transport. row:H4 row:H5 row:H6 row:H8 row:H9 fault:C5 fault:C6"""
+        for state, what, expected in TABLE:
+            for reliable in (False, True):
+                bench = bring(state, what, reliable)
+                self.assertEqual(bench.state, state, (state, what))
+                wanted = ON_A_STREAM.get((state, what), expected) if reliable else expected
+                self.assertEqual(outcome(bench, what), wanted, (state, what, reliable))
+
+    def test_nothing_stays(self) -> None:
+        """Whatever happened, after five minutes neither a dialog nor a transaction nor a timer is left. row:H34"""
+        for state, what, _ in TABLE:
+            for reliable in (False, True):
+                bench = bring(state, what, reliable)
+                outcome(bench, what)
+                if bench.call.is_open:
+                    bench.do(lambda b=bench: b.call.reject(480, b.now))
+                bench.wait(300.0)
+                for dialog in bench.bob.dialogs:
+                    bench.request("BYE", dialog.local_tag)
+                bench.wait(100.0)
+                self.assertEqual(set(bench.bob.inventory().values()), {0}, (state, what, bench.bob.inventory()))
+
+    def test_before_it_was_judged(self) -> None:
+        """What nobody has judged yet can be answered in no way, and hears of nothing."""
+        bench = AnswerBench()
+        call = bench.call
+        new = ServerInvitation(call.core, call.transaction, call.request, call.flow, call.profile, AnswerOptions())
+        self.assertEqual((new.state, new.is_open, new.usages), (ServerInvitationState.NEW, False, ()))
+        for wish in (
+            lambda: new.ring(0.0),
+            lambda: new.early_dialog(),
+            lambda: new.accept(0.0, ANSWER),
+            lambda: new.reject(486, 0.0),
+            lambda: new.redirect(["sip:c@c.example"], 0.0),
+        ):
+            self.assertRaises(InvalidOperation, wish)
+        new.handle_timer(1000.0)
+        self.assertEqual((new.state, bench.said()), (ServerInvitationState.NEW, []))
+
+
+class DecisionTests(SynchronousTestCase):
+    """What the application may say, and how it is written."""
+
+    def test_reject(self) -> None:
+        """13.3.1.3: any status from 400 to 699, with any phrase and fields of the application's. row:H5"""
+        fields = [("Retry-After", "30"), ("Reason", "Q.850;cause=17")]
+        for status in (400, 486, 488, 503, 600, 603, 699):
+            bench = AnswerBench()
+            bench.do(lambda b=bench, s=status: b.call.reject(s, b.now, "No", fields))
+            response = bench.responses[-1]
+            self.assertEqual((response.status, response.reason), (status, "No"))
+            self.assertEqual([(name, response.headers[name]) for name, _ in fields], fields)
+            self.assertNotIn("Contact", response.headers)
+            effect = bench.bob.effects[-1]
+            assert isinstance(effect, InvitationEnded) and effect.response is not None
+            self.assertEqual((effect.response.status, effect.reason, effect.request), (status, None, None))
+
+    def test_what_is_no_refusal(self) -> None:
+        """13.3.1.3: another status, and what cannot be written, is the caller's mistake and changes nothing. row:H5"""
+        bench = AnswerBench()
+        for status in (0, 100, 180, 200, 299, 300, 399, 700, -1):
+            self.assertRaises(ValueError, bench.call.reject, status, 0.0)
+        self.assertRaises(ValueError, bench.call.reject, 486, 0.0, "no\r\nway")
+        self.assertRaises(ValueError, bench.call.reject, 486, 0.0, None, [("Reason", "a\nb")])
+        self.assertRaises(RestrictedHeader, bench.call.reject, 486, 0.0, None, [("To", "<sip:x@y>")])
+        self.assertEqual((bench.said(), bench.state), ([], "waiting"))
+
+    def test_redirect(self) -> None:
+        """13.3.1.2: a 3xx with the Contacts in order, and what else is said. row:H6"""
+        for status in (300, 301, 302, 380, 399):
+            bench = AnswerBench()
+            contacts = ["<sip:c@c.example>;q=0.7", "sip:d@d.example"]
+            fields = [("Reason", "SIP;cause=302")]
+            bench.do(lambda b=bench, s=status, c=contacts, f=fields: b.call.redirect(c, b.now, s, f))
+            response = bench.responses[-1]
+            self.assertEqual(response.status, status)
+            self.assertEqual(response.headers.get_all("Contact"), ["<sip:c@c.example>;q=0.7", "<sip:d@d.example>"])
+            self.assertEqual(response.headers["Reason"], "SIP;cause=302")
+
+    def test_what_is_no_redirection(self) -> None:
+        """8.3, 13.3.1.2: another status, nowhere, and back to ourselves change nothing. row:H6"""
+        bench = AnswerBench()
+        for status in (200, 299, 400, 486):
+            self.assertRaises(ValueError, bench.call.redirect, ["sip:c@c.example"], 0.0, status)
+        for contacts in ([], ["sip:bob@bob.example"], ["sip:bob-token@192.0.2.2"], ["nonsense"]):
+            self.assertRaises(ValueError, bench.call.redirect, contacts, 0.0)
+        self.assertEqual((bench.said(), bench.state), ([], "waiting"))
+
+    def test_accept(self) -> None:
+        """13.3.1.4: a 2xx with the answer and what else is said; accepted is not yet established. row:H4"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER, [("Subject", "hello")]))
+        response = bench.responses[-1]
+        self.assertEqual((response.status, response.body, response.headers["Subject"]), (200, ANSWER.body, "hello"))
+        self.assertEqual(response.headers["Content-Type"], "application/sdp")
+        usage = bench.bob.usage
+        self.assertEqual((usage.state.name, usage.local_description), ("ACCEPTED", ANSWER))
+        bench.ack()
+        self.assertEqual((bench.said(), usage.state.name), (["user:established"], "CONFIRMED"))
+
+    def test_what_may_not_be_accepted(self) -> None:
+        """13.2.1: an offer wants an answer, and none wants an offer; without it nothing has happened. row:H22"""
+        for offer in (OFFER, None):
+            bench = AnswerBench(offer=offer)
+            self.assertRaises(InvalidOperation, bench.call.accept, bench.now)
+            self.assertRaises(RestrictedHeader, bench.call.accept, bench.now, ANSWER, [("Contact", "<sip:x@y>")])
+            self.assertEqual(bench.said(), [])
+            self.assertEqual(bench.do(lambda b=bench: b.call.accept(b.now, ANSWER)), [">200"])
+
+    def test_described_before(self) -> None:
+        """13.2.1, RFC 6337 section 3.1.1: what was answered reliably is not answered again. row:H9 row:H22"""
+        for is_acknowledged in (False, True):
+            bench = AnswerBench()
+            bench.do(lambda b=bench: b.call.ring(b.now, 183, description=ANSWER))
+            if is_acknowledged:
+                bench.prack()
+            self.assertRaises(InvalidOperation, bench.call.accept, bench.now, ANSWER)
+            self.assertEqual(bench.do(lambda b=bench: b.call.accept(b.now))[-1:], [">200"] * is_acknowledged)
+
+    def test_previewed_before(self) -> None:
+        """13.2.1: what stood in an unreliable response stands in the 2xx once more."""
+        bench = AnswerBench(supported="")
+        bench.do(lambda: bench.call.ring(bench.now, 180, description=ANSWER))
+        self.assertRaises(InvalidOperation, bench.call.accept, bench.now)
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        self.assertEqual([response.body for response in bench.responses], [ANSWER.body] * 2)
+
+    def test_late_offer(self) -> None:
+        """13.2.1: where the INVITE had no offer the 2xx makes it, and the ACK has the answer. row:H22"""
+        bench = AnswerBench(offer=None)
+        self.assertIsNone(bench.call.offer)
+        bench.do(lambda: bench.call.accept(bench.now, OFFER))
+        bench.ack(body=ANSWER.body)
+        self.assertEqual(bench.said(), ["user:established", "user:answer"])
+
+    def test_late_offer_without_an_answer(self) -> None:
+        """13.2.2.4: an ACK that had to answer and does not ends the session. row:H22 fault:C6"""
+        bench = AnswerBench(offer=None)
+        bench.do(lambda: bench.call.accept(bench.now, OFFER))
+        bench.ack()
+        self.assertEqual(bench.said(), ["user:established", ">BYE"])
+
+    def test_session_timer(self) -> None:
+        """RFC 4028 section 9: the 2xx says what the caller's wish has become, and the usage keeps to it. row:H26"""
+        bench = AnswerBench(fields={"Session-Expires": "200;refresher=uas", "Supported": "timer"})
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        headers = bench.responses[-1].headers
+        self.assertEqual((headers["Session-Expires"], headers["Require"]), ("200;refresher=uas", "timer"))
+        timer = bench.bob.usage.session_timer
+        assert timer is not None
+        self.assertEqual(timer.interval, 200)
+
+    def test_interval_too_small(self) -> None:
+        """RFC 4028 section 6: 422 with what would do, and no session. row:H26"""
+        bench = AnswerBench(fields={"Session-Expires": "60"})
+        self.assertEqual((bench.said(), bench.bob.heard), ([">422"], []))
+        self.assertEqual(bench.responses[-1].headers["Min-SE"], "90")
+
+    def test_expires(self) -> None:
+        """13.3.1: an invitation that expires is answered 487, not before its time, also while it is held. row:H8"""
+        for description in (None, ANSWER):
+            bench = AnswerBench(fields={"Expires": "20"})
+            bench.do(lambda b=bench, d=description: b.call.ring(b.now, 183, description=d))
+            if description is not None:
+                bench.do(lambda b=bench: b.call.accept(b.now))
+            self.assertEqual(bench.call.expires, 20)
+            self.assertEqual(bench.moment(20.0), [">487", "user:usage ended EARLY", "user:ended 487"])
+
+    def test_for_ever(self) -> None:
+        """A call that may ring for ever is refreshed, and never refused."""
+        bench = AnswerBench(AnswerOptions(max_ring=float("inf")))
+        bench.wait(3600.0)
+        self.assertEqual((bench.said(), bench.state), ([">100"], "waiting"))
+
+
+class HeldTests(SynchronousTestCase):
+    """RFC 3262 section 3: no 2xx before the PRACK for a session description."""
+
+    def test_offer_in_a_reliable_response(self) -> None:
+        """RFC 3262 section 5: the PRACK brings the answer, and the 2xx follows without a description. row:H9 row:H22"""
+        bench = AnswerBench(offer=None)
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=OFFER))
+        self.assertEqual(bench.do(lambda: bench.call.accept(bench.now)), [])
+        bench.prack(body=ANSWER.body)
+        self.assertEqual((bench.said(), bench.state), ([">200", "user:answer", ">200"], "accepted"))
+        self.assertEqual((bench.responses[-1].headers["CSeq"], bench.responses[-1].body), ("1 INVITE", b""))
+        bench.ack()
+        self.assertEqual(bench.said(), ["user:established"])
+
+    def test_description_that_waits_for_its_turn(self) -> None:
+        """Section 3: an answer that is still in the queue holds the 2xx as well. row:H9"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.ring(bench.now, 180, reliable=True))
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=ANSWER))
+        self.assertEqual(bench.do(lambda: bench.call.accept(bench.now)), [])
+        bench.prack()
+        self.assertEqual((bench.said(), bench.state), ([">200", ">183"], "held"))
+        bench.prack()
+        self.assertEqual((bench.said(), bench.state), ([">200", ">200"], "accepted"))
+
+    def test_without_a_description(self) -> None:
+        """Section 3: what describes nothing holds nothing back, and may be acknowledged late. row:H9"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.ring(bench.now, 180, reliable=True))
+        self.assertEqual(bench.do(lambda: bench.call.accept(bench.now, ANSWER)), [">200"])
+        self.assertNotIn(">180", bench.moment(0.5))
+        bench.prack()
+        self.assertEqual(bench.said(), [">200"])
+        bench.ack()
+        self.assertEqual(bench.said(), ["user:established"])
+
+    def test_an_offer_in_an_update(self) -> None:
+        """RFC 3311 section 5.2: while an UPDATE waits for our answer the 2xx does too. row:H11"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=ANSWER))
+        bench.prack()
+        bench.request("UPDATE", body=OFFER.body)
+        bench.said()
+        self.assertEqual((bench.do(lambda: bench.call.accept(bench.now)), bench.state), ([], "held"))
+        said = bench.do(lambda: bench.bob.usage.answer(ANSWER, bench.now))
+        self.assertEqual((said, bench.state), ([">200", ">200"], "accepted"))
+        self.assertEqual(
+            [response.headers["CSeq"].split()[1] for response in bench.responses[-2:]], ["UPDATE", "INVITE"]
+        )
+
+    def test_only_in_its_own_dialog(self) -> None:
+        """Section 3: what waits in another early dialog holds nothing back in this one. row:H13"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=ANSWER))
+        second = bench.call.early_dialog()
+        said = bench.do(lambda: bench.call.accept(bench.now, ANSWER, usage=second))
+        self.assertEqual(said, [">199", "user:usage ended FORKED", ">200"])
+
+    def test_the_timer_starts_with_the_2xx(self) -> None:
+        """RFC 4028 section 10: the interval counts from when the 2xx is sent. row:H26"""
+        bench = AnswerBench(fields={"Session-Expires": "200;refresher=uas"})
+        bench.do(lambda: bench.call.ring(bench.now, 183, description=ANSWER))
+        bench.do(lambda: bench.call.accept(bench.now))
+        bench.wait(10.0)
+        bench.prack()
+        timer = bench.bob.usage.session_timer
+        assert timer is not None
+        self.assertEqual(timer.next_deadline, 110.0)
+
+
+class CancelTests(SynchronousTestCase):
+    """9.2, in every order that a network and an application can produce."""
+
+    def test_every_order(self) -> None:
+        """9.2: whatever crosses whatever, the INVITE has one final response, the application hears of one end, and
+        nothing stays. fault:C5 fault:C6"""
+        steps = ("CANCEL", "CANCEL", "ring", "accept", "ACK", "INVITE")
+        for order in sorted(set(itertools.permutations(steps))):
+            self._play(order, reliable=False)
+        # A reliable transport copies nothing.
+        for order in sorted(set(itertools.permutations(steps[:-1]))):
+            self._play(order, reliable=True)
+
+    def _play(self, order: tuple[str, ...], reliable: bool) -> None:
+        bench = AnswerBench(reliable=reliable)
+        for step in order:
+            bench.wait(0.01)
+            try:
+                bench.do(lambda what=step: ACTIONS[what](bench))
+            except AlreadyResponded:
+                self.assertIn(bench.state, ("accepted", "ended"))
+        finals = {response.status for response in bench.responses if response.headers["CSeq"] == "1 INVITE"} - {180}
+        expected = 200 if order.index("accept") < order.index("CANCEL") else 487
+        self.assertEqual(finals, {expected}, order)
+        cancels = [response.status for response in bench.responses if response.headers["CSeq"] == "1 CANCEL"]
+        # Where the refusal was acknowledged on a stream, a second one finds nothing any more.
+        self.assertEqual((cancels[0], set(cancels) - {200, 481}), (200, set()), order)
+        bench.wait(200.0)
+        ends = [word for word in bench.bob.heard if word.startswith("ended") or word == "established"]
+        is_acknowledged = order.index("ACK") > order.index("accept")
+        self.assertEqual(ends, ["ended 487"] if expected == 487 else ["established"] * is_acknowledged, order)
+        for dialog in bench.bob.dialogs:
+            bench.request("BYE", dialog.local_tag)
+        bench.wait(100.0)
+        self.assertEqual(set(bench.bob.inventory().values()), {0}, order)
+
+    def test_for_nothing(self) -> None:
+        """9.2: a CANCEL that matches no INVITE gets 481, and has no effect on the one there is. fault:C5"""
+        bench = AnswerBench()
+        bench.cancel("z9hG4bKother")
+        self.assertEqual((bench.said(), bench.state), ([">481"], "waiting"))
+
+    def test_flood(self) -> None:
+        """9.2: ten thousand CANCELs end one INVITE once, and leave one transaction. fault:C5"""
+        for reliable in (False, True):
+            bench = AnswerBench(reliable=reliable)
+            bench.do(lambda b=bench: b.call.ring(b.now))
+            for _ in range(10_000):
+                bench.cancel()
+            said = bench.said()
+            self.assertEqual([word for word in said if word not in (">200",)],
+                             [">487", "user:usage ended EARLY", "user:ended 487"])  # fmt: skip
+            self.assertEqual(bench.bob.inventory()["servers"], 1)
+
+    def test_tags(self) -> None:
+        """9.2: the answers to CANCEL and INVITE have one tag, that of a dialog where there was one. fault:C5"""
+        for is_ringing in (False, True):
+            bench = AnswerBench()
+            if is_ringing:
+                bench.do(lambda b=bench: b.call.ring(b.now))
+            bench.cancel()
+            self.assertEqual(len({response.to.tag for response in bench.responses}), 1)
+
+    def test_says_why(self) -> None:
+        """RFC 3326: the application is shown the CANCEL, and with it the reason. row:H5 fault:C5"""
+        bench = AnswerBench()
+        bench.cancel()
+        effect = bench.bob.effects[-1]
+        assert isinstance(effect, InvitationEnded) and effect.request is not None and effect.response is not None
+        self.assertEqual((effect.request.method, effect.response.status), ("CANCEL", 487))
+
+    def test_before_anybody_heard_of_the_call(self) -> None:
+        """9.2: a CANCEL that is read in one go with its INVITE leaves nothing to be judged. fault:C5"""
+        bench = AnswerBench()
+        bench.cancel()
+        call = bench.call
+        late = ServerInvitation(call.core, call.transaction, call.request, call.flow, call.profile, AnswerOptions())
+        bench.said()
+        self.assertFalse(late.start(bench.now))
+        self.assertEqual((late.state, bench.do(lambda: None)), (ServerInvitationState.ENDED, []))
+        self.assertRaises(InvalidOperation, late.start, bench.now)
+
+    def test_before_the_application_was_told(self) -> None:
+        """9.2: what the application decides after a CANCEL that it has not heard of comes too late. fault:C5"""
+        bench = AnswerBench()
+        core, call = bench.bob.core, bench.call
+        bench.do(lambda: call.ring(bench.now))
+        core.layer.find_invite(call.request, call.flow)
+        core.respond(call.transaction, core.response(call.transaction, 487), bench.now)
+        self.assertFalse(call.is_open)
+        for wish in (
+            lambda: call.ring(bench.now),
+            lambda: call.accept(bench.now, ANSWER),
+            lambda: call.reject(486, bench.now),
+            lambda: call.redirect(["sip:c@c.example"], bench.now),
+        ):
+            self.assertRaises(AlreadyResponded, wish)
+
+
+class AckTests(SynchronousTestCase):
+    """13.3.1.4: the 2xx until its ACK."""
+
+    def test_never_comes(self) -> None:
+        """13.3.1.4: T1 doubling to T2 over any transport, and after 64*T1 a BYE. row:H34 fault:C6"""
+        for reliable in (False, True):
+            bench = AnswerBench(reliable=reliable)
+            bench.do(lambda b=bench: b.call.accept(b.now, ANSWER))
+            times = []
+            while not bench.requests and bench.step(100.0):
+                times += [bench.now for word in bench.said() if word == ">200"]
+            self.assertEqual(times, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5])
+            self.assertEqual((bench.now, bench.requests[-1].method), (32.0, "BYE"))
+            bench.wait(100.0)
+            self.assertEqual(bench.bob.heard[-1], "usage ended NO_ACK")
+            self.assertEqual(set(bench.bob.inventory().values()), {0})
+
+    def test_flow_lost_meanwhile(self) -> None:
+        """13.3.1.4: without its flow the 2xx is not sent again; an ACK by another one still counts. fault:C6"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        bench.bob.lose_flow()
+        self.assertEqual(bench.moment(20.0), [])
+        bench.ack()
+        self.assertEqual(bench.said(), ["user:established"])
+
+    def test_for_nothing(self) -> None:
+        """17.1.1.3: no ACK is ever answered: of no dialog, of an early one, for what was never sent. fault:C6"""
+        bench = AnswerBench()
+        bench.ack("nobody")
+        bench.do(lambda: bench.call.ring(bench.now))
+        bench.ack()
+        bench.ack(cseq=7)
+        bench.ack(branch="z9hG4bKinvite")
+        self.assertEqual((bench.said(), bench.state), ([], "ringing"))
+
+    def test_wrong_number(self) -> None:
+        """13.3.1.4: an ACK with another CSeq acknowledges nothing. fault:C6"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        for cseq in (0, 2, 2**31 - 1):
+            bench.ack(cseq=cseq)
+        bench.ack("another-tag")
+        self.assertEqual((bench.said(), bench.moment(0.5)), ([], [">200"]))
+        bench.ack()
+        self.assertEqual(bench.said(), ["user:established"])
+
+    def test_again(self) -> None:
+        """13.3.1.4: an ACK that comes again changes nothing, whatever body it brings. fault:C6"""
+        bench = AnswerBench()
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        bench.ack()
+        bench.said()
+        for body in (b"", OFFER.body):
+            bench.ack(body=body)
+        bench.ack(branch="z9hG4bKinvite")
+        self.assertEqual((bench.said(), bench.moment(30.0)), ([], []))
+
+    def test_of_a_refusal(self) -> None:
+        """17.2.1: the ACK of a refusal goes no further than its transaction. fault:C6"""
+        bench = AnswerBench(reliable=False)
+        bench.do(lambda: bench.call.reject(486, bench.now))
+        for _ in range(3):
+            bench.ack(branch="z9hG4bKinvite")
+        self.assertEqual(bench.said(), [])
+        self.assertEqual(bench.moment(0.5), [])
+
+
+class FlowTests(SynchronousTestCase):
+    """17.2.4: the flow of the INVITE is gone."""
+
+    def test_reason(self) -> None:
+        """17.2.4: the application hears that there was no response to be given, and why."""
+        bench = AnswerBench()
+        bench.bob.lose_flow(ConnectionFailure("the cable"))
+        effect = bench.bob.effects[-1]
+        assert isinstance(effect, InvitationEnded)
+        self.assertIsInstance(effect.reason, ConnectionFailure)
+        self.assertIn("the cable", str(effect.reason))
+        self.assertEqual((effect.response, effect.request), (None, None))
+
+    def test_before_the_application_was_told(self) -> None:
+        """17.2.4: what it decides in that moment comes too late, and raises what it would a moment later."""
+        bench = AnswerBench()
+        bench.bob.core.flow_failed(bench.bob.flow, ConnectionFailure("gone"), bench.now)
+        self.assertRaises(AlreadyResponded, bench.call.accept, bench.now, ANSWER)
+        self.assertRaises(AlreadyResponded, bench.call.reject, 486, bench.now)
+        bench.bob.work()
+        self.assertEqual(bench.said(), ["user:ended ConnectionFailure"])
+
+
+class MemoryTests(SynchronousTestCase):
+    """What ended is let go."""
+
+    def test_no_cycles(self) -> None:
+        """However it ends, nothing of the core's leads to an INVITE any more, so that none waits for a collector.
+        row:H34"""
+        for state, what in (
+            ("waiting", "CANCEL"),
+            ("ringing", "CANCEL"),
+            ("held", "flow lost"),
+            ("reliable", "reject"),
+            ("ringing", "BYE"),
+            ("reliable", "64*T1"),
+            ("accepted", "ACK"),
+        ):
+            bench = bring(state, what, reliable=True)
+            invitation = bench.call
+            outcome(bench, what)
+            if bench.bob.dialogs:
+                bench.request("BYE")
+            bench.wait(100.0)
+            self.assertIsNone(invitation.transaction.user)
+            self.assertEqual((invitation.usages, len(bench.bob.core.appointments)), ((), 0), (state, what))
+            bench.bob.effects.clear()
+            referrers = [type(referrer) for referrer in gc.get_referrers(invitation)]
+            self.assertEqual([kind for kind in referrers if kind.__module__.startswith("sip_p2p.")], [], (state, what))
