@@ -1,51 +1,177 @@
-"""What one branch of our INVITE says, told to its usage (RFC 3261 sections 12.1.2, 13.2.1 and 13.2.2.4; RFC 3262
+"""The branches of an INVITE of ours, and what each says (RFC 3261 sections 12.1.2, 13.2.1 and 13.2.2.4; RFC 3262
 section 4; RFC 6228).
 
-Which responses are to be heard at all, and which branch wins, is :mod:`.client_invitation`'s. Here a response of a
-known branch becomes what the parts of the usage make of it: its place in the order of reliable ones and a PRACK, an
-offer or an answer, and at the end an ACK, and a BYE for a branch that nobody wants any more.
+Which responses are to be heard at all, and which branch wins, is :mod:`.client_invitation`'s. :class:`Branches` knows
+which there are, and makes a dialog and a usage for each. The functions tell a response to the usage of its branch: its
+place in the order of reliable ones and a PRACK, an offer or an answer, and at the end an ACK, and a BYE for a branch
+that nobody wants any more.
 
 A description counts in whichever provisional response it stands: 180 as well as 183.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import MalformedMessage
+from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Accepted, AnswerReceived, Ending, OfferReceived, Progress
+from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import ReliableReceiver, rseq_of
 from sip_p2p.sip.dialog.usage import InviteUsage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sip_p2p.sip.dialog.client_invitation import ClientInvitation
     from sip_p2p.sip.dialog.description import ContentDescription
-    from sip_p2p.sip.dialog.effects import Errand
+    from sip_p2p.sip.dialog.effects import Errand, InDialogRequestReceived
     from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.user_agent import UserAgentCore
 
-__all__ = ["begin_usage", "hear_acceptance", "hear_provisional", "refuse_acceptance"]
+__all__ = ["Branches", "hear_acceptance", "hear_provisional", "refuse_acceptance"]
+
+_FAREWELLS = frozenset((Ending.LOCAL_BYE, Ending.REMOTE_BYE, Ending.NO_AGREEMENT, Ending.FORKED))
 
 
-def begin_usage(
-    core: UserAgentCore, invitation: ClientInvitation, errand: Errand, response: Response, flow: Flow
-) -> InviteUsage:
-    """The usage that *response*, the first of its branch, makes (section 12.1.2); early until it is accepted.
+@final
+class Branches:
+    """Where an INVITE of ours rings, and who has accepted it. To its usages it is the INVITE that they came of.
 
-    :raises MalformedMessage: when it names no dialog.
+    :ivar profile: the party that calls; None where it is to be found by From.
+    :ivar usages: by the remote tag: early ones, the one that won, and the others that accepted, which stay to
+        acknowledge their 2xx again.
     """
-    transaction = errand.transaction
-    request = errand.plan.prepare() if transaction is None else transaction.request
-    usage = InviteUsage(core, Dialog.of_caller(request, response, flow), invitation, invitation.user)
-    # RFC 3264: every branch has been told of our offer, or of our wish for one.
-    usage.local_description = description_of(request)
-    usage.offer_answer.sending(Place.INVITE, usage.local_description is not None)
-    return usage
+
+    __slots__ = ("_core", "_most", "_pracks", "_refused", "_user", "profile", "usages")
+
+    def __init__(self, core: UserAgentCore, most: int, user: object, profile: Profile | None) -> None:
+        """
+        :param most: how many there may be at a time, but for the first that accepts.
+        :param user: what each usage is given for its ``user``.
+        """
+        self._core = core
+        self._most = most
+        self._user = user
+        self.profile = profile
+        self.usages: dict[str, InviteUsage] = {}
+        # The branches that are over for us, and the last sequence number that we used in the early dialog of each.
+        self._refused: dict[str, int] = {}
+        # By the tag, which reliable response of a branch waits for a PRACK with our answer.
+        self._pracks: dict[str, RAck] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further one is wanted."""
+        return len(self.usages) >= self._most
+
+    def is_refused(self, tag: str) -> bool:
+        """Whether the branch with *tag* is not to accept any more: its early dialog was ended, by us or by it."""
+        usage = self.usages.get(tag)
+        return tag in self._refused or (usage is not None and not usage.is_early)
+
+    def may_begin(self, response: Response) -> bool:
+        """12.1: whether *response*, a provisional one, may begin an early dialog. RFC 6228 section 4: a 199 only ever
+        ends one."""
+        tag = response.to.tag
+        return tag is not None and tag not in self._refused and response.status != 199 and not self.is_full
+
+    def begin(self, errand: Errand, response: Response, flow: Flow) -> InviteUsage:
+        """The usage that *response* makes of its branch (section 12.1.2); early until it is accepted.
+
+        :raises MalformedMessage: when it names no dialog.
+        """
+        tag = response.to.tag or ""
+        transaction = errand.transaction
+        request = errand.plan.prepare() if transaction is None else transaction.request
+        dialog = Dialog.of_caller(request, response, flow)
+        # 12.2.1.1: where there was an early dialog, its sequence numbers go on.
+        known = self.usages.get(tag)
+        dialog.local_cseq = max(
+            dialog.local_cseq, self._refused.get(tag, 0), 0 if known is None else known.dialog.local_cseq
+        )
+        usage = self.usages[tag] = InviteUsage(self._core, dialog, self, self._user)
+        # RFC 3264: every branch has been told of our offer, or of our wish for one.
+        usage.local_description = description_of(request)
+        usage.offer_answer.sending(Place.INVITE, usage.local_description is not None)
+        return usage
+
+    def end_early(self, ending: Ending, response: Response | None, now: float) -> None:
+        """Every early dialog is over: with a final response of 300 and above (12.3), or because another branch won."""
+        for usage in list(self.usages.values()):
+            if usage.is_early:
+                self.end(usage, ending, response, now)
+
+    def end(self, usage: InviteUsage, ending: Ending, response: Response | None, now: float) -> None:
+        """The early dialog of *usage* is over, and its branch may begin another one."""
+        tag = usage.dialog.remote_tag
+        # It is taken out first: what ends here was not ended by one of the two.
+        self.usages.pop(tag, None)
+        self._pracks.pop(tag, None)
+        usage.ended(ending, now, response)
+
+    def begin_anew(self) -> None:
+        """Another INVITE goes out: it has branches of its own."""
+        self._refused.clear()
+
+    def let_go(self) -> None:
+        """Nothing more comes of any of them."""
+        for usage in self.usages.values():
+            usage.invitation = None
+        self.usages.clear()
+        self._refused.clear()
+        self._pracks.clear()
+
+    def hold_prack(self, usage: InviteUsage, rack: RAck) -> None:
+        """A reliable response made an offer: its PRACK waits for the answer."""
+        self._pracks[usage.dialog.remote_tag] = rack
+
+    # -- what usages ask of the INVITE that they came of ---------------------------------------------------------------
+
+    def answer_offer(
+        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
+    ) -> None:
+        """RFC 3262 section 5: the answer to an offer in a reliable response goes into its PRACK.
+
+        :raises InvalidOperation: when no such offer waits.
+        """
+        tag = usage.dialog.remote_tag
+        rack = self._pracks.get(tag)
+        if rack is None:
+            raise InvalidOperation("no offer waits for an answer")
+        usage.send_prack(rack, description, now, fields)
+        del self._pracks[tag]
+
+    def decline_offer(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
+        """RFC 6337 section 2.3: an offer in a response cannot be refused, only its early dialog ended (section 15).
+
+        :raises InvalidOperation: when no such offer waits.
+        """
+        if self._pracks.pop(usage.dialog.remote_tag, None) is None:
+            raise InvalidOperation("no offer waits for an answer")
+        usage.bye(now, fields, Ending.NO_AGREEMENT)
+
+    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
+        """RFC 3262 section 3: a PRACK to a caller acknowledges nothing."""
+        refuse(self._core, output.transaction, 481, now)
+
+    def settled(self, usage: InviteUsage, now: float) -> None:
+        """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
+
+    def usage_ended(self, usage: InviteUsage, now: float) -> None:
+        """The early dialog of a branch is over, and not by a response to the INVITE. Where one of the two has ended it,
+        and the branch accepts all the same, that is acknowledged and ended."""
+        tag = usage.dialog.remote_tag
+        if self.usages.get(tag) is usage and usage.owed_ack is None:
+            del self.usages[tag]
+            self._pracks.pop(tag, None)
+            if usage.ending in _FAREWELLS and len(self._refused) < self._most:
+                self._refused[tag] = usage.dialog.local_cseq
 
 
 def hear_provisional(
@@ -57,6 +183,9 @@ def hear_provisional(
         receiver = usage.reliable
         if not isinstance(receiver, ReliableReceiver):
             receiver = usage.reliable = ReliableReceiver()
+        if usage.offer_answer.must_stand(Place.PRACK):
+            # RFC 3262 section 3: nothing reliable follows an offer before our PRACK. It will come again.
+            return
         rack = receiver.received(response)
         if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
@@ -66,7 +195,7 @@ def hear_provisional(
     role, description = _description(usage, Place.UNRELIABLE if rack is None else Place.RELIABLE, response)
     if rack is not None and role is Role.OFFER:
         # RFC 3262 section 5: the PRACK carries the answer, and waits for it.
-        invitation.hold_prack(usage, rack)
+        invitation.branches.hold_prack(usage, rack)
         core.say(OfferReceived(usage, description, None))
         return
     if rack is not None:

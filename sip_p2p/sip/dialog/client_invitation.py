@@ -27,7 +27,7 @@ from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.diagnostics import ReasonValue
 from sip_p2p.sip.dialog.call_options import CallOptions
-from sip_p2p.sip.dialog.client_branch import begin_usage, hear_acceptance, hear_provisional, refuse_acceptance
+from sip_p2p.sip.dialog.client_branch import Branches, hear_acceptance, hear_provisional, refuse_acceptance
 from sip_p2p.sip.dialog.effects import (
     Ending,
     Errand,
@@ -38,18 +38,14 @@ from sip_p2p.sip.dialog.effects import (
     RequestUnwanted,
     RequestWanted,
 )
-from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
 from sip_p2p.sip.fields import parse_seconds
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from sip_p2p.sip.compose import RequestPlan
-    from sip_p2p.sip.dialog.description import ContentDescription
-    from sip_p2p.sip.dialog.effects import InDialogRequestReceived
-    from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
@@ -87,7 +83,6 @@ _ENDED = ClientInvitationState.ENDED
 
 _OPEN = frozenset((_CALLING, _PROCEEDING, _UNWANTED, _CANCELLING))
 _GIVEN_UP = frozenset((_UNWANTED, _CANCELLING))
-_FAREWELLS = frozenset((Ending.LOCAL_BYE, Ending.REMOTE_BYE, Ending.NO_AGREEMENT, Ending.FORKED))
 _RANG_TOO_LONG = (("Reason", str(ReasonValue("SIP", 408, "nobody accepted in time"))),)
 
 
@@ -99,34 +94,30 @@ class ClientInvitation:
     :ivar options: how it is made.
     :ivar plan: what its present attempt is made of.
     :ivar state: where it is.
-    :ivar profile: the party that calls; None where it is to be found by From.
-    :ivar usages: by the remote tag, what each branch made: early ones, the one that won, and those that it ended.
+    :ivar branches: where it rings, and who has accepted.
     :ivar usage: the one that won, or None.
     :ivar session_timer: what the present attempt said about how long the session may last.
-    :ivar ignored: how many responses made no sense or were beyond :attr:`CallOptions.max_forks`.
+    :ivar ignored: how many responses came too late, or of more branches than :attr:`CallOptions.max_forks`.
     """
 
     __slots__ = (
         "_core",
         "_errand",
         "_fields",
-        "_pracks",
         "_reason",
         "_redirection",
-        "_refused",
         "_response",
         "_ring_for",
         "_ring_until",
         "_transaction",
         "_wish",
+        "branches",
         "ignored",
         "options",
         "plan",
-        "profile",
         "session_timer",
         "state",
         "usage",
-        "usages",
         "user",
     )
 
@@ -146,9 +137,8 @@ class ClientInvitation:
         self._core = core
         self.options = options
         self.user = user
-        self.profile = profile
         self.state = _IDLE
-        self.usages: dict[str, InviteUsage] = {}
+        self.branches = Branches(core, options.max_forks, user, profile)
         self.usage: InviteUsage | None = None
         self.ignored = 0
         self.session_timer: SessionTimer | None = options.begin_session_timer()
@@ -165,10 +155,6 @@ class ClientInvitation:
         # Which server has the present attempt (RFC 3263 section 4.3), as its last response told.
         self._transaction: ClientTransaction | None = None
         self._ring_until: float | None = None
-        # The branches that are over for us, and the last sequence number that we used in the early dialog of each.
-        self._refused: dict[str, int] = {}
-        # By the tag, which reliable response of a branch waits for a PRACK with our answer.
-        self._pracks: dict[str, RAck] = {}
         # What a CANCEL is to say, and why it was wished for if the application did not.
         self._wish: tuple[tuple[str, str], ...] = ()
         self._reason: BaseException | None = None
@@ -178,6 +164,11 @@ class ClientInvitation:
     def errand(self) -> Errand | None:
         """The present attempt; None before the first, and after the outcome."""
         return self._errand
+
+    @property
+    def usages(self) -> dict[str, InviteUsage]:
+        """By the remote tag, what each branch made: see :attr:`.Branches.usages`."""
+        return self.branches.usages
 
     # -- what the application wants ------------------------------------------------------------------------------------
 
@@ -194,10 +185,10 @@ class ClientInvitation:
 
     def _attempt(self, plan: RequestPlan, user: object) -> None:
         """Send an INVITE, the first or one more."""
+        self._leave_errand()
         self.plan = plan
         self.state = _CALLING
-        self._transaction = None
-        self._refused.clear()
+        self.branches.begin_anew()
         self._errand = Errand(self, plan, Purpose.INVITE, user)
         self._core.appointments.set(self, self._ring_until)
         self._core.say(RequestWanted(self._errand))
@@ -234,7 +225,7 @@ class ClientInvitation:
             self._core.appointments.set(self, now + self._core.layer.timers.timeout)
         else:
             # Nobody is being asked: there is nothing to cancel.
-            self._drop_usages(None, Ending.EARLY, now)
+            self.branches.end_early(Ending.EARLY, None, now)
             self._end(None, self._reason, now)
 
     def _send_cancel(self, errand: Errand, now: float) -> None:
@@ -282,7 +273,7 @@ class ClientInvitation:
         if errand.transaction is not self._transaction:
             # RFC 3263 section 4.3: another server has the INVITE now, and whatever the one before it began is over.
             self._transaction = errand.transaction
-            self._drop_usages(None, Ending.EARLY, now)
+            self.branches.end_early(Ending.EARLY, None, now)
         if response.status < 200:
             self._provisional(errand, response, flow, now)
         elif response.status < 300:
@@ -310,12 +301,12 @@ class ClientInvitation:
         if response.status == 100 or state in _GIVEN_UP:
             self._core.say(Progress(self, response, None, False))
             return
+        branches = self.branches
         try:
-            tag = response.to.tag
-            usage = None if tag is None else self.usages.get(tag)
-            is_new = usage is None and self._makes_dialog(tag, response)
-            if is_new and tag is not None:
-                usage = self.usages[tag] = begin_usage(self._core, self, errand, response, flow)
+            usage = branches.usages.get(response.to.tag or "")
+            is_new = usage is None and branches.may_begin(response)
+            if is_new:
+                usage = branches.begin(errand, response, flow)
         except MalformedMessage:
             # 12.1: what names no dialog makes none, and still says that somebody is at work.
             self.ignored += 1
@@ -326,36 +317,25 @@ class ClientInvitation:
         hear_provisional(self._core, self, usage, response, is_new, now)
         if response.status == 199:
             # RFC 6228 section 4: this branch is over. If it accepts all the same, that counts.
-            self._drop(usage, response, Ending.EARLY, now)
-
-    def _makes_dialog(self, tag: str | None, response: Response) -> bool:
-        """12.1: whether *response* begins an early dialog. RFC 6228 section 4: a 199 only ever ends one."""
-        if tag is None or tag in self._refused or response.status == 199:
-            return False
-        if len(self.usages) >= self.options.max_forks:
-            self.ignored += 1
-            return False
-        return True
+            branches.end(usage, Ending.EARLY, response, now)
 
     def _accepted(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
         """13.2.2.4: a 2xx, of whichever branch and however often."""
         state = self.state
+        branches = self.branches
         try:
             tag = response.to.tag or ""
-            usage = self.usages.get(tag)
+            usage = branches.usages.get(tag)
             if usage is not None and usage.owed_ack is not None:
                 usage.accepted_again(response, now)
                 return
-            if usage is None and state not in _OPEN and len(self.usages) >= self.options.max_forks:
+            if usage is None and state not in _OPEN and branches.is_full:
                 # No call has that many branches: whoever makes them up gets no BYE for each.
                 self.ignored += 1
                 return
-            is_refused = tag in self._refused or (usage is not None and not usage.is_early)
+            is_refused = branches.is_refused(tag)
             if usage is None or is_refused:
-                # 12.2.1.1: where there was an early dialog, its sequence numbers go on.
-                spent = self._refused.get(tag, 0) if usage is None else usage.dialog.local_cseq
-                usage = self.usages[tag] = begin_usage(self._core, self, errand, response, flow)
-                usage.dialog.local_cseq = max(usage.dialog.local_cseq, spent)
+                usage = branches.begin(errand, response, flow)
         except MalformedMessage as error:
             # It names no dialog that could be acknowledged.
             self.ignored += 1
@@ -368,7 +348,7 @@ class ClientInvitation:
         # 13.2.2.4, 9.1: another branch won, or we had cancelled the INVITE or ended this branch: ACK, then BYE.
         refuse_acceptance(usage, response, flow, self.plan.cseq, now)
         if state in _OPEN:
-            self._drop_usages(response, Ending.FORKED, now)
+            self.branches.end_early(Ending.FORKED, response, now)
             self.state = _LATE
             self._core.appointments.set(self, now + self._core.layer.timers.timeout)
             self._core.say(InvitationEnded(self, response, self._reason))
@@ -382,11 +362,11 @@ class ClientInvitation:
         self._core.appointments.set(self, now + self._core.layer.timers.timeout)
         usage.session_timer, self.session_timer = self.session_timer, None
         hear_acceptance(self._core, usage, response, flow, self.plan.cseq, self.options.automatic_ack, now)
-        self._drop_usages(response, Ending.FORKED, now)
+        self.branches.end_early(Ending.FORKED, response, now)
 
     def _failed(self, response: Response | None, reason: BaseException | None, now: float) -> None:
         """The attempt came to nothing: *response* says why, 300 or above, or *reason* does."""
-        self._drop_usages(response, Ending.EARLY, now)
+        self.branches.end_early(Ending.EARLY, response, now)
         if self.state in _GIVEN_UP:
             self._end(response, self._reason if reason is None else reason, now)
         elif response is not None and self._try_again(response):
@@ -436,65 +416,6 @@ class ClientInvitation:
     def _attempt_again(self, plan: RequestPlan) -> None:
         self._attempt(plan, None if self._errand is None else self._errand.user)
 
-    # -- what becomes of its usages ------------------------------------------------------------------------------------
-
-    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
-        """RFC 3262 section 3: a PRACK to a caller acknowledges nothing."""
-        refuse(self._core, output.transaction, 481, now)
-
-    def hold_prack(self, usage: InviteUsage, rack: RAck) -> None:
-        """A reliable response made an offer: its PRACK waits for the answer."""
-        self._pracks[usage.dialog.remote_tag] = rack
-
-    def answer_offer(
-        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
-    ) -> None:
-        """RFC 3262 section 5: the answer to an offer in a reliable response goes into its PRACK.
-
-        :raises InvalidOperation: when no such offer waits.
-        """
-        tag = usage.dialog.remote_tag
-        rack = self._pracks.get(tag)
-        if rack is None:
-            raise InvalidOperation("no offer waits for an answer")
-        usage.send_prack(rack, description, now, fields)
-        del self._pracks[tag]
-
-    def decline_offer(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
-        """RFC 6337 section 2.3: an offer in a response cannot be refused, only its early dialog ended (section 15).
-
-        :raises InvalidOperation: when no such offer waits.
-        """
-        if self._pracks.pop(usage.dialog.remote_tag, None) is None:
-            raise InvalidOperation("no offer waits for an answer")
-        usage.bye(now, fields, Ending.NO_AGREEMENT)
-
-    def settled(self, usage: InviteUsage, now: float) -> None:
-        """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
-
-    def usage_ended(self, usage: InviteUsage, now: float) -> None:
-        """The early dialog of a branch is over, and not by a response to the INVITE. Where one of the two has ended it,
-        and the branch accepts all the same, that is acknowledged and ended."""
-        tag = usage.dialog.remote_tag
-        if self.state in _OPEN and self.usages.get(tag) is usage:
-            del self.usages[tag]
-            self._pracks.pop(tag, None)
-            if usage.ending in _FAREWELLS and len(self._refused) < self.options.max_forks:
-                self._refused[tag] = usage.dialog.local_cseq
-
-    def _drop_usages(self, response: Response | None, ending: Ending, now: float) -> None:
-        """The early dialogs end: with a final response of 300 and above (12.3), or because another branch won."""
-        for usage in list(self.usages.values()):
-            if usage.is_early:
-                self._drop(usage, response, ending, now)
-
-    def _drop(self, usage: InviteUsage, response: Response | None, ending: Ending, now: float) -> None:
-        # It is taken out first: what ends here was not ended by one of the two.
-        tag = usage.dialog.remote_tag
-        self.usages.pop(tag, None)
-        self._pracks.pop(tag, None)
-        usage.ended(ending, now, response)
-
     # -- time ----------------------------------------------------------------------------------------------------------
 
     def handle_timer(self, now: float) -> None:
@@ -508,10 +429,17 @@ class ClientInvitation:
             errand = self._errand
             if errand is not None and errand.transaction is not None:
                 self._core.layer.abandon(errand.transaction, now)
-            self._drop_usages(None, Ending.EARLY, now)
+            self.branches.end_early(Ending.EARLY, None, now)
             self._end(None, self._reason or OperationTimeout("no final response though it was cancelled"), now)
         elif state in (_ACCEPTED, _LATE):
             self._let_go()
+
+    def _leave_errand(self) -> None:
+        """The attempt is over. Its transaction may live on, and leads to the errand: that must not lead back."""
+        if self._errand is not None:
+            self._errand.transaction = None
+        self._errand = None
+        self._transaction = None
 
     def _end(self, response: Response | None, reason: BaseException | None, now: float) -> None:
         """The outcome, where no usage is."""
@@ -522,16 +450,11 @@ class ClientInvitation:
         """Nothing more comes of it: whatever it held is free."""
         self.state = _ENDED
         self._core.appointments.set(self, None)
-        self._errand = None
-        self._transaction = None
+        self._leave_errand()
         self._response = None
         self.session_timer = None
         self._redirection.clear()
-        for usage in self.usages.values():
-            usage.invitation = None
-        self.usages.clear()
-        self._refused.clear()
-        self._pracks.clear()
+        self.branches.let_go()
         self.usage = None
 
 

@@ -55,6 +55,12 @@ class CallBench(Pair):
         if is_started:
             self.do(lambda: self.call.start(self.now))
 
+    def call_again(self) -> None:
+        """Let Alice make another call; nothing is kept of what was before."""
+        self.alice.forget()
+        self.octets.clear()
+        self.call = self.alice.call()
+
     def _noted(self, effect: Output) -> None:
         self.log.append(f"user:{self.alice.heard[-1]}")
 

@@ -35,13 +35,16 @@ from sip_p2p.sip.dialog.effects import (
     InvitationEnded,
     ModificationEnded,
     OfferReceived,
+    OfferWithdrawn,
     Progress,
     Redirected,
+    RequestEnded,
     RequestUnwanted,
     RequestWanted,
     UsageEnded,
 )
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation
+from sip_p2p.sip.dialog.usage import InviteUsage
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.outputs import (
     AckReceived,
@@ -63,7 +66,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sip_p2p.sip.dialog.dialog import Dialog
-    from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.outputs import Output
     from sip_p2p.sip.transaction.layer import ServerTransaction
 
@@ -193,6 +195,10 @@ class Party:
         plan = self.plan(uri or self.pair.other(self).uri, offer, fields)
         return ClientInvitation(self.core, plan, CallOptions() if options is None else options, self)
 
+    def say_answer(self, offer: OfferReceived) -> None:
+        """Answer an offer at once."""
+        offer.owner.answer(ANSWER, self.pair.now)
+
     def say_yes(self, output: InDialogRequestReceived) -> None:
         """Answer a request in a dialog 200."""
         self.core.respond(output.transaction, self.core.response(output.transaction, 200), self.pair.now)
@@ -209,6 +215,13 @@ class Party:
         assert dialog.user is not None
         return dialog.user
 
+    def forget(self) -> None:
+        """Keep nothing of what was heard and who called."""
+        self.heard.clear()
+        self.effects.clear()
+        self.calls.clear()
+        self._calls_by_transaction.clear()
+
     def lose_flow(self, reason: BaseException | None = None) -> None:
         """The flow is gone; what is sent from now on goes over another one that leads to the same place."""
         lost = self.flow
@@ -222,7 +235,7 @@ class Party:
         held, self.held = self.held, []
         for waiting in held:
             if isinstance(waiting, Errand):
-                self._send(waiting)
+                self.send_errand(waiting)
             else:
                 self._acknowledge(waiting)
         self.work()
@@ -266,16 +279,22 @@ class Party:
                 output.dialog.user.ack_received(output.request, output.flow, now)
         elif isinstance(output, RequestAbandoned):
             call = self._calls_by_transaction.pop(output.transaction, None)
+            usage = output.transaction.user
             if call is not None:
                 call.abandoned(output, now)
+            elif isinstance(usage, InviteUsage):
+                usage.abandoned(output, now)
         elif isinstance(output, ResponseReceived):
             errand = output.transaction.user
             if isinstance(errand, Errand):
                 errand.owner.errand_answered(errand, output.response, output.transaction.flow, now)
+                if output.response.status >= 200 and errand.plan.method != "INVITE":
+                    errand.transaction = None
         elif isinstance(output, TransactionTimedOut | TransactionFailed):
             errand = output.transaction.user
             if isinstance(errand, Errand):
                 errand.owner.errand_failed(errand, _reason_of(output), now)
+                errand.transaction = None
         elif isinstance(output, CloseFlow):
             self.heard.append(f"close: {output.reason}")
         else:
@@ -286,7 +305,7 @@ class Party:
             if self.is_dialling:
                 self.held.append(effect.errand)
             else:
-                self._send(effect.errand)
+                self.send_errand(effect.errand)
         elif isinstance(effect, RequestUnwanted):
             self.held = [waiting for waiting in self.held if waiting is not effect.errand]
         elif isinstance(effect, AckWanted):
@@ -304,7 +323,8 @@ class Party:
         self.effects.append(effect)
         self.on_effect(effect)
 
-    def _send(self, errand: Errand) -> None:
+    def send_errand(self, errand: Errand) -> None:
+        """Send what *errand* wants, on the flow; once more if it was sent before, as to another server."""
         plan = errand.plan
         if plan.method not in _WITHOUT_CONTACT:
             plan.contact = self.contact_on(self.flow, plan.uri.startswith("sips:"))
@@ -460,6 +480,12 @@ def _in_words(effect: Output) -> str:
         said = "" if effect.response is None else f" {effect.response.status}"
         why = "" if effect.reason is None else f" {type(effect.reason).__name__}"
         return f"{what}{said}{why}"
+    if isinstance(effect, RequestEnded):
+        said = "" if effect.response is None else f" {effect.response.status}"
+        why = "" if effect.reason is None else f" {type(effect.reason).__name__}"
+        return f"request ended{said}{why}"
+    if isinstance(effect, OfferWithdrawn):
+        return "offer withdrawn" + ("" if effect.request is None else " by CANCEL")
     if isinstance(effect, UsageEnded):
         return f"usage ended {effect.ending.name}"
     return type(effect).__name__

@@ -139,6 +139,25 @@ class ForkTests(SynchronousTestCase):
         self.assertIn("user:established", bench.answer(bench.response(200, "b999", ANSWER)))
         self.assertEqual(len(bench.alice.dialogs), 1)
 
+    def test_too_many_accept(self) -> None:
+        """A flood of 2xx with made-up tags is answered for as many branches as a call may have. fault:D7"""
+        bench = CallBench(CallOptions(max_forks=3))
+        for number in range(1000):
+            bench.answer(bench.response(200, f"b{number}", ANSWER))
+        self.assertEqual((len(bench.requests("ACK")), len(bench.requests("BYE"))), (3, 2))
+        self.assertEqual(len(bench.alice.dialogs), 3)
+
+    def test_another_server(self) -> None:
+        """RFC 3263 section 4.3: when another server gets the INVITE, what the first one began is over. row:H12"""
+        bench = CallBench()
+        bench.answer(bench.response(180, "b1"))
+        errand = bench.call.errand
+        assert errand is not None
+        bench.do(lambda: bench.alice.send_errand(errand))
+        self.assertEqual(bench.answer(bench.response(180, "c1")), ["user:usage ended EARLY", "user:progress 180 new"])
+        self.assertEqual([dialog.remote_tag for dialog in bench.alice.dialogs], ["c1"])
+        self.assertIn("user:established", bench.answer(bench.response(200, "c1", ANSWER)))
+
     def test_stranger(self) -> None:
         """A 2xx by the flow of another party is nobody's, whatever it knows. fault:D7"""
         bench = CallBench()
@@ -419,7 +438,7 @@ class DescriptionTests(SynchronousTestCase):
         bench.answer(bench.reliable(4, 183, "b1", OFFER))
         usage = bench.call.usages["b1"]
         self.assertEqual(bench.do(lambda: usage.decline(488, bench.now)), [">BYE"])
-        self.assertRaises(InvalidOperation, bench.call.decline_offer, usage, 488, (), bench.now)
+        self.assertRaises(InvalidOperation, bench.call.branches.decline_offer, usage, 488, (), bench.now)
         self.assertEqual(bench.answer(bench.response(487)), [">ACK", "user:ended 487"])
 
     def test_offer_in_an_unreliable_response(self) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import ConnectionFailure, InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.client_invitation import ClientInvitation
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
-from tests.sip.dialog.calling import ANSWER, CallBench
+from tests.sip.dialog.calling import ANSWER, OFFER, CallBench
+from tests.sip.dialog.pair import Pair, Wires
+from tests.support import MemoryTestCase
 
 STATES = (
     *("idle", "dialling", "calling", "proceeding", "ringing", "unwanted", "cancelling", "redirected"),
@@ -395,6 +399,13 @@ class RaceTests(SynchronousTestCase):
             self.assertEqual(bench.state(), "cancelling")
             self.assertEqual(bench.answer(bench.response(487)), [">ACK", "user:ended 487"])
 
+    def test_unwritable_wish(self) -> None:
+        """A CANCEL that could not be written is refused when it is wished for, and nothing changes. row:H16"""
+        for fields in ([("Via", "x")], [("Reason", "a\r\nb")]):
+            bench = CallBench()
+            self.assertRaises(ValueError, bench.call.cancel, bench.now, fields)
+            self.assertEqual(bench.state(), "calling")
+
     def test_no_room(self) -> None:
         """A CANCEL goes out however many requests wait for their answers. row:H16 fault:C5"""
         bench = CallBench()
@@ -472,6 +483,20 @@ class RingingTests(SynchronousTestCase):
         bench.answer(bench.response(180))
         bench.answer(bench.response(200, description=ANSWER))
         self.assertEqual(bench.pass_by(1e4), [])
+
+    def test_expires(self) -> None:
+        """13.2.1: an INVITE that says for how long it is good is cancelled then, if not before. row:H28"""
+        for expires, max_ring, seconds in (
+            ("30", 60.0, 30.0),
+            ("30", None, 30.0),
+            ("90", 60.0, 60.0),
+            ("9" * 12, 60.0, 60.0),
+        ):
+            bench = CallBench(CallOptions(max_ring=max_ring), fields=[("Expires", expires)])
+            bench.answer(bench.response(180))
+            self.assertEqual(bench.pass_by(seconds - 0.1), [])
+            self.assertEqual(bench.pass_by(0.2), [">CANCEL"])
+        self.assertRaises(ValueError, CallBench, fields=[("Expires", "soon")])
 
     def test_redirections_count(self) -> None:
         """The time holds for the call as a whole, not for each place that it is sent to. row:H28 row:H7"""
@@ -599,6 +624,14 @@ class AttemptTests(SynchronousTestCase):
         bench.answer(bench.response(302, fields=[MOVED]))
         self.assertEqual(bench.do(lambda: bench.call.follow(["sip:bob@b.example"], bench.now)), ["user:ended 302"])
 
+    def test_unwritable_fields(self) -> None:
+        """Fields that could not be written are refused with the decision, and it can be made again. row:H7"""
+        bench = CallBench()
+        bench.answer(bench.response(302, fields=[MOVED]))
+        for fields in ([("Via", "x")], [("Subject", "a\r\nb")], [("Supported", "a b")]):
+            self.assertRaises(ValueError, bench.call.follow, ["sip:carol@c.example"], bench.now, fields)
+        self.assertEqual(bench.do(lambda: bench.call.follow(["sip:carol@c.example"], bench.now)), [">INVITE"])
+
     def test_longer_interval(self) -> None:
         """RFC 4028 section 7.3: after a 422 the call asks again for a session as long as that says. row:H26"""
         bench = CallBench(CallOptions(session_timer=SessionTimerSettings(100)))
@@ -626,3 +659,99 @@ class AttemptTests(SynchronousTestCase):
         """What cannot be written is refused when the call is made, not when it is sent."""
         for fields, uri in (([("Supported", "a b")], "sip:bob@b.example"), ([], "sip:@")):
             self.assertRaises(ValueError, CallBench, fields=fields, uri=uri)
+
+
+class TwoPartiesTests(SynchronousTestCase):
+    """A caller and a callee over wires that lose, delay, reorder and repeat."""
+
+    DEEDS = ("ring", "describe", "accept", "cancel", "reject", "hang up")
+
+    def do(self, pair: Pair, call: ClientInvitation, what: str, has_offer: bool) -> None:
+        """Let one of the two do something, if it can be done then."""
+        description = ANSWER if has_offer else OFFER
+        try:
+            if what == "cancel":
+                call.cancel(pair.now)
+            elif what == "hang up":
+                hang_up(pair)
+            elif pair.bob.calls:
+                invitation = pair.bob.calls[0]
+                if what == "ring":
+                    invitation.ring(pair.now)
+                elif what == "describe":
+                    invitation.ring(pair.now, 183, None, description)
+                elif what == "accept":
+                    invitation.accept(pair.now, description)
+                else:
+                    invitation.reject(486, pair.now)
+        except InvalidOperation:
+            # Too late, or not in this dialog: the application is told so, and nothing has changed.
+            pair.alice.work()
+        pair.alice.work()
+        pair.bob.work()
+
+    def test_both_agree(self) -> None:
+        """Whatever two parties do, whenever, over whatever wires: in the end both have a session or neither has.
+        row:H3 row:H16 fault:C5"""
+        for seed in range(150):
+            chance = random.Random(seed)
+            wires = Wires(0.01, chance.choice((0.0, 0.05, 1.0)), chance.choice((0.0, 0.1, 0.3, 0.6)), 0.1)
+            pair = Pair(reliable=chance.random() < 0.3, wires=wires, seed=seed)
+            for party in (pair.alice, pair.bob):
+                party.on_offer = party.say_answer
+            deeds = [
+                (chance.random() * chance.choice((0.05, 0.5, 5.0, 40.0)), what)
+                for what in self.DEEDS
+                if chance.random() < 0.6
+            ]
+            has_offer = chance.random() < 0.5
+            options = CallOptions(max_ring=100.0, reliable=chance.choice(("off", "supported")))
+            call = pair.alice.call(options, OFFER if has_offer else None)
+            for when, what in sorted(deeds):
+                pair.wait(max(0.0, when - pair.now))
+                self.do(pair, call, what, has_offer)
+            pair.wait(800.0)
+            self.assertEqual(len(pair.alice.dialogs), len(pair.bob.dialogs), seed)
+            hang_up(pair)
+            pair.wait(800.0)
+            outcomes = [said for said in pair.alice.heard if said.startswith("ended") or said == "established"]
+            self.assertEqual(len(outcomes), 1, seed)
+            for party in (pair.alice, pair.bob):
+                self.assertEqual(set(party.inventory().values()), {0}, seed)
+
+
+def hang_up(pair: Pair) -> None:
+    """Let both end whatever session there is."""
+    for party in (pair.alice, pair.bob):
+        for dialog in party.dialogs:
+            if dialog.user is not None and not (dialog.user.is_early and not dialog.is_caller):
+                dialog.user.bye(pair.now)
+        party.work()
+
+
+class MemoryTests(MemoryTestCase):
+    """What a call leaves behind."""
+
+    def ways(self, bench: CallBench) -> None:
+        """Calls that end in every way, one after the other."""
+        for statuses in ((200,), (180, 200), (486,), (180, 302), (180, 487), (200, 200)):
+            bench.call_again()
+            for number, status in enumerate(statuses):
+                if status == 487:
+                    bench.cancel()
+                bench.answer(bench.response(status, f"b{number}", ANSWER if status == 200 else None, [MOVED]))
+            if bench.state() == "redirected":
+                bench.do(lambda: bench.call.give_up(bench.now))
+            bench.hang_up()
+            bench.pass_by(200.0)
+
+    def test_no_cycles(self) -> None:
+        """However a call ends, nothing of it waits for the garbage collector. fault:D7"""
+        bench = CallBench()
+        self.ways(bench)
+        self.assert_no_cycles(lambda: self.ways(bench))
+
+    def test_no_growth(self) -> None:
+        """Calls, however they end, take no memory that they do not give back. fault:D7"""
+        bench = CallBench()
+        self.assert_no_growth(lambda: self.ways(bench), rounds=60, warm_up=20, blocks_per_round=1.0)
