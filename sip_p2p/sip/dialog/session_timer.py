@@ -339,6 +339,9 @@ class SessionTimer:
         if not self.interval or not self._is_refreshing:
             return
         self._is_refreshing = False
+        if self._expiry == _NEVER:
+            # Whoever resumes it begins anew.
+            return
         pause = max((self._expiry - now) / 2, retry_after, _LEAST_PAUSE)
         self._refresh_at = now + pause
         self.next_deadline = min(self._refresh_at, self._expiry)

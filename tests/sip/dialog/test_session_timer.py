@@ -23,10 +23,10 @@ from tests.support import vectors
 
 Fields = list[tuple[str, str]]
 
-STATES = ("off", "local", "refreshing", "remote")
+STATES = ("off", "local", "refreshing", "remote", "paused")
 INPUTS = (
     *("2xx", "2xx uac", "2xx uas", "request", "request uac", "request uas", "request of a stranger", "request 60"),
-    *("half", "over", "failed", "refused 405", "422"),
+    *("half", "over", "failed", "refused 405", "422", "pause", "resume"),
 )
 
 TABLE = [
@@ -44,6 +44,8 @@ TABLE = [
     ("off", "failed", "off"),
     ("off", "refused 405", "off again"),
     ("off", "422", "off again"),
+    ("off", "pause", "off"),
+    ("off", "resume", "off"),
     ("local", "2xx", "off"),
     ("local", "2xx uac", "local"),
     ("local", "2xx uas", "remote"),
@@ -57,6 +59,8 @@ TABLE = [
     ("local", "failed", "local"),
     ("local", "refused 405", "local again"),
     ("local", "422", "local again"),
+    ("local", "pause", "paused"),
+    ("local", "resume", "local"),
     ("refreshing", "2xx", "off"),
     ("refreshing", "2xx uac", "local"),
     ("refreshing", "2xx uas", "remote"),
@@ -70,6 +74,8 @@ TABLE = [
     ("refreshing", "failed", "local"),
     ("refreshing", "refused 405", "refreshing again"),
     ("refreshing", "422", "refreshing again"),
+    ("refreshing", "pause", "paused"),
+    ("refreshing", "resume", "refreshing"),
     ("remote", "2xx", "off"),
     ("remote", "2xx uac", "local"),
     ("remote", "2xx uas", "remote"),
@@ -83,6 +89,23 @@ TABLE = [
     ("remote", "failed", "remote"),
     ("remote", "refused 405", "remote again"),
     ("remote", "422", "remote again"),
+    ("remote", "pause", "paused"),
+    ("remote", "resume", "remote"),
+    ("paused", "2xx", "off"),
+    ("paused", "2xx uac", "local"),
+    ("paused", "2xx uas", "remote"),
+    ("paused", "request", "local >200 uas"),
+    ("paused", "request uac", "remote >200 uac"),
+    ("paused", "request uas", "local >200 uas"),
+    ("paused", "request of a stranger", "local >200 uas"),
+    ("paused", "request 60", "paused >422"),
+    ("paused", "half", "paused"),
+    ("paused", "over", "paused"),
+    ("paused", "failed", "paused"),
+    ("paused", "refused 405", "paused again"),
+    ("paused", "422", "paused again"),
+    ("paused", "pause", "paused"),
+    ("paused", "resume", "local"),
 ]
 
 
@@ -118,6 +141,8 @@ def state_of(timer: SessionTimer) -> str:
     """The state by what can be seen."""
     if not timer.is_running:
         return "off"
+    if timer.next_deadline is None:
+        return "paused"
     if timer.refresher is Refresher.REMOTE:
         return "remote"
     return "refreshing" if timer.is_refreshing else "local"
@@ -128,8 +153,10 @@ def bring(state: str, wanted: SessionTimerSettings | None = None) -> SessionTime
     timer = SessionTimer(wanted or SessionTimerSettings())
     if state != "off":
         timer.response_received(response(session_expires(1800, "uas" if state == "remote" else "uac")), 0.0)
-        if state == "refreshing":
+        if state in ("refreshing", "paused"):
             assert timer.due(900.0) is TimerDue.REFRESH
+        if state == "paused":
+            timer.pause()
     return timer
 
 
@@ -147,6 +174,8 @@ def apply(timer: SessionTimer, what: str) -> str:
         return "" if due is None else "refresh" if due is TimerDue.REFRESH else "end"
     elif kind == "failed":
         timer.refresh_failed(901.0)
+    elif kind in ("pause", "resume"):
+        timer.pause() if kind == "pause" else timer.resume(901.0)
     elif kind == "refused":
         return "again" if timer.fallback("UPDATE", 405) else ""
     else:
@@ -465,6 +494,18 @@ class TimeTests(SynchronousTestCase):
         self.assertEqual(timer.next_deadline, 1768.0)
         self.assertIs(timer.due(1768.0), TimerDue.EXPIRED)
 
+    def test_pause(self) -> None:
+        """While the way to the peer is looked for nothing is due; with the peer the interval begins anew. row:H32"""
+        for state in ("local", "refreshing", "remote"):
+            timer = bring(state)
+            timer.pause()
+            timer.refresh_failed(1000.0)
+            self.assertEqual((timer.next_deadline, timer.due(100_000.0)), (None, None))
+            timer.resume(100_000.0)
+            self.assertEqual(timer.next_deadline, 100_000 + (1768 if state == "remote" else 900))
+            timer.resume(100_500.0)
+            self.assertEqual(timer.next_deadline, 100_000 + (1768 if state == "remote" else 900))
+
     def test_peer_refreshes_meanwhile(self) -> None:
         """A refresh of the peer counts as much as our own: the session starts anew while ours is on its way."""
         timer = bring("refreshing")
@@ -491,7 +532,7 @@ class FallbackTests(SynchronousTestCase):
     def test_every_answer_to_a_refresh(self) -> None:
         """Section 9: while a timer runs each 2xx to UPDATE and re-INVITE says so. limit:L15 row:H27"""
         for state, method, role, knows in itertools.product(
-            ("local", "refreshing", "remote"), ("INVITE", "UPDATE"), (None, "", "uac", "uas"), (True, False)
+            STATES[1:], ("INVITE", "UPDATE"), (None, "", "uac", "uas"), (True, False)
         ):
             timer = bring(state)
             fields = [] if role is None else session_expires(1800, role)
@@ -583,6 +624,7 @@ class SavingTests(SynchronousTestCase):
             self.assertEqual(again.request_fields("UPDATE"), timer.request_fields("UPDATE"))
             if state != "off":
                 self.assertEqual(again.next_deadline, 5000.0 + (1768 if state == "remote" else 900))
+                self.assertFalse(again.is_refreshing)
 
     def test_what_is_no_state(self) -> None:
         """Text that somebody changed is refused with a reason, and changes nothing."""
