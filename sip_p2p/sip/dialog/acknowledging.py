@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AwaitedAck", "OwedAck"]
 
+_MOST_KEPT = 4
+
 
 @final
 class OwedAck:
@@ -30,15 +32,22 @@ class OwedAck:
     :ivar response: the 2xx, until the ACK is on its way; None afterwards.
     :ivar until: when it is no longer kept, since the 2xx cannot come again (RFC 6026 section 7.2: timer M); None before
         it is on its way.
+    :ivar older: the ACK of an earlier 2xx that may still come again; a few are kept.
     """
 
-    __slots__ = ("_flow", "_octets", "cseq", "response", "until")
+    __slots__ = ("_flow", "_octets", "cseq", "older", "response", "until")
 
-    def __init__(self, cseq: int, response: Response | None) -> None:
+    def __init__(self, cseq: int, response: Response | None, older: OwedAck | None = None) -> None:
         """
         :param response: None where the ACK is on its way already.
         """
         self.cseq = cseq
+        self.older = older
+        kept: OwedAck | None = self
+        for _ in range(_MOST_KEPT - 1):
+            kept = None if kept is None else kept.older
+        if kept is not None:
+            kept.older = None
         self.response = response
         self.until: float | None = None
         self._flow: Flow | None = None
@@ -56,9 +65,37 @@ class OwedAck:
         return response
 
     def sent(self, octets: bytes, flow: Flow) -> None:
-        """It left as *octets* on *flow*."""
-        self._octets = octets
-        self._flow = flow
+        """It left as *octets* on *flow*; or an older one did, that had to leave first."""
+        if self.older is not None and self.older.is_leaving:
+            self.older.sent(octets, flow)
+        else:
+            self._octets = octets
+            self._flow = flow
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it, or an older one, is on its way and has not left yet."""
+        return (self.until is not None and self._flow is None) or (self.older is not None and self.older.is_leaving)
+
+    def find(self, cseq: int) -> OwedAck | None:
+        """The one for the INVITE with *cseq*."""
+        if self.cseq == cseq:
+            return self
+        return None if self.older is None else self.older.find(cseq)
+
+    def kept(self, now: float) -> OwedAck | None:
+        """What is kept still at *now*: the newer one left later, so with it go all that are older."""
+        if self.until is not None and now >= self.until:
+            return None
+        if self.older is not None:
+            self.older = self.older.kept(now)
+        return self
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When the oldest is to be let go."""
+        older = None if self.older is None else self.older.next_deadline
+        return self.until if older is None else older
 
     def again(self, core: UserAgentCore) -> None:
         """13.2.2.4: the 2xx came again, so its ACK was lost. One that has not left yet needs no repetition."""

@@ -78,14 +78,14 @@ def judge(usage: InviteUsage, method: str, response: Response | None, reason: Ba
 
 def _is_first_2xx(usage: InviteUsage, errand: Errand, response: Response) -> bool:
     """Whether a 2xx to a re-INVITE is to be looked at; one that came again, or too late, is only acknowledged."""
-    owed = usage.owed_ack
     cseq = errand.plan.cseq
-    if owed is not None and owed.cseq == cseq:
+    owed = None if usage.owed_ack is None else usage.owed_ack.find(cseq)
+    if owed is not None:
         owed.again(usage.core)
         return False
     if usage.outgoing is None or usage.outgoing.errand is not errand:
-        # 13.2.2.4: we hung up meanwhile, or have given it up; the ACK is due all the same.
-        usage.owed_ack = OwedAck(cseq, None)
+        # RFC 5407 section 3.2.3: we hung up meanwhile, or have given it up; the ACK is due all the same.
+        usage.owed_ack = OwedAck(cseq, None, usage.owed_ack)
         usage.core.say(AckWanted(usage, usage.dialog.ack_plan(cseq)))
         return False
     return True

@@ -236,8 +236,9 @@ class InviteUsage:
 
     def accepted_again(self, response: Response, now: float) -> None:
         """The 2xx came again: its ACK did not arrive, and goes again (13.2.2.4), also when the session is over."""
-        if self.owed_ack is not None and self.owed_ack.cseq == response.cseq.number:
-            self.owed_ack.again(self.core)
+        owed = None if self.owed_ack is None else self.owed_ack.find(response.cseq.number)
+        if owed is not None:
+            owed.again(self.core)
 
     def acknowledge(
         self, description: ContentDescription | None, fields: Sequence[tuple[str, str]], now: float
@@ -294,7 +295,9 @@ class InviteUsage:
         self.awaited_ack = waiting.without(acknowledged)
         if acknowledged.is_first:
             self._establish(request)
-        self.take_answer(request, Place.ACK)
+        if waiting is acknowledged:
+            # An older one says nothing of the exchange that began after it.
+            self.take_answer(request, Place.ACK)
         if self._farewell is not None:
             # 15: we were called, and a BYE of ours had to wait for this.
             self.hang_up(self._farewell.ending, self._farewell.fields, None, now)
@@ -356,7 +359,7 @@ class InviteUsage:
         if method == "BYE":
             self._bye_received(output, now)
         elif self.is_over:
-            # RFC 5407 section 3.2: after our BYE there is no session to be talked about.
+            # RFC 5407 sections 3.2.2, 3.3.3: after our BYE there is no session to be talked about.
             refuse(self.core, transaction, 481, now)
         elif method == "INVITE" or method == "UPDATE":
             receive_change(self, output, now)
@@ -382,7 +385,7 @@ class InviteUsage:
             refuse(self.core, output.transaction, 481, now)
 
     def _bye_received(self, output: InDialogRequestReceived, now: float) -> None:
-        # 15.1.2: 200 whatever was; also to a BYE that crosses ours (RFC 5407 section 3.2.2).
+        # 15.1.2: 200 whatever was; also to a BYE that crosses ours (RFC 5407 section 3.2.1).
         self.core.respond(output.transaction, self.core.response(output.transaction, 200), now)
         ending = self.ending if self.state is _ENDING else None
         self.ended(Ending.REMOTE_BYE if ending is None else ending, now, output.request)
@@ -531,9 +534,8 @@ class InviteUsage:
             else:
                 self.hang_up(farewell.ending, farewell.fields, None, now)
             return
-        owed = self.owed_ack
-        if owed is not None and owed.until is not None and now >= owed.until:
-            self.owed_ack = None
+        if self.owed_ack is not None:
+            self.owed_ack = self.owed_ack.kept(now)
         if self.outgoing is not None:
             self.outgoing.handle_timer(self, now)
         if self.incoming is not None:
@@ -546,7 +548,7 @@ class InviteUsage:
         """Be called again when something is due."""
         if self.is_over:
             return
-        earliest = None if self.owed_ack is None else self.owed_ack.until
+        earliest = None if self.owed_ack is None else self.owed_ack.next_deadline
         for part in (self.awaited_ack, self.outgoing, self.incoming):
             due = None if part is None else part.next_deadline
             if due is not None and (earliest is None or due < earliest):

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.sip.dialog.offer_answer import OfferAnswerState
 from tests.sip.dialog.calling import ANSWER, OFFER, CallBench
+from tests.sip.dialog.pair import Pair
 
 
 class CallerTests(SynchronousTestCase):
@@ -41,3 +42,44 @@ class CallerTests(SynchronousTestCase):
         assert dialog.user is not None
         self.assertIs(dialog.user.offer_answer.state, OfferAnswerState.AGREED)
         self.assertEqual(bench.pass_by(40), [])
+
+
+class LateAckTests(SynchronousTestCase):
+    """An ACK that gets lost, or that something overtakes, while the session goes on."""
+
+    def setUp(self) -> None:
+        """Alice has called Bob over UDP, and her ACK was lost."""
+        self.pair = Pair()
+        self.pair.wires.losing("> ACK")
+        self.pair.bob.on_invite = lambda invitation: invitation.accept(self.pair.now, ANSWER)
+        self.pair.alice.call()
+        self.pair.wait(0.1)
+        self.alice = self.pair.alice.usage
+        self.bob = self.pair.bob.usage
+
+    def test_every_2xx_is_acknowledged_again(self) -> None:
+        """13.2.2.4: a 2xx that comes again is acknowledged, though a re-INVITE has been answered since. row:H34"""
+        self.pair.bob.on_offer = lambda offer: offer.owner.answer(ANSWER, self.pair.now)
+        self.alice.modify(OFFER, self.pair.now)
+        self.pair.alice.work()
+        self.pair.wait(60)
+        self.assertEqual((self.alice.state.name, self.bob.state.name), ("CONFIRMED", "CONFIRMED"))
+        self.assertEqual(self.pair.ladder().count("< 200"), 3)
+        self.assertEqual(self.pair.ladder().count("> ACK"), 3)
+
+    def test_an_old_ack_answers_nothing(self) -> None:
+        """RFC 3264 section 4: the ACK of an INVITE before is no answer that is missing. row:H22"""
+        self.pair.bob.on_offer = lambda offer: offer.owner.answer(OFFER, self.pair.now)
+        self.alice.modify(None, self.pair.now)
+        self.pair.alice.work()
+        # Bob's first 200 comes again, and its ACK with it, while Alice thinks about the offer in his second one.
+        self.pair.wait(1.0)
+        self.assertEqual(self.pair.ladder().count("> ACK"), 2)
+        self.assertTrue(self.bob.offer_answer.awaits_answer)
+        self.alice.answer(ANSWER, self.pair.now)
+        self.pair.alice.work()
+        self.pair.wait(60)
+        self.assertEqual(self.pair.bob.heard, ["call", "offer wanted", "established", "answer"])
+        for usage in (self.alice, self.bob):
+            self.assertIs(usage.offer_answer.state, OfferAnswerState.AGREED)
+            self.assertEqual(usage.offer_answer.faults, 0)
