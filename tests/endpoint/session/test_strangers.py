@@ -1,0 +1,85 @@
+"""Sessions of two parties, and a third one, known to both of them, that would like to have a part in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_p2p.endpoint.from_policy import FromPolicy
+from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.testing import Network
+from tests.support import SynchronousTestCase
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.session.session import SignalingSession
+
+OFFER = b"v=0\r\n"
+
+
+class StrangerTests(SynchronousTestCase):
+    """Alice talks to Bob; Mallory has a certificate as good as theirs, and knows all that there is to know."""
+
+    def setUp(self) -> None:
+        """Three parties."""
+        self.network = Network(delay=0.01)
+        self.alice = self.network.party("sip:alice@a.example")
+        self.mallory = self.network.party("sip:mallory@m.example")
+        self.addCleanup(self.network.finish)
+        self.taken: list[SignalingSession] = []
+
+    def call(self, policy: FromPolicy) -> SignalingSession:
+        """The session of Alice and Bob, who believes what *policy* believes."""
+        self.bob = self.network.party("sip:bob@b.example", manager={"from_policy": policy})
+        self.bob.session_received.subscribe(self.take)
+        session = self.network.run_until(self.alice.invite("sip:bob@b.example", OFFER))
+        self.network.advance(1)
+        return session
+
+    def take(self, session: SignalingSession) -> None:
+        """Bob takes every call, and every message in it."""
+        self.taken.append(session)
+        session.message_received.subscribe(lambda event: None)
+        session.accept(session.offer)
+
+    def forge(self, method: str, number: int) -> int:
+        """Let Mallory send Bob what would be Alice's next request, over a connection of its own; return the status."""
+        self.network.run_until(self.mallory.request("OPTIONS", "sip:bob@b.example"))
+        manager = self.mallory.connection_manager
+        [flow] = manager.pool
+        [dialog] = self.alice.connection_manager.core.dialogs
+        plan = dialog.ack_plan(number)
+        plan.method = method
+        plan.contact = "<sip:mallory@m.example>"
+        before = dict(manager.core.traffic.responses_in)
+        manager.driver.request(plan.build(), flow, None)
+        self.network.advance(1)
+        after = manager.core.traffic.responses_in
+        [status] = [status for status, count in after.items() if count != before[status] and status != 100]
+        return status
+
+    def test_hijack(self) -> None:
+        """Whoever has another identity than the two of a session ends, changes and joins nothing in it, though it knows
+        the Call-ID and both tags, and even where any From is believed (fault:D1, row:G6)."""
+        session = self.call(FromPolicy.any_from())
+        for number, method in enumerate(("BYE", "INVITE", "UPDATE", "INFO", "MESSAGE", "REFER"), 100):
+            expected = 405 if method == "REFER" else 481
+            self.assertEqual(self.forge(method, number), expected, method)
+        self.check(session)
+
+    def test_hijack_in_a_name_that_is_not_proved(self) -> None:
+        """Where From is held against the certificate, as it usually is, nothing is heard of the dialog at all
+        (fault:D1)."""
+        session = self.call(FromPolicy())
+        for number, method in enumerate(("BYE", "INVITE", "UPDATE", "INFO", "MESSAGE"), 100):
+            self.assertEqual(self.forge(method, number), 403, method)
+        self.check(session)
+
+    def check(self, session: SignalingSession) -> None:
+        """The session is as it was, and ends when one of the two ends it."""
+        [bobs] = self.taken
+        self.assertEqual((session.state, bobs.state), (SignalingState.CONNECTED, SignalingState.CONNECTED))
+        self.assertEqual(self.network.run_until(session.send_message("still here")).status, 200)
+        self.network.run_until(session.terminate())
+        self.network.advance(40)
+        self.assertEqual(bobs.state, SignalingState.DISCONNECTED)
+        for party in (self.alice, self.bob):
+            self.assertEqual(len(party.connection_manager.core.dialogs), 0)
