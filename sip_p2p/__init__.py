@@ -60,10 +60,12 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
     from sip_p2p.sip.body import MediaType
+    from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.limits import MessageLimits
     from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.preferences import ContactPreference, FeatureParameters
     from sip_p2p.sip.status import Status
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
@@ -96,12 +98,14 @@ __all__ = [
     "CertificateExpiring",
     "ConnectionFailure",
     "ConnectionRequest",
+    "ContactPreference",
     "Credential",
     "DnsResolver",
     "Doubt",
     "EndpointState",
     "EndpointTerminated",
     "Event",
+    "FeatureParameters",
     "FirstUse",
     "FlowLost",
     "FlowOpened",
@@ -135,6 +139,7 @@ __all__ = [
     "RealTimeEndpoint",
     "RealTimeServerTcpConnectionManager",
     "RealTimeServerTlsConnectionManager",
+    "Refresher",
     "Request",
     "RequestFailed",
     "Resolver",
@@ -144,6 +149,7 @@ __all__ = [
     "RevocationMode",
     "ServerNames",
     "SessionTerminated",
+    "SessionTimerSettings",
     "Shown",
     "SipError",
     "SipPeerToPeerEndpoint",
@@ -174,11 +180,13 @@ _HOMES = {
     "AddressesChanged": "sip_p2p.endpoint.listener_watch",
     "CertificateExpiring": "sip_p2p.transport.tls.expiry",
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
+    "ContactPreference": "sip_p2p.sip.preferences",
     "Credential": "sip_p2p.transport.trust.credential",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
+    "FeatureParameters": "sip_p2p.sip.preferences",
     "FirstUse": "sip_p2p.transport.trust.first_use",
     "FlowLost": "sip_p2p.endpoint.flow_events",
     "FlowOpened": "sip_p2p.endpoint.flow_events",
@@ -205,12 +213,14 @@ _HOMES = {
     "RealTimeEndpoint": "sip_p2p.endpoint.endpoint",
     "RealTimeServerTcpConnectionManager": "sip_p2p.endpoint.server_managers",
     "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
+    "Refresher": "sip_p2p.sip.dialog.session_timer",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",
     "Revocation": "sip_p2p.transport.trust.revocation",
     "RevocationMode": "sip_p2p.transport.trust.revocation",
     "ServerNames": "sip_p2p.transport.tls.server_names",
+    "SessionTimerSettings": "sip_p2p.sip.dialog.session_timer",
     "Shown": "sip_p2p.transport.trust.stack",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
