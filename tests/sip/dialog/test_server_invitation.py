@@ -6,13 +6,18 @@ import gc
 import itertools
 from collections.abc import Callable
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation, RestrictedHeader
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
+from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.sip.dialog.effects import InvitationEnded
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation, ServerInvitationState
+from sip_p2p.sip.dialog.usage import InviteUsage
 from tests.sip.dialog.answering import ANSWER, OFFER, AnswerBench
+from tests.support import vectors
 
 STATES = ("waiting", "ringing", "reliable", "held", "accepted", "ended")
 INPUTS = (
@@ -578,8 +583,9 @@ class AckTests(SynchronousTestCase):
             times = []
             while not bench.requests and bench.step(100.0):
                 times += [bench.now for word in bench.said() if word == ">200"]
-            self.assertEqual(times, [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5])
-            self.assertEqual((bench.now, bench.requests[-1].method), (32.0, "BYE"))
+            vector = vectors("timers")["uas_2xx_no_ack"]
+            self.assertEqual([0, *times], vector["send_at"])
+            self.assertEqual((bench.now, bench.requests[-1].method), (vector["gives_up"], "BYE"))
             bench.wait(100.0)
             self.assertEqual(bench.bob.heard[-1], "usage ended NO_ACK")
             self.assertEqual(set(bench.bob.inventory().values()), {0})
@@ -656,6 +662,67 @@ class FlowTests(SynchronousTestCase):
         self.assertRaises(AlreadyResponded, bench.call.reject, 486, bench.now)
         bench.bob.work()
         self.assertEqual(bench.said(), ["user:ended ConnectionFailure"])
+
+
+def some_usage(bench: AnswerBench, which: int) -> InviteUsage | None:
+    """One of the early dialogs, or None for the first."""
+    usages = bench.call.usages
+    return usages[which % len(usages)] if usages else None
+
+
+ANYTHING: dict[str, Callable[[AnswerBench, int], object]] = {
+    **{
+        name: lambda bench, n, act=act: act(bench)
+        for name, act in ACTIONS.items()
+        if name not in ("start", "end early")
+    },
+    "ring described": lambda bench, n: bench.call.ring(bench.now, 183, description=ANSWER, usage=some_usage(bench, n)),
+    "ring in some": lambda bench, n: bench.call.ring(bench.now, usage=some_usage(bench, n)),
+    "give up some": lambda bench, n: bench.call.usages and bench.call.end_early(bench.call.usages[-1], bench.now),
+    "accept some": lambda bench, n: bench.call.accept(bench.now, usage=some_usage(bench, n)),
+    "accept described": lambda bench, n: bench.call.accept(bench.now, ANSWER, usage=some_usage(bench, n)),
+    "PRACK described": lambda bench, n: bench.prack(body=OFFER.body),
+    "old PRACK": lambda bench, n: bench.prack(1 + n),
+    "UPDATE described": lambda bench, n: bench.request("UPDATE", body=OFFER.body),
+    "answer": lambda bench, n: [dialog.user.answer(ANSWER, bench.now) for dialog in bench.bob.dialogs if dialog.user],
+    "decline": lambda bench, n: [dialog.user.decline(488, bench.now) for dialog in bench.bob.dialogs if dialog.user],
+    "ACK described": lambda bench, n: bench.ack(body=ANSWER.body),
+    "wait": lambda bench, n: bench.wait((0.1, 0.5, 1.0, 20.0, 31.0, 61.0)[n % 6]),
+}
+
+
+class RandomTests(SynchronousTestCase):
+    """Whatever happens, in whatever order."""
+
+    @settings(max_examples=400, deadline=None)
+    @given(
+        st.lists(st.tuples(st.sampled_from(sorted(ANYTHING)), st.integers(0, 5)), max_size=25),
+        st.booleans(),
+        st.sampled_from((OFFER, None)),
+        st.sampled_from(({}, {"Require": "100rel"}, {"Supported": ""}, {"Expires": "25"})),
+    )
+    def test_one_end(
+        self, steps: list[tuple[str, int]], reliable: bool, offer: ContentDescription | None, fields: dict[str, str]
+    ) -> None:
+        """13.3, 9.2: whatever cannot be done is an InvalidOperation; the INVITE has at most one final response, the
+        application hears of one end, and nothing stays. fault:C5 fault:C6 row:H34"""
+        bench = AnswerBench(AnswerOptions(refresh=20.0, max_ring=90.0), offer, reliable=reliable, fields=fields)
+        for name, which in steps:
+            try:
+                bench.do(lambda what=name, n=which: ANYTHING[what](bench, n))
+            except InvalidOperation:
+                continue
+        bench.wait(200.0)
+        for dialog in bench.bob.dialogs:
+            bench.request("BYE", dialog.local_tag)
+        bench.wait(200.0)
+        for number, call in enumerate(bench.bob.calls):
+            self.assertFalse(call.is_open, number)
+        self.assertEqual(set(bench.bob.inventory().values()), {0}, bench.bob.inventory())
+        finals = [r.status for r in bench.responses if r.headers["CSeq"] == "1 INVITE" and r.status >= 200]
+        self.assertLessEqual(len(set(finals)), len(bench.bob.calls))
+        ends = [word for word in bench.bob.heard if word.startswith("ended ") or word == "established"]
+        self.assertLessEqual(len(ends), len(bench.bob.calls))
 
 
 class MemoryTests(SynchronousTestCase):
