@@ -144,8 +144,7 @@ class IncomingChange:
         )
         response = self._response(usage, 200, timer_response_fields(usage, method, now), fields)
         describe_response(response, description)
-        usage.incoming = None
-        usage.modification.answered(method)
+        self._close(usage)
         if description is not None:
             usage.local_description = description
         if method == "INVITE":
@@ -249,9 +248,14 @@ class IncomingChange:
     def _undo(self, usage: InviteUsage) -> None:
         """12.2.2: of a request that is refused nothing stays."""
         usage.offer_answer.rollback(Place.INVITE if self.method == "INVITE" else Place.UPDATE)
-        usage.modification.answered(self.method)
         usage.dialog.remote_target = self._former_target
-        usage.incoming = None
+        self._close(usage)
+
+    def _close(self, usage: InviteUsage) -> None:
+        """It has its final response. An UPDATE that only refreshes may have come while another one waits."""
+        usage.modification.answered(self.method)
+        if usage.incoming is self:
+            usage.incoming = None
 
 
 def _settled(usage: InviteUsage, now: float) -> None:

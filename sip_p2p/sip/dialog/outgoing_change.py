@@ -31,16 +31,19 @@ from sip_p2p.sip.dialog.mid_dialog import (
 )
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.outcomes import judge
-from sip_p2p.sip.dialog.reliable import ReliableReceiver
+from sip_p2p.sip.dialog.reliable import ReliableReceiver, rseq_of
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.transaction.layer import ClientTransaction
+    from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["OutgoingChange"]
 
@@ -56,12 +59,13 @@ class OutgoingChange:
     :ivar errand: the request as it was sent last.
     :ivar method: INVITE or UPDATE.
     :ivar is_refresh: whether only the session timer wants it: the application is told nothing of it.
+    :ivar waits: whether it was refused, and its time to be sent again has not come.
     :ivar next_deadline: when it is to be sent again or, cancelled, to be given up; None while neither.
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancelled", "_retries", "_waits", "errand", "is_refresh", "method",
-        "next_deadline",
+        "_description", "_fields", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh", "method", "next_deadline",
+        "waits",
     )  # fmt: skip
 
     def __init__(
@@ -78,7 +82,9 @@ class OutgoingChange:
         self._description = description
         self._fields = fields
         self._is_cancelled = False
-        self._waits = False
+        # The reliable response whose offer waits for our answer.
+        self._offered: RAck | None = None
+        self.waits = False
         self._retries = 0
 
     @property
@@ -115,13 +121,14 @@ class OutgoingChange:
         except InvalidOperation:
             usage.modification.ended(self.method)
             raise
-        self._waits = False
+        self.waits = False
         self.next_deadline = None
         plan.fields += capability_fields(usage.profile)
         plan.fields += timer_request_fields(usage, self.method)
         plan.fields += self._fields
         describe_plan(plan, self._description)
         usage.reliable = None
+        self._offered = None
         purpose = Purpose.REINVITE if self.method == "INVITE" else Purpose.UPDATE
         self.errand = Errand(usage, plan, purpose)
         usage.core.say(RequestWanted(self.errand))
@@ -130,6 +137,7 @@ class OutgoingChange:
         """A response came by *flow*."""
         if response.status >= 200:
             self._answered(usage, response, flow, now)
+            usage.appoint()
             return
         if self._is_cancelled:
             # 9.1: now that there is a response the CANCEL may go.
@@ -139,16 +147,45 @@ class OutgoingChange:
 
     def _hear_provisional(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         """A 1xx to the re-INVITE; one that is reliable is acknowledged."""
+        if not rseq_of(response):
+            usage.take_answer(response, Place.UNRELIABLE)
+            return
         if usage.reliable is None:
             usage.reliable = ReliableReceiver()
-        rack = usage.reliable.received(response)
+        # RFC 3262 section 3: nothing reliable follows an offer before our PRACK. It will come again.
+        rack = None if self._offered is not None else usage.reliable.received(response)
         if rack is None:
-            # RFC 3262 section 4: it is not reliable, or it came before, or one before it is missing.
+            # RFC 3262 section 4: it came before, or one before it is missing.
             return
         # RFC 6141 section 4: the target is refreshed by a reliable provisional response as well.
         usage.dialog.refresh_target(response, flow)
-        usage.take_answer(response, Place.RELIABLE)
-        usage.send_prack(rack, None, now)
+        if usage.take_answer(response, Place.RELIABLE) is Role.OFFER:
+            # RFC 3262 section 5: the PRACK carries the answer, and waits for it.
+            self._offered = rack
+            usage.core.say(OfferReceived(usage, description_of(response), None))
+        else:
+            usage.send_prack(rack, None, now)
+
+    def answer_offer(
+        self, usage: InviteUsage, description: ContentDescription, fields: Sequence[tuple[str, str]], now: float
+    ) -> None:
+        """Answer the offer in a reliable 1xx (RFC 3262 section 5).
+
+        :raises InvalidOperation: when none waits.
+        """
+        if self._offered is None:
+            raise InvalidOperation("no offer waits for an answer")
+        usage.send_prack(self._offered, description, now, fields)
+        self._offered = None
+
+    def decline_offer(self, usage: InviteUsage, now: float) -> None:
+        """Refuse the offer in a reliable 1xx. There is no way to (RFC 6337 section 2.3): what asked for it is cancelled.
+
+        :raises InvalidOperation: when none waits.
+        """
+        if self._offered is None:
+            raise InvalidOperation("no offer waits for an answer")
+        self.cancel(usage, now)
 
     def _answered(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         status = response.status
@@ -162,7 +199,7 @@ class OutgoingChange:
                 self.method, now, owns_call_id=usage.dialog.is_caller, tokens=usage.core.tokens
             )
             if self.next_deadline is not None:
-                self._waits = True
+                self.waits = True
                 return
         usage.modification.ended(self.method)
         if not self._is_cancelled and self._is_sent_again(usage, response, now):
@@ -190,7 +227,7 @@ class OutgoingChange:
         if status == 500 and pause is not None and self._retries < _MOST_RETRIES:
             # 14.2, RFC 3311 section 5.2: the peer is still busy with an earlier one, and says when to come again.
             self._retries += 1
-            self._waits = True
+            self.waits = True
             self.next_deadline = now + max(float(pause), _PAUSE)
             return True
         return False
@@ -201,7 +238,7 @@ class OutgoingChange:
         except InvalidOperation as error:
             if not error.retryable:
                 return False
-            self._waits = True
+            self.waits = True
             self.next_deadline = now + _PAUSE
         return True
 
@@ -210,7 +247,7 @@ class OutgoingChange:
         if self.next_deadline is None or now < self.next_deadline:
             return
         self.next_deadline = None
-        if self._waits:
+        if self.waits:
             if not self._try_again(usage, now):
                 self._finish(usage, None, InvalidOperation("the session cannot be changed any more"), now)
         elif self._is_cancelled:
@@ -235,7 +272,7 @@ class OutgoingChange:
         An INVITE is cancelled, and its outcome is told as ever, since a 2xx can cross the CANCEL. What only waits to be
         sent again is dropped. An UPDATE takes its course: CANCEL is for INVITE (section 9.1).
         """
-        if self._waits:
+        if self.waits:
             usage.modification.gave_up()
             self._finish(usage, None, InvalidOperation("the change was called off before it was sent again"), now)
             return True
@@ -261,10 +298,19 @@ class OutgoingChange:
         self.next_deadline = now + usage.core.layer.timers.timeout
         usage.appoint()
 
-    def drop(self, usage: InviteUsage) -> None:
-        """The session is over: nothing of it is sent any more."""
-        if self.errand is not None and self.errand.transaction is None:
+    def drop(self, usage: InviteUsage, now: float) -> None:
+        """The session is over: nothing of it is sent any more.
+
+        A re-INVITE that is on its way may still be accepted, and has to be acknowledged then (RFC 5407 section 3.2.3),
+        but nobody waits for that for ever.
+        """
+        if self.errand is None or self.waits:
+            return
+        transaction = self.errand.transaction
+        if transaction is None:
             usage.core.say(RequestUnwanted(self.errand))
+        elif transaction.state is TransactionState.PROCEEDING and self.method == "INVITE":
+            usage.core.appointments.set(_Leftover(usage.core, transaction), now + usage.core.layer.timers.timeout)
 
     def _accepted(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         dialog = usage.dialog
@@ -278,7 +324,7 @@ class OutgoingChange:
             self._keep_local(usage)
             self._finish(usage, response, None, now)
             return
-        usage.owed_ack = OwedAck(response.cseq.number, response)
+        usage.owed_ack = OwedAck(response.cseq.number, response, usage.owed_ack)
         try:
             description = description_of(response)
         except MalformedMessage:
@@ -311,6 +357,21 @@ class OutgoingChange:
         if not self.is_refresh:
             usage.core.say(ModificationEnded(usage, response, reason))
         usage.appoint()
+
+
+@final
+class _Leftover:
+    """A re-INVITE that somebody works on, of a session that is over."""
+
+    __slots__ = ("_core", "_transaction")
+
+    def __init__(self, core: UserAgentCore, transaction: ClientTransaction) -> None:
+        self._core = core
+        self._transaction = transaction
+
+    def handle_timer(self, now: float) -> None:
+        """9.1: without a final response after 64*T1 there will be none."""
+        self._core.layer.abandon(self._transaction, now)
 
 
 def _retry_after(response: Response) -> int | None:

@@ -143,8 +143,8 @@ class InviteUsage:
     :ivar local_description: our last description that counted, for a refresh that has to repeat it.
     :ivar outgoing: the change that we ask for.
     :ivar incoming: the change that the peer asks for.
-    :ivar owed_ack: the ACK of the last 2xx that the peer sent.
-    :ivar awaited_ack: the last 2xx that we sent, until its ACK comes.
+    :ivar owed_ack: the ACK of the last 2xx that the peer sent, and behind it those of the ones before.
+    :ivar awaited_ack: the last 2xx that we sent, until its ACK comes, and behind it the ones before.
     """
 
     __slots__ = (
@@ -313,16 +313,20 @@ class InviteUsage:
         if message is not None:
             self.core.say(Established(self, message))
 
-    def take_answer(self, message: Request | Response, place: Place) -> None:
-        """What *message* carries in *place* is the answer to our offer, if one is due there."""
+    def take_answer(self, message: Request | Response, place: Place) -> Role | int:
+        """What *message* carries in *place* is the answer to our offer, or its preview, if one may stand there.
+
+        :returns: what it is.
+        """
         try:
             description = description_of(message)
         except MalformedMessage:
             # An answer that cannot be read is none.
             description = None
         role = self.offer_answer.received(place, description is not None)
-        if role is Role.ANSWER and description is not None:
-            self.core.say(AnswerReceived(self, description))
+        if description is not None and (role is Role.ANSWER or role is Role.PREVIEW):
+            self.core.say(AnswerReceived(self, description, role is Role.PREVIEW))
+        return role
 
     def send_prack(
         self,
@@ -447,6 +451,8 @@ class InviteUsage:
             self.incoming.accept(self, description, fields, now)
         elif self.owed_ack is not None and self.owed_ack.is_owed:
             self.acknowledge(description, fields, now)
+        elif self.outgoing is not None and description is not None:
+            self.outgoing.answer_offer(self, description, fields, now)
         elif self.invitation is not None and description is not None:
             self.invitation.answer_offer(self, description, fields, now)
         else:
@@ -629,7 +635,7 @@ class InviteUsage:
         refuse_pending(self.core, unanswered, now)
         outgoing, self.outgoing = self.outgoing, None
         if outgoing is not None:
-            outgoing.drop(self)
+            outgoing.drop(self, now)
 
 
 def _party_of(core: UserAgentCore, dialog: Dialog) -> Profile:
