@@ -23,11 +23,12 @@ COUNTED_LIMITS = tuple(
     """
     answer_timeout attempts authenticated_first_message_timeout authorization_timeout close_timeout connect_timeout
     connection_rate_per_address connections connections_per_address connections_per_identity datagram_amplification
-    datagram_flows dead_targets dialogs dns_cache dns_records dns_servers dns_timeout drain_timeout failover_attempts
-    failover_timeout failures_remembered finished_octets finished_transactions first_message_timeout handshake_rate
-    handshake_timeout handshakes handshakes_per_address idle_timeout longest_hold partial_message_timeout partial_octets
-    pending_requests receive_buffer recovery_queue recovery_timeout redial_delay remembered_peers reserved_descriptors
-    stall_timeout transactions websocket_fragments write_buffer_hard write_buffer_total
+    datagram_flows dead_targets dialogs dns_cache dns_records dns_servers dns_timeout drain_timeout
+    failover_attempts failover_timeout failures_remembered finished_octets finished_transactions
+    first_message_timeout forks handshake_rate handshake_timeout handshakes handshakes_per_address idle_timeout
+    longest_hold partial_message_timeout partial_octets pending_requests receive_buffer recovery_queue
+    recovery_timeout redial_delay remembered_peers reserved_descriptors stall_timeout transactions
+    websocket_fragments write_buffer_hard write_buffer_total
     """.split()
 )
 """The limits of which it is counted how often they were reached, each as ``limit_`` and its name."""
@@ -165,6 +166,7 @@ class Accounts:
             "dead_targets": manager.dead_targets.forgotten,
             "dialogs": refused.refused_dialogs,
             "failures_remembered": manager.pool.forgotten,
+            "forks": refused.refused_forks,
             "finished_octets": finished.dropped_octets,
             "finished_transactions": finished.dropped,
             "handshake_timeout": self._tls_failures[TlsFailureReason.HANDSHAKE_TIMEOUT],

@@ -21,6 +21,7 @@ from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.mid_dialog import capability_fields
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 from sip_p2p.transport.dns.family import AddressFamilyHint
 from sip_p2p.transport.target import Transport
@@ -181,13 +182,15 @@ class RealTimeEndpoint(Party):
             plan.call_id = parse_call_id(call_id)
         self._composition.first_hop(uri, via, plan)
         self.has_sessions()
-        plan.fields.append(("Allow", self.profile.allow_value))
+        # RFC 3261 section 13.2.1, RFC 6086 section 5.2.1: what we take in the session that this may become.
+        plan.fields += capability_fields(self.profile)
         options = CallOptions(
             arguments.get("max_ring", 600.0),
             arguments.get("reliable", "supported"),
             arguments.get("session_timer", SessionTimerSettings()),
             automatic_ack=arguments.get("automatic_ack", True),
             max_redirects=arguments.get("max_redirects", 5),
+            max_forks=self.connection_manager.limits.forks,
         )
         calling = Calling(plan, options, via, None if family is None else AddressFamilyHint.named(family))
         session = SignalingSession(self, calling, plan.call_id)

@@ -88,6 +88,8 @@ class Limits:
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
     :ivar dialogs: dialogs, early ones among them; and answered INVITEs that wait for their ACK, or for another 2xx,
         each way. A peer's INVITE beyond either is answered the same.
+    :ivar forks: branches that one call of ours may have at a time: of a further one no early dialog is kept and, once
+        another has accepted, its 2xx is not heard.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it
@@ -138,6 +140,7 @@ class Limits:
         "finished_octets",
         "finished_transactions",
         "first_message_timeout",
+        "forks",
         "handshake_rate",
         "handshake_timeout",
         "handshakes",
@@ -214,6 +217,7 @@ class Limits:
         write_buffer_total: int = 32 * 1024 * 1024,
         transactions: int = 16384,
         dialogs: int = 65536,
+        forks: int = 64,
         finished_transactions: int = 1_000_000,
         finished_octets: int = LIMIT_OCTETS,
         unacknowledged_timeout: float = 30.0,
@@ -259,6 +263,7 @@ class Limits:
         dead_target_timeout: float
         dead_targets: int
         dialogs: int
+        forks: int
         dns_cache: int
         dns_records: int
         dns_servers: int

@@ -90,19 +90,19 @@ class CallOptions:
         """The header fields of an INVITE: *fields*, which the application gave, and what these options add.
 
         Extensions that both name stand once (section 20.37); which are supported is said in every INVITE (13.2.1).
+        What these options leave out is not said to be supported, whoever says so.
 
         :raises ValueError: when a Supported or a Require among *fields* is none.
         """
         added = [] if timer is None else timer.request_fields("INVITE")
-        supported = [_EARLY_DIALOG_TERMINATED]
-        required = []
-        if self.reliable == "required":
-            required.append(RELIABLE)
-        if self.reliable != "off":
-            # RFC 3262 section 4: a callee that is not required to may still choose to.
-            supported.insert(0, RELIABLE)
+        # RFC 3262 section 4: a callee that is not required to send reliably may still choose to.
+        supported = [_EARLY_DIALOG_TERMINATED] if self.reliable == "off" else [RELIABLE, _EARLY_DIALOG_TERMINATED]
+        left_out = {RELIABLE} if self.reliable == "off" else set()
+        required = [RELIABLE] if self.reliable == "required" else []
         if timer is not None and timer.settings.is_enabled:
             supported.append(TIMER)
+        else:
+            left_out.add(TIMER)
         complete = []
         for name, value in [*fields, *added]:
             lowered = name.lower()
@@ -113,8 +113,10 @@ class CallOptions:
                 tags = parse_tokens(value, name)
             except MalformedMessage as error:
                 raise ValueError(str(error)) from None
-            known = required if lowered == "require" else supported
-            known += [tag for tag in tags if tag not in known]
+            if lowered == "require":
+                required += [tag for tag in tags if tag not in required]
+            else:
+                supported += [tag for tag in tags if tag not in supported and tag not in left_out]
         complete.append(("Supported", ", ".join(supported)))
         if required:
             complete.append(("Require", ", ".join(required)))

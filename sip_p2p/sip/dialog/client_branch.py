@@ -79,7 +79,10 @@ class Branches:
         """12.1: whether *response*, a provisional one, may begin an early dialog. RFC 6228 section 4: a 199 only ever
         ends one."""
         tag = response.to.tag
-        return tag is not None and tag not in self._refused and response.status != 199 and not self.is_full
+        if tag is None or tag in self._refused or response.status == 199:
+            return False
+        self._core.counters.refused_forks += self.is_full
+        return not self.is_full
 
     def begin(self, errand: Errand, response: Response, flow: Flow) -> InviteUsage:
         """The usage that *response* makes of its branch (section 12.1.2); early until it is accepted.

@@ -97,7 +97,6 @@ class ClientInvitation:
     :ivar branches: where it rings, and who has accepted.
     :ivar usage: the one that won, or None.
     :ivar session_timer: what the present attempt said about how long the session may last.
-    :ivar ignored: how many responses came too late, or of more branches than :attr:`CallOptions.max_forks`.
     """
 
     __slots__ = (
@@ -112,7 +111,6 @@ class ClientInvitation:
         "_transaction",
         "_wish",
         "branches",
-        "ignored",
         "options",
         "plan",
         "session_timer",
@@ -140,7 +138,6 @@ class ClientInvitation:
         self.state = _IDLE
         self.branches = Branches(core, options.max_forks, user, profile)
         self.usage: InviteUsage | None = None
-        self.ignored = 0
         self.session_timer: SessionTimer | None = options.begin_session_timer()
         self.plan = plan
         self._fields = plan.fields
@@ -268,7 +265,7 @@ class ClientInvitation:
     def errand_answered(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
         """A response to the present attempt; one to an earlier attempt, and one after the end, is passed over."""
         if errand is not self._errand:
-            self.ignored += 1
+            self._core.counters.dropped_responses += 1
             return
         if errand.transaction is not self._transaction:
             # RFC 3263 section 4.3: another server has the INVITE now, and whatever the one before it began is over.
@@ -281,7 +278,7 @@ class ClientInvitation:
         elif self.state in _OPEN:
             self._failed(response, None, now)
         else:
-            self.ignored += 1
+            self._core.counters.dropped_responses += 1
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """8.1.3.1: there is no response: nobody answered in time, or no flow was to be had or stayed."""
@@ -291,7 +288,7 @@ class ClientInvitation:
     def _provisional(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
         state = self.state
         if state not in _OPEN:
-            self.ignored += 1
+            self._core.counters.dropped_responses += 1
             return
         if state is _CALLING:
             self.state = _PROCEEDING
@@ -309,7 +306,7 @@ class ClientInvitation:
                 usage = branches.begin(errand, response, flow)
         except MalformedMessage:
             # 12.1: what names no dialog makes none, and still says that somebody is at work.
-            self.ignored += 1
+            self._core.counters.dropped_responses += 1
             usage, is_new = None, False
         if usage is None or not usage.is_early:
             self._core.say(Progress(self, response, None, False))
@@ -331,14 +328,14 @@ class ClientInvitation:
                 return
             if usage is None and state not in _OPEN and branches.is_full:
                 # No call has that many branches: whoever makes them up gets no BYE for each.
-                self.ignored += 1
+                self._core.counters.refused_forks += 1
                 return
             is_refused = branches.is_refused(tag)
             if usage is None or is_refused:
                 usage = branches.begin(errand, response, flow)
         except MalformedMessage as error:
             # It names no dialog that could be acknowledged.
-            self.ignored += 1
+            self._core.counters.dropped_responses += 1
             if state in _OPEN:
                 self._failed(None, error, now)
             return

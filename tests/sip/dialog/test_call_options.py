@@ -44,6 +44,7 @@ class FieldsTests(SynchronousTestCase):
         ("supported", [], [("Supported", "100rel, 199")]),
         ("required", [], [("Supported", "100rel, 199"), ("Require", "100rel")]),
         ("off", [("Supported", "gruu, 199")], [("Supported", "199, gruu")]),
+        ("off", [("Supported", "100rel, gruu, timer")], [("Supported", "199, gruu")]),
         ("supported", [("k", "path"), ("Supported", "gruu, path")], [("Supported", "100rel, 199, path, gruu")]),
         ("required", [("Require", "x, 100rel")], [("Supported", "100rel, 199"), ("Require", "100rel, x")]),
         ("off", [("Subject", "x")], [("Subject", "x"), ("Supported", "199")]),

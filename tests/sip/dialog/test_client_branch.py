@@ -136,6 +136,7 @@ class ForkTests(SynchronousTestCase):
             bench.answer(bench.response(180, f"b{number}"))
         self.assertEqual(len(bench.alice.dialogs), 3)
         self.assertEqual(bench.alice.heard.count("progress 180 new"), 3)
+        self.assertEqual(bench.alice.core.counters.refused_forks, 997)
         self.assertIn("user:established", bench.answer(bench.response(200, "b999", ANSWER)))
         self.assertEqual(len(bench.alice.dialogs), 1)
 

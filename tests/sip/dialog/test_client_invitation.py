@@ -300,7 +300,7 @@ class TableTests(SynchronousTestCase):
                 bench.do(lambda r=response: bench.call.errand_answered(first, r, bench.alice.flow, bench.now)), []
             )
         bench.do(lambda: bench.call.errand_failed(first, ConnectionFailure("late"), bench.now))
-        self.assertEqual((bench.state(), bench.call.ignored), ("calling", 5))
+        self.assertEqual((bench.state(), bench.alice.core.counters.dropped_responses), ("calling", 5))
 
 
 EVENTS = ("wish", "100", "180", "200", "487", "33 s", "flow lost")
