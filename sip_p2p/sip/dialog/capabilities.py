@@ -162,6 +162,7 @@ class Capabilities:
             "supported": self._supported,
             "accept": self._accept,
             "contact": self._contact,
+            "recv_info": self._recv_info,
             "user_agent": self.user_agent or None,
         }
         return {name: value for name, value in said.items() if value is not None}
@@ -172,7 +173,7 @@ class Capabilities:
         :raises ValueError: when it is not of that shape.
         """
         texts: dict[str, str] = {}
-        for name in ("allow", "supported", "accept", "contact", "user_agent"):
+        for name in ("allow", "supported", "accept", "contact", "recv_info", "user_agent"):
             value = saved.get(name)
             if isinstance(value, str):
                 texts[name] = value
@@ -182,6 +183,7 @@ class Capabilities:
         self._supported = texts.get("supported")
         self._accept = texts.get("accept")
         self._contact = texts.get("contact")
+        self._recv_info = texts.get("recv_info")
         self.user_agent = texts.get("user_agent", "")
 
 

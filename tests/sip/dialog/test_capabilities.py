@@ -68,6 +68,22 @@ class CapabilityTests(SynchronousTestCase):
         capabilities.heard(Response(200, "OK", Headers([("Supported", "")]), b""))
         self.assertEqual(capabilities.supports("timer"), False)
 
+    def test_over_a_restart(self) -> None:
+        """What was heard is saved and taken up again, all of it; what is no text is refused with a reason. row:H33"""
+        said = heard(
+            ("Allow", "INVITE"), ("Supported", "timer"), ("Accept", "text/plain"), ("Recv-Info", "x, y"),
+            ("Contact", "<sip:x@y>;video"), ("User-Agent", "phone/1"),
+        )  # fmt: skip
+        for before in (said, Capabilities()):
+            after = heard(("Allow", "BYE"), ("Recv-Info", "z"), ("User-Agent", "other"))
+            after.restore(before.save())
+            for name in ("methods", "extensions", "contact", "features", "user_agent", "info_packages"):
+                self.assertEqual(getattr(after, name), getattr(before, name), name)
+            self.assertEqual(after.accepts("text/plain"), before.accepts("text/plain"))
+        self.assertEqual(len(said.save()), 6)
+        for name in said.save():
+            self.assertRaises(ValueError, Capabilities().restore, {name: 5})
+
     def test_nonsense(self) -> None:
         """A field that cannot be read says nothing, and nothing raises."""
         capabilities = heard(
