@@ -10,8 +10,8 @@ from twisted.internet.protocol import Factory, Protocol
 from sip_p2p import RealTimeServerTlsConnectionManager
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.effects import Errand, Purpose
+from sip_p2p.sip.framing import PING, StreamFramer
 from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.parse import parse_message
 from sip_p2p.transport.tls.settings import server_tls_factory
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from sip_p2p.transport.trust.identity import TrustPolicy
@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["Owner", "Server", "errand", "reply"]
 
 
-def reply(request: Request, status: int, *fields: tuple[str, str], tag: str = "bt") -> Response:
-    """A response to *request*, without a body."""
+def reply(request: Request, status: int, *fields: tuple[str, str], tag: str = "bt", body: bytes = b"") -> Response:
+    """A response to *request*; a body is SDP."""
     headers = [(name, value) for name, value in request.headers if name in ("Via", "From", "Call-ID", "CSeq")]
     to = request.headers["To"]
     headers.append(("To", to if ";tag=" in to or status == 100 else f"{to};tag={tag}"))
-    return Response(status, None, [*headers, *fields, ("Content-Length", "0")])
+    if body:
+        headers.append(("Content-Type", "application/sdp"))
+    return Response(status, None, [*headers, *fields], body)
 
 
 class _Connection(Protocol):
     """One connection of a server."""
 
     def connectionMade(self) -> None:
-        self.received = b""
+        self.framer = StreamFramer()
         self.has_hung_up = False
         self.server.connections.append(self)
 
@@ -48,12 +50,9 @@ class _Connection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self.has_hung_up:
             return
-        self.received += data
-        while b"\r\n\r\n" in self.received:
-            head, _, self.received = self.received.partition(b"\r\n\r\n")
-            message = parse_message(head + b"\r\n\r\n") if head else None
-            if message is None:
-                # RFC 5626 section 4.4.1: a ping.
+        for message in self.framer.feed(data):
+            if message is PING:
+                # RFC 5626 section 4.4.1.
                 self.send(b"\r\n")
             elif isinstance(message, Request):
                 self.server.requests.append(message)

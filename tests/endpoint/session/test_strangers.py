@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.testing import Network
+from tests.endpoint.session.support import Server, reply
+from tests.endpoint.support import RawDatagrams
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.sip.message import Request, Response
 
 OFFER = b"v=0\r\n"
 
@@ -83,3 +86,37 @@ class StrangerTests(SynchronousTestCase):
         self.assertEqual(bobs.state, SignalingState.DISCONNECTED)
         for party in (self.alice, self.bob):
             self.assertEqual(len(party.connection_manager.core.dialogs), 0)
+
+
+class DowngradeTests(SynchronousTestCase):
+    """Who is called over TLS answers with a Contact and a Record-Route that lead out of it."""
+
+    def test_nothing_leaves_tls(self) -> None:
+        """ACK and BYE go where the INVITE went, over TLS, whatever host and transport the 200 names (fault:D8)."""
+        network = Network(delay=0.01)
+        self.addCleanup(network.finish)
+        alice = network.party("sip:alice@a.example", listen=("tls:port=5061", "udp:port=5060", "tcp:port=5060"))
+        trap = network.host(names=["trap.example"])
+        caught = RawDatagrams()
+        port: Any = trap.listenUDP(5060, caught)
+        self.addCleanup(port.stopListening)
+        for contact in ("sip:eve@trap.example;transport=udp", "sip:eve@trap.example:5060", "sip:eve@b.example:5060"):
+
+            def answer(request: Request, contact: str = contact) -> list[Response]:
+                if request.method == "ACK":
+                    return []
+                made = reply(request, 200, ("Contact", f"<{contact}>"))
+                if request.method == "INVITE":
+                    made.headers.add("Content-Type", "application/sdp")
+                    made.body = OFFER
+                return [made]
+
+            server = Server(network, "b.example", "b.example", answer)
+            session = network.run_until(alice.invite("sip:bob@b.example", OFFER))
+            network.advance(1)
+            network.run_until(session.terminate())
+            self.assertEqual(server.methods, ["INVITE", "ACK", "BYE"], contact)
+            self.assertEqual(len(server.connections), 1)
+            server.stop()
+            network.advance(40)
+        self.assertEqual(caught.received, [])
