@@ -35,6 +35,7 @@ _SINGLE_FIELDS = frozenset(
     """.split()
 )
 _CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
+_IN_DIALOGS_ONLY = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
 _URI_CACHE = 512
 
 
@@ -148,11 +149,13 @@ class UasRules:
         :returns: the status for a request that belongs to no dialog; 0 where it needs none.
         """
         is_for_all = profile.allows(method) or method == "OPTIONS"
-        if not is_for_all and method not in profile.in_dialogs:
+        has_tag = transaction.echo.has_to_tag
+        is_for_dialogs = method in profile.in_dialogs and (has_tag or method in _IN_DIALOGS_ONLY)
+        if not is_for_all and not is_for_dialogs:
             return 405 if method in KNOWN_METHODS else 501
         # 12.2.2: there is no such dialog. 15.1.2 (BYE), RFC 3262 section 3 (PRACK), RFC 3311 section 5.2 (UPDATE), RFC
         # 6086 section 4.2.2 (INFO): nor without a tag, where the method means something in a dialog only.
-        return 481 if transaction.echo.has_to_tag or not is_for_all else 0
+        return 481 if has_tag or not is_for_all else 0
 
     def forget(self, transaction: ServerTransaction) -> None:
         """*transaction* has its final answer, and came where no second path leads."""

@@ -145,6 +145,7 @@ class Answering:
     ) -> None:
         driver = session.endpoint.connection_manager.driver
         won = self.invitation.accept(driver.now(), description, fields, usage)
+        session.remote_description = session.remote_description or self.invitation.offer
         session.usage = won
         session.hold_flow(won)
 

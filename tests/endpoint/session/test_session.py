@@ -1,0 +1,489 @@
+"""Sessions between two parties on one clock, from the call to the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from sip_p2p import (
+    EndpointTerminated,
+    IncomingRequest,
+    InvalidOperation,
+    OperationTimeout,
+    RequestFailed,
+    SessionTerminated,
+)
+from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.sip.dialog.description import ContentDescription
+from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase, Heard
+
+
+class CallTests(CallTestCase):
+    """From the call to the hanging up."""
+
+    def test_call(self) -> None:
+        """A call that rings, is accepted and ended: what each side is told, in this order (row:H1, row:H3, row:H4)."""
+        session = self.alice.create_session(BOB)
+        heard = Heard(session)
+        self.watch(session)
+        self.assertIs(session.state, SignalingState.IDLE)
+        establishing = session.establish(OFFER)
+        self.network.advance(0.5)
+        [theirs] = self.received
+        heard_there = Heard(theirs)
+        self.assertIs(theirs.state, SignalingState.INCOMING)
+        theirs.ring()
+        self.network.advance(3)
+        accepting = theirs.accept(ANSWER)
+        self.assertIs(self.run_until(establishing), session)
+        self.assertIs(self.run_until(accepting), theirs)
+        self.run_until(session.terminate())
+        self.network.advance(1)
+        self.assertEqual(
+            heard.told,
+            [
+                "CONNECTING NONE",
+                "ALERTED PROVISIONAL_RESPONSE_RECEIVED",
+                "provisional 180",
+                "invitation_accepted",
+                "answer",
+                "CONNECTED NONE",
+                "DISCONNECTED TERMINATED_LOCALLY",
+            ],
+        )
+        self.assertEqual(heard_there.told, ["CONNECTING NONE", "CONNECTED NONE", "DISCONNECTED TERMINATED_REMOTELY"])
+        expected = ["out INVITE", "in 100 Trying", "in 180 Ringing", "in 200 OK", "out ACK", "out BYE", "in 200 OK"]
+        self.assertEqual(self.lines, expected)
+
+    def test_what_is_shown(self) -> None:
+        """A session that comes shows its INVITE, its offer and who is calling, and keeps none of it once it stands
+        (row:B8, row:H14)."""
+        session, establishing = self.begin(headers=[("Subject", "lunch")])
+        [theirs] = self.received
+        self.assertTrue(theirs.is_incoming)
+        self.assertFalse(theirs.is_forked)
+        assert theirs.invite is not None and theirs.peer is not None
+        self.assertEqual(theirs.invite.headers["Subject"], "lunch")
+        self.assertEqual(theirs.offer, ContentDescription(OFFER))
+        self.assertEqual(str(theirs.request_uri), BOB)
+        self.assertEqual(theirs.peer.identity, "a.example")
+        self.assertEqual(theirs.call_id, session.call_id)
+        self.run_until(theirs.accept(ANSWER))
+        self.run_until(establishing)
+        self.assertEqual((theirs.invite, theirs.offer, theirs.request_uri, theirs.set_up), (None, None, None, None))
+        self.assertEqual(theirs.remote_description, ContentDescription(OFFER))
+        self.assertEqual(session.remote_description, ContentDescription(ANSWER))
+        self.assertEqual(session.local_description, ContentDescription(OFFER))
+        assert session.peer is not None and session.participant is not None
+        self.assertEqual((session.peer.identity, str(session.participant.uri)), ("b.example", BOB))
+        self.run_until(session.terminate())
+
+    def test_call_id(self) -> None:
+        """The Call-ID is the one that was given, or a random one that names no host (row:H2)."""
+        given, establishing = self.begin(call_id="mine@here")
+        establishing.addErrback(lambda failure: failure.trap(SessionTerminated))
+        other, establishing = self.begin()
+        establishing.addErrback(lambda failure: failure.trap(SessionTerminated))
+        self.assertEqual([each.call_id for each in self.received], ["mine@here", other.call_id])
+        self.assertNotIn("a.example", self.alice.create_session(BOB).call_id.removeprefix("a.example."))
+        for wrong in ("", "a b", "a@b@c", "a\r\nb"):
+            self.assertRaises(ValueError, self.alice.create_session, BOB, call_id=wrong)
+        for session in self.alice.connection_manager.sessions.of(self.alice):
+            self.run_until(session.terminate())
+        self.assertIs(given.state, SignalingState.DISCONNECTED)
+
+    def test_no_handler(self) -> None:
+        """Without a handler for sessions an INVITE is answered 405, as before there were any (row:B8)."""
+        self.bob.session_received.unsubscribe(self.received.append)
+        _, establishing = self.begin()
+        self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 405)
+
+    def test_handler_of_the_method(self) -> None:
+        """A handler of the method INVITE comes before those of sessions (row:B12)."""
+        self.bob.handle("INVITE", lambda incoming: 486)
+        _, establishing = self.begin()
+        self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 486)
+        self.assertEqual(self.received, [])
+        self.bob.stop_handling("INVITE")
+        session, establishing = self.begin()
+        self.assertEqual(len(self.received), 1)
+        self.run_until(session.terminate())
+        self.failureResultOf(establishing, SessionTerminated)
+
+    def test_handler_raises(self) -> None:
+        """A handler that raises, at once or later, refuses the session with 500 if nobody has decided (fault:K1)."""
+
+        def at_once(session: SignalingSession) -> None:
+            raise ZeroDivisionError
+
+        async def later(session: SignalingSession) -> None:
+            raise ZeroDivisionError
+
+        def busy(session: SignalingSession) -> None:
+            session.reject(486)
+            raise ZeroDivisionError
+
+        for handler, status in ((at_once, 500), (later, 500), (busy, 486)):
+            self.bob.session_received.subscribe(handler)
+            _, establishing = self.begin()
+            self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, status)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+            self.bob.session_received.unsubscribe(handler)
+
+    def test_nobody_decides(self) -> None:
+        """A session that nobody decides about is refused with 480 after the time that it may ring (row:H28)."""
+        _, establishing = self.begin(max_ring=None)
+        heard = Heard(self.received[0])
+        self.network.advance(601)
+        self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 480)
+        self.assertEqual(heard.told, ["DISCONNECTED TIMEOUT"])
+
+    def test_the_caller_waits_no_longer(self) -> None:
+        """A call that rings for longer than max_ring is cancelled, and says that it took too long (row:H28)."""
+        _, establishing = self.begin(max_ring=20)
+        self.received[0].ring()
+        heard = Heard(self.received[0])
+        self.network.advance(25)
+        self.failureResultOf(establishing, OperationTimeout)
+        self.assertEqual(heard.told, ["DISCONNECTED CANCELED"])
+
+    def test_outbound(self) -> None:
+        """A party that only receives calls nobody."""
+        deaf = self.network.party("sip:deaf@b.example", outbound=False)
+        self.assertRaises(InvalidOperation, deaf.invite, "sip:alice@a.example")
+        self.assertRaises(InvalidOperation, deaf.create_session, "sip:alice@a.example")
+
+    def test_arguments(self) -> None:
+        """What cannot be is refused at once, and leaves nothing."""
+        for arguments in ({"headers": [("Subject", "a\r\nb")]}, {"reliable": "perhaps"}, {"max_ring": 0}):
+            self.assertRaises(ValueError, self.alice.create_session, BOB, **arguments)
+        self.assertRaises(ValueError, self.alice.create_session, "")
+        session = self.alice.create_session(BOB)
+        self.assertRaises(TypeError, session.establish, 5)
+        self.assertIs(session.state, SignalingState.IDLE)
+        self.run_until(session.terminate())
+        self.assertRaises(InvalidOperation, session.establish, OFFER)
+
+
+class AnsweringTests(CallTestCase):
+    """What the called side can do."""
+
+    def test_reject(self) -> None:
+        """Any status from 400 on refuses, with a phrase and fields of one's own; others are refused at once (row:H5)."""
+        _, establishing = self.begin()
+        [theirs] = self.received
+        for status in (399, 200, 700, 0):
+            self.assertRaises(ValueError, theirs.reject, status)
+        heard = Heard(theirs)
+        theirs.reject(603, "Not Today", headers=[("Reason", "Q.850;cause=21")])
+        failure = self.failed_with(establishing)
+        self.assertEqual((failure.status, failure.response.reason), (603, "Not Today"))
+        self.assertEqual(failure.response.headers["Reason"], "Q.850;cause=21")
+        self.assertEqual(heard.told, ["DISCONNECTED TERMINATED_LOCALLY"])
+        for again in (theirs.reject, theirs.ring, theirs.accept, theirs.create_early_dialog):
+            self.assertRaises(InvalidOperation, again)
+
+    def failed_with(self, establishing: Deferred[SignalingSession]) -> RequestFailed:
+        """The refusal."""
+        self.network.advance(0.5)
+        error = self.failureResultOf(establishing, RequestFailed).value
+        assert isinstance(error, RequestFailed)
+        return error
+
+    def test_redirect(self) -> None:
+        """A redirection names where to go, and is never back to here (row:H6)."""
+        _, establishing = self.begin(max_redirects=0)
+        [theirs] = self.received
+        self.assertRaises(ValueError, theirs.redirect, [BOB])
+        self.assertRaises(ValueError, theirs.redirect, [])
+        theirs.redirect(["<sip:carol@c.example>;q=0.5", "sip:dave@d.example"], 301)
+        error = self.failed_with(establishing)
+        self.assertEqual(
+            (error.status, error.response.headers.get_all("Contact")),
+            (301, ["<sip:carol@c.example>;q=0.5", "<sip:dave@d.example>"]),
+        )
+
+    def test_ring(self) -> None:
+        """Any provisional response from 101 to 198, with a phrase of one's own; the last one again each minute
+        (row:H8)."""
+        session, establishing = self.begin()
+        heard = Heard(session)
+        [theirs] = self.received
+        for status in (100, 199, 200):
+            self.assertRaises(ValueError, theirs.ring, status)
+        theirs.ring(182, "3rd in the queue")
+        self.network.advance(0.5)
+        self.assertEqual(heard.events[-1].response.reason, "3rd in the queue")
+        self.network.advance(61)
+        self.assertEqual(heard.told, ["ALERTED PROVISIONAL_RESPONSE_RECEIVED", "provisional 182", "provisional 182"])
+        self.run_until(session.terminate())
+        self.failureResultOf(establishing, SessionTerminated)
+
+    def test_early_answer(self) -> None:
+        """An answer in a 180 is heard at once, as a preview, and in the 200 again (row:H10, limit:L14)."""
+        session, establishing = self.begin(reliable="off")
+        heard = Heard(session)
+        [theirs] = self.received
+        theirs.ring(answer=ANSWER)
+        self.network.advance(1)
+        self.assertEqual(heard.told[-1], "preview")
+        self.assertEqual(session.remote_description, ContentDescription(ANSWER))
+        self.run_until(theirs.accept(ANSWER))
+        self.run_until(establishing)
+        self.assertEqual(heard.told[-2:], ["answer", "CONNECTED NONE"])
+        self.run_until(session.terminate())
+
+    def test_reliable_answer(self) -> None:
+        """An answer in a reliable 183 is acknowledged by PRACK, and the 200 says nothing more of it (row:H9)."""
+        session, establishing = self.begin()
+        heard = Heard(session)
+        self.watch(session)
+        [theirs] = self.received
+        theirs.ring(183, answer=ANSWER)
+        self.network.advance(1)
+        self.assertEqual(heard.told[-1], "answer")
+        self.run_until(theirs.accept())
+        self.run_until(establishing)
+        self.assertEqual(self.lines, ["in 183 Session Progress", "out PRACK", "in 200 OK", "in 200 OK", "out ACK"])
+        self.run_until(session.terminate())
+
+    def test_answer_is_missing(self) -> None:
+        """A session with an offer is not accepted without an answer, and can still be accepted with one (row:H24)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        self.assertRaises(InvalidOperation, theirs.accept)
+        self.assertIs(theirs.state, SignalingState.INCOMING)
+        self.run_until(theirs.accept(ANSWER))
+        self.run_until(establishing)
+        self.assertRaises(InvalidOperation, theirs.accept, ANSWER)
+        self.run_until(session.terminate())
+
+    def test_several_early_dialogs(self) -> None:
+        """Who is called may ring in several early dialogs, and accepts one of them (row:H13, row:H12)."""
+        session, establishing = self.begin()
+        heard = Heard(session)
+        [theirs] = self.received
+        first = theirs.ring()
+        second = theirs.create_early_dialog()
+        theirs.ring(181, dialog=second)
+        self.network.advance(1)
+        self.assertEqual(heard.told.count("forked"), 1)
+        self.assertEqual([each.participant.tag for each in session.early_dialogs], [first.local_tag, second.local_tag])
+        self.run_until(theirs.accept(ANSWER, dialog=second))
+        self.run_until(establishing)
+        assert session.participant is not None
+        self.assertEqual(session.participant.tag, second.local_tag)
+        self.assertEqual(session.early_dialogs, ())
+        self.run_until(session.terminate())
+
+    def test_no_ack(self) -> None:
+        """A 2xx that is never acknowledged: it goes again and again, then BYE; accept() fails (row:H4, row:H34,
+        fault:C6)."""
+        session, establishing = self.begin(automatic_ack=False)
+        [theirs] = self.received
+        heard = Heard(theirs)
+        accepting = theirs.accept(ANSWER)
+        self.network.advance(40)
+        self.failureResultOf(accepting, OperationTimeout)
+        self.assertEqual(heard.told, ["CONNECTING NONE", "DISCONNECTED TIMEOUT"])
+        self.assertIs(session.state, SignalingState.DISCONNECTED)
+        self.failureResultOf(establishing, SessionTerminated)
+
+
+class EndTests(CallTestCase):
+    """The end, in every state and from either side."""
+
+    def test_bye_of_the_peer(self) -> None:
+        """The peer's BYE is told with its fields; Reason is written with the helper (row:H17, row:H18)."""
+        session, theirs = self.call()
+        heard = Heard(session)
+        self.run_until(theirs.terminate(reason="Q.850;cause=16", headers=[("Subject", "lunch")]))
+        self.network.advance(1)
+        [event] = heard.events
+        self.assertEqual(heard.told, ["DISCONNECTED TERMINATED_REMOTELY"])
+        self.assertEqual(event.message.headers["Reason"], "Q.850;cause=16")
+        self.assertEqual(event.message.headers["Subject"], "lunch")
+
+    def test_before_anything(self) -> None:
+        """A session that was never established ends without a word to anybody."""
+        session = self.alice.create_session(BOB)
+        heard = Heard(session)
+        self.run_until(session.terminate())
+        self.assertEqual(heard.told, ["DISCONNECTED TERMINATED_LOCALLY"])
+        self.assertEqual(self.received, [])
+        self.run_until(session.terminate())
+
+    def test_before_an_answer(self) -> None:
+        """A call that is given up while it rings is cancelled; the other side is told of the CANCEL (row:H16, row:H18,
+        fault:C5)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        theirs.ring()
+        self.network.advance(1)
+        self.watch(session)
+        heard = Heard(theirs)
+        self.run_until(session.terminate(reason="SIP;cause=200"))
+        self.failureResultOf(establishing, SessionTerminated)
+        self.assertEqual(self.lines, ["out CANCEL", "in 200 OK", "in 487 Request Terminated", "out ACK"])
+        self.assertEqual(heard.told, ["DISCONNECTED CANCELED"])
+        self.assertEqual(heard.events[0].message.headers["Reason"], "SIP;cause=200")
+
+    def test_cancelled_deferred(self) -> None:
+        """Cancelling what establish() or accept() returned ends the session (row:H16)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        theirs.ring()
+        self.network.advance(1)
+        establishing.cancel()
+        self.assertIs(session.state, SignalingState.DISCONNECTED)
+        self.failureResultOf(establishing)
+        self.network.advance(1)
+        self.assertIs(theirs.state, SignalingState.DISCONNECTED)
+
+    def test_cancel_meets_200(self) -> None:
+        """A CANCEL that crosses the 200 ends the session with ACK and BYE; both sides agree that it is over (row:H16,
+        fault:C5)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        theirs.ring()
+        self.network.advance(1)
+        accepting = theirs.accept(ANSWER)
+        ending = session.terminate()
+        self.run_until(ending)
+        self.network.advance(5)
+        self.failureResultOf(establishing, SessionTerminated)
+        self.assertIs(theirs.state, SignalingState.DISCONNECTED)
+        accepting.addErrback(lambda _: None)
+
+    def test_incoming(self) -> None:
+        """A session that comes and is terminated before it was decided is refused with 480 (row:H16)."""
+        _, establishing = self.begin()
+        [theirs] = self.received
+        self.run_until(theirs.terminate())
+        self.network.advance(1)
+        self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 480)
+
+    def test_accepted_but_not_acknowledged(self) -> None:
+        """Who was called hangs up only after the ACK (section 15), whenever it is asked to (row:H17)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        self.watch(theirs)
+        accepting = theirs.accept(ANSWER)
+        ending = theirs.terminate()
+        self.failureResultOf(accepting, SessionTerminated)
+        self.run_until(ending)
+        self.run_until(establishing)
+        self.network.advance(1)
+        self.assertEqual(self.lines, ["out 200 OK", "in ACK", "out BYE", "in 200 OK"])
+        self.assertIs(session.state, SignalingState.DISCONNECTED)
+
+    def test_both_at_once(self) -> None:
+        """BYEs that cross are both answered, and each side has ended it by itself (RFC 5407 section 3.2)."""
+        session, theirs = self.call()
+        self.run_until(session.terminate())
+        self.run_until(theirs.terminate())
+
+    def test_what_waits_fails(self) -> None:
+        """What waits in a session fails when it ends: renegotiations, requests, and those of the peer's (fault:K3)."""
+        session, theirs = self.call()
+        held: list[IncomingRequest] = []
+        theirs.request_received.subscribe(lambda incoming: held.append(incoming) or Deferred())  # type: ignore[func-returns-value]
+        theirs.offer_received.subscribe(lambda offer: offer.defer())
+        changing = session.renegotiate("v=0\r\nchanged\r\n")
+        asking = session.request("INFO")
+        self.network.advance(1)
+        self.assertEqual(self.living(self.bob)["unanswered"], 1)
+        ending = session.terminate()
+        for waiting in (changing, asking):
+            self.failureResultOf(waiting, SessionTerminated)
+        self.run_until(ending)
+        self.network.advance(1)
+        self.assertNotIn("unanswered", self.living(self.bob))
+        self.assertTrue(held[0].is_answered)
+
+    def test_over(self) -> None:
+        """A session that is over carries nothing more, and says so at once."""
+        session, _ = self.call()
+        self.run_until(session.terminate())
+        for call in (session.renegotiate, lambda: session.request("INFO"), lambda: session.send_message("x")):
+            self.assertRaises(InvalidOperation, call)
+        self.assertFalse(session.cancel_renegotiation())
+        self.assertRaises(InvalidOperation, session.acknowledge)
+
+
+class TerminationTests(CallTestCase):
+    """The end of an endpoint, and of a connection manager, with sessions in every state."""
+
+    def states(self) -> list[SignalingSession]:
+        """Alice's sessions: not begun, ringing, standing; and one that Bob wants of her."""
+        idle = self.alice.create_session(BOB)
+        standing, _ = self.call()
+        ringing, establishing = self.begin()
+        self.received[-1].ring()
+        establishing.addErrback(lambda failure: failure.trap(SessionTerminated))
+        wanted: list[SignalingSession] = []
+        self.alice.session_received.subscribe(wanted.append)
+        self.bob.invite("sip:alice@a.example", OFFER).addErrback(lambda failure: failure.trap(RequestFailed))
+        self.network.advance(1)
+        return [idle, standing, ringing, *wanted]
+
+    def test_endpoint(self) -> None:
+        """terminate() of an endpoint ends its sessions politely, whatever their state (row:B13, row:B14)."""
+        sessions = self.states()
+        started = self.network.clock.seconds()
+        self.run_until(self.alice.terminate())
+        self.assertLess(self.network.clock.seconds() - started, 1)
+        self.assertEqual({session.state for session in sessions}, {SignalingState.DISCONNECTED})
+        self.network.advance(1)
+        self.assertEqual({session.state for session in self.received}, {SignalingState.DISCONNECTED})
+        self.assertRaises(EndpointTerminated, self.alice.create_session, BOB)
+
+    def test_manager(self) -> None:
+        """terminate() of a manager does the same before the connections go, and leaves nothing (row:B13, fault:J2)."""
+        self.states()
+        self.run_until(self.alice.connection_manager.terminate())
+        self.assertEqual({name for name, n in self.alice.connection_manager.inventory().items() if n}, set())
+        self.network.advance(1)
+        self.assertEqual({session.state for session in self.received}, {SignalingState.DISCONNECTED})
+
+    def test_deadline(self) -> None:
+        """A peer that says nothing is waited for until limits.drain_timeout, and no longer (row:B13, row:B14)."""
+        session, _ = self.call()
+        self.network.partition("a.example", "b.example")
+        ending: list[Any] = []
+        session.terminate().addCallback(ending.append)
+        started = self.network.clock.seconds()
+        self.run_until(self.alice.terminate())
+        self.assertAlmostEqual(self.network.clock.seconds() - started, 5, delta=0.5)
+        self.assertEqual(ending, [None])
+        self.assertEqual(len(self.alice.connection_manager.sessions), 0)
+        self.network.heal()
+        self.run_until(self.received[0].terminate())
+
+    def test_drain(self) -> None:
+        """drain() refuses new sessions with 503 and Retry-After, and lets those that stand go on (row:B15)."""
+        session, theirs = self.call()
+        draining = self.bob.connection_manager.drain(60)
+        _, establishing = self.begin()
+        error = self.failureResultOf(establishing, RequestFailed).value
+        self.assertEqual(error.status, 503)
+        self.assertIn("Retry-After", error.response.headers)
+        self.run_until(session.renegotiate(OFFER))
+        self.assertNoResult(draining)
+        self.assertIs(theirs.state, SignalingState.CONNECTED)
+        self.run_until(session.terminate())
+        self.network.advance(1)
+        self.successResultOf(draining)
+
+    def test_drain_elsewhere(self) -> None:
+        """drain(redirect_to=) sends those away who would begin a session, with 302 (row:B15)."""
+        session, _ = self.call()
+        draining = self.bob.connection_manager.drain(60, redirect_to=["sip:bob@c.example"])
+        _, establishing = self.begin(max_redirects=0)
+        error = self.failureResultOf(establishing, RequestFailed).value
+        self.assertEqual((error.status, error.response.headers["Contact"]), (302, "<sip:bob@c.example>"))
+        self.assertRaises(ValueError, self.bob.connection_manager.drain, 1, redirect_to=["not a URI"])
+        self.run_until(session.terminate())
+        self.run_until(draining)
