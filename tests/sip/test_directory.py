@@ -214,6 +214,28 @@ class SharingTests(SynchronousTestCase):
             self.directory.add(self.phone, self.ADDRESS, "alice-0", shares=True)
 
 
+class ServesTests(SynchronousTestCase):
+    """Whom a URI leads to, without any fallback."""
+
+    def test_serves(self) -> None:
+        """A Contact, an address of record and a GRUU lead to their party; anything else leads nowhere (row:H6)."""
+        directory = Directory()
+        profile = Profile("bob")
+        gruu = SipUri.parse("sip:bob@b.example;gr=urn:uuid:1")
+        directory.add(profile, SipUri.parse("sip:bob@b.example"), "bob-token", gruu)
+        directory.fallback = profile
+        for text, found in (
+            ("sip:bob@b.example", profile),
+            ("sips:bob@B.example:5061;transport=tcp", profile),
+            ("sip:bob-token@192.0.2.1", profile),
+            ("sip:bob@b.example;gr=urn:uuid:1", profile),
+            ("sip:bob@c.example", None),
+            ("sip:b.example", None),
+            ("sip:alice@b.example", None),
+        ):
+            self.assertIs(directory.serves(SipUri.parse(text)), found, text)
+
+
 class SchemeTests(SynchronousTestCase):
     """RFC 3261 section 8.2.2.1: schemes that are not understood."""
 

@@ -17,6 +17,7 @@ from sip_p2p.sip.dialog.effects import InvitationEnded
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation, ServerInvitationState
 from sip_p2p.sip.dialog.usage import InviteUsage
 from tests.sip.dialog.answering import ANSWER, OFFER, AnswerBench
+from tests.sip.dialog.pair import Pair, Wires
 from tests.support import vectors
 
 STATES = ("waiting", "ringing", "reliable", "held", "accepted", "ended")
@@ -662,6 +663,51 @@ class FlowTests(SynchronousTestCase):
         self.assertRaises(AlreadyResponded, bench.call.reject, 486, bench.now)
         bench.bob.work()
         self.assertEqual(bench.said(), ["user:ended ConnectionFailure"])
+
+
+class PairTests(SynchronousTestCase):
+    """Both ends of it, over wires that lose."""
+
+    def test_every_loss(self) -> None:
+        """RFC 3262 section 3, 13.3.1.4: an offer in a reliable response, its answer in the PRACK, and the 2xx that has
+        waited arrive whichever messages are lost. row:H9 row:H22 row:H34 fault:C6"""
+        messages = ("> INVITE", "< 183", "> PRACK", "< 200", "> ACK")
+        for count in range(len(messages) + 1):
+            for lost in itertools.combinations(messages, count):
+                pair = Pair()
+                pair.wires.losing(*lost)
+                pair.bob.on_invite = lambda call, p=pair: (
+                    call.ring(p.now, 183, description=OFFER),
+                    call.accept(p.now),
+                )
+                pair.alice.on_offer = lambda offer, p=pair: offer.owner.answer(ANSWER, p.now)
+                pair.alice.call(offer=None)
+                pair.wait(15.0)
+                self.assertEqual(pair.bob.heard, ["call", "answer", "established"], lost)
+                self.assertEqual((pair.alice.heard[0], pair.alice.heard[1]), ("progress 183 new", "offer"), lost)
+                self.assertEqual(pair.alice.heard[-1], "established", lost)
+                ladder = pair.ladder()
+                accepted = [index for index, what in enumerate(ladder) if what == "< 200"]
+                self.assertLess(ladder.index("> PRACK"), accepted[0], lost)
+
+    def test_hung_up_while_it_rings(self) -> None:
+        """9, 9.2: a caller who gives up, at any moment of a call that is about to be accepted, and both agree. row:H16
+        fault:C5"""
+        for tenths in range(12):
+            for reliable in (False, True):
+                pair = Pair(reliable=reliable, wires=Wires(delay=0.1))
+                pair.bob.on_invite = lambda call, p=pair: call.ring(p.now)
+                call = pair.alice.call()
+                pair.wait(tenths / 10 - 0.05 if tenths else 0.0)
+                call.cancel(pair.now)
+                pair.alice.work()
+                pair.wait(0.5 - pair.now if pair.now < 0.5 else 0.0)
+                if pair.bob.calls and pair.bob.calls[0].is_open:
+                    pair.bob.calls[0].accept(pair.now, ANSWER)
+                    pair.bob.work()
+                pair.wait(200.0)
+                case = (tenths, reliable, pair.ladder())
+                self.assertEqual(set(pair.alice.inventory().values()) | set(pair.bob.inventory().values()), {0}, case)
 
 
 def some_usage(bench: AnswerBench, which: int) -> InviteUsage | None:
