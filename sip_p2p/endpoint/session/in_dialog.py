@@ -70,8 +70,9 @@ def send(
 
 
 def _cancelled(session: SignalingSession, errand: Errand) -> None:
-    """Nobody waits for the outcome of a request of ours any more."""
+    """Nobody waits for the outcome of a request of ours any more; one that was not sent never is."""
     session.waiting.requests.pop(errand, None)
+    session.endpoint.connection_manager.sessions.errands.withdraw(errand)
 
 
 def request_ended(session: SignalingSession, effect: RequestEnded) -> None:

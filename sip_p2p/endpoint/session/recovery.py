@@ -267,8 +267,10 @@ class Recoveries:
         if dialog is None or errand.purpose is Purpose.BYE:
             return False
         case = self._cases.get(dialog)
-        if case is not None and case.probe is errand and status in _NOT_THE_PEER:
-            return self._attempt_failed(case)
+        if case is not None and case.probe is errand:
+            if status in _NOT_THE_PEER:
+                return self._attempt_failed(case)
+            case.probe = None
         if status != 430 or errand in self._again:
             self._again.discard(errand)
             return False
