@@ -387,7 +387,9 @@ class ClientInvitation:
 
     def _redirected(self, response: Response, now: float) -> None:
         """8.1.3.4: somebody else knows where the callee is; the owner says whether to go there."""
-        contacts = self._redirection.contacts(response) if self._redirection.may_follow else []
+        # 21.3.4: a 305 names a proxy that the same request should pass, which is for whoever sets up proxies to say.
+        is_followed = self._redirection.may_follow and response.status != 305
+        contacts = self._redirection.contacts(response) if is_followed else []
         if not contacts:
             if not self._try_next():
                 self._end(response, None, now)
@@ -429,6 +431,10 @@ class ClientInvitation:
             self.branches.end_early(Ending.EARLY, None, now)
             self._end(None, self._reason or OperationTimeout("no final response though it was cancelled"), now)
         elif state in (_ACCEPTED, _LATE):
+            usage = self.usage
+            if usage is not None and usage.owed_ack is not None and usage.owed_ack.is_owed:
+                # 13.3.1.4: the peer has ceased to wait for the ACK, or for the answer in it.
+                usage.bye(now, ending=Ending.NO_AGREEMENT)
             self._let_go()
 
     def _leave_errand(self) -> None:

@@ -492,6 +492,19 @@ class AckTests(SynchronousTestCase):
         self.assertEqual(bench.answer(bench.response(200, "b1", ANSWER)), [">ACK"])
         self.assertRaises(InvalidOperation, usage.acknowledge, None, (), bench.now)
 
+    def test_never(self) -> None:
+        """13.3.1.4: an ACK, or an answer, that the application has not given within 64*T1 ends the session. row:H15
+        row:H22"""
+        for options, offer, description in ((CallOptions(automatic_ack=False), OFFER, ANSWER), (None, None, OFFER)):
+            bench = CallBench(options, offer)
+            bench.answer(bench.response(200, "b1", description))
+            self.assertEqual(bench.pass_by(31.9), [])
+            self.assertEqual(bench.pass_by(0.2), [">ACK", ">BYE"])
+            bench.answer(bench.response(200, to=bench.requests("BYE")[0]))
+            self.assertEqual(bench.alice.heard[-1], "usage ended NO_AGREEMENT")
+            bench.pass_by(40.0)
+            self.assertEqual(set(bench.alice.inventory().values()), {0})
+
     def test_hung_up_instead(self) -> None:
         """13.2.2.4: who hangs up before the ACK acknowledges all the same, and no session was established. row:H15"""
         bench = CallBench(CallOptions(automatic_ack=False))

@@ -31,16 +31,16 @@ TABLE = [
     ("idle", "cancel", "ended user:ended"),
     ("idle", "follow", "idle !InvalidOperation"),
     ("idle", "give up", "idle !InvalidOperation"),
-    ("idle", "100", "idle impossible"),
-    ("idle", "180", "idle impossible"),
-    ("idle", "180 elsewhere", "idle impossible"),
-    ("idle", "199", "idle impossible"),
-    ("idle", "200", "idle impossible"),
-    ("idle", "200 elsewhere", "idle impossible"),
-    ("idle", "302", "idle impossible"),
-    ("idle", "422", "idle impossible"),
-    ("idle", "486", "idle impossible"),
-    ("idle", "603", "idle impossible"),
+    ("idle", "100", "idle"),
+    ("idle", "180", "idle"),
+    ("idle", "180 elsewhere", "idle"),
+    ("idle", "199", "idle"),
+    ("idle", "200", "idle"),
+    ("idle", "200 elsewhere", "idle"),
+    ("idle", "302", "idle"),
+    ("idle", "422", "idle"),
+    ("idle", "486", "idle"),
+    ("idle", "603", "idle"),
     ("idle", "no response", "idle"),
     ("idle", "flow lost", "idle"),
     ("idle", "time is up", "idle"),
@@ -48,16 +48,16 @@ TABLE = [
     ("dialling", "cancel", "ended user:ended"),
     ("dialling", "follow", "dialling !InvalidOperation"),
     ("dialling", "give up", "dialling !InvalidOperation"),
-    ("dialling", "100", "dialling impossible"),
-    ("dialling", "180", "dialling impossible"),
-    ("dialling", "180 elsewhere", "dialling impossible"),
-    ("dialling", "199", "dialling impossible"),
-    ("dialling", "200", "dialling impossible"),
-    ("dialling", "200 elsewhere", "dialling impossible"),
-    ("dialling", "302", "dialling impossible"),
-    ("dialling", "422", "dialling impossible"),
-    ("dialling", "486", "dialling impossible"),
-    ("dialling", "603", "dialling impossible"),
+    ("dialling", "100", "dialling"),
+    ("dialling", "180", "dialling"),
+    ("dialling", "180 elsewhere", "dialling"),
+    ("dialling", "199", "dialling"),
+    ("dialling", "200", "dialling"),
+    ("dialling", "200 elsewhere", "dialling"),
+    ("dialling", "302", "dialling"),
+    ("dialling", "422", "dialling"),
+    ("dialling", "486", "dialling"),
+    ("dialling", "603", "dialling"),
     ("dialling", "no response", "ended user:ended_OperationTimeout"),
     ("dialling", "flow lost", "ended user:ended_ConnectionFailure"),
     ("dialling", "time is up", "ended user:ended_OperationTimeout"),
@@ -257,7 +257,8 @@ def apply(bench: CallBench, what: str) -> list[str]:
     if what == "time is up":
         return bench.time_is_up()
     if not bench.requests("INVITE"):
-        return ["impossible"]
+        # Nothing is out that could be answered.
+        return []
     status, _, elsewhere = what.partition(" ")
     fields = {"302": [MOVED], "422": [("Min-SE", "3600")]}.get(status, [])
     description = ANSWER if status == "200" else None
@@ -607,6 +608,11 @@ class AttemptTests(SynchronousTestCase):
         ):
             bench = CallBench(options)
             self.assertEqual(bench.answer(bench.response(302, fields=fields)), [">ACK", "user:ended 302"])
+
+    def test_proxy_to_be_used(self) -> None:
+        """21.3.4: the Contact of a 305 is a proxy, not the callee: nobody is called there. row:H7"""
+        bench = CallBench()
+        self.assertEqual(bench.answer(bench.response(305, fields=[MOVED])), [">ACK", "user:ended 305"])
 
     def test_sips_stays_sips(self) -> None:
         """RFC 5630 section 3: a call to a sips URI is not redirected out of TLS, not even by its caller. row:H7"""
