@@ -64,8 +64,8 @@ class OutgoingChange:
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh", "method", "next_deadline",
-        "waits",
+        "_description", "_fields", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh", "method",
+        "next_deadline", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -179,7 +179,7 @@ class OutgoingChange:
         self._offered = None
 
     def decline_offer(self, usage: InviteUsage, now: float) -> None:
-        """Refuse the offer in a reliable 1xx. There is no way to (RFC 6337 section 2.3): what asked for it is cancelled.
+        """Refuse the offer in a reliable 1xx: there is no way to (RFC 6337 section 2.3), so the INVITE is cancelled.
 
         :raises InvalidOperation: when none waits.
         """

@@ -451,10 +451,10 @@ class InviteUsage:
             self.incoming.accept(self, description, fields, now)
         elif self.owed_ack is not None and self.owed_ack.is_owed:
             self.acknowledge(description, fields, now)
-        elif self.outgoing is not None and description is not None:
-            self.outgoing.answer_offer(self, description, fields, now)
         elif self.invitation is not None and description is not None:
             self.invitation.answer_offer(self, description, fields, now)
+        elif self.outgoing is not None and description is not None:
+            self.outgoing.answer_offer(self, description, fields, now)
         else:
             raise InvalidOperation("no offer waits for an answer")
 
@@ -476,6 +476,8 @@ class InviteUsage:
             self.bye(now, ending=Ending.NO_AGREEMENT)
         elif self.invitation is not None:
             self.invitation.decline_offer(self, status, fields, now)
+        elif self.outgoing is not None:
+            self.outgoing.decline_offer(self, now)
         else:
             raise InvalidOperation("no offer waits for an answer")
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.dialog.offer_answer import OfferAnswerState
+from sip_p2p.sip.message import Request, Response
+from sip_p2p.sip.parse import parse_message
 from tests.sip.dialog.calling import ANSWER, OFFER, CallBench
 from tests.sip.dialog.pair import Pair
+
+if TYPE_CHECKING:
+    from sip_p2p.sip.dialog.description import ContentDescription
+
+
+def is_invite(message: Request | Response) -> bool:
+    """Whether it is an INVITE."""
+    return isinstance(message, Request) and message.method == "INVITE"
 
 
 class CallerTests(SynchronousTestCase):
@@ -83,3 +96,78 @@ class LateAckTests(SynchronousTestCase):
         for usage in (self.alice, self.bob):
             self.assertIs(usage.offer_answer.state, OfferAnswerState.AGREED)
             self.assertEqual(usage.offer_answer.faults, 0)
+
+
+class ReInviteTests(SynchronousTestCase):
+    """Provisional responses to a re-INVITE of ours, from a peer that is played by hand."""
+
+    def setUp(self) -> None:
+        """The two talk; from now on a test says what Bob says."""
+        self.pair = Pair(reliable=True)
+        self.pair.bob.on_invite = lambda invitation: invitation.accept(self.pair.now, ANSWER)
+        self.pair.alice.call()
+        self.pair.wait(1.0)
+        self.pair.wires.lose = lambda what: True
+        self.usage = self.pair.alice.usage
+
+    def modify(self, description: ContentDescription | None) -> None:
+        """Let Alice change the session."""
+        self.usage.modify(description, self.pair.now)
+        self.said()
+
+    def answer(self, status: int, description: ContentDescription | None = None, rseq: int = 0) -> list[str]:
+        """Let Bob answer the re-INVITE; what Alice is told, and what she sends."""
+        request = next(one for one in map(parse_message, reversed(self.pair.octets)) if is_invite(one))
+        fields = [(name, request.headers[name]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
+        fields.append(("Contact", "<sip:bob@b.example:5061;transport=tls>"))
+        fields += [("Require", "100rel"), ("RSeq", str(rseq))] if rseq else []
+        body = b""
+        if description is not None:
+            fields.append(("Content-Type", description.content_type))
+            body = description.body
+        self.pair.alice.receive(Response(status, None, fields, body).serialise())
+        return self.said()
+
+    def said(self) -> list[str]:
+        """What Alice has been told and has sent since the last time."""
+        self.pair.alice.work()
+        told = self.pair.alice.heard[:]
+        sent = [words for words in self.pair.ladder() if words in ("> PRACK", "> ACK", "> CANCEL", "> BYE")]
+        self.pair.alice.heard.clear()
+        self.pair.sent.clear()
+        return told + sent
+
+    def test_offer_in_a_reliable_response(self) -> None:
+        """RFC 3262 section 5: asked by a re-INVITE, the peer may offer in a 1xx; the PRACK answers it. row:H19"""
+        self.modify(None)
+        self.assertEqual(self.answer(183, OFFER, rseq=7), ["offer"])
+        self.assertEqual(self.answer(183, OFFER, rseq=7), [])
+        self.assertEqual(self.answer(180, None, rseq=8), [])
+        self.usage.answer(ANSWER, self.pair.now)
+        self.assertEqual(self.said(), ["> PRACK"])
+        self.assertIn(b"\r\nRAck: 7 ", self.pair.octets[-1])
+        self.assertTrue(self.pair.octets[-1].endswith(ANSWER.body))
+        self.assertEqual(self.answer(200), ["modified 200", "> ACK"])
+        self.assertIs(self.usage.offer_answer.state, OfferAnswerState.AGREED)
+
+    def test_offer_in_a_reliable_response_declined(self) -> None:
+        """RFC 6337 section 2.3: it cannot be refused; what asked for it is called off, and the session is as before."""
+        self.modify(None)
+        self.answer(183, OFFER, rseq=7)
+        self.usage.decline(488, self.pair.now)
+        self.assertEqual(self.said(), ["> CANCEL"])
+        self.assertEqual(self.answer(487), ["modified 487", "> ACK"])
+        self.assertIs(self.usage.offer_answer.state, OfferAnswerState.AGREED)
+        self.assertRaises(InvalidOperation, self.usage.answer, ANSWER, self.pair.now)
+
+    def test_answer_in_a_reliable_response(self) -> None:
+        """RFC 3262 section 5: a reliable 1xx may answer the re-INVITE; the 2xx then describes nothing. row:H19"""
+        self.modify(OFFER)
+        self.assertEqual(self.answer(183, ANSWER, rseq=7), ["answer", "> PRACK"])
+        self.assertEqual(self.answer(200, ANSWER), ["modified 200", "> ACK"])
+
+    def test_preview(self) -> None:
+        """13.2.1: an unreliable 1xx shows the answer to a re-INVITE as it does to the first one. limit:L14"""
+        self.modify(OFFER)
+        self.assertEqual(self.answer(180, ANSWER), ["preview"])
+        self.assertEqual(self.answer(200, ANSWER), ["answer", "modified 200", "> ACK"])
