@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
     from sip_p2p.sip.body import MediaType
+    from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
@@ -95,6 +96,7 @@ __all__ = [
     "AddressResolver",
     "AddressesChanged",
     "AlreadyResponded",
+    "AnswerOptions",
     "CertificateExpiring",
     "ConnectionFailure",
     "ConnectionRequest",
