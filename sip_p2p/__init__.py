@@ -180,6 +180,7 @@ _HOMES = {
     "AddressFamilyHint": "sip_p2p.transport.dns.family",
     "AddressResolver": "sip_p2p.transport.dns.resolver",
     "AddressesChanged": "sip_p2p.endpoint.listener_watch",
+    "AnswerOptions": "sip_p2p.sip.dialog.answer_options",
     "CertificateExpiring": "sip_p2p.transport.tls.expiry",
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
     "ContactPreference": "sip_p2p.sip.preferences",
