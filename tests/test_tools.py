@@ -154,6 +154,32 @@ class FiguresTests(SynchronousTestCase):
         self.assertNotIn("486", written)
         self.assertIn("Dialogs and sessions\n---", written)
 
+    def test_states_of_several_words(self) -> None:
+        """A state may have several words, and an outcome may name it by what is under way, or leave out who called."""
+        machine = self.machine(
+            """\
+            TABLE = [
+                ("early, we called", "200", "accepted >ACK"),
+                ("early, we called", "BYE", "idle"),
+                ("accepted, we called", "refresh", "confirmed: we UPDATE; >UPDATE"),
+                ("accepted, we called", "BYE", "accepted: they BYE >200"),
+                ("we UPDATE", "491", "confirmed: we wait"),
+                ("we UPDATE", "200", "confirmed: we UPDATE, they BYE; >x"),
+                ("we wait after 491", "time", "confirmed: we UPDATE >UPDATE [told]"),
+            ]
+            """
+        )
+        self.assertEqual(
+            machine.edges(),
+            {
+                ("early, we called", "accepted, we called"): ["200: >ACK"],
+                ("accepted, we called", "accepted, we called"): ["BYE: >200"],
+                ("accepted, we called", "we UPDATE"): ["refresh: >UPDATE"],
+                ("we UPDATE", "we wait after 491"): ["491"],
+                ("we wait after 491", "we UPDATE"): ["time: >UPDATE [told]"],
+            },
+        )
+
     def test_crowds(self) -> None:
         """Arrows of which many lead to one box become words beside the boxes that they leave."""
         states = "abcdefg"
@@ -171,8 +197,9 @@ class FiguresTests(SynchronousTestCase):
     def test_every_machine(self) -> None:
         """Each machine of the page has its table, and every arrow of every figure lies within it."""
         for folder, name, title, standard in figures.MACHINES:
-            path = ROOT / "tests/sip" / folder / f"test_{name}.py"
-            drawing = figures.Drawing(figures.read_machine(path, name, title, standard, folder))
+            machine = figures.read_machine(figures.table_of(ROOT, folder, name), name, title, standard, folder)
+            self.assertTrue(machine.edges(), name)
+            drawing = figures.Drawing(machine)
             drawing.elements()
             self.assertGreater(drawing.left, 0)
             for number, lines in drawing.words.items():

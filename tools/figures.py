@@ -20,7 +20,7 @@ import textwrap
 from html import escape
 from pathlib import Path
 
-__all__ = ["Machine", "figure", "main", "page", "read_machine"]
+__all__ = ["MACHINES", "Drawing", "Machine", "figure", "main", "page", "read_machine", "table_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = "tests/sip"
@@ -32,6 +32,8 @@ MACHINES = (
     ("transaction", "non_invite_server", "The non-INVITE server", "RFC 3261 section 17.2.2, Figure 8, with RFC 4320"),
     ("dialog", "client_invitation", "An INVITE that we send", "RFC 3261 sections 9.1 and 13.2, with RFC 6228"),
     ("dialog", "server_invitation", "An INVITE that we receive", "RFC 3261 sections 9.2 and 13.3"),
+    ("dialog", "usage", "What INVITE makes of a dialog", "RFC 3261 sections 12 to 15, RFC 5057, RFC 5407"),
+    ("dialog", "reliable", "Reliable provisional responses, sent", "RFC 3262 section 3"),
     ("dialog", "offer_answer", "Offer and answer", "RFC 3264, RFC 6337 section 2"),
     ("dialog", "modification", "Who may change a session", "RFC 3261 section 14, RFC 3311 section 5, RFC 5407"),
     ("dialog", "acknowledgement", "A 2xx until its ACK", "RFC 3261 section 13.3.1.4"),
@@ -73,6 +75,7 @@ LETTER = 6.8
 LABEL, NARROW = 46, 26
 CROWD, BUSY, WORDY = 4, 12, 6
 SILENT = {"absent", "idle"}
+OUTPUT = re.compile(r"[;>\[!<]|\b(?:counted|user):")
 
 
 class Machine:
@@ -106,9 +109,9 @@ class Machine:
 
     def is_possible(self, row: tuple[str, ...]) -> bool:
         """Whether the input can come in the state at all."""
-        if self.has_transports:
-            return not set(row[2:]) <= SILENT
-        return "impossible" not in row[2].split()
+        if set(row[2:]) <= SILENT and not set(row[2:]) & set(self.states):
+            return False
+        return self.has_transports or "impossible" not in row[2].split()
 
     def edges(self) -> dict[tuple[str, str], list[str]]:
         """Over an unreliable transport: from each state to each next one, the words of the arrow.
@@ -118,7 +121,7 @@ class Machine:
         found: dict[tuple[str, str], dict[str, list[str]]] = {}
         for row in self.rows:
             state, what, unreliable = row[:3]
-            following, *outputs = unreliable.split()
+            following, outputs = self._following(state, unreliable)
             if following not in self.states or state == "terminated" or not self.is_possible(row):
                 continue
             # What is only counted, or is the caller's mistake, moves nothing.
@@ -133,6 +136,24 @@ class Machine:
             ]
             for edge, words in found.items()
         }
+
+    def _following(self, state: str, cell: str) -> tuple[str, list[str]]:
+        """The state that *cell* leads to from *state*, and what is said on the way.
+
+        A state of several words ends at a semicolon or where something is said. ``confirmed: we UPDATE`` is the state
+        ``we UPDATE``, and one that is told apart by who called is the one of the same caller.
+        """
+        first, *outputs = cell.split()
+        if first in self.states:
+            return first, outputs
+        said = OUTPUT.search(cell)
+        head, rest = (cell, "") if said is None else (cell[: said.start()], cell[said.start() :])
+        head = head.strip(" ;")
+        start, _, under_way = head.rpartition(": ")
+        _, mark, who = state.partition(", ")
+        candidates = [head, f"{head}{mark}{who}", *([f"{start}{mark}{who}"] if mark else []), under_way]
+        candidates += [each for each in self.states if each.startswith(f"{under_way} ")]
+        return next((each for each in candidates if each in self.states), head), rest.lstrip("; ").split()
 
 
 def read_machine(path: Path, name: str, title: str, standard: str, folder: str = "transaction") -> Machine:
@@ -161,6 +182,12 @@ def read_machine(path: Path, name: str, title: str, standard: str, folder: str =
             segment = ast.get_source_segment(source, node) or ""
             return Machine(name, title, standard, rows, folder, _note(segment))
     raise ValueError(f"{path} has no literal TABLE")
+
+
+def table_of(root: Path, folder: str, name: str) -> Path:
+    """The module with the table of a machine: that of its tests or, where it fills one of its own, the one beside."""
+    path = root / TABLES / folder / f"test_{name}.py"
+    return path if "\nTABLE" in path.read_text("utf-8") else path.with_name(f"{name}_table.py")
 
 
 def _row(element: ast.expr, words: dict[str, str]) -> tuple[str, ...]:
@@ -232,10 +259,11 @@ class Drawing:
         self._thin_out()
         widest = max([len(line) for lines in self.words.values() for line in lines], default=0)
         self.left = widest * LETTER + 50
+        self.box = max(BOX_WIDTH, max(map(len, self.states)) * LETTER + 20)
         self.tops: list[float] = []
         self.heights: list[float] = []
         self._place()
-        self.right = self.left + BOX_WIDTH + max([arrow.width - BOX_WIDTH / 2 for arrow in self.steps], default=0)
+        self.right = self.left + self.box + max([arrow.width - self.box / 2 for arrow in self.steps], default=0)
 
     def _thin_out(self) -> None:
         """Where many arrows lead to one box they become words beside the boxes that they leave; where many are left, or
@@ -265,7 +293,7 @@ class Drawing:
 
     def _step(self, arrow: Arrow) -> list[str]:
         """The arrow from one box to the box below it."""
-        x = self.left + BOX_WIDTH / 2
+        x = self.left + self.box / 2
         top, end = self.tops[arrow.start] + self.heights[arrow.start], self.tops[arrow.end]
         middle = (top + end - arrow.height) / 2 + 11
         return [f'<path d="M {x:g} {top:g} V {end:g}" class="arrow"/>', *_text(x + 8, middle, arrow.lines, "start")]
@@ -300,7 +328,7 @@ class Drawing:
                 lanes.append(lane)
             lane.append((top, end, arrow, first, second))
         drawn: list[str] = []
-        edge = self.left + BOX_WIDTH
+        edge = self.left + self.box
         x = self.right + 30
         for lane in lanes:
             for _, _, arrow, first, second in lane:
@@ -322,9 +350,9 @@ class Drawing:
             body += self._beside(number, lines)
         body += self._detours()
         for state, top, height in zip(self.states, self.tops, self.heights, strict=True):
-            body.append(f'<rect x="{self.left:g}" y="{top:g}" width="{BOX_WIDTH}" height="{height:g}" rx="6"/>')
+            body.append(f'<rect x="{self.left:g}" y="{top:g}" width="{self.box:g}" height="{height:g}" rx="6"/>')
             middle = top + height / 2 + 5
-            body += _text(self.left + BOX_WIDTH / 2, middle, [state[:1].upper() + state[1:]], "middle")
+            body += _text(self.left + self.box / 2, middle, [state[:1].upper() + state[1:]], "middle")
         return body
 
 
@@ -389,7 +417,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when something is not current")
     options = parser.parse_args(arguments)
     machines = [
-        read_machine(root / TABLES / folder / f"test_{name}.py", name, title, standard, folder)
+        read_machine(table_of(root, folder, name), name, title, standard, folder)
         for folder, name, title, standard in MACHINES
     ]
     texts = {root / "docs/machines.rst": page(machines)}
