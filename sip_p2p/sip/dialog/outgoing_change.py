@@ -150,10 +150,11 @@ class OutgoingChange:
         if not rseq_of(response):
             usage.take_answer(response, Place.UNRELIABLE)
             return
-        if usage.reliable is None:
-            usage.reliable = ReliableReceiver()
+        receiver = usage.reliable
+        if not isinstance(receiver, ReliableReceiver):
+            receiver = usage.reliable = ReliableReceiver()
         # RFC 3262 section 3: nothing reliable follows an offer before our PRACK. It will come again.
-        rack = None if self._offered is not None else usage.reliable.received(response)
+        rack = None if self._offered is not None else receiver.received(response)
         if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
             return
@@ -319,24 +320,26 @@ class OutgoingChange:
         usage.capabilities.heard(response)
         timer_response_received(usage, response, now)
         if self.method != "INVITE":
-            usage.take_answer(response, Place.UPDATE_2XX)
+            self._keep_local(usage, usage.take_answer(response, Place.UPDATE_2XX) is Role.ANSWER)
             usage.modification.ended(self.method)
-            self._keep_local(usage)
             self._finish(usage, response, None, now)
             return
         usage.owed_ack = OwedAck(response.cseq.number, response, usage.owed_ack)
+        offer_answer = usage.offer_answer
         try:
             description = description_of(response)
         except MalformedMessage:
             description = None
-        role = usage.offer_answer.received(Place.INVITE_2XX, description is not None)
+        # What a provisional response has answered needs no answer here.
+        was_answered = offer_answer.is_previewed or not offer_answer.awaits_answer
+        role = offer_answer.received(Place.INVITE_2XX, description is not None)
         if role is Role.OFFER:
             # 14.1: we asked for an offer; the ACK answers it.
             usage.core.say(OfferReceived(usage, description, None))
             return
         if role is Role.ANSWER and description is not None:
             usage.core.say(AnswerReceived(usage, description))
-        self._keep_local(usage)
+        self._keep_local(usage, was_answered or role is Role.ANSWER)
         usage.acknowledge(None, (), now)
 
     def acknowledged(self, usage: InviteUsage, response: Response | None, now: float) -> None:
@@ -344,8 +347,8 @@ class OutgoingChange:
         usage.modification.ended(self.method)
         self._finish(usage, response, None, now)
 
-    def _keep_local(self, usage: InviteUsage) -> None:
-        if self._description is not None:
+    def _keep_local(self, usage: InviteUsage, is_answered: bool) -> None:
+        if self._description is not None and is_answered:
             usage.local_description = self._description
 
     def _finish(self, usage: InviteUsage, response: Response | None, reason: BaseException | None, now: float) -> None:

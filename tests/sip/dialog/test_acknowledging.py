@@ -1,4 +1,4 @@
-"""The ACK of a 2xx at both its ends, as values; what a session does with it is in :mod:`tests.sip.dialog.test_usage`."""
+"""The ACK of a 2xx at both its ends, as values; what a session does with it shows :mod:`tests.sip.dialog.test_usage`."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class AwaitedTests(SynchronousTestCase):
         return transaction, response
 
     def test_again_and_again(self) -> None:
-        """The 2xx is said at T1, doubling to T2, and given up after 64*T1, uncounted among what was answered: row:H34."""
+        """The 2xx is said at T1, doubling to T2, and given up after 64*T1; it counts as one response: row:H34."""
         transaction, response = self.invite("z9hG4bKa", 1)
         awaited = AwaitedAck(self.core, transaction, response, 0.0, True, None)
         counted = dict(self.core.traffic.responses_out)
