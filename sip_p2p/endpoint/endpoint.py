@@ -6,6 +6,7 @@ to whom a URI names, and is sent to by peers that the manager has verified.
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING, Any, Unpack
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -15,7 +16,9 @@ from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.endpoint.party import SESSION_METHODS, Party
 from sip_p2p.endpoint.party_options import parse_call_id
+from sip_p2p.endpoint.session import saving
 from sip_p2p.endpoint.session.calling import Calling
+from sip_p2p.endpoint.session.offers import described
 from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.thread import check_thread
@@ -209,6 +212,38 @@ class RealTimeEndpoint(Party):
         :raises ValueError: and the other errors of :meth:`create_session`.
         """
         return self.create_session(target, **arguments).establish(offer)
+
+    def resume_session(
+        self,
+        text: str,
+        *,
+        description: Any = None,
+        session_timer: SessionTimerSettings | None = None,
+        recovery: Recovery | None = None,
+    ) -> SignalingSession:
+        """Take a session up again that another process has saved with :meth:`.SignalingSession.save` (row H33).
+
+        It stands at once. Its peer is looked for, as after the loss of a connection; ``route_set_changed`` tells when
+        it was found, and a peer that has forgotten the session ends it. Whoever restarts a program calls this before
+        anybody can connect: a request in a session that is not here yet is answered 481, and ends it.
+
+        :param description: our last offer or answer, as for :meth:`.SignalingSession.establish`: a peer that takes no
+            UPDATE is sent it again.
+        :param session_timer: what is wanted of the session timer; by default as for sessions of peers.
+        :param recovery: what is done when the way to the peer is lost; by default as it was.
+        :raises ValueError: when *text* is no saved session of this party.
+        :raises InvalidOperation: when the session is here already, or its timer has run out meanwhile.
+        :raises EndpointTerminated: when the endpoint was terminated.
+        """
+        check_thread()
+        if self._terminated is not None or self.connection_manager.is_terminated:
+            raise EndpointTerminated("the endpoint was terminated")
+        self.has_sessions()
+        session = SignalingSession(self, None, "")
+        settings = session_timer or self.answer_options.session_timer
+        last = described(description)
+        saving.restore(session, text, settings, time(), recovery=recovery, description=last)
+        return session
 
     def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
         """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.

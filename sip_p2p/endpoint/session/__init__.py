@@ -18,6 +18,7 @@ module                what                                                      
 ``errands``           the requests of INVITEs and dialogs on their way, and ACKs                    RFC 3263 section 4.3
 ``dialog_flow``       which flow a dialog's request takes, and who may be at its other end
 ``recovery``          sessions whose connection was lost, taken up on a new one                   RFC 5626
+``saving``            sessions that outlive their process
 ``sessions``          all sessions of a connection manager: who hears what, and their end
 ====================  ==========================================================================  =====================
 """

@@ -102,6 +102,13 @@ class SessionLife:
         """Where it stands."""
         return self._state
 
+    def resumed(self, usage: InviteUsage, is_incoming: bool) -> None:
+        """It was saved, and stands as it stood (row H33)."""
+        self.usage = usage
+        self.call_id = usage.dialog.call_id
+        self.is_incoming = is_incoming
+        self._state = SignalingState.CONNECTED
+
     # -- its events ----------------------------------------------------------------------------------------------------
 
     @property

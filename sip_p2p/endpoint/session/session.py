@@ -9,12 +9,13 @@ requests in :mod:`.in_dialog`.
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING, Any, cast, final
 
 from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.peer import Peer
-from sip_p2p.endpoint.session import exchange, in_dialog
+from sip_p2p.endpoint.session import exchange, in_dialog, saving
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling, Redirecting
 from sip_p2p.endpoint.session.events import (
@@ -348,6 +349,15 @@ class SignalingSession(SessionLife):
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         usage = self._standing(self.usage)
         return in_dialog.send(self, usage, method, octets, content_type, application_fields(headers), timeout)
+
+    def save(self) -> str:
+        """It as one line of text, which ``endpoint.resume_session`` of another process makes this session of again
+        (row H33). It changes nothing here.
+
+        :raises InvalidOperation: when it does not stand.
+        """
+        check_thread()
+        return saving.save(self, time())
 
     def _standing(self, usage: InviteUsage | None) -> InviteUsage:
         if self._state is SignalingState.DISCONNECTED or usage is None:
