@@ -382,10 +382,11 @@ def _without_tag(address: NameAddr) -> str:
     return str(address.with_params({name: value for name, value in address.params.items() if name != "tag"}))
 
 
-def _contact_of(message: Message) -> Uri | None:
+def _contact_of(message: Message) -> SipUri | None:
     """The URI of the Contact, or None without one. Of a response that has several it is the first.
 
-    :raises MalformedMessage: when it cannot be read, is ``*``, or when a request has more than one (section 8.1.1.8).
+    :raises MalformedMessage: when it cannot be read, is ``*`` or no SIP URI, or when a request has more than one
+        (section 8.1.1.8).
     """
     contacts: list[NameAddr] = []
     for value in message.headers.get_all("Contact"):
@@ -397,21 +398,24 @@ def _contact_of(message: Message) -> Uri | None:
         return None
     if len(contacts) > 1 and isinstance(message, Request):
         raise MalformedMessage("Contact has to be one address (RFC 3261 section 8.1.1.8)")
-    return contacts[0].uri
+    uri = contacts[0].uri
+    if not isinstance(uri, SipUri):
+        raise MalformedMessage("Contact has to be a sip or sips URI (RFC 3261 section 8.1.1.8)")
+    return uri
 
 
-def _check_secure(target: Uri) -> None:
+def _check_secure(target: SipUri) -> None:
     """Refuse a Contact that is no ``sips`` URI in a request that is (RFC 5630 section 5.1.1.2).
 
     :raises MalformedMessage: as section 5.3 answers URIs that contradict each other (400).
     """
-    if target.scheme != "sips":
+    if not target.is_secure:
         raise MalformedMessage("a sips request has to name a sips Contact (RFC 5630 section 5.1.1.2)")
 
 
-def _secured(uri: Uri) -> Uri:
+def _secured(uri: SipUri) -> SipUri:
     """*uri* as a ``sips`` one (RFC 5630 section 5.1.1: no SIP URI stands beside a SIPS Request-URI)."""
-    return uri.replace(scheme="sips") if isinstance(uri, SipUri) and not uri.is_secure else uri
+    return uri if uri.is_secure else uri.replace(scheme="sips")
 
 
 def _route_texts(routes: list[NameAddr], is_secure: bool) -> tuple[str, ...]:

@@ -145,9 +145,10 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual((direct.through, direct.target.name), (None, "b.example"))
 
     def test_nowhere(self) -> None:
-        """A Contact that is no SIP URI, or that names what cannot be, is a connection that fails."""
-        for contact in ("<tel:+15550100>", "<sip:b@192.0.2.2;transport=sctp>", "<sip:b@192.0.2.2;maddr=a%20b>"):
-            dialog = caller_dialog(AnyFlow("TCP"), contact=contact)
+        """A target that is no SIP URI, or that names what cannot be, is a connection that fails."""
+        for target in ("tel:+15550100", "sip:b@192.0.2.2;transport=sctp", "sip:b@192.0.2.2;maddr=a%20b"):
+            dialog = caller_dialog(AnyFlow("TCP"))
+            dialog.remote_target = parse_uri(target)
             with self.assertRaises(ConnectionFailure):
                 hop(dialog)
 

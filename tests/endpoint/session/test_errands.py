@@ -9,6 +9,7 @@ from sip_p2p.endpoint.session.errands import Errands
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import AckWanted, Errand, Purpose
 from sip_p2p.sip.message import Request, Response
+from sip_p2p.sip.uri import parse_uri
 from sip_p2p.testing import Network
 from tests.endpoint.session.support import Owner, Server, errand, reply
 from tests.support import SynchronousTestCase
@@ -310,8 +311,9 @@ class DialogTests(ErrandTestCase):
         self.assertEqual(["Contact" in request.headers for request in server.requests[1:]], [True, False, False])
 
     def test_nowhere(self) -> None:
-        """A Contact that is no place is a failure that the owner hears of."""
-        dialog = self.dialog("<tel:+15550100>")
+        """A target that is no place is a failure that the owner hears of."""
+        dialog = self.dialog()
+        dialog.remote_target = parse_uri("tel:+15550100")
         self.network.cut("a.example", "b.example")
         self.network.advance(1)
         self.ask(dialog)

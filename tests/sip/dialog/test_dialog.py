@@ -85,7 +85,7 @@ class CreationTests(SynchronousTestCase):
 
     def test_a_response_that_names_no_contact(self) -> None:
         """Without a Contact that can be read our requests go where the INVITE went; a 2xx has to be acknowledged."""
-        for contact in (None, "*", "<sip:a@b@c>", "<<>"):
+        for contact in (None, "*", "<sip:a@b@c>", "<<>", "<tel:+1>"):
             for status in (180, 200):
                 request = invite()
                 dialog = Dialog.of_caller(request, ok(request, status, contact=contact), tls("b.example"))
@@ -102,7 +102,7 @@ class CreationTests(SynchronousTestCase):
 
     def test_a_request_that_names_no_contact(self) -> None:
         """An INVITE whose Contact is missing or none makes no dialog: 400 (section 12.1.1)."""
-        for contact in (None, "*", "<sip:a@b@c>", "<<>"):
+        for contact in (None, "*", "<sip:a@b@c>", "<<>", "<tel:+1>", "<http://a.example/>"):
             error = self.assertRaises(MalformedMessage, callee_dialog, contact=contact)
             self.assertEqual(error.status, 400)
 
@@ -230,12 +230,15 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(dialog.ack_plan(2**31 - 1).cseq, 2**31 - 1)
 
     def test_a_target_that_is_no_sip_uri(self) -> None:
-        """To a target of another scheme there is no next hop of its own: only a route, or the flow that there is."""
-        self.assertEqual(
-            addressed(caller_dialog(contact="<tel:+12015550123>").plan("BYE")), ("tel:+12015550123", [], None)
-        )
-        routed = caller_dialog(contact="<tel:+12015550123>", record_route=("<sips:p.example;lr>",)).plan("BYE")
-        self.assertEqual(addressed(routed), ("tel:+12015550123", ["<sips:p.example;lr>"], "sips:p.example;lr"))
+        """Whoever was called by a telephone number and names no Contact has no next hop: only a route, or the flow that
+        there is."""
+        number = "tel:+12015550123"
+        for recorded, expected in (
+            ((), (number, [], None)),
+            (("<sips:p.example;lr>",), (number, ["<sips:p.example;lr>"], "sips:p.example;lr")),
+        ):
+            dialog = caller_dialog(uri=number, contact="<tel:+12015550199>", record_route=recorded)
+            self.assertEqual(addressed(dialog.plan("BYE")), expected)
 
 
 class SequenceTests(SynchronousTestCase):
@@ -386,7 +389,7 @@ class TargetRefreshTests(SynchronousTestCase):
                 0, "sip:x@192.0.2.5:5071;transport=tcp", "sip:x@192.0.2.5;transport=tls"),
             ("tls", "sip:x@z.invalid;transport=ws"): (
                 0, "sip:x@z.invalid;transport=ws", "sips:x@z.invalid;transport=ws"),
-            ("tls", "tel:+12015550123"): (0, "tel:+12015550123", None),
+            ("tls", "tel:+12015550123"): (400, "sip:old@192.0.2.1", "sip:old@192.0.2.1;transport=tls"),
             ("tls", "*"): (400, "sip:old@192.0.2.1", "sip:old@192.0.2.1;transport=tls"),
             ("clear", "sip:x@192.0.2.5;transport=udp"): (
                 0, "sip:x@192.0.2.5;transport=udp", "sip:x@192.0.2.5;transport=udp"),
