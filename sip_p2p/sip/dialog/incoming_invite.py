@@ -40,27 +40,32 @@ class Reading:
 
     :ivar status: 0; or the status to refuse it with.
     :ivar fields: what the refusal carries.
+    :ivar dialog: the first early dialog; None where it is refused.
     :ivar offer: the caller's offer; None where we are to make one (section 13.2.1).
     :ivar expires: for how many seconds it is good; None where it does not say.
     :ivar session_timer: what it wants of session timers.
     """
 
-    __slots__ = ("expires", "fields", "offer", "session_timer", "status")
+    __slots__ = ("dialog", "expires", "fields", "offer", "session_timer", "status")
 
     def __init__(self, status: int = 0, fields: Sequence[tuple[str, str]] = ()) -> None:
         self.status = status
         self.fields = list(fields)
+        self.dialog: Dialog | None = None
         self.offer: ContentDescription | None = None
         self.expires: int | None = None
         self.session_timer: SessionTimer | None = None
 
 
-def read_invite(request: Request, flow: Flow, options: AnswerOptions) -> Reading:
-    """Read an INVITE that came by *flow* and belongs to no dialog, for somebody who answers by *options*."""
+def read_invite(request: Request, tag: str, flow: Flow, options: AnswerOptions) -> Reading:
+    """Read an INVITE that came by *flow* and belongs to no dialog, for somebody who answers by *options*.
+
+    :param tag: our tag in the first early dialog.
+    """
     reading = Reading()
     try:
         # 8.1.1.8, 12.1.1: without one SIP Contact there is no dialog.
-        dialog = Dialog.of_callee(request, "", flow)
+        dialog = reading.dialog = Dialog.of_callee(request, tag, flow)
         if not isinstance(dialog.remote_target, SipUri):
             raise MalformedMessage("the Contact of an INVITE has to be a SIP or SIPS URI (RFC 3261 section 8.1.1.8)")
         reading.offer = description_of(request)

@@ -95,8 +95,8 @@ class ServerInvitation:
     """
 
     __slots__ = (
-        "_accepted", "_early", "_ends_at", "_expires_at", "core", "expires", "flow", "offer", "options", "profile",
-        "request", "session_timer", "state", "transaction", "user",
+        "_accepted", "_early", "_ends_at", "_expires_at", "_first", "core", "expires", "flow", "offer", "options",
+        "profile", "request", "session_timer", "state", "transaction", "user",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +123,7 @@ class ServerInvitation:
         self._early = EarlyAnswers(core, transaction, request, profile, options)
         # The 2xx and whose it is, while it is held back.
         self._accepted: tuple[InviteUsage, Response] | None = None
+        self._first: Dialog | None = None
         self._expires_at = math.inf
         self._ends_at = math.inf
 
@@ -159,11 +160,14 @@ class ServerInvitation:
             # 9.2: a CANCEL that came in the same turn.
             self.state = _ENDED
             return False
-        reading = read_invite(self.request, self.flow, self.options)
+        # Every response bears a tag of ours, also one that names no early dialog: the 200 of a CANCEL (9.2).
+        tag = self.transaction.echo.to_tag = self.core.tokens.tag()
+        reading = read_invite(self.request, tag, self.flow, self.options)
         if reading.status:
             self.state = _ENDED
             refuse(self.core, self.transaction, reading.status, now, reading.fields)
             return False
+        self._first = reading.dialog
         self.offer = reading.offer
         self.expires = reading.expires
         self.session_timer = reading.session_timer
@@ -228,19 +232,18 @@ class ServerInvitation:
         core = self.core
         if self._early and core.dialogs.is_full:
             raise InvalidOperation("there are too many dialogs", retryable=True)
-        echo = self.transaction.echo
-        # The first takes the tag of the responses that name no early dialog: the 200 of a CANCEL above all (9.2).
-        tag = core.tokens.tag() if self._early or not echo.to_tag else echo.to_tag
-        usage = InviteUsage(core, Dialog.of_callee(self.request, tag, self.flow), self, self.user)
+        dialog, self._first = self._first, None
+        if dialog is None:
+            dialog = Dialog.of_callee(self.request, core.tokens.tag(), self.flow)
+        usage = InviteUsage(core, dialog, self, self.user)
         usage.capabilities.heard(self.request)
         usage.offer_answer.received(Place.INVITE, self.offer is not None)
         self._early.add(usage)
         return usage
 
     def end_early(self, usage: InviteUsage, now: float, fields: Iterable[tuple[str, str]] = ()) -> None:
-        """Give up one early dialog and keep the others, or the INVITE without any (RFC 6228 section 5).
-
-        A caller that knows the status 199 is told; *fields* may say why (Reason, RFC 3326).
+        """Give up one early dialog and keep the others, or the INVITE without any (RFC 6228 section 5); a caller that
+        knows the status 199 is told so.
 
         :raises InvalidOperation: when *usage* is none of this INVITE's early dialogs, and as :meth:`ring`.
         """
@@ -266,7 +269,6 @@ class ServerInvitation:
 
         :param description: the answer, or the offer where the INVITE had none; None where that has been settled.
         :param usage: the early dialog to confirm; None for the first, which is made where there is none.
-        :returns: the usage that stands from now on.
         :raises AlreadyResponded: when the INVITE is over.
         :raises InvalidOperation: when it has been accepted already, when *description* may not stand there, or is
             missing (RFC 3264, RFC 6337), and when *usage* is over.
@@ -294,8 +296,7 @@ class ServerInvitation:
     ) -> None:
         """Refuse (section 13.3.1.3), also what was accepted and is still held back.
 
-        :param status: 400 to 699.
-        :raises ValueError: for another status, and for what cannot stand in a message.
+        :raises ValueError: for a status that is none of 400 to 699, and for what cannot stand in a message.
         :raises RestrictedHeader: for a field that is ours to set.
         :raises AlreadyResponded: when the INVITE is over.
         """
@@ -315,9 +316,8 @@ class ServerInvitation:
         """Name where to go instead (section 13.3.1.2).
 
         :param contacts: URIs, or addresses with ``q``; at least one.
-        :param status: 300 to 399.
-        :raises ValueError: for another status, and for contacts that cannot be read or lead back here (see
-            :func:`~sip_p2p.sip.dialog.incoming_invite.elsewhere`).
+        :raises ValueError: for a status that is none of 300 to 399, and for contacts that cannot be read or lead back
+            here (see :func:`~sip_p2p.sip.dialog.incoming_invite.elsewhere`).
         :raises RestrictedHeader: for a field that is ours to set.
         :raises AlreadyResponded: when the INVITE is over.
         """
