@@ -118,6 +118,8 @@ class EarlyAnswers:
             del self._dialogs[usage]
         else:
             sender.stop()
+            if sender.is_out:
+                usage.reliable = sender
 
     # -- what is said --------------------------------------------------------------------------------------------------
 

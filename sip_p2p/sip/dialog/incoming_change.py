@@ -20,7 +20,7 @@ from sip_p2p.sip.dialog.mid_dialog import (
     refuse,
     timer_response_fields,
 )
-from sip_p2p.sip.dialog.offer_answer import Place
+from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import OPTION_TAG as RELIABLE
 from sip_p2p.sip.dialog.reliable import ReliableSender, first_rseq
 from sip_p2p.sip.readings import warning_value
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.transaction.layer import ServerTransaction
     from sip_p2p.sip.uri import Uri
 
-__all__ = ["IncomingChange", "receive_change"]
+__all__ = ["IncomingChange", "answer_prack", "receive_change"]
 
 
 def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
@@ -195,12 +195,8 @@ class IncomingChange:
         sender = self._sender
         if sender is None:
             return False
-        status = sender.prack(output.request)
-        if status == 200:
-            usage.core.respond(output.transaction, usage.core.response(output.transaction, 200), now)
+        if answer_prack(usage, sender, output, now):
             self._say(usage, sender.following(now), now)
-        else:
-            refuse(usage.core, output.transaction, status, now)
         return True
 
     def handle_timer(self, usage: InviteUsage, now: float) -> None:
@@ -254,8 +250,34 @@ class IncomingChange:
     def _close(self, usage: InviteUsage) -> None:
         """It has its final response. An UPDATE that only refreshes may have come while another one waits."""
         usage.modification.answered(self.method)
+        if self._sender is not None:
+            # RFC 3262 section 3: what is out can be acknowledged still.
+            self._sender.stop()
+            usage.reliable = self._sender if self._sender.is_out else None
         if usage.incoming is self:
             usage.incoming = None
+
+
+def answer_prack(usage: InviteUsage, sender: ReliableSender, output: InDialogRequestReceived, now: float) -> bool:
+    """Answer a PRACK for what *sender* has sent, none of which carried a description (RFC 3262 section 3).
+
+    :returns: whether it acknowledged it.
+    """
+    status = sender.prack(output.request)
+    is_acknowledged = status == 200
+    if is_acknowledged and not usage.is_over:
+        role = usage.offer_answer.received(Place.PRACK, bool(output.request.body))
+        if role is Role.OFFER:
+            # RFC 3262 section 5: nobody is there any more to answer it in the 2xx.
+            usage.offer_answer.rollback(Place.PRACK)
+            role = 488
+        status = role if isinstance(role, int) else status
+    if status == 200:
+        usage.offer_answer.sending(Place.PRACK_2XX, False)
+        usage.core.respond(output.transaction, usage.core.response(output.transaction, 200), now)
+    else:
+        refuse(usage.core, output.transaction, status, now)
+    return is_acknowledged
 
 
 def _settled(usage: InviteUsage, now: float) -> None:

@@ -146,6 +146,11 @@ class ReliableSender:
         return bool(self._queue)
 
     @property
+    def is_out(self) -> bool:
+        """Whether a response that was sent waits for its PRACK, also after :meth:`stop`."""
+        return self._unacknowledged != 0
+
+    @property
     def is_full(self) -> bool:
         """Whether too many wait already."""
         return len(self._queue) >= _LONGEST_QUEUE

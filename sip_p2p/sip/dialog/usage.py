@@ -38,7 +38,7 @@ from sip_p2p.sip.dialog.effects import (
     RequestWanted,
     UsageEnded,
 )
-from sip_p2p.sip.dialog.incoming_change import receive_change
+from sip_p2p.sip.dialog.incoming_change import answer_prack, receive_change
 from sip_p2p.sip.dialog.info import check_package, info_status
 from sip_p2p.sip.dialog.mid_dialog import describe_plan, refuse, refuse_pending, timer_response_received
 from sip_p2p.sip.dialog.modification import Modification
@@ -46,6 +46,7 @@ from sip_p2p.sip.dialog.offer_answer import OfferAnswer, Place, Role
 from sip_p2p.sip.dialog.outcomes import hear_failure, hear_response
 from sip_p2p.sip.dialog.outgoing_change import OutgoingChange
 from sip_p2p.sip.dialog.refreshing import handle_session_timer, refresh
+from sip_p2p.sip.dialog.reliable import ReliableSender
 from sip_p2p.sip.profile import Profile
 from sip_p2p.sip.uri import SipUri
 
@@ -139,7 +140,8 @@ class InviteUsage:
     :ivar modification: who may change the session, and when.
     :ivar capabilities: what the peer has said of itself.
     :ivar session_timer: how long the session lasts; None before anybody has said anything of it.
-    :ivar reliable: the order of the reliable provisional responses to the INVITE of ours that is under way.
+    :ivar reliable: the order of the reliable provisional responses to the INVITE of ours that is under way; after our
+        final response to one of the peer's, what it may still acknowledge.
     :ivar local_description: our last description that counted, for a refresh that has to repeat it.
     :ivar outgoing: the change that we ask for.
     :ivar incoming: the change that the peer asks for.
@@ -178,7 +180,7 @@ class InviteUsage:
         self.modification = Modification()
         self.capabilities = Capabilities()
         self.session_timer: SessionTimer | None = None
-        self.reliable: ReliableReceiver | None = None
+        self.reliable: ReliableReceiver | ReliableSender | None = None
         self.local_description: ContentDescription | None = None
         self.outgoing: OutgoingChange | None = None
         self.incoming: IncomingChange | None = None
@@ -309,7 +311,8 @@ class InviteUsage:
     def _establish(self, message: Request | Response | None) -> None:
         self.state = _CONFIRMED
         self.invitation = None
-        self.reliable = None
+        if self.dialog.is_caller:
+            self.reliable = None
         if message is not None:
             self.core.say(Established(self, message))
 
@@ -384,6 +387,10 @@ class InviteUsage:
             return
         if self.invitation is not None:
             self.invitation.prack_received(self, output, now)
+        elif isinstance(self.reliable, ReliableSender):
+            # RFC 3262 section 3: of what was out when the final response went.
+            if answer_prack(self, self.reliable, output, now):
+                self.reliable = None
         else:
             # RFC 3262 section 3: no provisional response waits for it.
             refuse(self.core, output.transaction, 481, now)

@@ -15,6 +15,7 @@ from tests.sip.dialog.pair import Pair
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.server_invitation import ServerInvitation
 
 
 def is_invite(message: Request | Response) -> bool:
@@ -171,3 +172,65 @@ class ReInviteTests(SynchronousTestCase):
         self.modify(OFFER)
         self.assertEqual(self.answer(180, ANSWER), ["preview"])
         self.assertEqual(self.answer(200, ANSWER), ["answer", "modified 200", "> ACK"])
+
+
+class CalleeTests(SynchronousTestCase):
+    """We are called."""
+
+    def test_prack_after_the_ack(self) -> None:
+        """RFC 3262 section 3: a PRACK that was lost and comes after the ACK is answered 200, not 481. row:H9"""
+        pair = Pair()
+        pair.wires.losing("> PRACK")
+
+        def answer(invitation: ServerInvitation) -> None:
+            invitation.ring(pair.now, reliable=True)
+            invitation.accept(pair.now, ANSWER)
+
+        pair.bob.on_invite = answer
+        pair.alice.call()
+        pair.wait(60.0)
+        self.assertEqual(pair.ladder(), ["> INVITE", "< 180", "< 200", "> PRACK", "> ACK", "> PRACK", "< 200"])
+        self.assertIsNone(pair.bob.usage.reliable)
+
+
+class PeersReInviteTests(SynchronousTestCase):
+    """Reliable provisional responses of ours to a re-INVITE that requires them."""
+
+    def setUp(self) -> None:
+        """The two talk; Alice changes the session, and Bob takes his time."""
+        self.pair = Pair(reliable=True)
+        self.pair.bob.on_invite = lambda invitation: invitation.accept(self.pair.now, ANSWER)
+        self.pair.alice.call()
+        self.pair.wait(1.0)
+        self.pair.alice.usage.modify(OFFER, self.pair.now, [("Require", "100rel")])
+        self.pair.alice.work()
+        self.pair.wait(0.1)
+        self.pair.bob.usage.progress(183, self.pair.now)
+        self.pair.sent.clear()
+
+    def test_prack_after_the_final_response(self) -> None:
+        """RFC 3262 section 3: what was out when the final response went can still be acknowledged. row:H20"""
+        for finish in (lambda usage, now: usage.answer(ANSWER, now), lambda usage, now: usage.decline(488, now)):
+            self.setUp()
+            finish(self.pair.bob.usage, self.pair.now)
+            self.pair.bob.work()
+            self.pair.wait(60.0)
+            self.assertEqual(self.pair.ladder().count("> PRACK"), 1)
+            self.assertNotIn("< 481", self.pair.ladder())
+            self.assertEqual(len(self.pair.alice.dialogs), 1)
+
+    def test_an_offer_at_the_wrong_time(self) -> None:
+        """RFC 3264 section 4: a PRACK cannot offer while the offer in the re-INVITE waits for its answer."""
+        self.pair.wires.lose = lambda what: what == "> PRACK"
+        self.pair.bob.work()
+        self.pair.wait(0.1)
+        prack = next(one for one in map(parse_message, reversed(self.pair.octets)) if one.cseq.method == "PRACK")
+        prack.headers.add("Content-Type", OFFER.content_type)
+        prack.body = OFFER.body
+        self.pair.bob.receive(prack.serialise())
+        self.assertEqual(self.pair.ladder()[-1], "< 500")
+        self.pair.bob.usage.answer(ANSWER, self.pair.now)
+        self.pair.bob.work()
+        self.pair.wait(1.0)
+        self.assertIs(self.pair.alice.usage.offer_answer.state, OfferAnswerState.AGREED)
+        self.assertIs(self.pair.bob.usage.offer_answer.state, OfferAnswerState.AGREED)
