@@ -274,6 +274,8 @@ class _Run(Delivery):
             # 9.1: who has called it off wants no other server to begin with it.
             self._exhausted(failure)
             return
+        # Until the next server has it, no transaction carries it.
+        self.errand.transaction = None
         super()._fail_over(failure, retry_after)
 
     def _exhausted(self, failure: Failure) -> None:

@@ -32,6 +32,7 @@ from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChange
 from sip_p2p.endpoint.session.watching import TracedMessage
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.abnf import is_token
 from sip_p2p.sip.compose import application_fields
 
 if TYPE_CHECKING:
@@ -321,6 +322,7 @@ class SignalingSession(SessionLife):
         """Send an INFO of an Info Package (RFC 6086 section 4.2.1); see :meth:`request`.
 
         :param package: the package; its body has the disposition ``info-package``, unless *headers* say otherwise.
+        :raises InvalidOperation: also when the peer has not said that it takes this package.
         """
         fields = [("Info-Package", package), *headers]
         if body and not any(name.lower() == "content-disposition" for name, _ in fields):
@@ -344,6 +346,8 @@ class SignalingSession(SessionLife):
         :raises ValueError: for what cannot stand in a request.
         """
         check_thread()
+        if not is_token(method):
+            raise ValueError(f"{method!r} is not a method: it must be a token of RFC 3261 section 25.1")
         octets = body.encode("utf-8") if isinstance(body, str) else bytes(body)
         if octets and content_type is None:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")

@@ -171,7 +171,7 @@ class AnsweringTests(CallTestCase):
     """What the called side can do."""
 
     def test_reject(self) -> None:
-        """Any status from 400 on refuses, with a phrase and fields of one's own; others are refused at once (row:H5)."""
+        """Any status from 400 on refuses, with a phrase and fields of one's own; others raise at once (row:H5)."""
         _, establishing = self.begin()
         [theirs] = self.received
         for status in (399, 200, 700, 0):
