@@ -209,25 +209,26 @@ class ClientInvitation:
 
     def _call_off(self, now: float) -> None:
         errand = self._errand
-        if errand is None:
+        if errand is None or errand.transaction is None:
+            # Nobody is being asked: there is nothing to cancel.
+            if errand is not None:
+                self._core.say(RequestUnwanted(errand))
+            self.branches.end_early(Ending.EARLY, None, now)
+            self._end(None, self._reason, now)
             return
         # No other server gets it.
         self._core.say(RequestUnwanted(errand))
-        transaction_state = None if errand.transaction is None else errand.transaction.state
-        if transaction_state is TransactionState.PROCEEDING:
-            self._send_cancel(errand, now)
-        elif transaction_state is TransactionState.CALLING:
-            # 9.1: CANCEL must wait for a provisional response; timer B ends the INVITE where none comes.
-            self.state = _UNWANTED
-            self._core.appointments.set(self, now + self._core.layer.timers.timeout)
-        else:
-            # Nobody is being asked: there is nothing to cancel.
-            self.branches.end_early(Ending.EARLY, None, now)
-            self._end(None, self._reason, now)
+        # 9.1: CANCEL must wait for a provisional response; timer B ends the INVITE where none comes.
+        self.state = _UNWANTED
+        self._core.appointments.set(self, now + self._core.layer.timers.timeout)
+        self._send_cancel(errand.transaction, now)
 
-    def _send_cancel(self, errand: Errand, now: float) -> None:
-        if errand.transaction is not None:
-            self._core.cancel(errand.transaction, self._wish, now)
+    def _send_cancel(self, transaction: ClientTransaction | None, now: float) -> None:
+        """Send CANCEL if it is time for it: not before a provisional response, and not when the final one is there
+        already and about to be told."""
+        if transaction is None or transaction.state is not TransactionState.PROCEEDING:
+            return
+        self._core.cancel(transaction, self._wish, now)
         # 9.1: with no final response within 64*T1 the INVITE counts as cancelled.
         self.state = _CANCELLING
         self._core.appointments.set(self, now + self._core.layer.timers.timeout)
@@ -294,7 +295,7 @@ class ClientInvitation:
             self.state = _PROCEEDING
         elif state is _UNWANTED:
             # 9.1: now that there is a provisional response, CANCEL may go.
-            self._send_cancel(errand, now)
+            self._send_cancel(errand.transaction, now)
         if response.status == 100 or state in _GIVEN_UP:
             self._core.say(Progress(self, response, None, False))
             return

@@ -125,6 +125,17 @@ class CallBench(Pair):
         self.alice.receive(response.serialise())
         return self.said()
 
+    def answer_together(self, *responses: Response, then: Callable[[], object] | None = None) -> list[str]:
+        """Let Alice have all of *responses* in one delivery: none is told to anybody before all are read, and her
+        application has done what it does *then*."""
+        self.log.clear()
+        for response in responses:
+            self.alice.core.receive(parse_message(response.serialise()), self.alice.flow, self.now)
+        if then is not None:
+            then()
+        self.alice.work()
+        return self.said()
+
     def ask(self, method: str, tag: str = "b1", cseq: int = 1, fields: Iterable[tuple[str, str]] = ()) -> list[str]:
         """Let Alice have a request in the dialog with *tag*; return what comes of it."""
         invite = self.requests("INVITE")[-1]

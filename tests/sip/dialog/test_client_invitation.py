@@ -443,6 +443,26 @@ class RaceTests(SynchronousTestCase):
         errand.transaction = None
         self.assertEqual(bench.cancel(), ["user:usage ended EARLY", "user:ended"])
 
+    def test_in_one_delivery(self) -> None:
+        """9.1: no CANCEL goes out when the final response is there already, though nobody was told of it yet. row:H16
+        fault:C5"""
+        for status, expected in ((200, [">ACK", ">BYE"]), (486, [">ACK"])):
+            description = ANSWER if status == 200 else None
+            bench = CallBench()
+            bench.cancel()
+            said = bench.answer_together(bench.response(180), bench.response(status, description=description))
+            self.assertEqual([entry for entry in said if entry.startswith(">")], expected)
+            self.assertIn(f"user:ended {status}", said)
+            # The application gives up after both were read, and before they are told.
+            bench = CallBench()
+            said = bench.answer_together(
+                bench.response(180),
+                bench.response(status, description=description),
+                then=lambda call=bench.call, now=bench.now: call.cancel(now),
+            )
+            self.assertEqual([entry for entry in said if entry.startswith(">")], expected)
+            self.assertIn(f"user:ended {status}", said)
+
     def test_cancel_of_an_accepted_call(self) -> None:
         """9.1: CANCEL has no effect on what was accepted; a BYE has. row:H16"""
         bench = CallBench()
