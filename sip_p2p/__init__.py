@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+    from sip_p2p.endpoint.session.recovery import Recovery, RouteSetStatus, RouteSetStatusChanged
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
@@ -141,6 +142,7 @@ __all__ = [
     "RealTimeEndpoint",
     "RealTimeServerTcpConnectionManager",
     "RealTimeServerTlsConnectionManager",
+    "Recovery",
     "Refresher",
     "Request",
     "RequestFailed",
@@ -149,6 +151,8 @@ __all__ = [
     "RestrictedHeader",
     "Revocation",
     "RevocationMode",
+    "RouteSetStatus",
+    "RouteSetStatusChanged",
     "ServerNames",
     "SessionTerminated",
     "SessionTimerSettings",
@@ -216,12 +220,15 @@ _HOMES = {
     "RealTimeEndpoint": "sip_p2p.endpoint.endpoint",
     "RealTimeServerTcpConnectionManager": "sip_p2p.endpoint.server_managers",
     "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
+    "Recovery": "sip_p2p.endpoint.session.recovery",
     "Refresher": "sip_p2p.sip.dialog.session_timer",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",
     "Revocation": "sip_p2p.transport.trust.revocation",
     "RevocationMode": "sip_p2p.transport.trust.revocation",
+    "RouteSetStatus": "sip_p2p.endpoint.session.recovery",
+    "RouteSetStatusChanged": "sip_p2p.endpoint.session.recovery",
     "ServerNames": "sip_p2p.transport.tls.server_names",
     "SessionTimerSettings": "sip_p2p.sip.dialog.session_timer",
     "Shown": "sip_p2p.transport.trust.stack",
