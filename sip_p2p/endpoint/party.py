@@ -134,6 +134,9 @@ class Party:
     ) -> Profile:
         """What the core knows of it."""
         profile = Profile(self, supported=(*STACK_EXTENSIONS, *parse_option_tags(supported)))
+        if self.answer_options.reliable == "off":
+            # RFC 3262 section 3: whoever requires it is refused, so nobody is told that it is understood.
+            profile.supported.discard("100rel")
         profile.features = self._contact.features
         profile.instance_id = self._contact.instance_id
         profile.info_packages = parse_info_packages(info_packages)

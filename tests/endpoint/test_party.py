@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sip_p2p import RequestFailed, SipPeerToPeerEndpoint
+from sip_p2p import AnswerOptions, RequestFailed, SipPeerToPeerEndpoint
 from tests.endpoint.support import PartyTestCase
 
 
@@ -73,6 +73,12 @@ class ExtensionTests(PartyTestCase):
         self.bob.message_received.subscribe(lambda event: None)
         self.assertEqual(self.ask("timer", "100rel", "199"), (200, None))
         self.assertEqual(self.ask("100rel", "x-fancy", "replaces"), (420, "x-fancy, replaces"))
+
+    def test_reliable_responses_off(self) -> None:
+        """RFC 3262 section 3: a party that sends nothing reliably does not say that it could. (row:A19, row:H9)"""
+        options = AnswerOptions("off")
+        carol = SipPeerToPeerEndpoint("sip:carol@b.example", self.bob.connection_manager, answer_options=options)
+        self.assertEqual(carol.supported_extensions, {"199", "timer"})
 
     def test_the_set_can_be_changed(self) -> None:
         """Extensions are added and removed at any time, those of the stack too. (row:A19)"""

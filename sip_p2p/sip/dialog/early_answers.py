@@ -123,14 +123,18 @@ class EarlyAnswers:
 
     # -- what is said --------------------------------------------------------------------------------------------------
 
+    @property
+    def _may_be_reliable(self) -> bool:
+        """RFC 3262 section 3: whether both sides understand it, and it is not off."""
+        return self.knows_reliable and self._options.reliable != "off" and OPTION_TAG in self._profile.supported
+
     def goes_reliably(self, usage: InviteUsage, has_description: bool) -> bool:
         """What the policy makes of a provisional response in the dialog of *usage*."""
         if self.requires_reliable:
             return True
-        policy = self._options.reliable
-        if policy == "off" or not self.knows_reliable:
+        if not self._may_be_reliable:
             return False
-        if policy == "required":
+        if self._options.reliable == "required":
             # 13.2.1: where the caller made no offer the first reliable response has to.
             return has_description or not usage.offer_answer.must_stand(Place.RELIABLE)
         return has_description and usage.offer_answer.may_stand(Place.RELIABLE)
@@ -149,8 +153,8 @@ class EarlyAnswers:
 
         :raises InvalidOperation: when it may not go that way, or *description* may not stand in it.
         """
-        if is_reliable and (self._options.reliable == "off" or not self.knows_reliable):
-            raise InvalidOperation("the caller could not acknowledge a reliable response (RFC 3262 section 3)")
+        if is_reliable and not self._may_be_reliable:
+            raise InvalidOperation("one side does not understand reliable responses (RFC 3262 section 3)")
         if not is_reliable and self.requires_reliable:
             raise InvalidOperation("the caller requires reliable responses (RFC 3262 section 3)")
         response = self.compose(usage, status, reason, description, fields)

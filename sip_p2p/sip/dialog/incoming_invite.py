@@ -15,7 +15,8 @@ from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.reliable import OPTION_TAG
-from sip_p2p.sip.dialog.session_timer import SessionTimer
+from sip_p2p.sip.dialog.session_timer import OPTION_TAG as TIMER_TAG
+from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings
 from sip_p2p.sip.fields import parse_contact, parse_name_addrs, parse_seconds, parse_tokens, split_values
 from sip_p2p.sip.name_addr import NameAddr, parse_name_addr
 from sip_p2p.sip.readings import warning_value
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sip_p2p.sip.profile import Profile
 
 __all__ = ["Reading", "elsewhere", "has_option", "may_ring_elsewhere", "read_invite", "wants_secure_contact"]
+
+_NO_TIMER = SessionTimerSettings(is_enabled=False)
 
 
 @final
@@ -57,8 +60,8 @@ class Reading:
         self.session_timer: SessionTimer | None = None
 
 
-def read_invite(request: Request, tag: str, flow: Flow, options: AnswerOptions) -> Reading:
-    """Read an INVITE that came by *flow* and belongs to no dialog, for somebody who answers by *options*.
+def read_invite(request: Request, tag: str, flow: Flow, profile: Profile, options: AnswerOptions) -> Reading:
+    """Read an INVITE that came by *flow* and belongs to no dialog, for *profile*, who answers by *options*.
 
     :param tag: our tag in the first early dialog.
     """
@@ -79,7 +82,9 @@ def read_invite(request: Request, tag: str, flow: Flow, options: AnswerOptions) 
         return Reading(420, [("Unsupported", OPTION_TAG)])
     if options.reliable == "required" and not is_required and not has_option(request, "Supported", OPTION_TAG):
         return Reading(421, [("Require", OPTION_TAG)])
-    timer = reading.session_timer = SessionTimer(options.session_timer)
+    # 19.2: what a party does not say that it understands it does not do.
+    is_timed = TIMER_TAG in profile.supported
+    timer = reading.session_timer = SessionTimer(options.session_timer if is_timed else _NO_TIMER)
     status = timer.request_received(request)
     if status:
         # RFC 4028 section 6: a 422 names the least that would do.

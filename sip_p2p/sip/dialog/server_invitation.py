@@ -162,7 +162,7 @@ class ServerInvitation:
             return False
         # Every response bears a tag of ours, also one that names no early dialog: the 200 of a CANCEL (9.2).
         tag = self.transaction.echo.to_tag = self.core.tokens.tag()
-        reading = read_invite(self.request, tag, self.flow, self.options)
+        reading = read_invite(self.request, tag, self.flow, self.profile, self.options)
         if reading.status:
             self.state = _ENDED
             refuse(self.core, self.transaction, reading.status, now, reading.fields)

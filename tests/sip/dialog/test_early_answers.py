@@ -290,6 +290,15 @@ class ReliableTests(SynchronousTestCase):
             response = bench.responses[-1]
             self.assertEqual(("RSeq" in response.headers, "Require" in response.headers), (expected, expected), case)
 
+    def test_not_without_its_tag(self) -> None:
+        """19.2: a party whose Supported lacks 100rel sends nothing reliably. row:H9 row:A19"""
+        bench = AnswerBench()
+        bench.bob.profile.supported.discard("100rel")
+        self.assertRaises(InvalidOperation, ring, bench, 183, reliable=True)
+        ring(bench, 183, description=ANSWER)
+        headers = bench.responses[-1].headers
+        self.assertEqual((headers.get("RSeq"), headers["Supported"]), (None, "199, timer"))
+
     def test_refused_for_its_extensions(self) -> None:
         """Section 3: 421 for who cannot where it is required, 420 for who requires what is off. row:H9"""
         bench = AnswerBench(AnswerOptions("required"), supported="timer")

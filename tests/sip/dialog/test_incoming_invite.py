@@ -21,6 +21,7 @@ from sip_p2p.sip.uri import SipUri
 from tests.sip.dialog.answering import AnswerBench
 
 TLS = Flow("TLS", True, "here.example:5061", "192.0.2.9", 40000, "alice.example")
+BOB = Profile("bob", supported=("100rel", "timer"))
 UDP = Flow("UDP", False, "here.example:5060", "192.0.2.9", 5060)
 
 
@@ -76,7 +77,7 @@ class ReadingTests(SynchronousTestCase):
         """8.1.1.8, 13.3.1, RFC 3262 section 3, RFC 4028 section 6: what no session can come of is refused. row:H9"""
         for fields, body, policy, status in self.REFUSALS:
             reading = read_invite(
-                make_invite("sip:bob@b.example", *fields, body=body), "bt", UDP, AnswerOptions(policy)
+                make_invite("sip:bob@b.example", *fields, body=body), "bt", UDP, BOB, AnswerOptions(policy)
             )
             self.assertEqual(reading.status, status, (fields, policy, reading.fields))
 
@@ -91,31 +92,40 @@ class ReadingTests(SynchronousTestCase):
         for name, value, policy, expected in cases:
             more = ("Supported", "timer") if name == "Session-Expires" else ("Subject", "x")
             reading = read_invite(
-                make_invite("sip:bob@b.example", (name, value), more), "bt", UDP, AnswerOptions(policy)
+                make_invite("sip:bob@b.example", (name, value), more), "bt", UDP, BOB, AnswerOptions(policy)
             )
             self.assertEqual([field for field, _ in reading.fields], [expected])
 
     def test_what_is_read(self) -> None:
         """The offer, how long the invitation is good, and what is wanted of the session timer come with it."""
         fields = (("Content-Type", "application/sdp"), ("Expires", "30"), ("Supported", "timer"))
-        reading = read_invite(make_invite("sip:bob@b.example", *fields, body=b"v=0"), "bt", UDP, AnswerOptions())
+        reading = read_invite(make_invite("sip:bob@b.example", *fields, body=b"v=0"), "bt", UDP, BOB, AnswerOptions())
         assert reading.offer is not None and reading.session_timer is not None
         self.assertEqual((reading.offer.body, reading.expires, reading.fields), (b"v=0", 30, []))
         assert reading.dialog is not None
         self.assertEqual((reading.dialog.local_tag, reading.dialog.remote_tag), ("bt", "at"))
-        reading = read_invite(make_invite("sip:bob@b.example"), "bt", UDP, AnswerOptions())
+        reading = read_invite(make_invite("sip:bob@b.example"), "bt", UDP, BOB, AnswerOptions())
         self.assertEqual((reading.offer, reading.expires), (None, None))
+
+    def test_what_the_party_does_not_understand(self) -> None:
+        """19.2, RFC 4028 section 6: a party without session timers refuses none, and sets none. row:A19 row:H26"""
+        request = make_invite("sip:bob@b.example", ("Session-Expires", "60"), ("Supported", "timer"))
+        reading = read_invite(request, "bt", UDP, Profile("bob"), AnswerOptions())
+        assert reading.session_timer is not None
+        self.assertEqual((reading.status, reading.session_timer.response_fields(0.0)), (0, []))
 
     def test_a_body_that_is_no_session(self) -> None:
         """20.11: what is there for something else is no offer. row:H24"""
         fields = (("Content-Type", "text/plain"), ("Content-Disposition", "render"))
-        reading = read_invite(make_invite("sip:bob@b.example", *fields, body=b"hello"), "bt", UDP, AnswerOptions())
+        reading = read_invite(make_invite("sip:bob@b.example", *fields, body=b"hello"), "bt", UDP, BOB, AnswerOptions())
         self.assertEqual((reading.status, reading.offer), (0, None))
 
     def test_sips_with_another_contact(self) -> None:
         """RFC 5630 section 5.1.1.2: an INVITE to a sips URI cannot name a Contact without TLS."""
         for contact, status in (("<sip:a@b>", 400), ("<sips:a@b>", 0)):
-            reading = read_invite(make_invite("sips:bob@b.example", ("Contact", contact)), "bt", TLS, AnswerOptions())
+            reading = read_invite(
+                make_invite("sips:bob@b.example", ("Contact", contact)), "bt", TLS, BOB, AnswerOptions()
+            )
             self.assertEqual(reading.status, status)
 
     def test_hostile_ones_end_to_end(self) -> None:
