@@ -70,7 +70,8 @@ class ContactAddress:
             8.1.1.8).
         """
         if self.routable is not None:
-            return self.value(self.routable)
+            # RFC 5630 section 5.1.1.4: whoever has a GRUU has it under both schemes.
+            return self.value(self.routable.replace(scheme="sips") if for_sips else self.routable)
         manager = self._manager
         host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
         where = f"{self.user}@{host}:{port}"
