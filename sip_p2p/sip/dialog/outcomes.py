@@ -61,6 +61,9 @@ def judge(usage: InviteUsage, method: str, response: Response | None, reason: Ba
     """End the session if the outcome of a request shows that there is none any more, or nobody to talk to."""
     if usage.is_over:
         return
+    if usage.state is not usage.state.CONFIRMED and not usage.dialog.is_caller:
+        # 13.3.1.4: a request can overtake the response that makes the dialog known to the caller. The INVITE decides.
+        return
     if response is not None:
         reach = reach_of(response.status, method)
     else:

@@ -192,6 +192,21 @@ class CalleeTests(SynchronousTestCase):
         self.assertEqual(pair.ladder(), ["> INVITE", "< 180", "< 200", "> PRACK", "> ACK", "> PRACK", "< 200"])
         self.assertIsNone(pair.bob.usage.reliable)
 
+    def test_update_that_overtakes_the_2xx(self) -> None:
+        """13.3.1.4: a caller that says 481 may not have heard of the dialog yet: the ACK decides. fault:D3"""
+        pair = Pair()
+        pair.wires.losing("< 200")
+
+        def answer(invitation: ServerInvitation) -> None:
+            usage = invitation.accept(pair.now, ANSWER)
+            usage.modify(OFFER, pair.now, method="UPDATE")
+
+        pair.bob.on_invite = answer
+        pair.alice.call()
+        pair.wait(60.0)
+        self.assertEqual(pair.bob.heard, ["call", "modified 481", "established"])
+        self.assertEqual([usage.state.name for usage in (pair.alice.usage, pair.bob.usage)], ["CONFIRMED"] * 2)
+
 
 class PeersReInviteTests(SynchronousTestCase):
     """Reliable provisional responses of ours to a re-INVITE that requires them."""
