@@ -120,3 +120,30 @@ class DowngradeTests(SynchronousTestCase):
             server.stop()
             network.advance(40)
         self.assertEqual(caught.received, [])
+
+    def test_a_sips_call(self) -> None:
+        """A call to a sips URI is sips at both ends, in every Contact and in every request after it (RFC 5630 section
+        5.1, fault:D8)."""
+        network = Network(delay=0.01)
+        self.addCleanup(network.finish)
+        alice, bob = network.party("sip:alice@a.example"), network.party("sip:bob@b.example")
+        taken: list[SignalingSession] = []
+
+        def take(session: SignalingSession) -> None:
+            taken.append(session)
+            session.message_received.subscribe(lambda event: None)
+            session.accept(OFFER)
+
+        bob.session_received.subscribe(take)
+        session = network.run_until(alice.invite("sips:bob@b.example", OFFER))
+        network.advance(1)
+        for party in (alice, bob):
+            [dialog] = party.connection_manager.core.dialogs
+            self.assertTrue(dialog.is_secure)
+            self.assertEqual(dialog.remote_target.scheme, "sips")
+        session.message_received.subscribe(lambda event: None)
+        for each in (session, taken[0]):
+            self.assertEqual(network.run_until(each.send_message("hello")).status, 200)
+        network.run_until(taken[0].terminate())
+        network.advance(40)
+        self.assertEqual(session.state, SignalingState.DISCONNECTED)
