@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p import AnswerOptions, RequestFailed, SipPeerToPeerEndpoint
+from sip_p2p.endpoint.session.session import SignalingSession
 from tests.endpoint.support import PartyTestCase
 
 
@@ -28,6 +29,36 @@ class FeatureTests(PartyTestCase):
         features.remove("language")
         self.run_until(self.alice.request("PING", "sip:bob@b.example"))
         self.assertTrue(seen[1].endswith(f'>;+sip.instance="<{self.alice.instance_id}>"'), seen)
+
+    def test_in_a_session(self) -> None:
+        """Both sides of a session know each other's features and extensions, as they are at the time. (row:A18,
+        row:A19, row:H30)"""
+        received: list[SignalingSession] = []
+        self.bob.session_received.subscribe(lambda session: self.accept(session, received))
+        self.alice.feature_parameters.add("video")
+        self.bob.feature_parameters.add("automata")
+        self.alice.supported_extensions.add("y-fancy")
+        self.bob.supported_extensions.add("x-fancy")
+        session = self.run_until(self.alice.invite("sip:bob@b.example", "v=0"))
+        self.network.advance(1)
+        sides = [each.participant.capabilities for each in (*received, session)]
+        self.assertEqual(
+            [sorted(side.features) for side in sides], [["+sip.instance", "video"], ["+sip.instance", "automata"]]
+        )
+        self.assertEqual([side.supports("x-fancy") for side in sides], [False, True])
+        self.assertEqual([side.supports("y-fancy") for side in sides], [True, False])
+        self.assertEqual([side.supports("timer") for side in sides], [True, True])
+        self.alice.feature_parameters.add("isfocus")
+        self.run_until(session.renegotiate("v=0"))
+        self.assertTrue(received[0].participant.is_focus)
+        self.run_until(session.terminate())
+        self.network.advance(70)
+
+    def accept(self, session: SignalingSession, received: list[SignalingSession]) -> None:
+        """Keep it, accept it, and answer what is offered later."""
+        received.append(session)
+        session.offer_received.subscribe(lambda event: "v=0")
+        session.accept("v=0")
 
     def test_what_the_caller_insists_on(self) -> None:
         """RFC 3841 section 6: who insists on what an endpoint does not say of itself is answered 480. (row:A18)"""
