@@ -40,6 +40,8 @@ WITHOUT_CONTACT = frozenset(("BYE", "CANCEL", "INFO", "MESSAGE", "PRACK", "PUBLI
 """RFC 3428 section 4 forbids a Contact in MESSAGE; the others have no use for one (RFC 3261 Table 2 and its
 successors)."""
 
+_TERMINATED = TransactionState.TERMINATED
+
 
 class Delivery(FlowSearch):
     """A request under way, from the search for a flow to the final response."""
@@ -75,10 +77,6 @@ class Delivery(FlowSearch):
         """A 503, and no other server would serve either."""
         raise TypeError("Delivery is abstract")
 
-    def _begun(self, transaction: ClientTransaction) -> None:
-        """The request was written, and nobody has given it up meanwhile."""
-        self._transaction = transaction
-
     def _carry(self, flow: LiveFlow) -> None:
         plan = self._plan
         manager = self._manager
@@ -98,8 +96,9 @@ class Delivery(FlowSearch):
         except Exception:
             self._fail(Failure())
             return
-        if not self._finished and transaction.state is not TransactionState.TERMINATED:
-            self._begun(transaction)
+        if not self._finished and transaction.state is not _TERMINATED:
+            # Else the flow was found gone when it was written to, and what follows from that has happened.
+            self._transaction = transaction
 
     def response_received(self, output: ResponseReceived) -> None:
         """A response."""

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.effects import AckWanted, Errand
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.outputs import ResponseReceived
-    from sip_p2p.sip.transaction.base import ClientTransaction
     from sip_p2p.transport.dns.family import AddressFamilyHint
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.target import Target
@@ -249,11 +248,9 @@ class _Run(Delivery):
             self._fail(Failure(_stranger(hop, flow)))
             return
         super()._carry(flow)
-
-    def _begun(self, transaction: ClientTransaction) -> None:
-        self._was_sent = True
-        self.errand.transaction = transaction
-        super()._begun(transaction)
+        if self._transaction is not None:
+            self._was_sent = True
+            self.errand.transaction = self._transaction
 
     def _progressed(self, output: ResponseReceived) -> None:
         self._errands.answered(self.errand, output)
@@ -265,6 +262,9 @@ class _Run(Delivery):
             self._stop_searching()
             self._errands.ended(self)
         self._errands.answered(self.errand, output)
+        if self.errand.transaction is output.transaction:
+            # It knows us, and there is nothing left to be cancelled: it is not kept alive by this.
+            self.errand.transaction = None
 
     def _refused_by_all(self, output: ResponseReceived) -> None:
         self._answered(output)
