@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.body import parse_disposition, parse_media_type
+from sip_p2p.sip.multipart import parse_multipart
 
 if TYPE_CHECKING:
+    from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.multipart import BodyPart
 
 __all__ = ["SDP", "ContentDescription", "description_of"]
 
 SDP = "application/sdp"
 """The type that nearly all session descriptions have (RFC 8866 section 8.1)."""
+
+_DISPOSITIONS = ("session", "early-session")
 
 
 @final
@@ -31,13 +36,16 @@ class ContentDescription:
     def __init__(self, body: bytes | str, content_type: str = SDP, disposition: str = "") -> None:
         """
         :param body: text is taken as UTF-8.
-        :raises ValueError: for a body without octets, and for a type or a disposition that is none.
+        :raises ValueError: for a body without octets, for a type or a disposition that is none, and for a multipart
+            type with a body that has no parts.
         """
         self.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
         if not self.body:
             raise ValueError("an offer or an answer without octets describes nothing")
         try:
-            parse_media_type(content_type)
+            media_type = parse_media_type(content_type)
+            if media_type.type == "multipart":
+                parse_multipart(self.body, media_type)
             if disposition:
                 parse_disposition(disposition)
         except MalformedMessage as error:
@@ -65,9 +73,11 @@ class ContentDescription:
 def description_of(message: Request | Response) -> ContentDescription | None:
     """The session description that *message* carries, or None.
 
-    A body that says of itself that it is for something else (Content-Disposition, RFC 3261 section 20.11) is none.
+    A body that says of itself that it is for something else (Content-Disposition, RFC 3261 section 20.11) is none. Of
+    several parts (RFC 5621 section 3.1) the description is the one that says so, or is SDP and says nothing; the last
+    of several alternatives. Parts that leave it open are a description together.
 
-    :raises MalformedMessage: when its type or its disposition cannot be read.
+    :raises MalformedMessage: when its type, its disposition or its parts cannot be read.
     """
     if not message.body:
         return None
@@ -76,7 +86,33 @@ def description_of(message: Request | Response) -> ContentDescription | None:
     if content_type is None:
         return None
     disposition = headers.get("Content-Disposition") or ""
-    if disposition and parse_disposition(disposition).type not in ("session", "early-session"):
+    if disposition and parse_disposition(disposition).type not in _DISPOSITIONS:
         return None
-    parse_media_type(content_type)
+    media_type = parse_media_type(content_type)
+    if media_type.type == "multipart":
+        parts = parse_multipart(message.body, media_type).parts
+        part = _session_part(parts, media_type)
+        if part is not None:
+            return ContentDescription(
+                part.content, part.headers["Content-Type"], part.headers.get("Content-Disposition") or ""
+            )
+        if all(part.disposition is not None for part in parts):
+            return None
     return ContentDescription(message.body, content_type, disposition)
+
+
+def _session_part(parts: tuple[BodyPart, ...], media_type: MediaType) -> BodyPart | None:
+    """The part that describes the session, on any level; of a ``multipart/alternative`` the last that does (RFC 2046
+    section 5.1.4)."""
+    for part in reversed(parts) if media_type.subtype == "alternative" else parts:
+        kind, disposition = part.content_type, part.disposition
+        if kind is None or not part.content:
+            continue
+        if kind.type == "multipart":
+            found = _session_part(part.parts, kind)
+            if found is not None:
+                return found
+        elif disposition.type in _DISPOSITIONS if disposition is not None else kind.essence == SDP:
+            # RFC 5621 section 8.3: without a disposition SDP describes the session, and anything else is to be shown.
+            return part
+    return None

@@ -16,6 +16,11 @@ def carrying(body: bytes, **fields: str) -> Request:
     return Request("INVITE", "sip:b@b.example", headers, body)
 
 
+def multipart(*parts: tuple[bytes, bytes]) -> bytes:
+    """A body of these parts, each its fields and its content, between boundaries called ``b``."""
+    return b"".join(b"--b\r\n" + fields + b"\r\n\r\n" + content + b"\r\n" for fields, content in parts) + b"--b--\r\n"
+
+
 class DescriptionTests(SynchronousTestCase):
     """Any type will do (row H24), as long as it is one."""
 
@@ -25,6 +30,50 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual((described.body, described.content_type), (b"s=caf\xc3\xa9\r\n", SDP))
         self.assertEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n"))
         self.assertNotEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n", "text/plain"))
+
+    def test_one_of_several_parts(self) -> None:
+        """RFC 5621 section 3: of several parts the description is what says so, or SDP that says nothing (row:H24)."""
+        sdp = (b"Content-Type: application/sdp", b"v=0")
+        isup = (b"Content-Type: application/isup;version=x\r\nContent-Disposition: signal;handling=optional", b"\x01")
+        named = (b"Content-Type: text/plain\r\nContent-Disposition: session", b"audio")
+        icon = (b"Content-Type: application/sdp\r\nContent-Disposition: icon", b"v=1")
+        plain = (b"Content-Type: text/plain", b"hello")
+        other = (b"Content-Type: application/sdp", b"v=2")
+        whole = "the whole"
+        for kind, parts, expected in (
+            ("mixed", (isup, sdp), b"v=0"),
+            ("mixed", (plain, named, sdp), b"audio"),
+            ("mixed", (icon, sdp), b"v=0"),
+            ("mixed", (isup, icon), None),
+            ("mixed", (isup, plain), whole),
+            ("alternative", (sdp, other), b"v=2"),
+            ("mixed", (sdp, other), b"v=0"),
+        ):
+            body = multipart(*parts)
+            content_type = f"multipart/{kind};boundary=b"
+            found = description_of(carrying(body, Content_Type=content_type))
+            if expected == whole:
+                self.assertEqual(found, ContentDescription(body, content_type))
+            else:
+                self.assertEqual(None if found is None else found.body, expected, parts)
+
+    def test_parts_within_parts(self) -> None:
+        """RFC 5621 section 3: the description is found on any level, and is told with its own type (row:H24)."""
+        inner = multipart((b"Content-Type: application/sdp", b"v=0"))
+        nested = inner.replace(b"--b", b"--c")
+        body = multipart(
+            (b"Content-Type: multipart/alternative;boundary=c", nested), (b"Content-Type: text/plain", b"x")
+        )
+        found = description_of(carrying(body, Content_Type="multipart/mixed;boundary=b"))
+        self.assertEqual(found, ContentDescription(b"v=0"))
+
+    def test_parts_that_are_none(self) -> None:
+        """RFC 2046 section 5.1: a multipart body without parts is a mistake, here and at the peer's."""
+        with self.assertRaises(MalformedMessage):
+            description_of(carrying(b"v=0", Content_Type="multipart/mixed;boundary=b"))
+        with self.assertRaises(ValueError):
+            ContentDescription(b"v=0", "multipart/mixed;boundary=b")
+        ContentDescription(multipart((b"Content-Type: text/plain", b"x")), "multipart/mixed;boundary=b")
 
     def test_what_cannot_be_one(self) -> None:
         """Nothing at all, a type that is none, and a disposition that is none are refused at once."""
