@@ -22,7 +22,15 @@ from sip_p2p.sip.directory import Directory
 from sip_p2p.sip.framing import PING, PONG
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.outputs import AckReceived, CloseFlow, Output, RequestAbandoned, RequestReceived, SendMessage
+from sip_p2p.sip.outputs import (
+    AckReceived,
+    CloseFlow,
+    Output,
+    RequestAbandoned,
+    RequestReceived,
+    ResponseReceived,
+    SendMessage,
+)
 from sip_p2p.sip.parse import Unparsable
 from sip_p2p.sip.readings import only_via, warning_value
 from sip_p2p.sip.shedding import DRAINING, NEW_WORK, NOTHING, Verdict, verdict
@@ -296,6 +304,15 @@ class UserAgentCore:
     def say(self, output: Output) -> None:
         """Let a machine of this core say something, after all that was said before."""
         self._outputs.append(output)
+
+    @property
+    def has_dialog_to_tell(self) -> bool:
+        """Whether what was said last is a response that may make a dialog (section 12.1). Until its user has heard it,
+        a request in that dialog would find none: outputs are to be taken before the next message is given."""
+        said = self._outputs[-1] if self._outputs else None
+        return (
+            type(said) is ResponseReceived and said.transaction.method == "INVITE" and 100 < said.response.status < 300
+        )
 
     def take_outputs(self) -> list[Output]:
         """Everything said since the last call, in order."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol, cast, final
 
 from twisted.internet.base import ReactorBase
 
+from sip_p2p.sip.message import Response
 from sip_p2p.sip.outputs import (
     AckReceived,
     CloseFlow,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.message import Request
     from sip_p2p.sip.outputs import Output
     from sip_p2p.sip.transaction.base import Transaction
     from sip_p2p.sip.transaction.layer import ClientTransaction, ServerTransaction
@@ -192,10 +193,14 @@ class Driver:
 
     def _give(self, flow: LiveFlow, framed: Sequence[object], now: float) -> None:
         """Give the core one delivery; it can harm nobody but its sender."""
-        receive = self._core.receive
+        core = self._core
+        receive = core.receive
         try:
             for item in framed:
                 receive(item, flow, now)
+                if type(item) is Response and core.has_dialog_to_tell:
+                    # What follows may be a request in the dialog that this one makes.
+                    self.drain()
         except Exception:
             self._log.failure("what came on {flow} could not be dealt with", flow=flow)
             flow.abort()

@@ -52,6 +52,20 @@ class OutputTests(SynchronousTestCase):
         self.assertEqual(log, ["write 1", "write 2"])
         self.assertEqual((statuses(flow.writes[0]), statuses(other.writes[0])), ([200, 200], [200]))
 
+    def test_dialog_before_its_requests(self) -> None:
+        """RFC 3261 section 13.2.2: what makes a dialog is told before a request behind it, which may belong to that
+        dialog, is looked at."""
+        for number, (method, status, looked_at) in enumerate(
+            (("INVITE", 180, 0), ("INVITE", 200, 0), ("INVITE", 100, 1), ("INVITE", 486, 1), ("MESSAGE", 200, 1))
+        ):
+            flow = CountedFlow()
+            before = self.bench.core.counters.requests
+            seen: list[int] = []
+            self.user.hears = lambda output, s=seen, b=before: s.append(self.bench.core.counters.requests - b)
+            self.driver.request(outgoing(method, number), flow, "caller")
+            self.bench.receive(flow, self.bench.reply(flow, status), request(number=number))
+            self.assertEqual(seen, [looked_at], (method, status))
+
     def test_turn_that_brings_much(self) -> None:
         """What a turn brings is not let grow without bound: many messages do not wait for its end (fault:A7)."""
         flow = CountedFlow()

@@ -40,6 +40,18 @@ class ForkTests(SynchronousTestCase):
             self.assertEqual(dialog.route_set, (f"<sip:p{number}.example;lr>",))
             self.assertTrue(dialog.is_early)
 
+    def test_told_before_what_follows(self) -> None:
+        """13.2.2: the core says when a response has to be told before the next message is looked at: a request in the
+        dialog that it makes would find none. row:H12"""
+        for status, is_due in ((100, False), (180, True), (199, True), (200, True), (302, False), (486, False)):
+            bench = CallBench()
+            core = bench.alice.core
+            self.assertFalse(core.has_dialog_to_tell)
+            bench.answer_together(
+                bench.response(status), then=lambda c=core, d=is_due: self.assertIs(c.has_dialog_to_tell, d)
+            )
+            self.assertFalse(core.has_dialog_to_tell)
+
     def test_first_wins(self) -> None:
         """13.2.2.4: the first 2xx is the session; the early dialogs of the others end with it. row:H12 row:H3"""
         bench = CallBench()
