@@ -196,6 +196,15 @@ class SharingTests(SynchronousTestCase):
         found = self.directory.find(asking("Accept-Contact: *;automata\r\n", uri="sip:192.0.2.1"))
         self.assertIs(found, self.machine)
 
+    def test_those_who_do_not_share(self) -> None:
+        """Who has an address alone keeps what is for it, whatever anybody prefers. row:A18"""
+        bob = Profile("bob", ["INVITE"])
+        self.directory.add(bob, SipUri.parse("sip:bob@a.example"), "bob-1")
+        found = self.find("Accept-Contact: *;automata;require;explicit\r\n", uri="sip:bob@a.example")
+        self.assertEqual(found, "bob")
+        self.directory.remove(bob)
+        self.assertEqual(self.find(), "phone")
+
     def test_coming_and_going(self) -> None:
         """Devices go one by one, the address with the last; who does not share keeps it, and keeps out of it."""
         other = Profile("other")

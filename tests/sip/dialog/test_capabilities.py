@@ -94,6 +94,7 @@ class CapabilityTests(SynchronousTestCase):
         self.assertIsNone(capabilities.accepts("application/sdp"))
         self.assertIsNone(capabilities.contact)
         self.assertIsNone(capabilities.gruu)
+        self.assertIsNone(heard(("Recv-Info", "a b")).info_packages)
         self.assertIsNone(heard(("Contact", "*")).contact)
         for contact in ("<tel:+15550100>", "<sip:@>", "<sip:x@y>"):
             self.assertIsNone(heard(("Contact", contact)).gruu)
