@@ -164,12 +164,17 @@ class Dispatch:
 
     def response_received(self, output: ResponseReceived) -> None:
         """Hand a response to whoever asked."""
-        user = output.transaction.user
+        transaction = output.transaction
+        user = transaction.user
         if isinstance(user, Delivery):
             user.response_received(output)
+            status = output.response.status
+            if status >= 300 or (status >= 200 and transaction.method != "INVITE"):
+                # There is nothing more to tell, and whoever asked may know the transaction.
+                transaction.user = None
 
     def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
         """Tell whoever asked that there will be no answer."""
-        user = output.transaction.user
+        user, output.transaction.user = output.transaction.user, None
         if isinstance(user, Delivery):
             user.transaction_ended(output)

@@ -262,9 +262,6 @@ class _Run(Delivery):
             self._stop_searching()
             self._errands.ended(self)
         self._errands.answered(self.errand, output)
-        if self.errand.transaction is output.transaction:
-            # It knows us, and there is nothing left to be cancelled: it is not kept alive by this.
-            self.errand.transaction = None
 
     def _refused_by_all(self, output: ResponseReceived) -> None:
         self._answered(output)

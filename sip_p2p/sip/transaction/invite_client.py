@@ -130,9 +130,10 @@ class InviteClientTransaction(ClientTransaction):
         elif name is TimerName.B:
             self._timer_b(table)
         else:
-            # RFC 6026 section 7.2: M ends Accepted; the user has had its outcome.
+            # RFC 6026 section 7.2: M ends Accepted; the user has had its outcome, and may know this transaction.
             self._leave(table)
             self.state = _TERMINATED
+            self.user = None
 
     def _timer_a(self, table: TransactionTable, now: float) -> None:
         # 17.1.1.2: the interval doubles each time, without T2 as a limit. Only Calling has A running.
