@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.errors import AlreadyResponded, InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.effects import OfferReceived, OfferWithdrawn
 from sip_p2p.sip.dialog.incoming_invite import has_option
@@ -139,6 +139,7 @@ class IncomingChange:
         method = self.method
         if self.transaction.is_final_sent:
             self.withdraw(usage, None, now)
+            raise AlreadyResponded(f"this {method} is over")
         usage.offer_answer.sending(
             Place.INVITE_2XX if method == "INVITE" else Place.UPDATE_2XX, description is not None
         )

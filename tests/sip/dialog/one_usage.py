@@ -108,6 +108,14 @@ class OneUsage:
         self._prepare()
         self._forget()
 
+    @classmethod
+    def of(cls, pair: Pair, party: Party) -> OneUsage:
+        """The usage of *party*, whatever state it has come to; the wires are for the caller to cut."""
+        one = cls.__new__(cls)
+        one.pair, one.party, one.usage, one.state = pair, party, party.usage, ""
+        one._peer_cseq = 1000
+        return one
+
     def _prepare(self) -> None:
         usage, pair = self.usage, self.pair
         preparations: dict[str, Callable[[], object]] = {
@@ -248,6 +256,8 @@ class OneUsage:
             headers.add(name, value)
         if body is not None:
             headers.add("Content-Type", body.content_type)
+            if body.disposition:
+                headers.add("Content-Disposition", body.disposition)
         self._forget()
         self.party.receive(Response(status, None, headers, b"" if body is None else body.body).serialise())
         return True

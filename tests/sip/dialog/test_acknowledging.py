@@ -1,4 +1,4 @@
-"""The ACK of a 2xx at both its ends, as values; what a session does with it shows :mod:`tests.sip.dialog.test_usage`."""
+"""The ACK of a 2xx at both its ends, as values; what a session does with it is in :mod:`.test_usage`."""
 
 from __future__ import annotations
 

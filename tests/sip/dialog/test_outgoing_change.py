@@ -132,9 +132,7 @@ class AgainTests(SynchronousTestCase):
             pair.wires.lose = lambda what: True
             usage.modify(NEW, pair.now)
             sender.work()
-            one = OneUsage.__new__(OneUsage)
-            one.pair, one.party, one.usage = pair, sender, usage
-            one.respond(491)
+            OneUsage.of(pair, sender).respond(491)
             assert usage.outgoing is not None and usage.outgoing.next_deadline is not None
             self.assertTrue(least <= usage.outgoing.next_deadline - pair.now <= most)
 
@@ -286,7 +284,7 @@ class ReliableTests(SynchronousTestCase):
         self.assertIn(b"RAck: 1 2 INVITE", one.pair.octets[-1])
 
     def test_undone(self) -> None:
-        """What a reliable response had agreed on and a failure undoes is offered anew (RFC 6141 section 3.4): row:H19."""
+        """What a reliable response had agreed on and a failure undoes is offered anew (RFC 6141 section 3.4)."""
         one = OneUsage("we re-INVITE")
         before = one.usage.local_description
         one.respond(183, ANSWER, *RELIABLE)
@@ -318,25 +316,28 @@ class UpdateTests(SynchronousTestCase):
 
     def test_early_both_sides(self) -> None:
         """Before the call is accepted, each side can change what was agreed in a reliable response: row:H11."""
-        for name in ("alice", "bob"):
-            pair = Pair()
-            pair.bob.on_invite = lambda invitation: invitation.ring(pair.now, 183, description=ANSWER, reliable=True)
-            pair.alice.call()
-            pair.wait(1.0)
-            party = pair.alice if name == "alice" else pair.bob
-            other = pair.other(party)
-            other.on_offer = lambda offer: offer.owner.answer(ANSWER, pair.now)
-            forget(pair)
-            party.usage.modify(NEW, pair.now)
-            party.work()
-            pair.wait(1.0)
-            self.assertEqual(sorted(what[2:] for what in pair.ladder()), ["200", "UPDATE"])
-            self.assertEqual(party.heard, ["answer", "modified 200"])
-            self.assertNotIn(b"Session-Expires", b"".join(pair.octets))
-            pair.bob.calls[0].accept(pair.now)
-            pair.bob.work()
-            pair.wait(1.0)
-            self.assertEqual(pair.alice.heard[-1], "established")
+        self.change_early("alice")
+        self.change_early("bob")
+
+    def change_early(self, name: str) -> None:
+        """One of the two changes the early session, then the call is accepted."""
+        pair = Pair()
+        pair.bob.on_invite = lambda invitation: invitation.ring(pair.now, 183, description=ANSWER, reliable=True)
+        pair.alice.call()
+        pair.wait(1.0)
+        party = pair.alice if name == "alice" else pair.bob
+        pair.other(party).on_offer = lambda offer: offer.owner.answer(ANSWER, pair.now)
+        forget(pair)
+        party.usage.modify(NEW, pair.now)
+        party.work()
+        pair.wait(1.0)
+        self.assertEqual(sorted(what[2:] for what in pair.ladder()), ["200", "UPDATE"])
+        self.assertEqual(party.heard, ["answer", "modified 200"])
+        self.assertNotIn(b"Session-Expires", b"".join(pair.octets))
+        pair.bob.calls[0].accept(pair.now)
+        pair.bob.work()
+        pair.wait(1.0)
+        self.assertEqual(pair.alice.heard[-1], "established")
 
     def test_peer_without(self) -> None:
         """A peer whose Allow lacks UPDATE is sent none (RFC 3311 section 5.1)."""

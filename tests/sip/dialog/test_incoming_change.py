@@ -1,0 +1,282 @@
+"""Changes that the peer asks for, by re-INVITE and by UPDATE: what is answered here, and what the application answers
+(RFC 3261 section 14.2, RFC 3311 section 5.2, RFC 6141)."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sip_p2p.errors import AlreadyResponded, ConnectionFailure, InvalidOperation
+from sip_p2p.sip.dialog.description import ContentDescription
+from sip_p2p.sip.dialog.effects import OfferReceived, OfferWithdrawn
+from sip_p2p.sip.dialog.offer_answer import OfferAnswerState
+from sip_p2p.sip.message import Response
+from sip_p2p.sip.outputs import RequestAbandoned
+from sip_p2p.sip.parse import parse_datagram
+from tests.sip.dialog.one_usage import NEW, OneUsage
+from tests.sip.dialog.pair import ANSWER, OFFER
+from tests.sip.dialog.test_usage import established
+
+
+def last_response(one: OneUsage) -> Response:
+    """What the party said last."""
+    message = parse_datagram(one.pair.octets[-1])
+    assert isinstance(message, Response)
+    return message
+
+
+class OfferTests(SynchronousTestCase):
+    """What the application is asked, and what it may say: row:H20."""
+
+    def test_answer(self) -> None:
+        """An offer is told with its request; the answer goes into the 2xx: row:H20."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE", OFFER, ("Subject", "hold"))
+        (told,) = one.party.effects[-1:]
+        assert isinstance(told, OfferReceived) and told.request is not None
+        self.assertEqual((told.description, told.request.headers.get("Subject")), (OFFER, "hold"))
+        one.usage.answer(NEW, one.pair.now, (("X-Note", "yes"),))
+        one.party.work()
+        response = last_response(one)
+        self.assertEqual((response.status, response.body), (200, NEW.body))
+        self.assertEqual(response.headers.get("X-Note"), "yes")
+        self.assertIs(one.usage.local_description, NEW)
+
+    def test_disposition(self) -> None:
+        """A description that says what it is for keeps saying it (RFC 5621)."""
+        one = OneUsage("they re-INVITE")
+        one.usage.answer(ContentDescription(b"v=0\r\n", "application/sdp", "session;handling=required"), one.pair.now)
+        one.party.work()
+        self.assertEqual(last_response(one).headers.get("Content-Disposition"), "session;handling=required")
+
+    def test_answer_is_missing(self) -> None:
+        """An offer cannot be accepted without an answer; it still waits then."""
+        one = OneUsage("they re-INVITE")
+        with self.assertRaises(InvalidOperation):
+            one.usage.answer(None, one.pair.now)
+        one.usage.answer(ANSWER, one.pair.now)
+        one.party.work()
+        self.assertEqual(last_response(one).status, 200)
+
+    def test_decline(self) -> None:
+        """488 with the application's words leaves all as it was, the target too (section 14.2): row:H20."""
+        one = OneUsage("confirmed")
+        target = one.usage.dialog.remote_target
+        one.receive("INVITE", OFFER)
+        self.assertNotEqual(str(one.usage.dialog.remote_target), str(target))
+        one.usage.decline(488, one.pair.now, (("Warning", '304 here "no such codec"'),), "No Thanks")
+        one.party.work()
+        response = last_response(one)
+        self.assertEqual((response.status, response.reason), (488, "No Thanks"))
+        self.assertIn("Warning", response.headers)
+        self.assertEqual(str(one.usage.dialog.remote_target), str(target))
+        self.assertIs(one.usage.offer_answer.state, OfferAnswerState.AGREED)
+
+    def test_declining_is_for_failures(self) -> None:
+        """Only 300 to 699 decline."""
+        one = OneUsage("they re-INVITE")
+        for status in (100, 200, 299, 700):
+            with self.assertRaises(ValueError):
+                one.usage.decline(status, one.pair.now)
+
+    def test_offer_wanted(self) -> None:
+        """A re-INVITE without an offer asks for one; the answer comes with the ACK: row:H20 row:H22."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE")
+        one.usage.answer(NEW, one.pair.now)
+        one.party.work()
+        one.receive("ACK", ANSWER)
+        self.assertEqual(one.party.heard, ["offer wanted", "answer"])
+
+    def test_no_answer_in_the_ack(self) -> None:
+        """An ACK without the answer that it owes leaves the session as it was before (RFC 6141 section 3.2)."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE")
+        one.usage.answer(NEW, one.pair.now)
+        one.party.work()
+        one.receive("ACK")
+        self.assertEqual((one.party.heard, one.present), (["offer wanted"], "confirmed"))
+        self.assertIs(one.usage.offer_answer.state, OfferAnswerState.AGREED)
+
+    def test_moving(self) -> None:
+        """What was accepted refreshes the target (section 12.2.2, RFC 3311 section 5.2)."""
+        for method in ("INVITE", "UPDATE"):
+            one = OneUsage("confirmed")
+            one.receive(method, OFFER)
+            one.usage.answer(ANSWER, one.pair.now)
+            one.party.work()
+            self.assertEqual(str(one.usage.dialog.remote_target), "sip:moved@192.0.2.77")
+
+
+class WithdrawnTests(SynchronousTestCase):
+    """An offer that nobody waits for any more."""
+
+    def test_cancelled(self) -> None:
+        """CANCEL ends the re-INVITE with 487, and the application hears of it, with the CANCEL: row:H20."""
+        one = OneUsage("they re-INVITE")
+        one.give("CANCEL")
+        told = one.party.effects[-1]
+        assert isinstance(told, OfferWithdrawn) and told.request is not None
+        self.assertEqual(told.request.method, "CANCEL")
+        self.assertIs(one.usage.offer_answer.state, OfferAnswerState.AGREED)
+        with self.assertRaises(InvalidOperation):
+            one.usage.answer(ANSWER, one.pair.now)
+
+    def test_answer_that_comes_too_late(self) -> None:
+        """An answer to what has been cancelled is refused, however early it comes: row:H20."""
+        one = OneUsage("they re-INVITE")
+        assert one.usage.incoming is not None
+        transaction = one.usage.incoming.transaction
+        one.party.core.respond(transaction, one.party.core.response(transaction, 487), one.pair.now)
+        with self.assertRaises(AlreadyResponded):
+            one.usage.answer(ANSWER, one.pair.now)
+        one.party.work()
+        self.assertEqual((one.party.heard, one.present), (["offer withdrawn"], "confirmed"))
+
+    def test_flow_lost(self) -> None:
+        """With the flow goes what came by it; the session goes on (section 17.2.4)."""
+        one = OneUsage("they re-INVITE")
+        one.party.lose_flow(ConnectionFailure("gone"))
+        self.assertEqual((one.party.heard, one.present), (["offer withdrawn"], "confirmed"))
+
+    def test_update_in_time(self) -> None:
+        """An UPDATE that the application forgets is answered 500 before its sender gives up, and withdrawn."""
+        one = OneUsage("they UPDATE")
+        one.pair.wait(40.0)
+        self.assertEqual((one.party.heard, one.present), (["offer withdrawn"], "confirmed"))
+        self.assertEqual(last_response(one).status, 500)
+
+    def test_of_somebody_else(self) -> None:
+        """What becomes of another request is nothing to a change."""
+        one = OneUsage("they re-INVITE")
+        other = OneUsage("they re-INVITE")
+        assert other.usage.incoming is not None
+        one.usage.abandoned(RequestAbandoned(other.usage.incoming.transaction, "gone"), one.pair.now)
+        self.assertEqual(one.present, "confirmed: they re-INVITE;")
+
+
+class RefusedTests(SynchronousTestCase):
+    """What is refused before anybody is asked."""
+
+    def test_retry_after(self) -> None:
+        """A 500 says when to come again, 0 to 10 s (section 14.2, RFC 3311 section 5.2)."""
+        for method, state in (("INVITE", "they re-INVITE"), ("UPDATE", "they UPDATE"), ("INVITE", "they UPDATE")):
+            one = OneUsage(state)
+            one.receive(method, OFFER)
+            response = last_response(one)
+            self.assertEqual(response.status, 500)
+            self.assertIn(int(response.headers["Retry-After"]), range(11))
+
+    def test_body_that_cannot_be_read(self) -> None:
+        """A body whose type or disposition is none is refused, and nothing has changed (section 21.4.1)."""
+        for fields in (
+            (("Content-Type", "nonsense"),),
+            (("Content-Type", "a/b"), ("Content-Disposition", ";")),
+        ):
+            one = OneUsage("confirmed")
+            target = one.usage.dialog.remote_target
+            one.receive("UPDATE", None, *fields)
+            one.receive("UPDATE", None)
+            self.assertEqual(one.present, "confirmed")
+            self.assertIsNot(one.usage.dialog.remote_target, target)
+
+    def test_contact_that_cannot_be_taken(self) -> None:
+        """A Contact of two addresses is refused, and the target stays (section 8.1.1.8)."""
+        one = OneUsage("confirmed")
+        target = one.usage.dialog.remote_target
+        one.receive("UPDATE", OFFER, ("Contact", "<sip:second@192.0.2.78>"))
+        self.assertEqual(last_response(one).status, 400)
+        self.assertIs(one.usage.dialog.remote_target, target)
+        one.receive("UPDATE", OFFER)
+        self.assertEqual(one.party.heard, ["offer"])
+
+    def test_while_a_re_invite_waits(self) -> None:
+        """An UPDATE that only refreshes is answered at once, and the re-INVITE waits on (RFC 3311 section 5.2)."""
+        one = OneUsage("they re-INVITE")
+        one.receive("UPDATE")
+        self.assertEqual((last_response(one).status, one.present), (200, "confirmed: they re-INVITE;"))
+        one.usage.answer(ANSWER, one.pair.now)
+        one.party.work()
+        self.assertEqual(last_response(one).body, ANSWER.body)
+
+
+class ProgressTests(SynchronousTestCase):
+    """Provisional responses to a re-INVITE: row:H20."""
+
+    def test_unreliable(self) -> None:
+        """Any of 101 to 199 says that it takes its time: row:H20."""
+        one = OneUsage("they re-INVITE")
+        one.usage.progress(182, one.pair.now, (("X-Place", "3"),), "Queued, third")
+        one.party.work()
+        response = last_response(one)
+        self.assertEqual((response.status, response.reason), (182, "Queued, third"))
+        self.assertIn("Contact", response.headers)
+        for status in (100, 200):
+            with self.assertRaises(ValueError):
+                one.usage.progress(status, one.pair.now)
+
+    def test_reliable(self) -> None:
+        """A re-INVITE that requires 100rel gets them reliably, one at a time (RFC 3262 section 3): row:H20."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE", OFFER, ("Require", "100rel"))
+        one.usage.progress(183, one.pair.now)
+        one.usage.progress(182, one.pair.now)
+        one.party.work()
+        first = last_response(one)
+        self.assertEqual((first.status, first.headers.get("Require")), (183, "100rel"))
+        one.pair.wait(0.6)
+        self.assertEqual(last_response(one).headers.get("RSeq"), first.headers["RSeq"])
+        one.receive("PRACK", None, ("RAck", f"{first.headers['RSeq']} {first.cseq}"))
+        self.assertEqual(last_response(one).status, 182)
+        one.receive("PRACK", None, ("RAck", f"{first.headers['RSeq']} {first.cseq}"))
+        self.assertEqual(last_response(one).status, 481)
+
+    def test_never_acknowledged(self) -> None:
+        """Without a PRACK for 64*T1 the re-INVITE is refused 504, and the session goes on (RFC 3262 section 3)."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE", OFFER, ("Require", "100rel"))
+        one.usage.progress(183, one.pair.now)
+        one.party.work()
+        one.pair.wait(33.0)
+        self.assertEqual((one.party.heard, one.present), (["offer", "offer withdrawn"], "confirmed"))
+        self.assertIn("504", [name for _, party, name in one.pair.sent if party is one.party])
+
+    def test_not_for_update(self) -> None:
+        """An UPDATE has no provisional responses (RFC 4320)."""
+        one = OneUsage("they UPDATE")
+        with self.assertRaises(InvalidOperation):
+            one.usage.progress(183, one.pair.now)
+
+
+class RecordRouteTests(SynchronousTestCase):
+    """Routes in a change."""
+
+    def test_they_go_back(self) -> None:
+        """The 2xx repeats them, and the route set stays what it was (sections 12.1.1 and 12.2): limit:L15."""
+        for method in ("INVITE", "UPDATE"):
+            one = OneUsage("confirmed")
+            routes = ("<sip:p1.example;lr>", "<sip:p2.example;lr>")
+            one.receive(method, OFFER, *(("Record-Route", route) for route in routes))
+            one.usage.answer(ANSWER, one.pair.now)
+            one.party.work()
+            self.assertEqual(last_response(one).headers.get_all("Record-Route"), list(routes))
+            self.assertEqual(one.usage.dialog.route_set, ())
+
+
+class BothTests(SynchronousTestCase):
+    """Changes one after the other, from both sides."""
+
+    def test_taking_turns(self) -> None:
+        """Twenty changes, by turns and by both methods, leave nothing behind: row:H19 row:H20."""
+        pair = established()
+        pair.alice.on_offer = lambda offer: offer.owner.answer(ANSWER, pair.now)
+        pair.bob.on_offer = lambda offer: offer.owner.answer(ANSWER, pair.now)
+        for turn in range(20):
+            party = pair.alice if turn % 2 else pair.bob
+            party.usage.modify(NEW, pair.now, method="UPDATE" if turn % 4 > 1 else "INVITE")
+            party.work()
+            pair.wait(1.0)
+            self.assertEqual(party.heard[-1], "modified 200")
+        pair.wait(40.0)
+        for party in (pair.alice, pair.bob):
+            held = {name: count for name, count in party.inventory().items() if name not in ("dialogs", "appointments")}
+            self.assertEqual(set(held.values()), {0})
