@@ -2,22 +2,23 @@
 
 ::
 
-    new --start--> waiting --ring----> ringing --accept--> accepted
-         \\              \\--accept------------------------>/   ^
-          \\              \\                                    | PRACK, answer
-           \\              \\    ringing --accept-------> held -+
-            \\--refused      \\--reject, redirect, CANCEL, Expires, no decision, flow lost--> ended
+    New --start--> Waiting --ring--> Ringing --accept--> Held --PRACK, answer--> Accepted
+     |                |                 |                  |                        ^
+     |                +--accept---------+--------------------------------------------+
+     +-- refused -----+-----------------+------------------+--> Ended
+
+Waiting, Ringing and Held end by a refusal or a redirection of ours, a CANCEL, a BYE in the last early dialog, Expires,
+nobody's decision, a PRACK that never came, and with the flow.
 
 The transaction below sends the 100 and answers copies of the INVITE; this machine makes the early dialogs, sends
 provisional responses, reliable ones (RFC 3262) among them, sends the last ones again each minute (13.3.1.1), and holds
 a 2xx back while a session description waits for its PRACK (RFC 3262 section 3). With the 2xx the usage that it
 confirms takes over: it sends the 2xx again, hears the ACK, and hangs up when none comes.
 
-An early dialog is made by the first response that names it. There may be several (section 12.1): a gateway that rings
-several phones answers as the forking proxy would that it stands for. Those that lose are told so with a 199 (RFC 6228).
+There may be several early dialogs (section 12.1): a gateway that rings several phones answers as the forking proxy
+would that it stands for. Those that lose are told so with a 199 (RFC 6228).
 
-Left out: 401 and 407, which the profile's authenticator answers before; and a 199 before a refusal, which RFC 6228
-section 5 allows.
+Left out: 401 and 407, which the profile's authenticator answers; a 199 before a refusal (RFC 6228 section 5 allows it).
 """
 
 from __future__ import annotations
@@ -250,7 +251,7 @@ class ServerInvitation:
         checked = application_fields(fields)
         self._check_open(_HELD)
         self._early_or_first(usage)
-        self._lose(usage, checked, now)
+        self._lose(usage, Ending.EARLY, checked, now)
         if not self._early:
             self.state = _WAITING
         self._appoint()
@@ -446,7 +447,7 @@ class ServerInvitation:
         """The 2xx goes out, and *usage* goes on."""
         for other in self.usages:
             if other is not usage:
-                self._lose(other, [], now)
+                self._lose(other, Ending.FORKED, [], now)
         self._leave(_ACCEPTED)
         timer, self.session_timer = self.session_timer, None
         if timer is not None:
@@ -462,15 +463,15 @@ class ServerInvitation:
     def _leave(self, state: ServerInvitationState) -> None:
         """There is a final response, or there will be none: nothing leads here from the core any more."""
         self.state = state
-        self._accepted = None
+        self._accepted = self._first = None
         self.transaction.user = None
         self.core.appointments.set(self, None)
 
-    def _lose(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
+    def _lose(self, usage: InviteUsage, ending: Ending, fields: list[tuple[str, str]], now: float) -> None:
         """One early dialog will have no 2xx while another one, or the INVITE, goes on."""
         if self._early.drop(usage):
             self._early.say_lost(usage, fields, now)
-        usage.ended(Ending.FORKED, now)
+        usage.ended(ending, now)
 
     def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
         """Refuse, unless a CANCEL or the loss of the flow was quicker and will be told at once."""

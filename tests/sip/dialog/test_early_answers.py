@@ -74,12 +74,13 @@ class CompositionTests(SynchronousTestCase):
     def test_disposition(self) -> None:
         """RFC 5621: a description is written with its type and its disposition. row:H24"""
         bench = AnswerBench()
-        description = ContentDescription(b"--x--", "multipart/mixed;boundary=x", "session;handling=optional")
+        body = b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--\r\n"
+        description = ContentDescription(body, "multipart/mixed;boundary=x", "session;handling=optional")
         ring(bench, 183, description=description)
         headers = bench.responses[-1].headers
         self.assertEqual(headers["Content-Type"], "multipart/mixed;boundary=x")
         self.assertEqual(headers["Content-Disposition"], "session;handling=optional")
-        self.assertEqual(bench.responses[-1].body, b"--x--")
+        self.assertEqual(bench.responses[-1].body, body)
 
     def test_nobody_to_come_back_to(self) -> None:
         """A party that has no Contact makes no dialog, and the INVITE can still be refused."""
@@ -442,7 +443,7 @@ class SeveralDialogsTests(SynchronousTestCase):
         bench.bob.work()
         bench.prack()
         bench.said()
-        self.assertEqual(bench.do(lambda: bench.call.end_early(first, 0.0)), ["user:usage ended FORKED"])
+        self.assertEqual(bench.do(lambda: bench.call.end_early(first, 0.0)), ["user:usage ended EARLY"])
 
     def test_199_says_why(self) -> None:
         """RFC 6228 section 5, RFC 3326: a 199 names its dialog, the reason, and describes nothing. row:H35"""
@@ -450,7 +451,7 @@ class SeveralDialogsTests(SynchronousTestCase):
         second = bench.call.usages[1]
         reason = [("Reason", 'SIP;cause=486;text="Busy Here"')]
         said = bench.do(lambda: bench.call.end_early(second, bench.now, reason))
-        self.assertEqual((said, bench.state), ([">199", "user:usage ended FORKED"], "ringing"))
+        self.assertEqual((said, bench.state), ([">199", "user:usage ended EARLY"], "ringing"))
         response = bench.responses[-1]
         self.assertEqual((response.to.tag, response.body), (second.dialog.local_tag, b""))
         self.assertEqual(response.headers["Reason"], 'SIP;cause=486;text="Busy Here"')
