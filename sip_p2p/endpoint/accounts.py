@@ -84,8 +84,9 @@ class Accounts:
         that DNS has not answered; ``clients``, ``servers`` and ``finished`` are transactions, ``timers`` theirs and
         ``deadlines`` those of connections; ``requests`` and ``unanswered`` what applications wait for and what peers
         wait for; ``sessions`` are those to whose peers something is to be said still, ``invitations`` those of them
-        that do not stand yet, ``errands`` their requests under way and ``appointments`` the times that they wait for; ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete
-        messages.
+        that do not stand yet, ``recovering`` those that have lost the way to their peers, ``errands`` their requests
+        under way and ``appointments`` the times that they wait for; ``queued_octets`` and ``partial_octets`` what waits
+        to be written, and what came of incomplete messages.
         """
         manager = self._manager
         keeper = manager.keeper
@@ -108,6 +109,7 @@ class Accounts:
             "requests": sum(endpoint.requests_under_way for endpoint in manager.endpoints),
             "sessions": len(manager.sessions),
             "invitations": manager.sessions.invitations,
+            "recovering": len(manager.sessions.errands.recoveries),
             "errands": len(manager.sessions.errands),
             "dialogs": len(manager.core.dialogs),
             "appointments": len(manager.core.appointments),

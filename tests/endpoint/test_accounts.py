@@ -166,8 +166,8 @@ class CounterTests(ManagerTestCase):
 
     INVENTORY = frozenset(
         "ack_keys appointments busy_flows clients connections deadlines dialling dialogs errands finished flows"
-        " handshakes invitations leases listeners looking_up partial_octets queued_octets requests resting servers"
-        " sessions standing throttled timers unanswered undecided".split()
+        " handshakes invitations leases listeners looking_up partial_octets queued_octets recovering requests resting"
+        " servers sessions standing throttled timers unanswered undecided".split()
     )
     TOTALS = frozenset(
         "accepting_pauses connections_dialled connections_in connections_lost connections_out connections_refused"

@@ -360,8 +360,8 @@ class _AckRun(FlowSearch):
         if hop is not None and not hop.may_carry(flow):
             self._fail(Failure(_stranger(hop, flow)))
             return
-        octets = self._manager.core.acknowledge(self._plan, flow)
         self._close()
+        octets = self._manager.core.acknowledge(self._plan, flow)
         self._owner.ack_sent(octets, flow)
         if hop is not None:
             hop.dialog.flow = flow

@@ -25,7 +25,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Protocol, cast, final
 
-from sip_p2p.errors import ConnectionFailure, OperationTimeout
+from sip_p2p.errors import ConnectionFailure, InvalidOperation, OperationTimeout
 from sip_p2p.sip.dialog.effects import Ending, Purpose, RequestWanted
 from sip_p2p.sip.dialog.refreshing import refresh
 from sip_p2p.sip.dialog.usage import UsageState
@@ -48,7 +48,7 @@ _OTHER_SIDE_FIRST = 2.0
 _STEPS = 1000
 
 _NOT_THE_PEER = frozenset((408, 430, 503, 504))
-"""What a proxy says when it did not reach the peer."""
+"""What a proxy says when it did not reach the peer. Without a proxy in the route set 503 is the peer's own."""
 
 
 class Recovery(enum.Enum):
@@ -223,7 +223,7 @@ class Recoveries:
         """Begin to look for the way; None where nothing is to be done."""
         case = self._cases.get(dialog)
         usage = dialog.user
-        if case is not None or usage is None or usage.state is not UsageState.CONFIRMED:
+        if case is not None or usage is None or usage.user is None or usage.state is not UsageState.CONFIRMED:
             return None
         if cast("RealTimeEndpoint", usage.profile.user).is_terminated:
             return None
@@ -268,7 +268,7 @@ class Recoveries:
             return False
         case = self._cases.get(dialog)
         if case is not None and case.probe is errand:
-            if status in _NOT_THE_PEER:
+            if status in _NOT_THE_PEER and (dialog.route_set or status != 503):
                 return self._attempt_failed(case)
             case.probe = None
         if status != 430 or errand in self._again:
@@ -365,8 +365,8 @@ class Recoveries:
         self._manager.keeper.limit_hit("recovery_timeout")
         case.probe = None
         self._appoint(case)
-        self._tell(case, before, case.reason)
         self._send_queue(case)
+        self._tell(case, before, case.reason)
 
     # -- the way is found ----------------------------------------------------------------------------------------------
 
@@ -384,11 +384,12 @@ class Recoveries:
         if usage.session_timer is not None:
             usage.session_timer.resume(self._manager.driver.now())
             usage.appoint()
-        self._tell(case, before)
         if case.probe is not None and not self._errands.carries(case.probe):
             # The peer was faster.
             case.queue.insert(0, case.probe)
+        # Before a handler has others sent.
         self._send_queue(case)
+        self._tell(case, before)
 
     def _send_queue(self, case: _Case) -> None:
         waiting, case.queue = case.queue, []
@@ -399,10 +400,15 @@ class Recoveries:
     def _send(self, errand: Errand) -> bool:
         """Let *errand* be sent with what the dialog says now: a later sequence number than all that went before, and
         the target as it was refreshed last. Not where the dialog is over."""
-        dialog = errand.plan.dialog
+        plan, dialog = errand.plan, errand.plan.dialog
         if dialog is None or dialog not in self._manager.core.dialogs:
             return False
-        fresh, plan = dialog.plan(errand.plan.method), errand.plan
+        try:
+            fresh = dialog.plan(plan.method)
+        except InvalidOperation as error:
+            # 8.1.1.5: it has no sequence number left.
+            errand.owner.errand_failed(errand, error, self._manager.driver.now())
+            return False
         plan.uri, plan.to, plan.routes, plan.next_hop = fresh.uri, fresh.to, fresh.routes, fresh.next_hop
         plan.cseq = fresh.cseq
         errand.transaction = None

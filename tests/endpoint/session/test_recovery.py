@@ -307,6 +307,7 @@ class LimitedTests(PartiesTestCase):
         changing, seen = session.renegotiate("v=0\r\n"), self.watch()
         self.network.advance(5)
         self.assertNoResult(changing)
+        self.assertEqual(self.alice.connection_manager.inventory()["recovering"], 1)
         self.network.heal()
         self.network.advance(10)
         self.assertIsNotNone(self.successResultOf(changing))
@@ -395,6 +396,52 @@ class LimitedTests(PartiesTestCase):
         self.network.advance(10)
         self.assertEqual([change.reason for change in changes], [SignalingTransitionReason.SESSION_DOES_NOT_EXIST])
 
+    def test_half_open(self) -> None:
+        """A connection that answers no keep-alive is as lost as one that breaks (row:H32, RFC 5626 section 4.4)."""
+        session = self.call()
+        self.accepted[0].recovery = Recovery.NONE
+        self.network.half_open("a.example", "b.example")
+        self.network.advance(200)
+        self.assertEqual((self.told, session.state), (["RECOVERING", "HEALTHY"], SignalingState.CONNECTED))
+
+    def test_lost_before_the_ack(self) -> None:
+        """The ACK of a session finds a new connection, and the callee goes on by that one (RFC 3261 section 13.2.2.4,
+        row:H15)."""
+        session = self.alice.create_session("sip:bob@b.example", automatic_ack=False)
+        session.invitation_accepted.subscribe(lambda accepted: None)
+        establishing = session.establish("v=0\r\n")
+        self.network.advance(1)
+        self.network.cut("a.example", "b.example")
+        self.network.advance(1)
+        session.acknowledge()
+        self.network.advance(1)
+        self.assertIs(self.successResultOf(establishing), session)
+        (called,) = self.accepted
+        session.message_received.subscribe(lambda event: None)
+        for end in (session, called):
+            self.assertIs(end.state, SignalingState.CONNECTED)
+            self.assertEqual(self.network.run_until(end.send_message("x")).status, 200)
+        self.assertEqual(self.dialled(), 2)
+
+    def test_udp(self) -> None:
+        """Over UDP nobody listening is told by ICMP; the peer is looked for until it listens again (row:H32)."""
+        erin = self.network.party("sip:erin@e.example", listen="udp:5060", default_transport="udp")
+        frank = self.network.party("sip:frank@f.example", listen="udp:5060", default_transport="udp")
+        frank.session_received.subscribe(self.accept)
+        session = erin.create_session("sip:frank@f.example")
+        session.route_set_changed.subscribe(lambda change: self.told.append(change.status.name))
+        self.network.run_until(session.establish("v=0\r\n"))
+        self.network.advance(1)
+        self.network.run_until(frank.connection_manager.stop_listening())
+        lost = session.send_message("lost")
+        self.network.advance(5)
+        self.failureResultOf(lost, ConnectionFailure)
+        waits = session.send_message("waits")
+        self.network.run_until(frank.connection_manager.start_listening("udp:5060"))
+        self.network.advance(10)
+        self.assertEqual(self.successResultOf(waits).status, 200)
+        self.assertEqual((self.told, self.heard), (["RECOVERING", "HEALTHY"], ["waits"]))
+
 
 class MaximumTests(PartiesTestCase):
     """Recovery.MAXIMUM."""
@@ -464,6 +511,7 @@ class ProxyTests(PartiesTestCase):
         super().setUp()
         self.network.run_until(self.bob.connection_manager.stop_listening())
         self.allow = "INVITE, ACK, BYE, UPDATE, INFO"
+        self.recorded = [("Record-Route", "<sip:b.example;transport=tls;lr>")]
         self.statuses: dict[str, list[int]] = {}
         self.server = Server(self.network, "b.example", "b.example", self.answer)
 
@@ -482,8 +530,9 @@ class ProxyTests(PartiesTestCase):
         if statuses:
             return [reply(request, statuses.pop(0))]
         contact = ("Contact", "<sip:bob@b.example;transport=tls>")
-        body = b"v=0\r\n" if request.method == "INVITE" else b""
-        return [reply(request, 200, contact, ("Allow", self.allow), body=body)]
+        if request.method != "INVITE":
+            return [reply(request, 200, contact, ("Allow", self.allow))]
+        return [reply(request, 200, contact, ("Allow", self.allow), *self.recorded, body=b"v=0\r\n")]
 
     def test_flow_failed(self) -> None:
         """A 430 says that the way is lost: an UPDATE refreshes it, and the request goes again with a later sequence
@@ -500,12 +549,19 @@ class ProxyTests(PartiesTestCase):
         self.assertEqual((caught.exception.status, self.server.methods[5:]), (430, ["INFO", "UPDATE", "INFO"]))
 
     def test_proxy_without_a_way(self) -> None:
-        """What a proxy answers that did not reach the peer is no sign of it: it is looked for again (row:H32)."""
+        """What a proxy answers that did not reach the peer is no sign of it, and it is looked for again; without a
+        proxy a 503 is the peer's own (row:H32)."""
         session = self.call()
         self.statuses = {"INFO": [430], "UPDATE": [430, 408, 503, 504]}
         self.assertEqual(self.network.run_until(session.request("INFO")).status, 200)
         self.assertEqual(self.server.methods[2:], ["INFO", *["UPDATE"] * 5, "INFO"])
         self.assertEqual(self.told, ["RECOVERING", "HEALTHY"])
+        self.recorded = []
+        self.call()
+        self.statuses = {"UPDATE": [503] * 99}
+        self.network.cut("a.example", "b.example")
+        self.network.advance(5)
+        self.assertEqual(sorted(self.told[2:]), ["HEALTHY", "RECOVERING", "RECOVERING"])
 
     def test_given_up(self) -> None:
         """A way that a proxy never finds again ends the session (row:H32)."""
