@@ -310,7 +310,8 @@ class OutgoingChange:
         transaction = self.errand.transaction
         if transaction is None:
             usage.core.say(RequestUnwanted(self.errand))
-        elif transaction.state is TransactionState.PROCEEDING and self.method == "INVITE":
+        elif self.method == "INVITE":
+            # Timer B alone would not end one that begins to ring.
             usage.core.appointments.set(_Leftover(usage.core, transaction), now + usage.core.layer.timers.timeout)
 
     def _accepted(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:

@@ -10,6 +10,7 @@ from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.sip.dialog.effects import ModificationEnded
 from sip_p2p.sip.dialog.offer_answer import OfferAnswerState
 from sip_p2p.sip.dialog.usage import UsageState
+from sip_p2p.sip.message import Response
 from sip_p2p.sip.parse import parse_message
 from tests.sip.dialog.one_usage import NEW, OneUsage
 from tests.sip.dialog.pair import ANSWER, OFFER, Pair
@@ -241,6 +242,17 @@ class CancelTests(SynchronousTestCase):
         self.assertEqual(one.party.heard, ["modified OperationTimeout"])
         self.assertEqual(one.present, "confirmed")
         self.assertIs(one.usage.offer_answer.state, OfferAnswerState.AGREED)
+
+    def test_hung_up_before_its_first_response(self) -> None:
+        """A re-INVITE that begins to ring when the session is over, and is never answered, is let go: fault:D3."""
+        one = OneUsage("we re-INVITE")
+        one.usage.bye(one.pair.now)
+        one.party.work()
+        invite = parse_message([octets for octets in one.pair.octets if octets.startswith(b"INVITE")][-1])
+        fields = [(name, invite.headers[name]) for name in ("Via", "From", "To", "Call-ID", "CSeq")]
+        one.party.receive(Response(180, None, fields).serialise())
+        one.pair.wait(200.0)
+        self.assertEqual(set(one.party.inventory().values()), {0})
 
     def test_before_it_was_sent(self) -> None:
         """What still waits for a flow is never sent: row:H21."""
