@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.effects import UsageEnded
+from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 from sip_p2p.sip.dialog.usage import UsageState
 from sip_p2p.sip.flow import Flow
 from tests.sip.dialog.calling import ANSWER, OFFER, CallBench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sip_p2p.sip.dialog.usage import InviteUsage
 
 
 def acks_of(bench: CallBench, tag: str) -> int:
@@ -539,3 +550,103 @@ class AckTests(SynchronousTestCase):
         bench.alice.dialled()
         self.assertEqual(bench.said(), [">ACK"])
         self.assertEqual(bench.answer(bench.response(200, "b1", ANSWER)), [">ACK"])
+
+
+class AnyCourseTests(SynchronousTestCase):
+    """Calls in which everybody does whatever comes to mind."""
+
+    STATUSES = (100, 180, 183, 199, 200, 200, 302, 422, 486, 503, 603)
+    FIELDS = (
+        (),
+        (("Contact", "<sip:x1@x.example>"),),
+        (("Min-SE", "3600"),),
+        (("Session-Expires", "200;refresher=uac"),),
+    )
+    METHODS = ("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "PRACK", "UPDATE")
+
+    def respond(self, bench: CallBench, chance: random.Random, tag: str) -> None:
+        """A branch answers the INVITE."""
+        description = chance.choice((None, ANSWER))
+        if chance.random() < 0.3:
+            bench.answer(bench.reliable(chance.randrange(1, 4), chance.choice((180, 183, 199)), tag, description))
+        else:
+            bench.answer(bench.response(chance.choice(self.STATUSES), tag, description, chance.choice(self.FIELDS)))
+
+    def reply(self, bench: CallBench, chance: random.Random, tag: str) -> None:
+        """A branch answers another request of the caller's."""
+        asked = [
+            request
+            for method in (*self.METHODS[1:], "INVITE")
+            for request in bench.requests(method)
+            if request.to.tag == tag or method == "CANCEL"
+        ]
+        if asked:
+            status = chance.choice((100, 200, 200, 408, 481, 491, 500))
+            bench.answer(bench.response(status, tag, chance.choice((None, ANSWER)), to=chance.choice(asked)))
+
+    def act(self, bench: CallBench, chance: random.Random, usages: list[InviteUsage]) -> None:
+        """The caller's application does something with one of the dialogs that there are or were, or with the call."""
+        call, now = bench.call, bench.now
+        usage = chance.choice(usages) if usages else None
+        deeds: list[Callable[[], object]] = [
+            lambda: call.cancel(now),
+            lambda: call.give_up(now),
+            lambda: call.follow(["sip:x1@x.example", "sip:x2@x.example"], now),
+        ]
+        if usage is not None:
+            deeds += [
+                lambda: usage.bye(now),
+                lambda: usage.answer(ANSWER, now),
+                lambda: usage.decline(488, now),
+                lambda: usage.modify(OFFER, now),
+                lambda: usage.acknowledge(chance.choice((None, ANSWER)), (), now),
+                lambda: usage.request("MESSAGE", now),
+            ]
+        bench.do(chance.choice(deeds))
+
+    def step(self, bench: CallBench, chance: random.Random, usages: list[InviteUsage], cseq: int) -> None:
+        """One thing happens."""
+        tag = chance.choice(("b1", "b2", "b3", ""))
+        what = chance.randrange(8)
+        if what < 3:
+            self.respond(bench, chance, tag)
+        elif what == 3:
+            self.reply(bench, chance, tag)
+        elif what == 4:
+            bench.ask(
+                chance.choice(self.METHODS), tag, cseq, [("Contact", "<sip:b@b.example>"), ("RAck", "1 1 INVITE")]
+            )
+        elif what == 5:
+            bench.pass_by(chance.choice((0.1, 1.0, 5.0, 33.0)))
+        elif what == 6 and chance.random() < 0.1:
+            bench.lose_flow()
+        else:
+            self.act(bench, chance, usages)
+
+    def test_any_course(self) -> None:
+        """Whatever branches and application do, in whatever order: one outcome at most, each dialog ends once, and
+        nothing stays. row:H12 fault:C5 fault:D7"""
+        for seed in range(200):
+            chance = random.Random(seed)
+            options = CallOptions(
+                max_ring=60.0,
+                session_timer=chance.choice((None, SessionTimerSettings(1800))),
+                automatic_ack=chance.random() < 0.6,
+                max_forks=chance.choice((2, 64)),
+            )
+            bench = CallBench(options, chance.choice((OFFER, None)), reliable=chance.random() < 0.5)
+            usages: dict[int, InviteUsage] = {}
+            for cseq in range(1, chance.randrange(2, 26)):
+                usages |= {id(usage): usage for usage in bench.call.usages.values()}
+                # What the application may not do now changes nothing.
+                with contextlib.suppress(InvalidOperation):
+                    self.step(bench, chance, list(usages.values()), cseq)
+            for _ in range(2):
+                bench.hang_up()
+                bench.cancel()
+                bench.pass_by(300.0)
+            outcomes = [said for said in bench.alice.heard if said.startswith("ended") or said == "established"]
+            self.assertLessEqual(len(outcomes), 1, seed)
+            ended = [id(effect.owner) for effect in bench.alice.effects if isinstance(effect, UsageEnded)]
+            self.assertEqual(len(ended), len(set(ended)), seed)
+            self.assertEqual((bench.state(), set(bench.alice.inventory().values())), ("ended", {0}), seed)
