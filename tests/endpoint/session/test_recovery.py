@@ -442,6 +442,19 @@ class LimitedTests(PartiesTestCase):
         self.assertEqual(self.successResultOf(waits).status, 200)
         self.assertEqual((self.told, self.heard), (["RECOVERING", "HEALTHY"], ["waits"]))
 
+    def test_udp_flow_fails(self) -> None:
+        """A UDP flow that fails while nothing is under way on it is told to the sessions that hold it (row:H32,
+        row:E7)."""
+        erin = self.network.party("sip:erin@e.example", listen="udp:5060", default_transport="udp")
+        frank = self.network.party("sip:frank@f.example", listen="udp:5060", default_transport="udp")
+        frank.session_received.subscribe(self.accept)
+        session = self.network.run_until(erin.invite("sip:frank@f.example", "v=0\r\n"))
+        session.route_set_changed.subscribe(lambda change: self.told.append(change.status.name))
+        self.network.advance(40)
+        session.usage.dialog.flow.fail(ConnectionFailure("nobody there"))  # type: ignore[union-attr]
+        self.network.advance(10)
+        self.assertEqual(self.told, ["RECOVERING", "HEALTHY"])
+
 
 class MaximumTests(PartiesTestCase):
     """Recovery.MAXIMUM."""

@@ -360,6 +360,25 @@ class IncomingTests(PoolTestCase):
         self.assertIsNotNone(other)
         self.assertIsNot(other, self.accepted)
 
+    def test_of_one_party(self) -> None:
+        """What goes back to one party takes the latest connection that it has opened, and no other party's (row:H32,
+        fault:G3)."""
+        pool = self.bob.pool
+        self.assertIs(pool.opened_by("a.example"), self.accepted)
+        for key in ("b.example", "a.example x.example", "example"):
+            self.assertIsNone(pool.opened_by(key))
+        again = Side(self.network, "a2.example")
+        self.addCleanup(again.close)
+        assert again.settings is not None
+        again.settings.replace(credential=party_credential("a.example"))
+        again.connect(self.tls)
+        self.network.advance(0.1)
+        latest = pool.opened_by("a.example")
+        self.assertIsNot(latest, self.accepted)
+        assert latest is not None
+        latest.close()
+        self.assertIs(pool.opened_by("a.example"), self.accepted)
+
     def test_what_we_dialled(self) -> None:
         """A connection that we made is used only for the name that it was made for."""
         self.assertIsNone(self.alice.pool.find(Target("tls", self.bob.address)))
