@@ -276,8 +276,11 @@ class EarlyAnswers:
 
     # -- PRACK ---------------------------------------------------------------------------------------------------------
 
-    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
-        """A PRACK in the dialog of *usage*: it is answered here, but for one whose offer wants an answer first."""
+    def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, may_offer: bool, now: float) -> None:
+        """A PRACK in the dialog of *usage*: it is answered here, but for one whose offer wants an answer first.
+
+        :param may_offer: whether the INVITE has no final response yet.
+        """
         core, transaction, request = self._core, output.transaction, output.request
         said = self._dialogs.get(usage)
         try:
@@ -289,6 +292,10 @@ class EarlyAnswers:
         status = 481 if said is None or said.sender is None else said.sender.prack(request)
         if said is None or status != 200:
             refuse(core, transaction, status, now)
+            return
+        if description is not None and not may_offer:
+            # 14.2, RFC 6337 section 4: it crossed our 2xx, whose ACK is due; an offer has to wait for that.
+            refuse(core, transaction, 491, now)
             return
         role = usage.offer_answer.received(Place.PRACK, description is not None)
         if isinstance(role, int):

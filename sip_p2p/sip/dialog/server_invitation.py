@@ -343,7 +343,7 @@ class ServerInvitation:
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
         """A PRACK in the early dialog of *usage*, or in the one that was just confirmed (RFC 3262 section 3)."""
-        self._early.prack_received(usage, output, now)
+        self._early.prack_received(usage, output, self.is_open, now)
         if usage.offer_answer.has_failed:
             # RFC 3262 section 5: our offer had to be answered there.
             self._finish(488, None, [("Warning", warning_value("the PRACK has to answer our offer"))], now)

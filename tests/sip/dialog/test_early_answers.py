@@ -388,6 +388,19 @@ class PrackOfferTests(SynchronousTestCase):
         # Section 5: it had to answer ours.
         self.assertEqual(bench.said(), [">400", ">488", "user:usage ended EARLY", "user:ended 488"])
 
+    def test_after_the_2xx(self) -> None:
+        """14.2, RFC 6337 section 4: an offer in a PRACK that crossed our 2xx has to wait for the ACK. row:H9"""
+        bench = AnswerBench()
+        ring(bench, 183, description=ANSWER)
+        bench.prack()
+        ring(bench, 180, reliable=True)
+        self.assertEqual(accept(bench), [">200"])
+        bench.prack(body=SECOND.body)
+        self.assertEqual(bench.said(), [">491"])
+        bench.ack()
+        bench.request("UPDATE", body=SECOND.body)
+        self.assertEqual(bench.said(), ["user:established", "user:offer"])
+
     def test_a_body_that_cannot_be_read(self) -> None:
         """Section 3: a PRACK that cannot be understood acknowledges nothing."""
         bench = AnswerBench()
