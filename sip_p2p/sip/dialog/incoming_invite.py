@@ -68,9 +68,7 @@ def read_invite(request: Request, tag: str, flow: Flow, profile: Profile, option
     reading = Reading()
     try:
         # 8.1.1.8, 12.1.1: without one SIP Contact there is no dialog.
-        dialog = reading.dialog = Dialog.of_callee(request, tag, flow)
-        if not isinstance(dialog.remote_target, SipUri):
-            raise MalformedMessage("the Contact of an INVITE has to be a SIP or SIPS URI (RFC 3261 section 8.1.1.8)")
+        reading.dialog = Dialog.of_callee(request, tag, flow)
         reading.offer = description_of(request)
         expires = request.headers.get("Expires")
         reading.expires = None if expires is None else parse_seconds(expires, "Expires")

@@ -16,6 +16,7 @@ from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.sip.dialog.effects import InvitationEnded
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation, ServerInvitationState
 from sip_p2p.sip.dialog.usage import InviteUsage
+from sip_p2p.sip.outputs import RequestAbandoned
 from tests.sip.dialog.answering import ANSWER, OFFER, AnswerBench
 from tests.sip.dialog.pair import Pair, Wires
 from tests.support import vectors
@@ -571,6 +572,23 @@ class CancelTests(SynchronousTestCase):
             lambda: call.redirect(["sip:c@c.example"], bench.now),
         ):
             self.assertRaises(AlreadyResponded, wish)
+
+    def test_told_twice(self) -> None:
+        """An end that is told once more, or to a call that was accepted, changes nothing. fault:C5"""
+        for state in ("ended", "accepted"):
+            bench = bring(state, "CANCEL", reliable=True)
+            bench.call.abandoned(RequestAbandoned(bench.call.transaction, "again"), bench.now)
+            self.assertEqual((bench.do(lambda: None), bench.state), ([], state))
+
+    def test_a_prack_that_crosses_the_cancel(self) -> None:
+        """9.2: a PRACK that spoils the call after its CANCEL refuses nothing any more. fault:C5"""
+        bench = AnswerBench(offer=None)
+        usage = bench.call.ring(bench.now, 183, description=OFFER)
+        bench.bob.work()
+        core, call = bench.bob.core, bench.call
+        core.respond(call.transaction, core.response(call.transaction, 487), bench.now)
+        bench.prack(tag=usage.dialog.local_tag)
+        self.assertEqual(bench.said(), [">183", ">487", ">400"])
 
 
 class AckTests(SynchronousTestCase):
