@@ -24,6 +24,7 @@ from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import OPTION_TAG as RELIABLE
 from sip_p2p.sip.dialog.reliable import ReliableSender, first_rseq
 from sip_p2p.sip.readings import warning_value
+from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,18 +134,22 @@ class IncomingChange:
         """Answer with a 2xx and *description*: an answer or, where the re-INVITE asked for one, an offer.
 
         :raises InvalidOperation: when a description has to stand there and is missing, or must not.
+        :raises ValueError: for a field that cannot be written.
         :raises AlreadyResponded: when the request is over; the change is withdrawn then.
         """
         core = usage.core
         method = self.method
-        if self.transaction.is_final_sent:
+        if self.transaction.is_final_sent or self.transaction.state is TransactionState.TERMINATED:
             self.withdraw(usage, None, now)
             raise AlreadyResponded(f"this {method} is over")
+        # First what can be refused, so that nothing has changed then.
+        response = self._response(usage, 200, fields)
+        describe_response(response, description)
         usage.offer_answer.sending(
             Place.INVITE_2XX if method == "INVITE" else Place.UPDATE_2XX, description is not None
         )
-        response = self._response(usage, 200, timer_response_fields(usage, method, now), fields)
-        describe_response(response, description)
+        for name, value in timer_response_fields(usage, method, now):
+            response.headers.add(name, value)
         self._close(usage)
         if description is not None:
             usage.local_description = description
@@ -181,7 +186,7 @@ class IncomingChange:
             raise ValueError(f"{status} is no provisional response that says anything: 101 to 199")
         if self.method != "INVITE":
             raise InvalidOperation("only an INVITE has provisional responses")
-        response = self._response(usage, status, (), fields, reason)
+        response = self._response(usage, status, fields, reason)
         usage.offer_answer.sending(Place.RELIABLE if self._is_reliable else Place.UNRELIABLE, False)
         if not self._is_reliable:
             usage.core.respond(self.transaction, response, now)
@@ -221,7 +226,6 @@ class IncomingChange:
         self,
         usage: InviteUsage,
         status: int,
-        timer_fields: Sequence[tuple[str, str]],
         fields: Sequence[tuple[str, str]],
         reason: str | None = None,
     ) -> Response:
@@ -232,7 +236,7 @@ class IncomingChange:
         for value in self._recorded:
             # 12.1.1: the routes go back as they came, so that a peer that has lost its route set finds it here.
             headers.add("Record-Route", value)
-        for name, value in (*timer_fields, *fields):
+        for name, value in fields:
             headers.add(name, value)
         return response
 

@@ -150,6 +150,8 @@ def judge_timer(usage: InviteUsage, request: Request) -> tuple[int, list[tuple[s
     if usage.is_early:
         return 0, []
     if usage.session_timer is None:
+        if "Session-Expires" not in request.headers:
+            return 0, []
         usage.session_timer = SessionTimer(_UNASKED)
     status = usage.session_timer.request_received(request)
     return status, usage.session_timer.refusal_fields() if status == 422 else []

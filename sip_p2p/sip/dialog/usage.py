@@ -16,6 +16,9 @@ whole. What takes more than a moment has an object of its own while it lasts: a 
 (:mod:`.acknowledging`). What became of our requests is judged in :mod:`.outcomes`, and the time that a session lasts in
 :mod:`.refreshing`.
 
+Long because it is the face of a session: one method for each thing that can happen to it or be wished of it, and in
+each only what decides.
+
 Left out: the INVITE that opens the session, and its responses (:mod:`.client_invitation`, :mod:`.server_invitation`).
 """
 

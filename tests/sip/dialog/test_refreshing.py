@@ -121,6 +121,21 @@ class RefreshTests(SynchronousTestCase):
         self.assertIn("> UPDATE", pair.ladder())
         self.assertEqual(len(pair.alice.dialogs), 1)
 
+    def test_before_the_ack(self) -> None:
+        """A re-INVITE that refreshes waits for the ACK of the last one (section 14.1), and comes later: row:H26."""
+        pair = timed(settings(Refresher.LOCAL), None, without=("UPDATE",))
+        pair.wires.lose = lambda what: what == "< ACK"
+        pair.bob.usage.modify(NEW, pair.now)
+        pair.bob.work()
+        pair.wait(1.0)
+        pair.alice.usage.refresh(pair.now)
+        pair.alice.work()
+        self.assertNotIn("> INVITE", pair.ladder())
+        pair.wires.lose = lambda what: False
+        pair.wait(50.0)
+        self.assertIn("> INVITE", pair.ladder())
+        self.assertEqual(len(pair.alice.dialogs), 1)
+
     def test_refresh_by_hand(self) -> None:
         """The facade can refresh at any time, as when the flow has changed: row:H32."""
         pair = timed(OFF, OFF)
