@@ -255,7 +255,7 @@ class InvitationEnded:
     """An INVITE came to nothing; no usage of it lives any more.
 
     :ivar response: the final response: the peer's to ours, or ours to the peer's; None where there was none. A 2xx here
-        came after we had cancelled: it was acknowledged, and ended by BYE.
+        came after we had cancelled: it was acknowledged, and is ended by BYE, whose outcome :class:`UsageEnded` tells.
     :ivar reason: what happened instead of a response, or what made us cancel it: an
         :class:`~sip_p2p.errors.OperationTimeout` where it rang for too long. None where a response says all, and where
         nothing but the wish to cancel ended what was never sent.
