@@ -59,9 +59,19 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+    from sip_p2p.endpoint.session.calling import CallArguments, Redirecting
+    from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalResponseReceived, RemoteAnswer
+    from sip_p2p.endpoint.session.exchange import IncomingOffer
+    from sip_p2p.endpoint.session.offers import IOfferAnswer
+    from sip_p2p.endpoint.session.participant import EarlyDialog, SignalingParticipant
     from sip_p2p.endpoint.session.recovery import Recovery, RouteSetStatus, RouteSetStatusChanged
+    from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged, SignalingTransitionReason
+    from sip_p2p.endpoint.session.watching import TracedMessage
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
+    from sip_p2p.sip.dialog.capabilities import Capabilities
+    from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
@@ -98,13 +108,17 @@ __all__ = [
     "AddressesChanged",
     "AlreadyResponded",
     "AnswerOptions",
+    "CallArguments",
+    "Capabilities",
     "CertificateExpiring",
     "ConnectionFailure",
     "ConnectionRequest",
     "ContactPreference",
+    "ContentDescription",
     "Credential",
     "DnsResolver",
     "Doubt",
+    "EarlyDialog",
     "EndpointState",
     "EndpointTerminated",
     "Event",
@@ -115,8 +129,11 @@ __all__ = [
     "FromPolicy",
     "Grant",
     "Headers",
+    "IOfferAnswer",
+    "IncomingOffer",
     "IncomingRequest",
     "InvalidOperation",
+    "InvitationAccepted",
     "KeepAlive",
     "KeyUsagePolicy",
     "Limits",
@@ -136,6 +153,7 @@ __all__ = [
     "Peer",
     "PeerOverloaded",
     "PinnedKeys",
+    "ProvisionalResponseReceived",
     "ProxyConnector",
     "RealTimeAddress",
     "RealTimeConnectionManager",
@@ -143,7 +161,9 @@ __all__ = [
     "RealTimeServerTcpConnectionManager",
     "RealTimeServerTlsConnectionManager",
     "Recovery",
+    "Redirecting",
     "Refresher",
+    "RemoteAnswer",
     "Request",
     "RequestFailed",
     "Resolver",
@@ -157,6 +177,11 @@ __all__ = [
     "SessionTerminated",
     "SessionTimerSettings",
     "Shown",
+    "SignalingParticipant",
+    "SignalingSession",
+    "SignalingState",
+    "SignalingStateChanged",
+    "SignalingTransitionReason",
     "SipError",
     "SipPeerToPeerEndpoint",
     "SipUri",
@@ -170,6 +195,7 @@ __all__ = [
     "Timers",
     "TlsFailure",
     "TlsFailureReason",
+    "TracedMessage",
     "Transport",
     "Trust",
     "TrustAnchors",
@@ -185,12 +211,16 @@ _HOMES = {
     "AddressResolver": "sip_p2p.transport.dns.resolver",
     "AddressesChanged": "sip_p2p.endpoint.listener_watch",
     "AnswerOptions": "sip_p2p.sip.dialog.answer_options",
+    "CallArguments": "sip_p2p.endpoint.session.calling",
+    "Capabilities": "sip_p2p.sip.dialog.capabilities",
     "CertificateExpiring": "sip_p2p.transport.tls.expiry",
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
     "ContactPreference": "sip_p2p.sip.preferences",
+    "ContentDescription": "sip_p2p.sip.dialog.description",
     "Credential": "sip_p2p.transport.trust.credential",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
+    "EarlyDialog": "sip_p2p.endpoint.session.participant",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "FeatureParameters": "sip_p2p.sip.preferences",
@@ -200,7 +230,10 @@ _HOMES = {
     "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Grant": "sip_p2p.transport.trust.stack",
     "Headers": "sip_p2p.sip.headers",
+    "IOfferAnswer": "sip_p2p.endpoint.session.offers",
+    "IncomingOffer": "sip_p2p.endpoint.session.exchange",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
+    "InvitationAccepted": "sip_p2p.endpoint.session.events",
     "KeepAlive": "sip_p2p.transport.keep_alive",
     "KeyUsagePolicy": "sip_p2p.transport.trust.key_usage",
     "Limits": "sip_p2p.transport.limits",
@@ -214,6 +247,7 @@ _HOMES = {
     "OverloadState": "sip_p2p.transport.load.overload",
     "Peer": "sip_p2p.endpoint.peer",
     "PinnedKeys": "sip_p2p.transport.trust.pins",
+    "ProvisionalResponseReceived": "sip_p2p.endpoint.session.events",
     "ProxyConnector": "sip_p2p.transport.proxy",
     "RealTimeAddress": "sip_p2p.endpoint.address",
     "RealTimeConnectionManager": "sip_p2p.endpoint.connection_manager",
@@ -221,7 +255,9 @@ _HOMES = {
     "RealTimeServerTcpConnectionManager": "sip_p2p.endpoint.server_managers",
     "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
     "Recovery": "sip_p2p.endpoint.session.recovery",
+    "Redirecting": "sip_p2p.endpoint.session.calling",
     "Refresher": "sip_p2p.sip.dialog.session_timer",
+    "RemoteAnswer": "sip_p2p.endpoint.session.events",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",
@@ -232,6 +268,11 @@ _HOMES = {
     "ServerNames": "sip_p2p.transport.tls.server_names",
     "SessionTimerSettings": "sip_p2p.sip.dialog.session_timer",
     "Shown": "sip_p2p.transport.trust.stack",
+    "SignalingParticipant": "sip_p2p.endpoint.session.participant",
+    "SignalingSession": "sip_p2p.endpoint.session.session",
+    "SignalingState": "sip_p2p.endpoint.session.states",
+    "SignalingStateChanged": "sip_p2p.endpoint.session.states",
+    "SignalingTransitionReason": "sip_p2p.endpoint.session.states",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
     "StateChanged": "sip_p2p.endpoint.events",
@@ -242,6 +283,7 @@ _HOMES = {
     "TelUri": "sip_p2p.sip.uri",
     "ThrottlingStateChanged": "sip_p2p.endpoint.load_events",
     "Timers": "sip_p2p.sip.transaction.timers",
+    "TracedMessage": "sip_p2p.endpoint.session.watching",
     "Transport": "sip_p2p.transport.target",
     "Trust": "sip_p2p.transport.trust.stack",
     "TrustAnchors": "sip_p2p.transport.trust.credential",

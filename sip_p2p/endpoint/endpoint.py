@@ -51,6 +51,8 @@ class RealTimeEndpoint(Party):
     :ivar application_context: for the application's own use (row A15).
     :ivar state_changed: told when peers can connect, or cannot any more (row B2).
     :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
+    :ivar session_received: told of each session that a peer wants to establish; its handlers decide (row B8).
+    :ivar answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
     """
 
     def send_message(
@@ -154,7 +156,7 @@ class RealTimeEndpoint(Party):
         self, target: str | SipUri | TelUri | RealTimeAddress, **arguments: Unpack[CallArguments]
     ) -> SignalingSession:
         """A session with *target* that is not established yet, for handlers to subscribe to its events;
-        :meth:`.SignalingSession.establish` calls (row H3).
+        :meth:`.SignalingSession.establish` calls (row H3). It is the endpoint's until it was terminated.
 
         :param target: the Request-URI, and the name that must be proved there.
         :param arguments: see :class:`~sip_p2p.endpoint.session.calling.CallArguments`.
@@ -277,6 +279,7 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     only receives, and sending raises; without a listener it only sends, and nobody can connect to it.
 
     :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
+    :ivar session_received: told of each session that a peer wants to establish; its handlers decide (row B8).
     :ivar state_changed: told when peers can connect, or cannot any more (row B2).
     :ivar connection_manager: through which it is reached and reaches others.
     :param owner_uri: who it is: ``sip:user@domain``, without a port (row A2).
@@ -300,7 +303,11 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param shares_owner_uri: whether other endpoints of this manager that say the same may have the same owner URI, as
         the devices of one person do. Of those that take its method a request goes to the one that its caller's
         preferences are for (RFC 3841), and of equal ones to the first.
+    :param answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
+    :param session_methods: the methods beside the session's own that peers are told may be sent within sessions.
+    :param info_packages: the Info Packages whose INFOs may be sent within sessions (RFC 6086).
     :param message_received: a first handler for :attr:`message_received` (row M9).
+    :param session_received: a first handler for :attr:`session_received`.
     :param handlers: handlers by method, as for :meth:`handle` (row M9).
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header
         or name.

@@ -7,6 +7,8 @@ its Deferreds and events, and the end of everything within a time. Start with :m
 module                what                                                                        standard
 ====================  ==========================================================================  =====================
 ``session``           the session: its states, its events, what can be done in it
+``life``              its state, what waits in it, and its end
+``events``            what it tells, and in which order
 ``states``            the states, and why one went into another                                   RFC 3261 section 21
 ``calling``           one that we establish, until it stands
 ``answering``         one that a peer wants to establish, until it stands

@@ -85,6 +85,8 @@ class Answering:
         description = described(answer)
         usage = None if dialog is None else dialog.usage
         used = self.invitation.ring(driver.now(), status, reason, description, fields, reliable, usage)
+        if description is not None:
+            session.remote_description = self.invitation.offer
         session.hold_flow(used)
         driver.drain()
         return EarlyDialog(session, used)

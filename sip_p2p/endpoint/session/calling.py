@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalResponseReceived
-from sip_p2p.endpoint.session.offers import ask, source_of
+from sip_p2p.endpoint.session.offers import ask, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.states import SignalingInput, SignalingState, SignalingTransitionReason, reason_of_error
 from sip_p2p.errors import InvalidOperation, RequestFailed, SessionTerminated
@@ -135,7 +135,18 @@ class Calling:
     :ivar invitation: the core's part, once there is one.
     """
 
-    __slots__ = ("_asked", "_done", "_options", "_redirecting", "_session", "family", "invitation", "plan", "via")
+    __slots__ = (
+        "_asked",
+        "_descriptions",
+        "_done",
+        "_options",
+        "_redirecting",
+        "_session",
+        "family",
+        "invitation",
+        "plan",
+        "via",
+    )
 
     def __init__(
         self, plan: RequestPlan, options: CallOptions, via: Target | None, family: AddressFamilyHint | None
@@ -148,6 +159,8 @@ class Calling:
         self._done: Deferred[SignalingSession] | None = None
         self._asked: Deferred[Any] | None = None
         self._redirecting: Redirecting | None = None
+        # What each branch has answered: only that of the one that wins counts in the end.
+        self._descriptions: dict[InviteUsage, ContentDescription] = {}
         self.invitation: ClientInvitation | None = None
 
     @property
@@ -316,11 +329,23 @@ class Calling:
             if not redirecting.is_decided and self._redirecting is redirecting:
                 redirecting.give_up()
 
+    def heard(self, usage: InviteUsage, description: ContentDescription) -> bool:
+        """A branch answered; returns whether it had said just that, and was the last one that did."""
+        session = self._session
+        was_last = session is not None and session.remote_description == description
+        is_known = was_last and self._descriptions.get(usage) == description
+        self._descriptions[usage] = description
+        return is_known
+
     def accepted(self, effect: Accepted) -> None:
         """A 2xx; the ACK is out, or waits for the application."""
         session = self._session
         if session is not None:
             session.usage = effect.owner
+            description = self._descriptions.get(effect.owner)
+            if description is not None and description != session.remote_description:
+                session.remote_description = description
+                tell_source(session, description)
             if session.hears("invitation_accepted"):
                 session.tell("invitation_accepted", InvitationAccepted(session, effect.response))
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.endpoint.session.events import RemoteAnswer
-from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of
+from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.errors import InvalidOperation, OfferRejected, RequestFailed
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Request
 
-__all__ = ["IncomingOffer", "change_ended", "receive_answer", "receive_offer", "renegotiate", "withdraw_offer"]
+__all__ = [
+    "IncomingOffer",
+    "change_ended",
+    "receive_answer",
+    "receive_offer",
+    "renegotiate",
+    "withdraw_offer",
+]
 
 _REFUSED = 488
 
@@ -232,40 +240,20 @@ def withdraw_offer(session: SignalingSession, usage: InviteUsage) -> None:
 
 
 def receive_answer(session: SignalingSession, effect: AnswerReceived) -> None:
-    """The peer answered our offer; whoever made that is told, once for each description."""
+    """The peer answered our offer; whoever made that is told, but not of the same once more after a preview."""
     if session.state is SignalingState.DISCONNECTED:
         return
     description = effect.description
-    is_known = session.remote_description == description
+    is_known = False
+    if isinstance(session.set_up, Calling):
+        is_known = session.set_up.heard(effect.owner, description)
     session.remote_description = description
     if session.hears("answer_received"):
         is_early = session.state is not SignalingState.CONNECTED and effect.owner is not session.usage
         dialog = EarlyDialog(session, effect.owner) if is_early else None
         session.tell("answer_received", RemoteAnswer(description, effect.is_preview, dialog))
-    source = session.source
-    if source is None or isinstance(source, Fixed) or is_known:
-        return
-    manager = session.endpoint.connection_manager
-    heard = ask(manager.reactor, manager.limits.answer_timeout, _heard, source, session, description)
-    heard.addErrback(_not_acceptable, session)
-
-
-def _heard(source: Any, session: SignalingSession, answer: ContentDescription) -> Any:
-    """Tell *source*; what it returns matters only where it is to be waited for."""
-    result = source.set_answer(session, answer)
-    return (
-        result.addCallback(lambda _: None) if isinstance(result, Deferred) else result if iscoroutine(result) else None
-    )
-
-
-def _not_acceptable(failure: Failure, session: SignalingSession) -> None:
-    """RFC 3264 knows no answer to an answer: a session that cannot be is ended, with the reason (RFC 3326)."""
-    status = refusal_of(failure)
-    if not status or session.state is SignalingState.DISCONNECTED:
-        return
-    if not isinstance(failure.value, OfferRejected):
-        session.failed(failure)
-    session.terminate(reason=f"SIP;cause={status}")
+    if not is_known:
+        tell_source(session, description)
 
 
 def renegotiate(

@@ -109,6 +109,11 @@ class SessionLife:
         self.is_incoming = is_incoming
         self._state = SignalingState.CONNECTED
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is disconnected."""
+        return self._state is SignalingState.DISCONNECTED
+
     # -- its events ----------------------------------------------------------------------------------------------------
 
     @property

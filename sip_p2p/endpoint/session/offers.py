@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.session.session import SignalingSession
 
-__all__ = ["Description", "Fixed", "IOfferAnswer", "ask", "described", "refusal_of", "source_of"]
+__all__ = ["Description", "Fixed", "IOfferAnswer", "ask", "described", "refusal_of", "source_of", "tell_source"]
 
 Description: TypeAlias = ContentDescription | str | bytes | None
 """What may be given for an offer or an answer."""
@@ -143,3 +143,31 @@ def refusal_of(failure: Failure) -> int:
     if isinstance(error, TimeoutError):
         return 504
     return 0 if isinstance(error, CancelledError) else 500
+
+
+def tell_source(session: SignalingSession, description: ContentDescription) -> None:
+    """Let whoever made our offer know of the answer."""
+    source = session.source
+    if source is None or isinstance(source, Fixed):
+        return
+    manager = session.endpoint.connection_manager
+    heard = ask(manager.reactor, manager.limits.answer_timeout, _heard, source, session, description)
+    heard.addErrback(_not_acceptable, session)
+
+
+def _heard(source: Any, session: SignalingSession, answer: ContentDescription) -> Any:
+    """Tell *source*; what it returns matters only where it is to be waited for."""
+    result = source.set_answer(session, answer)
+    if iscoroutine(result):
+        result = Deferred.fromCoroutine(result)
+    return result.addCallback(lambda _: None) if isinstance(result, Deferred) else None
+
+
+def _not_acceptable(failure: Failure, session: SignalingSession) -> None:
+    """RFC 3264 knows no answer to an answer: a session that cannot be is ended, with the reason (RFC 3326)."""
+    status = refusal_of(failure)
+    if not status or session.is_over:
+        return
+    if not isinstance(failure.value, OfferRejected):
+        session.failed(failure)
+    session.terminate(reason=f"SIP;cause={status}")

@@ -212,6 +212,22 @@ class WithdrawnTests(ErrandTestCase):
         self.network.advance(1)
         self.assertEqual((self.owner.heard, two.requests), ([503], []))
 
+    def test_given_up_by_its_machine(self) -> None:
+        """A call that is given up while it rings, and whose CANCEL nobody answers, leaves nothing under way 64*T1 later
+        (RFC 3261 section 9.1, row:H16, fault:C5)."""
+        server = self.server(answer=lambda request: [reply(request, 180)] if request.method == "INVITE" else [])
+        for ringing in (True, False):
+            if not ringing:
+                server.answer = lambda request: ()
+            session = self.alice.create_session("sip:bob@b.example")
+            session.establish("v=0\r\n").addErrback(lambda _: None)
+            self.network.advance(1)
+            sessions = self.manager.sessions
+            self.assertEqual((len(sessions.errands), len(sessions)), (1, 1))
+            session.terminate()
+            self.network.advance(40)
+            self.assertEqual((len(sessions.errands), len(sessions)), (0, 0), ringing)
+
     def test_afterwards(self) -> None:
         """To call off what has its outcome changes nothing."""
         self.server(answer=accepting)

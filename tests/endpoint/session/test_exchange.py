@@ -315,6 +315,9 @@ class ChangeTests(CallTestCase):
         self.network.advance(0.5)
         self.run_until(theirs.renegotiate(other))
         self.assertEqual(other.asked, [("offer", "CONNECTED"), ("heard", "CONNECTED")])
+        self.network.advance(0.5)
+        self.run_until(theirs.renegotiate(other))
+        self.assertEqual(len(other.asked), 4)
         self.run_until(session.terminate())
 
     def test_offer_fails(self) -> None:
