@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from sip_p2p import (
@@ -14,7 +16,9 @@ from sip_p2p import (
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.sip.dialog.description import ContentDescription
+from sip_p2p.testing import Network
 from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase, Heard
+from tests.support import SynchronousTestCase
 
 
 class CallTests(CallTestCase):
@@ -162,6 +166,36 @@ class CallTests(CallTestCase):
         self.assertIs(session.state, SignalingState.IDLE)
         self.run_until(session.terminate())
         self.assertRaises(InvalidOperation, session.establish, OFFER)
+
+
+class LossTests(SynchronousTestCase):
+    """Sessions over a network that loses datagrams."""
+
+    def test_lossy(self) -> None:
+        """Over UDP that loses every fifth datagram sessions ring, stand, change and end, and nothing is left (row:H9,
+        row:H34)."""
+        for seed in range(6):
+            network = Network(delay=0.01, seed=seed, loss=0.2)
+            options: dict[str, Any] = {"default_transport": "udp"}
+            alice, bob = (network.party(uri, **options) for uri in ("sip:alice@a.example", BOB))
+            received: list[SignalingSession] = []
+            bob.session_received.subscribe(received.append)
+            establishing = alice.invite(BOB, OFFER)
+            network.advance(20)
+            [theirs] = received
+            theirs.offer_received.subscribe(lambda offer: ANSWER)
+            theirs.ring(183, answer=ANSWER)
+            network.advance(10)
+            theirs.accept()
+            session = network.run_until(establishing)
+            network.run_until(session.renegotiate(OFFER + "a=sendonly\r\n"))
+            network.run_until(session.terminate())
+            network.advance(110)
+            for party in (alice, bob):
+                inventory = party.connection_manager.inventory()
+                living = ("sessions", "errands", "dialogs", "appointments", "clients", "servers")
+                self.assertEqual([inventory[name] for name in living], [0] * 6, seed)
+            network.finish()
 
 
 class EndTests(CallTestCase):
