@@ -234,6 +234,8 @@ class _Run(Delivery):
         self._find_flow()
 
     def _find_flow(self) -> None:
+        # Nobody can have read what went before, if anything did.
+        self.errand.transaction = None
         hop = self._hop
         flow = None if hop is None else hop.own_flow(self._manager.pool)
         if flow is None:
@@ -308,9 +310,9 @@ class _Run(Delivery):
         self._errands.failed(self.errand, reason)
 
     def withdraw(self) -> None:
-        """Begin nothing more."""
+        """Begin nothing more; it is over where no transaction carries it, or one whose outcome nobody waits for."""
         self._is_unwanted = True
-        if self._transaction is None:
+        if self._transaction is None or self._transaction.is_abandoned:
             self._close()
 
     def _close(self) -> None:

@@ -429,6 +429,7 @@ class ClientInvitation:
             errand = self._errand
             if errand is not None and errand.transaction is not None:
                 self._core.layer.abandon(errand.transaction, now)
+                self._core.say(RequestUnwanted(errand))
             self.branches.end_early(Ending.EARLY, None, now)
             self._end(None, self._reason or OperationTimeout("no final response though it was cancelled"), now)
         elif state in (_ACCEPTED, _LATE):

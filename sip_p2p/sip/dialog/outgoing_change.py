@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
-    from sip_p2p.sip.transaction.layer import ClientTransaction
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["OutgoingChange"]
@@ -253,9 +252,8 @@ class OutgoingChange:
                 self._finish(usage, None, InvalidOperation("the session cannot be changed any more"), now)
         elif self._is_cancelled:
             # 9.1: without a final response 64*T1 after the CANCEL, the INVITE counts as cancelled.
-            transaction = None if self.errand is None else self.errand.transaction
-            if transaction is not None:
-                usage.core.layer.abandon(transaction, now)
+            if self.errand is not None:
+                _let_go(usage.core, self.errand, now)
             usage.offer_answer.rollback(self._place)
             usage.modification.ended(self.method)
             self._finish(usage, None, OperationTimeout("the cancelled INVITE was never answered"), now)
@@ -312,7 +310,7 @@ class OutgoingChange:
             usage.core.say(RequestUnwanted(self.errand))
         elif self.method == "INVITE":
             # Timer B alone would not end one that begins to ring.
-            usage.core.appointments.set(_Leftover(usage.core, transaction), now + usage.core.layer.timers.timeout)
+            usage.core.appointments.set(_Leftover(usage.core, self.errand), now + usage.core.layer.timers.timeout)
 
     def _accepted(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         dialog = usage.dialog
@@ -367,15 +365,22 @@ class OutgoingChange:
 class _Leftover:
     """A re-INVITE that somebody works on, of a session that is over."""
 
-    __slots__ = ("_core", "_transaction")
+    __slots__ = ("_core", "_errand")
 
-    def __init__(self, core: UserAgentCore, transaction: ClientTransaction) -> None:
+    def __init__(self, core: UserAgentCore, errand: Errand) -> None:
         self._core = core
-        self._transaction = transaction
+        self._errand = errand
 
     def handle_timer(self, now: float) -> None:
         """9.1: without a final response after 64*T1 there will be none."""
-        self._core.layer.abandon(self._transaction, now)
+        _let_go(self._core, self._errand, now)
+
+
+def _let_go(core: UserAgentCore, errand: Errand, now: float) -> None:
+    """Nobody waits for the outcome of *errand* any more."""
+    if errand.transaction is not None:
+        core.layer.abandon(errand.transaction, now)
+    core.say(RequestUnwanted(errand))
 
 
 def _retry_after(response: Response) -> int | None:
