@@ -89,6 +89,7 @@ class Server:
     ) -> None:
         """
         :param host: the host that it listens on, which is made where there is none.
+        :param proves: the names in its certificate.
         """
         self.requests: list[Request] = []
         self.connections: list[_Connection] = []
@@ -96,7 +97,7 @@ class Server:
         reactor = network.find(host) or network.host(names=[host])
         self._manager = RealTimeServerTlsConnectionManager(
             reactor,
-            Credential.from_pem(network.authority.issue(proves).pem),
+            Credential.from_pem(network.authority.issue(*proves.split(" ")).pem),
             trust=TrustAnchors.from_pem(network.authority.pem),
             allow=TrustPolicy.any_authenticated(),
         )

@@ -66,9 +66,9 @@ class ErrandTestCase(SynchronousTestCase):
         self.network.advance(seconds)
         return wanted
 
-    def dialog(self, contact: str = "<sip:bob@b.example;transport=tls>") -> Dialog:
+    def dialog(self, contact: str = "<sip:bob@b.example;transport=tls>", proves: str = "b.example") -> Dialog:
         """A dialog with Bob that a 200 has made."""
-        server = self.server(answer=lambda request: [reply(request, 200, ("Contact", contact))])
+        server = self.server(proves=proves, answer=lambda request: [reply(request, 200, ("Contact", contact))])
         wanted = self.run_errand()
         dialog = Dialog.of_caller(server.requests[0], self.owner.responses[-1], self.owner.flows[-1])
         self.manager.core.dialogs.add(dialog)
@@ -126,6 +126,34 @@ class InviteTests(ErrandTestCase):
         self.assertEqual((one.methods, two.methods), (["INVITE", "ACK"], ["INVITE", "ACK"]))
         self.assertNotEqual(first.via.branch, second.via.branch)
         self.assertEqual((first.call_id, str(first.cseq)), (second.call_id, str(second.cseq)))
+
+    def test_between_servers(self) -> None:
+        """While the next server is looked for no transaction carries the INVITE: it can be called off without a CANCEL
+        (RFC 3261 section 9.1, row:H16)."""
+        one, two = self.two_servers()
+        one.answer = lambda request: [reply(request, 503)]
+        wanted = self.run_errand(0.0, "sips:bob@b.example")
+        while not one.methods:
+            self.network.advance(0.005)
+        self.assertIsNotNone(wanted.transaction)
+        while wanted.transaction is not None:
+            self.network.advance(0.005)
+        self.errands.withdraw(wanted)
+        self.network.advance(5)
+        self.assertEqual((self.owner.heard, two.requests, len(self.errands)), ([], [], 0))
+
+    def test_unreadable(self) -> None:
+        """A response whose To cannot be read is told, and makes no dialog (fault:A17)."""
+
+        def odd(request: Request) -> list[Response]:
+            response = reply(request, 180)
+            response.headers.set("To", "<sip:bob@b.example>;tag=a;tag=b")
+            return [response] if request.method == "INVITE" else []
+
+        self.server(answer=odd)
+        self.run_errand()
+        self.assertEqual((self.owner.heard, len(self.errands.flows)), ([180], 0))
+        self.errands.end(self.alice)
 
     def test_no_other_server(self) -> None:
         """A 503 that no other server makes good is the owner's to judge; nobody waits for its Retry-After."""
@@ -258,6 +286,19 @@ class DialogTests(ErrandTestCase):
         self.assertEqual(self.owner.heard, [TlsFailure])
         self.assertEqual((evil.requests, [line for line in self.network.log if " UDP " in line]), ([], []))
 
+    def test_half_of_an_identity(self) -> None:
+        """Whoever proves some names of a gateway, and not all of them, is not that gateway: neither a request nor an
+        ACK is written (fault:D8, fault:F12)."""
+        dialog = self.dialog("<sip:bob@elsewhere.example;transport=tls>", "a1.example b.example")
+        dialog.remote = "<sip:+15550100@numbers.example>"
+        half = self.server("elsewhere.example", "a1.example")
+        self.network.cut("a.example", "b.example")
+        self.network.advance(1)
+        self.ask(dialog, seconds=5)
+        self.errands.acknowledge(AckWanted(self.owner, dialog.ack_plan(1)), self.alice)  # type: ignore[arg-type]
+        self.network.advance(5)
+        self.assertEqual((self.owner.heard, self.owner.octets, half.requests), ([TlsFailure], [], []))
+
     def test_moved(self) -> None:
         """A peer that has moved, and proves that it is the same, is served where it is now (row:H32)."""
         dialog = self.dialog("<sip:bob@elsewhere.example;transport=tls>")
@@ -279,6 +320,11 @@ class DialogTests(ErrandTestCase):
         self.ask(dialog)
         # This Bob takes no INFO; but he is the one who was asked.
         self.assertEqual(self.owner.heard, [405])
+        self.assertTrue(self.owner.flows[-1].is_incoming)  # type: ignore[attr-defined]
+        dialog.flow = None
+        self.errands.acknowledge(AckWanted(self.owner, dialog.ack_plan(1)), self.alice)  # type: ignore[arg-type]
+        self.network.advance(5)
+        self.assertEqual(len(self.owner.octets), 1)
         self.assertTrue(self.owner.flows[-1].is_incoming)  # type: ignore[attr-defined]
 
     def test_written_to_a_closed_connection(self) -> None:

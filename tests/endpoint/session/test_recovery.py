@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
-from sip_p2p import ConnectionFailure, Limits, RequestFailed
+from sip_p2p import ConnectionFailure, InvalidOperation, Limits, RequestFailed
 from sip_p2p.endpoint.session.recovery import Recovery, RouteSet, RouteSetStatus
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
@@ -240,6 +240,39 @@ class LimitedTests(PartiesTestCase):
         self.network.heal()
         self.network.advance(10)
         self.assertEqual((self.successResultOf(sending).status, self.heard), (200, ["wanted"]))
+
+    def test_no_number_left(self) -> None:
+        """A request that waits in a dialog without another sequence number fails (RFC 3261 section 8.1.1.5)."""
+        session = self.call()
+        self.accepted[0].recovery = Recovery.NONE
+        self.network.partition("b.example")
+        self.network.cut("a.example", "b.example")
+        self.network.advance(1)
+        dialog = session.usage.dialog  # type: ignore[union-attr]
+        dialog.local_cseq = 2**31 - 2
+        sending = session.send_message("x")
+        self.network.heal()
+        self.network.advance(10)
+        self.failureResultOf(sending, InvalidOperation)
+        self.assertEqual(self.told, ["RECOVERING", "HEALTHY"])
+        dialog.local_cseq = 10
+
+    def test_change_is_called_off(self) -> None:
+        """A re-INVITE that is called off while it looks for the way leaves the search to us (row:H32, row:H21)."""
+        session = self.call()
+        self.accepted[0].recovery = Recovery.NONE
+        self.network.partition("b.example")
+        self.network.cut("a.example", "b.example")
+        self.network.advance(0.01)
+        changing = session.renegotiate("v=0\r\n")
+        self.network.advance(1)
+        changing.cancel()
+        self.failureResultOf(changing)
+        seen = self.watch()
+        self.network.advance(1)
+        self.network.heal()
+        self.network.advance(10)
+        self.assertEqual((seen, self.told), (["> UPDATE", "< 200"], ["RECOVERING", "HEALTHY"]))
 
     def test_given_up(self) -> None:
         """A peer that is not found in time is given up: what waits fails, and the session ends with the reason
