@@ -7,6 +7,7 @@ One exists only while the peer waits for us. What need not wait (an UPDATE that 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import AlreadyResponded, InvalidOperation, MalformedMessage
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import Uri
 
 __all__ = ["IncomingChange", "answer_prack", "receive_change"]
+
+_REFRESH = 60.0
 
 
 def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
@@ -75,13 +78,14 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
         refuse(core, transaction, status, now, fields)
         return
     usage.capabilities.heard(request)
-    change = IncomingChange(transaction, request, target)
+    change = IncomingChange(transaction, request, target, now)
     if method == "UPDATE" and description is None:
         # RFC 3311 section 5.2, RFC 4028 section 9: it refreshes the target and the timer, and nobody has to be asked.
         change.accept(usage, None, (), now)
         return
     usage.incoming = change
     transaction.user = usage
+    usage.appoint()
     core.say(OfferReceived(usage, description, request))
 
 
@@ -104,9 +108,12 @@ class IncomingChange:
     :ivar method: INVITE or UPDATE.
     """
 
-    __slots__ = ("_cseq", "_former_target", "_is_reliable", "_recorded", "_sender", "method", "transaction")
+    __slots__ = (
+        "_again_at", "_cseq", "_former_target", "_is_reliable", "_recorded", "_sender", "_status", "method",
+        "transaction",
+    )  # fmt: skip
 
-    def __init__(self, transaction: ServerTransaction, request: Request, former_target: Uri) -> None:
+    def __init__(self, transaction: ServerTransaction, request: Request, former_target: Uri, now: float) -> None:
         """
         :param former_target: the remote target before it came.
         """
@@ -118,11 +125,15 @@ class IncomingChange:
         # RFC 3262 section 3: whether every provisional response but 100 has to arrive.
         self._is_reliable = has_option(request, "Require", RELIABLE)
         self._sender: ReliableSender | None = None
+        self._status = 183
+        self._again_at = now + _REFRESH if request.method == "INVITE" else math.inf
 
     @property
     def next_deadline(self) -> float | None:
-        """When :meth:`handle_timer` is to be called; None while nothing waits for a PRACK."""
-        return None if self._sender is None else self._sender.next_deadline
+        """When :meth:`handle_timer` is to be called; None for an UPDATE, which has to be answered at once."""
+        due = None if self._sender is None else self._sender.next_deadline
+        earliest = self._again_at if due is None else min(due, self._again_at)
+        return None if earliest == math.inf else earliest
 
     def accept(
         self,
@@ -187,6 +198,7 @@ class IncomingChange:
         if self.method != "INVITE":
             raise InvalidOperation("only an INVITE has provisional responses")
         response = self._response(usage, status, fields, reason)
+        self._status = status
         usage.offer_answer.sending(Place.RELIABLE if self._is_reliable else Place.UNRELIABLE, False)
         if not self._is_reliable:
             usage.core.respond(self.transaction, response, now)
@@ -206,7 +218,12 @@ class IncomingChange:
         return True
 
     def handle_timer(self, usage: InviteUsage, now: float) -> None:
-        """Say again what waits for its PRACK; refuse the re-INVITE when none comes."""
+        """Say again what waits for its PRACK; refuse the re-INVITE when none comes. Say each minute that it is still
+        being thought about."""
+        if now >= self._again_at:
+            # 13.3.1.1: so that nobody on the way, and no peer, takes the silence for an end.
+            self._again_at = now + _REFRESH
+            self._say_again(usage, now)
         sender = self._sender
         if sender is None:
             return
@@ -216,6 +233,16 @@ class IncomingChange:
             self._undo(usage)
             refuse(usage.core, self.transaction, 504, now)
             usage.core.say(OfferWithdrawn(usage, None))
+
+    def _say_again(self, usage: InviteUsage, now: float) -> None:
+        if self._sender is not None and self._sender.is_waiting:
+            # It is said all the time, until the PRACK comes.
+            return
+        try:
+            self.progress(usage, self._status, (), now)
+        except InvalidOperation:
+            # What is said reliably would have to make the offer; or the flow is gone, and that is about to be told.
+            return
 
     def _say(self, usage: InviteUsage, response: Response | None, now: float) -> None:
         if response is not None:

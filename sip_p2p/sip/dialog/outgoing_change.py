@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["OutgoingChange"]
 
 _LONGEST_RETRY_AFTER = 10
+_LONGEST_SILENCE = 190.0
 _MOST_RETRIES = 4
 _PAUSE = 0.5
 
@@ -59,12 +60,13 @@ class OutgoingChange:
     :ivar method: INVITE or UPDATE.
     :ivar is_refresh: whether only the session timer wants it: the application is told nothing of it.
     :ivar waits: whether it was refused, and its time to be sent again has not come.
-    :ivar next_deadline: when it is to be sent again or, cancelled, to be given up; None while neither.
+    :ivar next_deadline: when it is to be sent again, or to be called off for the peer's silence, or, cancelled, to be
+        given up; None while none of these.
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh", "method",
-        "next_deadline", "waits",
+        "_description", "_fields", "_is_cancel_sent", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh",
+        "method", "next_deadline", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +83,7 @@ class OutgoingChange:
         self._description = description
         self._fields = fields
         self._is_cancelled = False
+        self._is_cancel_sent = False
         # The reliable response whose offer waits for our answer.
         self._offered: RAck | None = None
         self.waits = False
@@ -141,6 +144,9 @@ class OutgoingChange:
         if self._is_cancelled:
             # 9.1: now that there is a response the CANCEL may go.
             self._send_cancel(usage, now)
+        elif self.method == "INVITE" and (response.status > 100 or self.next_deadline is None):
+            self.next_deadline = now + _LONGEST_SILENCE
+            usage.appoint()
         if response.status > 100 and self.method == "INVITE":
             self._hear_provisional(usage, response, flow, now)
 
@@ -209,7 +215,14 @@ class OutgoingChange:
         if is_undone and not usage.is_over:
             # RFC 6141 section 3.4: what a reliable provisional response had agreed on is undone. So that both know, the
             # session is offered as it was before.
+            self._restore(usage)
+
+    def _restore(self, usage: InviteUsage) -> None:
+        try:
             OutgoingChange("INVITE", usage.local_description, (), True).begin(usage)
+        except InvalidOperation:
+            # The peer offers already, and that settles it as well.
+            return
 
     def _is_sent_again(self, usage: InviteUsage, response: Response, now: float) -> bool:
         """Whether the request goes again, changed or later, because of what *response* says."""
@@ -243,7 +256,7 @@ class OutgoingChange:
         return True
 
     def handle_timer(self, usage: InviteUsage, now: float) -> None:
-        """Send it again, or give up waiting for the end of what was cancelled."""
+        """Send it again, or give up waiting: for a word of the peer's, or for the end of what was cancelled."""
         if self.next_deadline is None or now < self.next_deadline:
             return
         self.next_deadline = None
@@ -257,6 +270,9 @@ class OutgoingChange:
             usage.offer_answer.rollback(self._place)
             usage.modification.ended(self.method)
             self._finish(usage, None, OperationTimeout("the cancelled INVITE was never answered"), now)
+        else:
+            # 16.8: a peer that works on it says so each minute; after so long a silence nobody is there any more.
+            self.cancel(usage, now)
 
     def failed(self, usage: InviteUsage, reason: BaseException, now: float) -> None:
         """There will be no final response."""
@@ -291,8 +307,9 @@ class OutgoingChange:
         return True
 
     def _send_cancel(self, usage: InviteUsage, now: float) -> None:
-        if self.next_deadline is not None or self.errand is None or self.errand.transaction is None:
+        if self._is_cancel_sent or self.errand is None or self.errand.transaction is None:
             return
+        self._is_cancel_sent = True
         usage.core.cancel(self.errand.transaction, (), now)
         self.next_deadline = now + usage.core.layer.timers.timeout
         usage.appoint()

@@ -255,6 +255,35 @@ class ProgressTests(SynchronousTestCase):
         self.assertEqual((one.party.heard, one.present), (["offer", "offer withdrawn"], "confirmed"))
         self.assertIn("504", [name for _, party, name in one.pair.sent if party is one.party])
 
+    def test_each_minute(self) -> None:
+        """A re-INVITE that is thought about for long is kept alive each minute (13.3.1.1): row:H20."""
+        for reliable in (False, True):
+            one = OneUsage("confirmed")
+            one.receive("INVITE", OFFER, *((("Require", "100rel"),) if reliable else ()))
+            one.pair.wait(59.0)
+            one.pair.sent.clear()
+            one.pair.wait(2.0)
+            self.assertEqual(last_response(one).status, 183)
+            self.assertEqual("RSeq" in last_response(one).headers, reliable)
+
+    def test_as_it_was(self) -> None:
+        """Each minute what was said last is said again: row:H20."""
+        one = OneUsage("they re-INVITE")
+        one.usage.progress(182, one.pair.now)
+        one.party.work()
+        for _ in range(5):
+            one.pair.sent.clear()
+            one.pair.wait(60.0)
+            self.assertEqual([name for _, party, name in one.pair.sent if party is one.party], ["182"])
+
+    def test_nothing_to_say(self) -> None:
+        """Where a reliable response would have to make the offer, nothing is said: the offer is the application's."""
+        one = OneUsage("confirmed")
+        one.receive("INVITE", None, ("Require", "100rel"))
+        one.pair.sent.clear()
+        one.pair.wait(200.0)
+        self.assertNotIn("183", [name for _, party, name in one.pair.sent])
+
     def test_not_for_update(self) -> None:
         """An UPDATE has no provisional responses (RFC 4320)."""
         one = OneUsage("they UPDATE")

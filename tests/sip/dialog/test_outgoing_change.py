@@ -272,6 +272,19 @@ class CancelTests(SynchronousTestCase):
         self.assertFalse(one.usage.cancel_modification(one.pair.now))
         self.assertFalse(OneUsage("confirmed").usage.cancel_modification(0.0))
 
+    def test_a_peer_that_falls_silent(self) -> None:
+        """A peer that works on it and then says nothing for minutes is waited for no longer (section 16.8)."""
+        one = OneUsage("we re-INVITE")
+        one.respond(180)
+        one.pair.wait(150.0)
+        one.respond(180)
+        one.pair.wait(150.0)
+        self.assertEqual(sent(one), [])
+        one.pair.wait(50.0)
+        self.assertEqual(sent(one), ["CANCEL"])
+        one.pair.wait(40.0)
+        self.assertEqual((one.party.heard, one.present), (["modified OperationTimeout"], "confirmed"))
+
     def test_no_second_try(self) -> None:
         """What was called off is not sent again because of a 491."""
         one = OneUsage("we re-INVITE")

@@ -281,7 +281,7 @@ TABLE = [
     ("they re-INVITE", "decline", "confirmed >488"),
     ("they re-INVITE", "progress", "confirmed: they re-INVITE; >183"),
     ("they re-INVITE", "bye", "ending >487 >BYE"),
-    ("they re-INVITE", "time passes", "idle"),
+    ("they re-INVITE", "time passes", "confirmed: they re-INVITE; >183"),
     ("they UPDATE", "BYE", "ended >200 >487 [usage ended REMOTE_BYE]"),
     ("they UPDATE", "INVITE", "confirmed: they UPDATE; >500"),
     ("they UPDATE", "INVITE offer", "confirmed: they UPDATE; >500"),
