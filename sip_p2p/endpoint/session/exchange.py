@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.sip.dialog.description import ContentDescription
-    from sip_p2p.sip.dialog.effects import AnswerReceived, ModificationEnded, OfferReceived
+    from sip_p2p.sip.dialog.effects import AnswerReceived, ModificationEnded, OfferReceived, OfferWithdrawn
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Request
 
@@ -232,11 +232,12 @@ def receive_offer(session: SignalingSession, effect: OfferReceived) -> None:
         session.waiting.offers.pop(effect.owner, None)
 
 
-def withdraw_offer(session: SignalingSession, usage: InviteUsage) -> None:
-    """The peer's offer wants no answer any more."""
-    incoming = session.waiting.offers.pop(usage, None)
-    if isinstance(incoming, IncomingOffer):
+def withdraw_offer(session: SignalingSession, effect: OfferWithdrawn) -> None:
+    """The peer's offer wants no answer any more: who was asked is told."""
+    incoming = session.waiting.offers.pop(effect.owner, None)
+    if incoming is not None and not incoming.is_decided:
         incoming.withdraw()
+        session.tell("offer_withdrawn", incoming)
 
 
 def receive_answer(session: SignalingSession, effect: AnswerReceived) -> None:

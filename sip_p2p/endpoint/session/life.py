@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.answering import Answering
+from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.states import (
     SignalingInput,
@@ -199,6 +200,8 @@ class SessionLife:
         usage, ending = effect.owner, effect.ending
         self._forget(usage, SessionTerminated("the early dialog is over", SignalingTransitionReason.CANCELED.name))
         if usage is not self.usage:
+            if not self.is_over and self.set_up is not None and self.hears("early_dialog_ended"):
+                self.tell("early_dialog_ended", EarlyDialog(self._self, usage))
             return
         if ending is Ending.EARLY and self.set_up is not None:
             # Accepted, but the 2xx was never sent: what ended the INVITE is told next.

@@ -68,7 +68,7 @@ class Sessions:
 
     def has_any(self, endpoint: RealTimeEndpoint) -> bool:
         """Whether *endpoint* has one left, or something to be sent for one that was."""
-        return bool(self.of(endpoint)) or self.errands.under_way(endpoint) > 0
+        return any(session.endpoint is endpoint for session in self._live) or self.errands.under_way(endpoint) > 0
 
     def of(self, endpoint: RealTimeEndpoint) -> tuple[SignalingSession, ...]:
         """Those of one party."""
@@ -249,10 +249,6 @@ def _invitation_ended(session: SignalingSession, effect: said.InvitationEnded) -
         session.set_up.ended(effect)
 
 
-def _offer_withdrawn(session: SignalingSession, effect: said.OfferWithdrawn) -> None:
-    exchange.withdraw_offer(session, effect.owner)
-
-
 _TELL: dict[type, Any] = {
     said.Accepted: _accepted,
     said.AnswerReceived: exchange.receive_answer,
@@ -260,7 +256,7 @@ _TELL: dict[type, Any] = {
     said.InvitationEnded: _invitation_ended,
     said.ModificationEnded: exchange.change_ended,
     said.OfferReceived: exchange.receive_offer,
-    said.OfferWithdrawn: _offer_withdrawn,
+    said.OfferWithdrawn: exchange.withdraw_offer,
     said.Progress: _progress,
     said.Redirected: _redirected,
     said.RequestEnded: in_dialog.request_ended,

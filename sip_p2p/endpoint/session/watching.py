@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TracedMessage", "Watching"]
 
-_CALL_ID = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_CALL_ID = re.compile(rb"\n(?:call-id|i)[ \t]*:([^\r\n]*)", re.IGNORECASE)
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -85,7 +85,7 @@ class Watching:
     def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
         """A message went by; called by the driver."""
         found = _CALL_ID.search(data.partition(_END_OF_HEAD)[0])
-        sessions = None if found is None else self._watched.get(found[1])
+        sessions = None if found is None else self._watched.get(found[1].strip(b" \t"))
         if not sessions:
             return
         traced = TracedMessage(direction, Peer(cast("LiveFlow", flow)), data, now)

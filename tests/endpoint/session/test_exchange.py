@@ -274,12 +274,14 @@ class ChangeTests(CallTestCase):
             return Deferred(cancelled.append)
 
         self.theirs.offer_received.subscribe(decide)
+        withdrawn: list[IncomingOffer] = []
+        self.theirs.offer_withdrawn.subscribe(withdrawn.append)
         changing = self.session.renegotiate(HELD)
         self.network.advance(1)
         self.assertTrue(self.session.cancel_renegotiation())
         self.network.advance(1)
         self.assertEqual(self.failureResultOf(changing, RequestFailed).value.status, 487)
-        self.assertEqual(len(cancelled), 1)
+        self.assertEqual((len(cancelled), withdrawn), (1, offers))
         self.assertRaises(InvalidOperation, offers[0].accept, RECEIVING)
         self.assertIs(self.theirs.state, SignalingState.CONNECTED)
         self.assertFalse(self.session.cancel_renegotiation())

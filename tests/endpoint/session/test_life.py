@@ -31,6 +31,8 @@ EVENTS = (
     "invitation_accepted",
     "answer_received",
     "offer_received",
+    "offer_withdrawn",
+    "early_dialog_ended",
     "request_received",
     "message_received",
     "route_set_changed",
@@ -131,7 +133,10 @@ class ReentrancyTests(CallTestCase):
                 self.play(partial(self.note, states, event, action))
                 told[event] += sum(map(len, states))
         self.assert_nothing_is_left()
-        self.assertEqual({event for event, count in told.items() if not count}, {"redirecting", "route_set_changed"})
+        self.assertEqual(
+            {event for event, count in told.items() if not count},
+            {"redirecting", "route_set_changed", "offer_withdrawn"},
+        )
 
     def test_at_once(self) -> None:
         """A session may be decided in the very handler that shows it: accepted, refused, ended (fault:K5)."""

@@ -59,9 +59,11 @@ class ParticipantTests(CallTestCase):
         self.assertNotEqual(first, 5)
         self.assertEqual(len({first, EarlyDialog(theirs, first.usage), second}), 2)
         self.assertIn(first.local_tag, repr(first))
+        over: list[str] = []
+        session.early_dialog_ended.subscribe(lambda dialog: over.append(dialog.participant.tag))
         theirs.end_early_dialog(first)
         self.assertEqual(theirs.early_dialogs, (second,))
         self.network.advance(0.5)
-        self.assertEqual(len(session.early_dialogs), 1)
+        self.assertEqual((len(session.early_dialogs), over), (1, [first.local_tag]))
         self.run_until(session.terminate())
         self.failureResultOf(establishing)
