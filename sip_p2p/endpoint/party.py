@@ -377,6 +377,11 @@ class Party:
         return len(self._outgoing)
 
     @property
+    def sessions(self) -> tuple[SignalingSession, ...]:
+        """Its sessions, the oldest first, those among them that are over and have a last word to say to their peers."""
+        return self.connection_manager.sessions.of(cast("RealTimeEndpoint", self))
+
+    @property
     def is_terminated(self) -> bool:
         """Whether :meth:`terminate` was called."""
         return self._terminated is not None

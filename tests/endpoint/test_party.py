@@ -54,6 +54,17 @@ class FeatureTests(PartyTestCase):
         self.run_until(session.terminate())
         self.network.advance(70)
 
+    def test_sessions(self) -> None:
+        """A party has a list of its sessions, on either side, and of no other party's. (row:H1)"""
+        received: list[SignalingSession] = []
+        self.bob.session_received.subscribe(lambda session: self.accept(session, received))
+        other = self.device()
+        session = self.run_until(self.alice.invite("sip:bob@b.example", "v=0"))
+        self.assertEqual((self.alice.sessions, self.bob.sessions, other.sessions), ((session,), tuple(received), ()))
+        self.run_until(session.terminate())
+        self.network.advance(70)
+        self.assertEqual((self.alice.sessions, self.bob.sessions), ((), ()))
+
     def accept(self, session: SignalingSession, received: list[SignalingSession]) -> None:
         """Keep it, accept it, and answer what is offered later."""
         received.append(session)

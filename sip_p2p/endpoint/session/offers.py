@@ -3,7 +3,8 @@
 An application says what it offers, and what it answers with, in one of these ways:
 
 * not at all (``None``): the INVITE goes without an offer, and the peer is asked to make one (a late offer);
-* as text or octets, which are SDP, or as a :class:`~sip_p2p.sip.dialog.description.ContentDescription` of any type;
+* as text or octets, which are SDP, a :class:`~sip_p2p.sdp.description.SessionDescription` or whatever else has octets
+  to give (``bytes(offer)``), or as a :class:`~sip_p2p.sip.dialog.description.ContentDescription` of any type;
 * with an object that provides :class:`IOfferAnswer`, which is asked when it is needed. What it returns may be any of
   the above, or a ``Deferred`` or a coroutine of these.
 
@@ -17,7 +18,7 @@ Where in a session an offer or an answer may stand is the business of :mod:`sip_
 from __future__ import annotations
 
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, SupportsBytes, TypeAlias, final
 
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, succeed
 from twisted.python.failure import Failure
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Description", "Fixed", "IOfferAnswer", "ask", "described", "refusal_of", "source_of", "tell_source"]
 
-Description: TypeAlias = ContentDescription | str | bytes | None
+Description: TypeAlias = ContentDescription | SupportsBytes | str | bytes | None
 """What may be given for an offer or an answer."""
 
 
@@ -85,7 +86,7 @@ class Fixed:
 
 
 def described(given: Description) -> ContentDescription | None:
-    """*given* as a description: text and octets are SDP.
+    """*given* as a description: text and octets are SDP, and so are those of whatever has some to give.
 
     :raises TypeError: for what is none of them.
     :raises ValueError: for one without octets.
@@ -94,6 +95,8 @@ def described(given: Description) -> ContentDescription | None:
         return given
     if isinstance(given, str | bytes):
         return ContentDescription(given)
+    if isinstance(given, SupportsBytes):
+        return ContentDescription(bytes(given))
     raise TypeError(f"an offer or an answer is text, octets or a ContentDescription, not {type(given).__name__}")
 
 

@@ -11,6 +11,7 @@ from zope.interface import implementer, verify
 
 from sip_p2p.endpoint.session.offers import Fixed, IOfferAnswer, ask, described, refusal_of, source_of
 from sip_p2p.errors import MalformedMessage, OfferRejected
+from sip_p2p.sdp import Origin, SessionDescription
 from sip_p2p.sip.dialog.description import ContentDescription
 from tests.support import SynchronousTestCase
 
@@ -21,9 +22,11 @@ class SourceTests(SynchronousTestCase):
     """What may be given."""
 
     def test_given(self) -> None:
-        """Text and octets are SDP, a description is what it says, None is none (row:H22, row:H24)."""
+        """Text, octets and what has some are SDP, a description is what it says, None is none (row:H22, row:H24)."""
         other = ContentDescription(b"<x/>", "application/xml")
-        for given, expected in (("v=0", SDP), (b"v=0", SDP), (other, other), (None, None)):
+        session = SessionDescription(Origin("192.0.2.1", 1))
+        read = ContentDescription(bytes(session))
+        for given, expected in (("v=0", SDP), (b"v=0", SDP), (session, read), (other, other), (None, None)):
             self.assertEqual(described(given), expected)
             source = source_of(given)
             self.assertEqual((source.get_offer(None), source.get_answer(None, other)), (expected, expected))
