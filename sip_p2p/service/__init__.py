@@ -11,6 +11,8 @@ module              what
 ``party``           a connection manager and an endpoint made from options
 ``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
 ``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
+``json_lines``      what it writes: one JSON object a line
+``silence``         the session descriptions of programs without media
 ``check``           ``--check``: everything looked at and explained, nothing bound
 ``state``           what is kept between two runs: the instance id
 ``signals``         SIGHUP reads files anew; a second SIGTERM ends a stop at once

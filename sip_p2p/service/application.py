@@ -15,22 +15,22 @@ A class of your own is made without arguments::
             await self.endpoint.send_message(event.from_.uri, "hello yourself")
             return 202
 
+        async def session(self, session):
+            session.ring()
+            await session.accept(answer_to(session.offer))
+
 A method ``authorize`` of its own is asked about each connection before that carries anything. All of them run in the
 reactor's thread. What they raise is logged with its traceback and answered with 500, and nothing else notices.
 """
 
 from __future__ import annotations
 
-import base64
-import datetime
 import importlib
 import inspect
-import json
 import os
 import sys
-import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -38,22 +38,24 @@ from twisted.logger import Logger
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import MalformedMessage, SipError
 from sip_p2p.observe.text import printable
+from sip_p2p.service.json_lines import JsonLines, described, described_session, place
+from sip_p2p.service.silence import Echo
 from sip_p2p.service.words import explain
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
     from typing import TypeAlias
 
     from sip_p2p.endpoint.connection_request import ConnectionRequest
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.events import StateChanged
     from sip_p2p.endpoint.incoming import IncomingRequest
-    from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.listener_watch import ListenerLost
     from sip_p2p.endpoint.load_events import OverloadChanged
-    from sip_p2p.endpoint.peer import Peer
+    from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.errors import TlsFailure
     from sip_p2p.sip.message import Response
     from sip_p2p.transport.tls.expiry import CertificateExpiring
@@ -64,7 +66,6 @@ __all__ = [
     "Application",
     "ApplicationError",
     "EchoApplication",
-    "JsonLines",
     "LogApplication",
     "load_application",
 ]
@@ -99,6 +100,18 @@ class Application:
         """A request came with one of :attr:`methods`; the answer is given as for :meth:`message`."""
         return 501
 
+    def session(self, session: SignalingSession) -> Awaitable[object] | None:
+        """A peer wants to establish a session; asked only of a class that has this method of its own: where none does,
+        INVITE is answered 405.
+
+        It decides with :meth:`~.SignalingSession.accept`, :meth:`~.SignalingSession.reject` or
+        :meth:`~.SignalingSession.redirect`, at once or later; what nobody decides within ``--max-ring`` is answered 480.
+        Requests within the session go to the session's own events.
+
+        :param session: incoming, with its ``offer`` and the ``peer`` that was verified.
+        """
+        return None
+
     def authorize(self, connection: ConnectionRequest) -> bool | Awaitable[bool]:
         """Whether a connection, in or out, may carry messages; asked before it carries any, and only of a class that
         has this method of its own. What takes longer than ``--limit authorization_timeout`` is a no."""
@@ -112,44 +125,8 @@ class Application:
         return None
 
 
-@final
-class JsonLines:
-    """Writes one JSON object a line, in ASCII: nothing that a peer sends can end a line or drive a terminal.
-
-    :param write: where a line goes; by default the process's standard output, as it was before any logging took it
-        over.
-    :param clock: seconds since 1970.
-    """
-
-    def __init__(self, write: Callable[[str], object] | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._write = _to_standard_output if write is None else write
-        self._clock = clock
-        self._broken = False
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Write one event with its time; a reader that has gone away is told of once, in the log."""
-        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
-        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"time": stamp, "event": event, **fields})
-        if self._broken:
-            return
-        try:
-            self._write(f"{line}\n")
-        except (OSError, ValueError) as error:
-            self._broken = True
-            _log.error("events are not written any more: {error}", error=str(error))
-
-
-def _to_standard_output(line: str) -> None:
-    stream = sys.__stdout__
-    if stream is None:
-        raise OSError("there is no standard output")
-    stream.write(line)
-    stream.flush()
-
-
 class LogApplication(Application):
-    """``log``: every event is one JSON line; messages are accepted.
+    """``log``: every event is one JSON line; messages are accepted, and sessions refused with 480.
 
     The lines hold what the peers wrote: they are this application's product, and belong to whoever started it.
     """
@@ -171,13 +148,35 @@ class LogApplication(Application):
             uri=str(endpoint.aor),
             contact=str(endpoint.contact_uri),
             state=endpoint.state.value,
-            listening=[_place(listener) for listener in manager.listeners],
+            listening=[place(listener) for listener in manager.listeners],
         )
 
     def message(self, event: IncomingRequest) -> Answer:
         """Log it and accept it."""
-        self.lines.emit("message", **_described(event))
+        self.lines.emit("message", **described(event))
         return None
+
+    def session(self, session: SignalingSession) -> Awaitable[object] | None:
+        """Log it and refuse it: here is nobody to talk to."""
+        self._session_came(session)
+        session.reject(480)
+        return None
+
+    def _session_came(self, session: SignalingSession) -> None:
+        """Log a session, and from now on what becomes of it."""
+        call_id = session.call_id
+
+        def changed(event: SignalingStateChanged) -> None:
+            self.lines.emit(
+                "session-state",
+                call_id=call_id,
+                state=event.state.name.lower(),
+                previous_state=event.previous_state.name.lower(),
+                reason=event.reason.name.lower(),
+            )
+
+        self.lines.emit("session", **described_session(session))
+        session.state_changed.subscribe(changed)
 
     def stopped(self) -> Awaitable[None] | None:
         """Log the end."""
@@ -196,7 +195,7 @@ class LogApplication(Application):
         )
 
     def _listener_lost(self, event: ListenerLost) -> None:
-        self.lines.emit("listener-lost", **_place(event.listener), reason=event.reason, retry_in=event.retry_in)
+        self.lines.emit("listener-lost", **place(event.listener), reason=event.reason, retry_in=event.retry_in)
 
     def _overload_changed(self, event: OverloadChanged) -> None:
         self.lines.emit(
@@ -212,13 +211,16 @@ ECHO_FIELD = "X-Sip-P2p-Echo"
 
 
 class EchoApplication(LogApplication):
-    """``echo``: as ``log``, and the text of each MESSAGE goes back to its sender in a MESSAGE of our own.
+    """``echo``: as ``log``, and the text of each MESSAGE goes back to its sender in a MESSAGE of our own; every session
+    rings and is accepted, and each offer in it answered with itself.
 
     It goes to the URI in From, and only where the sender has proved that URI's domain (on clear text: where it names
-    the very address that the message came from): nobody can make us write to somebody else.
+    the very address that the message came from): nobody can make us write to somebody else. What is said in a session
+    goes back in that session.
     """
 
     _endpoint: SipPeerToPeerEndpoint | None = None
+    _offers = Echo()
 
     def started(self, endpoint: SipPeerToPeerEndpoint) -> None:
         """Keep the endpoint to answer with."""
@@ -239,20 +241,39 @@ class EchoApplication(LogApplication):
             )
         return None
 
+    async def session(self, session: SignalingSession) -> None:
+        """Log it, let it ring, and accept it."""
+        self._session_came(session)
+        session.message_received.subscribe(lambda event: self._message_in(session, event))
+        session.ring()
+        try:
+            await session.accept(self._offers)
+        except SipError as error:
+            words = explain(error)
+            self.lines.emit("session-failed", call_id=session.call_id, words=words.what, remedy=words.remedy)
+
+    def _message_in(self, session: SignalingSession, event: IncomingRequest) -> None:
+        """Log a message in a session, accept it, and send its text back there."""
+        LogApplication.message(self, event)
+        event.respond(200)
+        reason = _no_text(event)
+        if reason:
+            self.lines.emit("not-echoed", call_id=event.call_id, reason=reason)
+            return
+        back = session.send_message(event.text, headers=((ECHO_FIELD, "1"),))
+        back.addErrback(lambda failure: failure.trap(SipError))
+
     def _not_echoed(self, event: IncomingRequest) -> str:
         """Why this message gets no echo; empty when it gets one."""
-        if ECHO_FIELD in event.request.headers:
-            return "it is an echo"
+        reason = _no_text(event)
+        if reason:
+            return reason
         try:
             sender = event.from_.uri
-            content_type = event.content_type
-            text = event.text
-        except (MalformedMessage, ValueError) as error:
+        except MalformedMessage as error:
             return str(error)
         if not isinstance(sender, SipUri):
             return "its sender has no SIP URI"
-        if not text or (content_type is not None and content_type.type != "text"):
-            return "it holds no text"
         proved = event.peer.identities if event.peer.is_verified else event.peer.address[:1]
         return "" if sender.host in proved else "its sender has not proved the domain in From"
 
@@ -269,42 +290,18 @@ class EchoApplication(LogApplication):
             self.lines.emit("echoed", call_id=event.call_id, to=target, status=response.status)
 
 
-def _described(event: IncomingRequest) -> dict[str, object]:
-    """An incoming request as JSON: what was proved first, then what was said."""
-    fields: dict[str, object] = {"method": event.method, **_proved(event.peer)}
-    request = event.request
-    for key, name in (("from", "From"), ("to", "To"), ("call_id", "Call-ID"), ("content_type", "Content-Type")):
-        value = request.headers.get(name)
-        if value is not None:
-            fields[key] = value
+def _no_text(event: IncomingRequest) -> str:
+    """Why a message has nothing to be sent back; empty where it has."""
+    if ECHO_FIELD in event.request.headers:
+        return "it is an echo"
     try:
-        fields["text"] = event.text
-    except (MalformedMessage, ValueError):
-        fields["body_base64"] = base64.b64encode(event.body).decode("ascii")
-    return fields
-
-
-def _place(listener: Listener) -> dict[str, object]:
-    """Where a listener can be reached: a port of 0 in its description is a real one here."""
-    return {
-        "transport": listener.transport,
-        "address": _address(*listener.address),
-        "description": listener.description,
-    }
-
-
-def _proved(peer: Peer) -> dict[str, object]:
-    return {
-        "peer": peer.identity,
-        "identities": list(peer.identities),
-        "transport": peer.transport,
-        "tls_version": peer.tls_version,
-        "address": _address(*peer.address),
-    }
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        content_type = event.content_type
+        text = event.text
+    except (MalformedMessage, ValueError) as error:
+        return str(error)
+    if not text or (content_type is not None and content_type.type != "text"):
+        return "it holds no text"
+    return ""
 
 
 def load_application(name: str, lines: JsonLines | None = None) -> Application:

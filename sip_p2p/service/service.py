@@ -27,8 +27,9 @@ from twisted.python.failure import Failure
 from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
-from sip_p2p.service.application import Application, ApplicationError, JsonLines, load_application
+from sip_p2p.service.application import Application, ApplicationError, load_application
 from sip_p2p.service.check import another_name
+from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.options import Options
 from sip_p2p.service.party import make_party
 from sip_p2p.service.signals import Signals
@@ -153,6 +154,8 @@ class SipService(Service):
         endpoint.message_received.subscribe(self.application.message)
         for method in self.application.methods:
             endpoint.handle(method, self.application.request)
+        if type(self.application).session is not Application.session:
+            endpoint.session_received.subscribe(self.application.session)
         self.manager.tls_failed.subscribe(self._refused)
         if self._tap is not None:
             self.manager.add_tap(self._tap)
