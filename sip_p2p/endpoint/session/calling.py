@@ -330,7 +330,8 @@ class Calling:
                 redirecting.give_up()
 
     def heard(self, usage: InviteUsage, description: ContentDescription) -> bool:
-        """A branch answered; returns whether it had said just that, and was the last one that did."""
+        """A branch answered, or offered what we have accepted; returns whether it had said just that, and was the last
+        one that did."""
         session = self._session
         was_last = session is not None and session.remote_description == description
         is_known = was_last and self._descriptions.get(usage) == description

@@ -102,6 +102,9 @@ class IncomingOffer:
         self._usage.answer(description, driver.now(), fields)
         self.is_decided = True
         if self.description is not None:
+            set_up = self.session.set_up
+            if isinstance(set_up, Calling):
+                set_up.heard(self._usage, self.description)
             self.session.remote_description = self.description
         driver.drain()
 

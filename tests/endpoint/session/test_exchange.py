@@ -349,4 +349,7 @@ class EarlyChangeTests(CallTestCase):
         self.assertEqual(self.lines, ["out UPDATE", "in 200 OK", "in UPDATE", "out 200 OK"])
         self.run_until(theirs.accept())
         self.run_until(establishing)
+        # What was agreed last counts, not what came in the 183.
+        self.assertEqual(session.remote_description, ContentDescription(HELD))
+        self.assertEqual(theirs.remote_description, ContentDescription(RECEIVING))
         self.run_until(session.terminate())
