@@ -1,4 +1,4 @@
-"""SIPp: one request or one answer by a written scenario, over UDP and TCP; over TLS with socat in front of it."""
+"""SIPp: requests, answers and calls by written scenarios, over UDP and TCP; over TLS with socat in front of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.interop.peers.program import PeerFailed, free_port
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
+    from tests.interop.peers.scenario import Scenario
 
 __all__ = ["Sipp", "TlsBefore"]
 
@@ -96,8 +97,23 @@ class Sipp(Peer):
         scenario = self._scenario("answer.xml", {"METHOD": method})
         await self.launch("sipp", *self._arguments(scenario, transport)).bound((transport, self.port))
 
+    async def play(
+        self, scenario: Scenario, transport: str, target: tuple[str, int] | None = None, calls: int = 1
+    ) -> None:
+        """Begin to play *scenario*; :meth:`answered` waits for its end.
+
+        :param target: the address of whom it calls; None where it waits to be called.
+        :param calls: how many times, up to fifty at a time.
+        """
+        self.write_files({"call.xml": str(scenario)})
+        path = os.path.join(self.directory, "call.xml")
+        arguments = [] if target is None else [f"{target[0]}:{target[1]}"]
+        program = self.launch("sipp", *arguments, *self._arguments(path, transport, calls))
+        if target is None:
+            await program.bound((transport, self.port))
+
     async def answered(self) -> str:
-        """Wait until it has answered; the messages that it saw.
+        """Wait until it has done its part; the messages that it saw.
 
         :raises PeerFailed: when it got something else than it waited for.
         """
