@@ -1,5 +1,5 @@
-"""The load generator: MESSAGE requests out, answers checked, in a process of its own, with the standard library
-alone.
+"""The load generator: MESSAGE requests out, or calls, and answers checked, in a process of its own, with the standard
+library alone.
 
 It is written to cost as little as it can, so that the server is what limits the rate; where it used most of a core
 itself, its result says so. Every request has its own branch, Call-ID and CSeq, and an answer counts only when its
@@ -24,6 +24,7 @@ from array import array
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from benchmarks.call_wording import Calls
 from benchmarks.channels import TlsChannel, connect, tls_context
 from benchmarks.cpu import cpu_seconds
 from benchmarks.plan import Plan, Result, Target
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from benchmarks.channels import Channel
 
-__all__ = ["Conversation", "KeptLoad", "ReconnectingLoad", "main", "run"]
+__all__ = ["CallConversation", "Conversation", "KeptLoad", "ReconnectingLoad", "main", "run"]
 
 _STALLED_AFTER = 10.0
 _RESEND_AFTER = 0.5
@@ -81,6 +82,37 @@ class Conversation:
         self._channel.close()
 
 
+class CallConversation:
+    """One connection and the calls that are under way on it."""
+
+    __slots__ = ("_calls", "_channel", "_latencies")
+
+    def __init__(self, channel: Channel, calls: Calls, latencies: array[float]) -> None:
+        self._channel = channel
+        self._calls = calls
+        self._latencies = latencies
+
+    def send(self, count: int) -> None:
+        """Begin *count* more calls, in one write."""
+        self._channel.write(self._calls.begin(count))
+
+    def send_again(self) -> int:
+        """Send what is unanswered once more; how many those were."""
+        messages = self._calls.again()
+        self._channel.write(messages)
+        return len(messages)
+
+    def receive(self) -> int:
+        """Read what has arrived and say what there is to say to it: how many calls are over."""
+        replies, count = self._calls.receive(self._channel.read(), self._latencies)
+        if replies:
+            self._channel.write(replies)
+        return count
+
+    def close(self) -> None:
+        self._channel.close()
+
+
 def _turn_limits(plan: Plan) -> tuple[int, float]:
     """How many requests a turn may send, and until when."""
     if plan.count:
@@ -97,13 +129,19 @@ class KeptLoad:
         self.tls = ""
         self._plan = plan
         self._poll = select.epoll()
-        self._conversations: dict[int, Conversation] = {}
+        self._conversations: dict[int, Conversation | CallConversation] = {}
         wording = Wording(plan.transport)
         context = tls_context(plan) if plan.transport == "tls" else None
         for _ in range(plan.connections):
             connected, channel = connect(plan, port, context)
-            template = wording.template(connected.getsockname(), plan.server_name)
-            self._conversations[connected.fileno()] = Conversation(channel, template, wording, self.latencies)
+            local = connected.getsockname()
+            if plan.calls:
+                calls = Calls(plan.transport, local, plan.server_name)
+                conversation: Conversation | CallConversation = CallConversation(channel, calls, self.latencies)
+            else:
+                template = wording.template(local, plan.server_name)
+                conversation = Conversation(channel, template, wording, self.latencies)
+            self._conversations[connected.fileno()] = conversation
             self._poll.register(connected, select.EPOLLIN)
             if isinstance(channel, TlsChannel):
                 self.tls = channel.description
@@ -314,6 +352,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=0, help="send so many requests a turn, however long it takes")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each server")
     parser.add_argument("--reconnect", action="store_true", help="a new connection for each request")
+    parser.add_argument("--calls", action="store_true", help="calls instead of requests")
     parser.add_argument("--certificate", default="", help="PEM file with our certificate and key")
     parser.add_argument("--trust", default="", help="PEM file with the authority's certificate")
     parser.add_argument("--server-name", default="bob.example", dest="server_name", help="as in its certificate")

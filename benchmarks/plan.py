@@ -37,6 +37,7 @@ class Plan:
     :ivar seconds: how long a turn goes on sending; *count*, when it is not 0, says how many requests it sends instead.
     :ivar rounds: how many turns each server has, after one more that does not count.
     :ivar reconnect: a new connection for each request; *connections* is then how many are under way at a time.
+    :ivar calls: calls instead of MESSAGE requests; *window*, *count* and what is measured are then of calls.
     """
 
     transport: str
@@ -48,6 +49,7 @@ class Plan:
     count: int = 0
     rounds: int = 10
     reconnect: bool = False
+    calls: bool = False
     certificate: str = ""
     trust: str = ""
     server_name: str = "bob.example"

@@ -1,4 +1,5 @@
-"""Our server: one party with a subscriber to its messages, over mutual TLS, TCP and UDP on free ports of 127.0.0.1.
+"""Our server: one party with subscribers to its messages and sessions, over mutual TLS, TCP and UDP, on free ports of
+127.0.0.1.
 
 Everything is as an application would have it by default, with one exception: the load comes from many connections of
 one identity, and how many of those one identity may hold is raised.
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from twisted.internet import defer, reactor, stdio
 from twisted.logger import globalLogPublisher, textFileLogObserver
 
+from benchmarks.call_wording import ANSWER
 from benchmarks.descriptors import raise_limit
 from benchmarks.lifeline import Lifeline
 from benchmarks.stock import StockTlsProtocol
@@ -28,7 +30,7 @@ from sip_p2p import (
 )
 
 if TYPE_CHECKING:
-    from sip_p2p import IncomingRequest
+    from sip_p2p import IncomingRequest, SignalingSession
 
 __all__ = ["HOLD", "main"]
 
@@ -39,6 +41,12 @@ HOLD = b"hold"
 def _answer(event: IncomingRequest) -> defer.Deferred[None] | None:
     """What a subscriber does at the least: look at the text and let the 200 go."""
     return defer.Deferred() if event.text == "hold" else None
+
+
+def _take(session: SignalingSession) -> None:
+    """What a subscriber does at the least with a call: ring and accept."""
+    session.ring()
+    session.accept(ANSWER)
 
 
 async def _serve(
@@ -54,6 +62,7 @@ async def _serve(
     for manager in (secure, clear):
         endpoint = SipPeerToPeerEndpoint("sip:bob@bob.example", manager)
         endpoint.message_received.subscribe(_answer)
+        endpoint.session_received.subscribe(_take)
     listeners = {
         "tls": await secure.start_listening("tls:port=0:interface=127.0.0.1"),
         "tcp": await clear.start_listening("tcp:port=0:interface=127.0.0.1"),
