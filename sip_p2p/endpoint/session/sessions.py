@@ -20,7 +20,14 @@ from sip_p2p.endpoint.session.errands import Errands
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.endpoint.session.watching import Watching
-from sip_p2p.errors import AlreadyResponded, EndpointTerminated
+from sip_p2p.errors import (
+    AlreadyResponded,
+    ConnectionFailure,
+    EndpointTerminated,
+    OfferRejected,
+    OperationTimeout,
+    SessionTerminated,
+)
 from sip_p2p.sip.dialog import effects as said
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation
 from sip_p2p.sip.dialog.usage import InviteUsage
@@ -32,6 +39,9 @@ if TYPE_CHECKING:
     from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
 
 __all__ = ["Sessions"]
+
+_ENDS = (ConnectionFailure, EndpointTerminated, OfferRejected, OperationTimeout, SessionTerminated)
+"""With what ``accept`` fails when the session came to nothing: no fault of the handler that waited for it."""
 
 
 @final
@@ -118,6 +128,8 @@ class Sessions:
 
     def _undecided(self, failure: Failure, session: SignalingSession) -> None:
         """A handler failed. What it has left undecided will not be decided by anybody else."""
+        if session.is_over and failure.check(*_ENDS):
+            return
         session.failed(failure)
         if session.state is SignalingState.INCOMING:
             try:

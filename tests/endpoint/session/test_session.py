@@ -133,6 +133,19 @@ class CallTests(CallTestCase):
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
             self.bob.session_received.unsubscribe(handler)
 
+    def test_a_handler_waits_in_vain(self) -> None:
+        """That a session comes to nothing while its handler waits in accept() is no fault of the handler, and no error
+        in the log (fault:C6)."""
+
+        async def accept(session: SignalingSession) -> None:
+            await session.accept(ANSWER)
+
+        self.bob.session_received.subscribe(accept)
+        _, establishing = self.begin(automatic_ack=False)
+        self.network.advance(40)
+        self.failureResultOf(establishing, SessionTerminated)
+        self.assertIs(self.received[0].state, SignalingState.DISCONNECTED)
+
     def test_nobody_decides(self) -> None:
         """A session that nobody decides about is refused with 480 after the time that it may ring (row:H28)."""
         _, establishing = self.begin(max_ring=None)
