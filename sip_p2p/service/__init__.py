@@ -8,6 +8,7 @@ module              what
 ``options``         the options that both share, and those of the service; each mistake has one clear line
 ``peer_options``    those that say how peers are known, where they are found, how much of them is borne
 ``command_line``    what every command line of ours does its own way
+``session_options`` those of sessions: how long it may ring, reliable responses, timers
 ``party``           a connection manager and an endpoint made from options
 ``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
 ``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
@@ -19,6 +20,7 @@ module              what
 ``logs``            a log file that can be opened anew and outlives a full disk
 ``cli``             the ``sip-p2p`` command and its exit codes
 ``sending``         its ``send``, ``options`` and ``request``
+``calling``         its ``call``
 ``doctor``          its ``doctor``, on the way to a peer
 ``listener_check``  its ``doctor``, for a listener
 ``probing``         what answers on a port, and what TLS there asks for

@@ -105,8 +105,8 @@ class Application:
         INVITE is answered 405.
 
         It decides with :meth:`~.SignalingSession.accept`, :meth:`~.SignalingSession.reject` or
-        :meth:`~.SignalingSession.redirect`, at once or later; what nobody decides within ``--max-ring`` is answered 480.
-        Requests within the session go to the session's own events.
+        :meth:`~.SignalingSession.redirect`, at once or later; what nobody decides within ``--max-ring`` is answered
+        480. Requests within the session go to the session's own events.
 
         :param session: incoming, with its ``offer`` and the ``peer`` that was verified.
         """

@@ -16,6 +16,7 @@ from twisted.python import usage
 from zope.interface import provider
 
 from sip_p2p.observe.text import printable
+from sip_p2p.service.calling import CallingOptions, place_call
 from sip_p2p.service.demo import DemoOptions, demonstrate
 from sip_p2p.service.doctor import DoctorOptions, diagnose, show
 from sip_p2p.service.drawing import LadderOptions
@@ -43,6 +44,7 @@ class SipOptions(CommandOptions):
         ["send", None, SendOptions, "send a text in a MESSAGE"],
         ["options", None, AskOptions, "ask a peer with OPTIONS what it can do"],
         ["request", None, RequestOptions, "send a request with any method"],
+        ["call", None, CallingOptions, "call a peer, wait, and hang up"],
         ["doctor", None, DoctorOptions, "find out what is wrong on the way to a peer, or with a listener of your own"],
         ["pki", None, KeysOptions, "make a private authority and certificates"],
         ["ladder", None, LadderOptions, "draw the ladder of a trace"],
@@ -86,6 +88,8 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> ExitCode:
             return _in_reactor(lambda reactor: demonstrate(reactor, out))
         if isinstance(command, DoctorOptions):
             return _in_reactor(lambda reactor: _examine(reactor, command, out))
+        if isinstance(command, CallingOptions):
+            return _in_reactor(lambda reactor: place_call(reactor, command, out, err))
         return _in_reactor(lambda reactor: _send(reactor, cast("RequestingOptions", command), out, err))
     except usage.UsageError as error:
         print(f"sip-p2p: {error}", file=err)

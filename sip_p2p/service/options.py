@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python import usage
 
+from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.logs import ServiceLog, take_over
 from sip_p2p.service.peer_options import PeerOptions
+from sip_p2p.service.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, answer_options
+from sip_p2p.sip.dialog.answer_options import AnswerOptions
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.transport.keep_alive import KeepAlive
 from sip_p2p.transport.proxy import ProxyConnector
@@ -187,11 +190,21 @@ class Options(PartyOptions):
             "application",
             "a",
             "log",
-            "what to do with what arrives: log (one JSON line an event on standard output), echo (the same, and each "
-            "text goes back to its sender), or your own class as package.module:Class",
+            "what to do with what arrives: log (one JSON line an event on standard output), echo (the same, each text "
+            "goes back to its sender, and every session is accepted), or your own class as package.module:Class",
         ],
         ["trace", None, None, "write what passes to this file as JSON lines, without credentials and bodies"],
-        ["drain", None, "5", "how many seconds a stop waits for what is in flight"],
+        ["drain", None, "5", "how many seconds a stop waits for what is in flight, the end of sessions included"],
+        ["finish-sessions", None, "0", "for how many seconds a stop lets sessions go on before it ends them"],
+        [
+            "max-ring",
+            None,
+            None,
+            "after how many seconds a session is refused (480) that nobody decided on; 600 without it",
+        ],
+        RELIABLE,
+        SESSION_TIMER,
+        SESSION_TIMER_LEAST,
         ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
         ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
         ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
@@ -218,7 +231,7 @@ class Options(PartyOptions):
     ]
 
     repeatable: ClassVar[tuple[str, ...]] = (
-        *PartyOptions.repeatable, "allow", "listen", "server-certificate", "trusted-proxy",
+        *PartyOptions.repeatable, "allow", "listen", "redirect-to", "server-certificate", "trusted-proxy",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -229,7 +242,10 @@ class Options(PartyOptions):
         self.server_certificates: list[str] = []
         self.from_policy = FromPolicy()
         self.policy: TrustPolicy | None = None
+        self.redirect_to: list[str] = []
         self.drain = 0.0
+        self.finish_sessions = 0.0
+        self.answers = AnswerOptions()
         self.log: ServiceLog | None = None
 
     def opt_allow(self, name: str) -> None:
@@ -247,6 +263,14 @@ class Options(PartyOptions):
         """name that a proxy has to prove to send you requests of others, under any From; your own --proxy may always;
         may be given several times"""
         self.trusted_proxies.append(name)
+
+    def opt_redirect_to(self, target: str) -> None:
+        """URI where a stop sends those who would begin a session with you meanwhile; may be given several times, the
+        best first"""
+        try:
+            self.redirect_to.append(str(to_sip_uri(target)))
+        except ValueError as error:
+            raise usage.UsageError(f"--redirect-to: {printable(str(error))}") from None
 
     def opt_server_certificate(self, entry: str) -> None:
         """NAME=FILE: PEM file with the certificate and key for callers that ask for NAME; FILE alone stands for every
@@ -300,6 +324,8 @@ class Options(PartyOptions):
         if self["first-use-incoming"] and self["first-use"] is None:
             raise usage.UsageError("--first-use-incoming is given without --first-use: where are keys remembered?")
         self.drain = seconds("drain", self["drain"])
+        self.finish_sessions = seconds("finish-sessions", self["finish-sessions"])
+        self.answers = answer_options(self)
         self._check_flows()
         for name in ("trace", "state"):
             if self[name] is not None:

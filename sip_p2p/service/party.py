@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import Authorize
     from sip_p2p.service.options import PartyOptions
+    from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.transport.dns.resolver import Resolver
     from sip_p2p.transport.trust.credential import Credential
     from sip_p2p.transport.trust.identity import TrustPolicy
@@ -65,6 +66,7 @@ def make_party(
     trust_dialed_peers: bool = False,
     instance_id: str | None = None,
     authorize: Authorize | None = None,
+    answers: AnswerOptions | None = None,
 ) -> Party:
     """Make what *options* describe; nothing is bound or dialled.
 
@@ -72,6 +74,7 @@ def make_party(
     :param policy: who may talk to us; None means ``localhost``.
     :param trust_dialed_peers: whether whom we dial may send us requests.
     :param authorize: asked about each connection before it carries a message.
+    :param answers: how sessions of peers are answered.
     :raises UsageError: one line that says what is wrong, and what to do.
     """
     arguments = options.manager_arguments() | {"authorize": authorize}
@@ -92,7 +95,9 @@ def make_party(
                 **options.tls_arguments(),
             )
         manager.resolver = _resolver(reactor, options, manager)
-        endpoint = SipPeerToPeerEndpoint(str(options.uri), manager, proxy=options.proxy, instance_id=instance_id)
+        endpoint = SipPeerToPeerEndpoint(
+            str(options.uri), manager, proxy=options.proxy, instance_id=instance_id, answer_options=answers
+        )
         made, manager = manager, None
         return Party(made, endpoint)
     except TlsFailure as failure:

@@ -14,6 +14,7 @@ from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.errors import MalformedMessage, RequestFailed, RestrictedHeader, SipError, TlsFailure
 from sip_p2p.observe.text import printable
+from sip_p2p.service.json_lines import address_of, proved
 from sip_p2p.service.options import PartyOptions, seconds
 from sip_p2p.service.party import make_party
 from sip_p2p.service.words import ExitCode, exit_code, explain
@@ -31,24 +32,28 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri
 
 
-__all__ = ["AskOptions", "LastHeard", "RequestOptions", "RequestingOptions", "SendOptions"]
+__all__ = [
+    "AddressedOptions",
+    "AskOptions",
+    "LastHeard",
+    "RequestOptions",
+    "RequestingOptions",
+    "SendOptions",
+    "proof",
+    "proved_by",
+]
 
 _LARGEST_BODY = 48 * 1024
 
 
-class RequestingOptions(PartyOptions):
-    """What the three commands share.
+class AddressedOptions(PartyOptions):
+    """What every command shares that says something to one peer.
 
-    :ivar method: the request's method.
     :ivar target: whom it is for.
     :ivar body: what it carries.
+    :ivar content_type: what that is.
     :ivar headers: the header fields that were asked for.
     """
-
-    optParameters: ClassVar = [["timeout", None, "10", "how many seconds to wait for the final response"]]
-    optFlags: ClassVar = [["json", "j", "print the outcome as one JSON object"]]
-
-    method = "OPTIONS"
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,12 +61,16 @@ class RequestingOptions(PartyOptions):
         self.body = b""
         self.content_type: str | None = None
         self.headers: list[tuple[str, str]] = []
-        self.timeout = 0.0
 
-    def postOptions(self) -> None:
-        """Check the time and what :class:`~sip_p2p.service.options.PartyOptions` checks."""
-        super().postOptions()
-        self.timeout = seconds("timeout", self["timeout"], least=0.001)
+    @property
+    def is_clear_text(self) -> bool:
+        """Whether the first hop is said to be in clear text."""
+        target = self.target
+        if target is None or target.is_secure:
+            return False
+        if self.proxy is not None:
+            return not self.proxy.target.transport.is_secure
+        return target.transport is not None and target.transport.lower() in ("tcp", "udp", "ws")
 
     def take_target(self, text: str) -> None:
         """Read the URI of the peer.
@@ -72,6 +81,62 @@ class RequestingOptions(PartyOptions):
             self.target = to_sip_uri(text)
         except ValueError as error:
             raise usage.UsageError(printable(str(error))) from None
+
+    def take_header(self, field: str) -> None:
+        """Read one header field, ``Name: value``.
+
+        :raises UsageError: when it is none, or the stack's own.
+        """
+        name, colon, value = field.partition(":")
+        if not colon:
+            raise usage.UsageError(f"--header {printable(field)} is not 'Name: value': it has no colon")
+        try:
+            self.headers.extend(application_fields([(name.strip(), value.strip())]))
+        except (ValueError, RestrictedHeader) as error:
+            raise usage.UsageError(f"--header {printable(field)} cannot be sent: {printable(str(error))}") from None
+
+    def take_body(self, usual_type: str | None = None) -> None:
+        """Read the file of ``--body``, and what it holds by ``--content-type``.
+
+        :param usual_type: what it holds where nobody says so.
+        :raises UsageError: for a file that cannot be read, and for a type that is none, or is missing.
+        """
+        self.content_type = self["content-type"]
+        if self["body"] is None:
+            if self.content_type is not None:
+                raise usage.UsageError("--content-type is given without --body")
+            return
+        self.content_type = self.content_type or usual_type
+        if self.content_type is None:
+            raise usage.UsageError("--body is given without --content-type: what does the file hold?")
+        try:
+            parse_media_type(self.content_type)
+        except MalformedMessage:
+            raise usage.UsageError(
+                f"--content-type {printable(self.content_type)} is not a media type such as text/plain"
+            ) from None
+        self.body = _read(self["body"])
+
+
+class RequestingOptions(AddressedOptions):
+    """What the three commands share that send one request.
+
+    :ivar method: the request's method.
+    """
+
+    optParameters: ClassVar = [["timeout", None, "10", "how many seconds to wait for the final response"]]
+    optFlags: ClassVar = [["json", "j", "print the outcome as one JSON object"]]
+
+    method = "OPTIONS"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timeout = 0.0
+
+    def postOptions(self) -> None:
+        """Check the time and what :class:`~sip_p2p.service.options.PartyOptions` checks."""
+        super().postOptions()
+        self.timeout = seconds("timeout", self["timeout"], least=0.001)
 
 
 class SendOptions(RequestingOptions):
@@ -116,13 +181,7 @@ class RequestOptions(RequestingOptions):
 
     def opt_header(self, field: str) -> None:
         """'NAME: VALUE': one more header field; may be given several times"""
-        name, colon, value = field.partition(":")
-        if not colon:
-            raise usage.UsageError(f"--header {printable(field)} is not 'Name: value': it has no colon")
-        try:
-            self.headers.extend(application_fields([(name.strip(), value.strip())]))
-        except (ValueError, RestrictedHeader) as error:
-            raise usage.UsageError(f"--header {printable(field)} cannot be sent: {printable(str(error))}") from None
+        self.take_header(field)
 
     opt_H = opt_header
 
@@ -140,19 +199,7 @@ class RequestOptions(RequestingOptions):
     def postOptions(self) -> None:
         """Read the body."""
         super().postOptions()
-        self.content_type = self["content-type"]
-        if self["body"] is not None:
-            if self.content_type is None:
-                raise usage.UsageError("--body is given without --content-type: what does the file hold?")
-            try:
-                parse_media_type(self.content_type)
-            except MalformedMessage:
-                raise usage.UsageError(
-                    f"--content-type {printable(self.content_type)} is not a media type such as text/plain"
-                ) from None
-            self.body = _read(self["body"])
-        elif self.content_type is not None:
-            raise usage.UsageError("--content-type is given without --body")
+        self.take_body()
 
 
 def _read(path: str) -> bytes:
@@ -186,6 +233,22 @@ class LastHeard:
             self.peer = Peer(flow)  # type: ignore[arg-type]
 
 
+def proof(peer: Peer | None) -> str:
+    """Who has been proved to have answered, and how: the end of a sentence."""
+    if peer is None:
+        return ""
+    where = address_of(*peer.address)
+    if not peer.is_verified:
+        return f" from {where} over {peer.transport}, unverified"
+    return f" from {printable(peer.identity)} at {where}, {peer.tls_version}"
+
+
+def proved_by(peer: Peer) -> dict[str, object]:
+    """The same as JSON."""
+    fields = proved(peer)
+    return {"identity": fields.pop("peer"), **fields}
+
+
 @final
 class Outcome:
     """What became of the request.
@@ -215,7 +278,7 @@ class Outcome:
             return
         response = self._response
         if response is not None:
-            print(f"{response.status} {printable(response.reason)}{self._proof()}", file=out)
+            print(f"{response.status} {printable(response.reason)}{proof(self._peer)}", file=out)
             if self._options.method != "MESSAGE":
                 self._show_content(response, out)
         if self._failure is not None:
@@ -223,16 +286,6 @@ class Outcome:
             print(f"sip-p2p: {words.what}", file=err)
             if words.remedy:
                 print(f"         {words.remedy}", file=err)
-
-    def _proof(self) -> str:
-        peer = self._peer
-        if peer is None:
-            return ""
-        host, port = peer.address
-        where = f"{host}:{port}"
-        if not peer.is_verified:
-            return f" from {where} over {peer.transport}, unverified"
-        return f" from {printable(peer.identity)} at {where}, {peer.tls_version}"
 
     @staticmethod
     def _show_content(response: Response, out: TextIO) -> None:
@@ -252,14 +305,7 @@ class Outcome:
             "outcome": self.code.name.lower(),
         }
         if self._peer is not None:
-            host, port = self._peer.address
-            shown["peer"] = {
-                "identity": self._peer.identity,
-                "identities": list(self._peer.identities),
-                "tls_version": self._peer.tls_version,
-                "transport": self._peer.transport,
-                "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
-            }
+            shown["peer"] = proved_by(self._peer)
         response = self._response
         if response is not None:
             shown["status"], shown["reason"] = response.status, response.reason
@@ -288,7 +334,7 @@ async def perform(reactor: IReactorTime, options: RequestingOptions) -> Outcome:
     target = options.target
     if target is None:
         raise usage.UsageError("whom is it for?")
-    party = make_party(reactor, options, is_clear_text=_is_clear_text(options, target))
+    party = make_party(reactor, options, is_clear_text=options.is_clear_text)
     heard = LastHeard()
     party.manager.add_tap(heard)
     response, failure = None, None
@@ -309,12 +355,3 @@ async def perform(reactor: IReactorTime, options: RequestingOptions) -> Outcome:
     finally:
         await party.manager.terminate()
     return Outcome(options, heard.peer, response, failure)
-
-
-def _is_clear_text(options: RequestingOptions, target: SipUri) -> bool:
-    """Whether the first hop is said to be in clear text."""
-    if target.is_secure:
-        return False
-    if options.proxy is not None:
-        return not options.proxy.target.transport.is_secure
-    return target.transport is not None and target.transport.lower() in ("tcp", "udp", "ws")

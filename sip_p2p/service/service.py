@@ -5,6 +5,9 @@ Life: the options are checked and everything that needs a file is read when the 
 that; a stop ends the listening, lets what is in flight finish within ``--drain``, closes every flow and leaves no port
 behind. What cannot start says so in one line, with exit code 1.
 
+Sessions are ended with BYE; ``--finish-sessions`` lets them go on for a while before, and new callers are sent to where
+``--redirect-to`` says meanwhile.
+
 A SIGTERM ends the process through that same stop; ``twistd`` then dies of the signal, as a supervisor expects. Whoever
 asks a second time does not wait for what is in flight. A SIGHUP reads certificates, keys, authorities and revocation
 lists anew and opens the log and the trace anew; connections live on, and what cannot be read leaves the old in use.
@@ -74,7 +77,9 @@ class SipService(Service):
     :param application: what to do with what arrives.
     :param listen: where to listen.
     :param trace: where to write what passes.
-    :param drain: how long a stop may take, in seconds.
+    :param drain: how long a stop may take, in seconds, once sessions are ended.
+    :param finish_sessions: how long a stop lets sessions go on before, in seconds.
+    :param redirect_to: where those are sent meanwhile who would begin a session.
     :param owns_process: True where nothing else lives in the process: its clock and its garbage collector are ours
         then.
     :param logs_to_file: whether a failed start should stand in the log, too: it is not on the terminal.
@@ -91,6 +96,8 @@ class SipService(Service):
         trace: TraceWriter | None = None,
         tap: Tap | None = None,
         drain: float = 5.0,
+        finish_sessions: float = 0.0,
+        redirect_to: tuple[str, ...] = (),
         owns_process: bool = False,
         logs_to_file: bool = False,
         log: ServiceLog | None = None,
@@ -104,6 +111,8 @@ class SipService(Service):
         self._trace = trace
         self._tap = tap
         self._drain = drain
+        self._finish_sessions = finish_sessions
+        self._redirect_to = redirect_to
         self._owns_process = owns_process
         self._logs_to_file = logs_to_file
         self._is_started = False
@@ -235,7 +244,8 @@ class SipService(Service):
         self._log.info("reloaded: {said}", said=printable("; ".join(changes) or "nothing has changed", 512))
 
     def hurry(self) -> None:
-        """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this."""
+        """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this. Where sessions were to
+        go on, they are ended politely first, and asking once more does not wait for that either."""
         self._log.info("asked to stop again: what is in flight is given up")
         self.manager.drain_state.hurry()
         last, self._last = self._last, None
@@ -252,9 +262,7 @@ class SipService(Service):
             super().stopService()  # type: ignore[no-untyped-call]
             if self._owns_process and self._is_started:
                 self._signals.stopping()
-            self._log.info("stopping: what is in flight has {drain} seconds", drain=f"{self._drain:g}")
-            latest = self._reactor.seconds() + self._drain
-            self._stopping = self.manager.terminate().addCallback(lambda _: self._terminated(latest))
+            self._stopping = self._let_finish().addCallback(self._terminate)
 
         def done(result: None) -> None:
             waiting.callback(None)
@@ -262,6 +270,20 @@ class SipService(Service):
 
         self._stopping.addCallback(done)
         return waiting
+
+    def _let_finish(self) -> Deferred[None]:
+        """Take nothing new, and let the sessions go on for as long as they may."""
+        if not self._finish_sessions and not self._redirect_to:
+            return succeed(None)
+        if self._finish_sessions and len(self.manager.sessions):
+            words = "stopping: {count} sessions may go on for {drain} seconds"
+            self._log.info(words, count=len(self.manager.sessions), drain=f"{self._finish_sessions:g}")
+        return self.manager.drain(self._finish_sessions, redirect_to=self._redirect_to)
+
+    def _terminate(self, _: object) -> Deferred[None]:
+        self._log.info("stopping: what is in flight has {drain} seconds", drain=f"{self._drain:g}")
+        latest = self._reactor.seconds() + self._drain
+        return self.manager.terminate().addCallback(lambda _: self._terminated(latest))
 
     def _terminated(self, latest: float) -> Deferred[None]:
         try:
@@ -325,6 +347,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
             policy=options.policy,
             instance_id=identity,
             authorize=None if type(application).authorize is Application.authorize else application.authorize,
+            answers=options.answers,
         )
     except usage.UsageError:
         if trace is not None:
@@ -351,6 +374,8 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         trace=trace,
         tap=tap,
         drain=options.drain,
+        finish_sessions=options.finish_sessions,
+        redirect_to=tuple(options.redirect_to),
         owns_process=owns_process,
         logs_to_file=options.logs_to_file,
         log=options.log,

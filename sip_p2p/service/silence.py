@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Echo", "Silence", "silent_answer", "silent_offer"]
 
-_NOWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it: in a description it is the address of nobody
+_NOWHERE = "0.0.0.0"
+"""In a description, the address of nobody."""
 _DISCARD = 9
 _CODECS = (Codec(0, "PCMU", 8000), Codec(8, "PCMA", 8000))
 _BITS = 53

@@ -14,8 +14,10 @@ from sip_p2p.errors import (
     EndpointTerminated,
     ListenFailed,
     MalformedMessage,
+    OfferRejected,
     OperationTimeout,
     RequestFailed,
+    SessionTerminated,
     TlsFailure,
     TlsFailureReason,
 )
@@ -25,7 +27,7 @@ from sip_p2p.sip.diagnostics import parse_warnings
 if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
 
-__all__ = ["TLS_WORDS", "ExitCode", "Words", "exit_code", "explain"]
+__all__ = ["TLS_WORDS", "ExitCode", "Words", "call_exit_code", "exit_code", "explain"]
 
 
 class ExitCode(enum.IntEnum):
@@ -37,6 +39,9 @@ class ExitCode(enum.IntEnum):
     TIMEOUT = 3
     CONNECTION = 4
     TLS = 5
+    BUSY = 6
+    NO_ANSWER = 7
+    LOST = 8
     INTERRUPTED = 130
 
     @property
@@ -46,12 +51,15 @@ class ExitCode(enum.IntEnum):
 
 
 _MEANINGS = {
-    ExitCode.OK: "it worked: a final response of 2xx",
+    ExitCode.OK: "it worked: a final response of 2xx; a call was answered, and ended by hanging up",
     ExitCode.USAGE: "wrong usage, or wrong input such as a file that cannot be read",
     ExitCode.REFUSED: "the peer answered with a final response of 300 or above",
     ExitCode.TIMEOUT: "no final response in time",
     ExitCode.CONNECTION: "no connection could be had, or it was lost",
     ExitCode.TLS: "one of the two sides refused the other's certificate, or TLS failed",
+    ExitCode.BUSY: "call: the peer is busy",
+    ExitCode.NO_ANSWER: "call: it rang and nobody answered, or the peer cannot be had at the moment",
+    ExitCode.LOST: "call: it was answered and then lost: neither side hung up",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 
@@ -186,6 +194,31 @@ def exit_code(failure: BaseException) -> ExitCode:
     if isinstance(failure, ConnectionFailure | EndpointTerminated | ListenFailed):
         return ExitCode.CONNECTION
     return ExitCode.USAGE
+
+
+def call_exit_code(failure: BaseException, rang: bool) -> ExitCode:
+    """The same after a call that *failure* ended before it was answered.
+
+    :param rang: whether the peer was told of it.
+    """
+    if isinstance(failure, RequestFailed):
+        return _CALL_CODES.get(failure.status, ExitCode.REFUSED)
+    if isinstance(failure, OperationTimeout) and rang:
+        return ExitCode.NO_ANSWER
+    if isinstance(failure, OfferRejected):
+        return ExitCode.REFUSED
+    if isinstance(failure, SessionTerminated):
+        return ExitCode.LOST
+    return exit_code(failure)
+
+
+_CALL_CODES = {
+    408: ExitCode.NO_ANSWER,
+    480: ExitCode.NO_ANSWER,
+    486: ExitCode.BUSY,
+    487: ExitCode.NO_ANSWER,
+    600: ExitCode.BUSY,
+}
 
 
 def explain(failure: BaseException, first_hop: str = "peer") -> Words:

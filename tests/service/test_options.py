@@ -210,4 +210,4 @@ class ValueTests(SynchronousTestCase):
 
     def test_help_without_the_breaks_of_docstrings(self) -> None:
         """A text that comes from a docstring of two lines has no gap in it."""
-        self.assertEqual(Options().getUsage(width=400).count("may be given several times"), 11)
+        self.assertEqual(Options().getUsage(width=400).count("may be given several times"), 12)
