@@ -48,7 +48,7 @@ class Branches:
         acknowledge their 2xx again.
     """
 
-    __slots__ = ("_core", "_most", "_pracks", "_refused", "_user", "profile", "usages")
+    __slots__ = ("_core", "_most", "_numbers", "_pracks", "_refused", "_user", "profile", "usages")
 
     def __init__(self, core: UserAgentCore, most: int, user: object, profile: Profile | None) -> None:
         """
@@ -60,8 +60,10 @@ class Branches:
         self._user = user
         self.profile = profile
         self.usages: dict[str, InviteUsage] = {}
-        # The branches that are over for us, and the last sequence number that we used in the early dialog of each.
-        self._refused: dict[str, int] = {}
+        # The branches that are over for us: they are not to accept any more.
+        self._refused: set[str] = set()
+        # By the tag, the last sequence number of an early dialog that has ended.
+        self._numbers: dict[str, int] = {}
         # By the tag, which reliable response of a branch waits for a PRACK with our answer.
         self._pracks: dict[str, RAck] = {}
 
@@ -96,7 +98,7 @@ class Branches:
         # 12.2.1.1: where there was an early dialog, its sequence numbers go on.
         known = self.usages.get(tag)
         dialog.local_cseq = max(
-            dialog.local_cseq, self._refused.get(tag, 0), 0 if known is None else known.dialog.local_cseq
+            dialog.local_cseq, self._numbers.get(tag, 0), 0 if known is None else known.dialog.local_cseq
         )
         usage = self.usages[tag] = InviteUsage(self._core, dialog, self, self._user)
         # RFC 3264: every branch has been told of our offer, or of our wish for one.
@@ -117,10 +119,17 @@ class Branches:
         self.usages.pop(tag, None)
         self._pracks.pop(tag, None)
         usage.ended(ending, now, response)
+        self._remember(usage)
+
+    def _remember(self, usage: InviteUsage) -> None:
+        """12.2.1.1: if the branch accepts all the same, ACK and BYE go on in the dialog that there was."""
+        if len(self._numbers) < self._most:
+            self._numbers[usage.dialog.remote_tag] = usage.dialog.local_cseq
 
     def begin_anew(self) -> None:
         """Another INVITE goes out: it has branches of its own."""
         self._refused.clear()
+        self._numbers.clear()
 
     def let_go(self) -> None:
         """Nothing more comes of any of them."""
@@ -128,6 +137,7 @@ class Branches:
             usage.invitation = None
         self.usages.clear()
         self._refused.clear()
+        self._numbers.clear()
         self._pracks.clear()
 
     def hold_prack(self, usage: InviteUsage, rack: RAck) -> None:
@@ -173,8 +183,9 @@ class Branches:
         if self.usages.get(tag) is usage and usage.owed_ack is None:
             del self.usages[tag]
             self._pracks.pop(tag, None)
+            self._remember(usage)
             if usage.ending in _FAREWELLS and len(self._refused) < self._most:
-                self._refused[tag] = usage.dialog.local_cseq
+                self._refused.add(tag)
 
 
 def hear_provisional(

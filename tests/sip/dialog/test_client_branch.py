@@ -216,6 +216,20 @@ class ForkTests(SynchronousTestCase):
         bench.answer(response)
         self.assertEqual((bench.alice.heard[-1], bench.state()), ("ended MalformedMessage", "ended"))
 
+    def test_numbers_go_on(self) -> None:
+        """12.2.1.1: a branch that lost, or said 199, and accepts all the same gets a BYE with a number that no request
+        of ours has had in its early dialog. row:H12 fault:D7"""
+        for status in (200, 199):
+            bench = CallBench()
+            bench.answer(bench.reliable(1, 183, "b1", ANSWER))
+            self.assertEqual([str(prack.cseq) for prack in bench.requests("PRACK")], ["2 PRACK"])
+            bench.answer(bench.response(200, to=bench.requests("PRACK")[0]))
+            bench.answer(bench.response(status, "b2" if status == 200 else "b1", ANSWER if status == 200 else None))
+            bench.answer(bench.response(200, "b1"))
+            bench.hang_up()
+            numbers = {bye.to.tag: bye.cseq.number for bye in bench.requests("BYE")}
+            self.assertEqual(numbers["b1"], 3)
+
     def test_hung_up_early(self) -> None:
         """15: a branch whose early dialog the caller ended is acknowledged and ended if it accepts. row:H12 fault:D7"""
         for is_answered in (False, True):
