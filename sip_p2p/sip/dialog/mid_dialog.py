@@ -125,8 +125,8 @@ def refuse_pending(core: UserAgentCore, keys: Iterable[str], now: float) -> None
 
 
 def timer_request_fields(usage: InviteUsage, method: str) -> list[tuple[str, str]]:
-    """What a re-INVITE or an UPDATE of ours says of the session timer; nothing in an early dialog."""
-    if usage.session_timer is None or usage.is_early:
+    """What a re-INVITE or an UPDATE of ours says of the session timer; nothing before the session is established."""
+    if usage.session_timer is None or not usage.is_timed:
         return []
     return usage.session_timer.request_fields(method)
 

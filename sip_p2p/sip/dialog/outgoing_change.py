@@ -65,8 +65,8 @@ class OutgoingChange:
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancel_sent", "_is_cancelled", "_offered", "_retries", "errand", "is_refresh",
-        "method", "next_deadline", "waits",
+        "_description", "_fields", "_is_cancel_sent", "_is_cancelled", "_is_timed", "_offered", "_retries", "errand",
+        "is_refresh", "method", "next_deadline", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class OutgoingChange:
         self._fields = fields
         self._is_cancelled = False
         self._is_cancel_sent = False
+        # Whether it says of the session timer what holds: then a 2xx that says nothing ends it (RFC 4028 section 7.2).
+        self._is_timed = False
         # The reliable response whose offer waits for our answer.
         self._offered: RAck | None = None
         self.waits = False
@@ -125,6 +127,7 @@ class OutgoingChange:
             raise
         self.waits = False
         self.next_deadline = None
+        self._is_timed = usage.is_timed
         plan.fields += capability_fields(usage.profile)
         plan.fields += timer_request_fields(usage, self.method)
         plan.fields += self._fields
@@ -334,7 +337,8 @@ class OutgoingChange:
         # 12.2.1.2, RFC 3311 section 5.1: a 2xx to a target refresh request refreshes the target.
         dialog.refresh_target(response, flow)
         usage.capabilities.heard(response)
-        timer_response_received(usage, response, now)
+        if self._is_timed or "Session-Expires" in response.headers:
+            timer_response_received(usage, response, now)
         if self.method != "INVITE":
             self._keep_local(usage, usage.take_answer(response, Place.UPDATE_2XX) is Role.ANSWER)
             usage.modification.ended(self.method)

@@ -40,6 +40,7 @@ from sip_p2p.sip.dialog.effects import (
     Purpose,
     RequestWanted,
     UsageEnded,
+    UsageEnding,
 )
 from sip_p2p.sip.dialog.incoming_change import answer_prack, receive_change
 from sip_p2p.sip.dialog.info import check_package, info_status
@@ -88,6 +89,9 @@ _ACCEPTED = UsageState.ACCEPTED
 _CONFIRMED = UsageState.CONFIRMED
 _ENDING = UsageState.ENDING
 _ENDED = UsageState.ENDED
+
+_ASKED_FOR = (Ending.LOCAL_BYE, Ending.FORKED)
+"""The endings that whoever hears of them has wished for, or knows of by the outcome of the INVITE."""
 
 
 class Invitation(Protocol):
@@ -207,6 +211,11 @@ class InviteUsage:
     def is_early(self) -> bool:
         """Whether there is no 2xx yet."""
         return self.state is _EARLY
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether both sides know what session timer holds: a request of ours can overtake the 2xx that says it."""
+        return self.state is _CONFIRMED
 
     @property
     def is_opening(self) -> bool:
@@ -613,6 +622,8 @@ class InviteUsage:
             return
         plan.fields += fields
         self.core.say(RequestWanted(Errand(self, plan, Purpose.BYE)))
+        if ending not in _ASKED_FOR:
+            self.core.say(UsageEnding(self, ending, message))
 
     def bye_done(self, now: float) -> None:
         """15.1.1: 2xx, 481, 408 or nothing: there is no session any more."""

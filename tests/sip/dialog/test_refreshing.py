@@ -207,6 +207,58 @@ class IntervalTests(SynchronousTestCase):
         self.assertEqual(pair.alice.heard, [])
 
 
+class EarlyUpdateTests(SynchronousTestCase):
+    """An UPDATE of an early dialog that crosses the 2xx, which says what timer holds."""
+
+    def test_crossed(self) -> None:
+        """The answer to an UPDATE that said nothing of the timer does not end it (section 7.2), whoever sent it and
+        whichever of the two answers comes first: row:H26."""
+        for who in ("alice", "bob"):
+            for late in ("", "< 200"):
+                pair = Pair()
+                pair.bob.options = AnswerOptions(session_timer=settings(Refresher.LOCAL))
+                pair.alice.call(CallOptions(session_timer=settings()))
+                pair.wait(0.5)
+                call = pair.bob.calls[0]
+                call.ring(pair.now, 183, None, ANSWER, (), True)
+                pair.bob.work()
+                pair.wait(0.5)
+                party = pair.alice if who == "alice" else pair.bob
+                party.usage.modify(None, pair.now, (), "UPDATE")
+                party.work()
+                call.accept(pair.now)
+                pair.wires.losing(*filter(None, [late]))
+                pair.bob.work()
+                pair.wait(5.0)
+                self.assertIn("modified 200", party.heard)
+                timers = [each.usage.session_timer for each in (pair.alice, pair.bob)]
+                roles = [None if timer is None else timer.refresher for timer in timers]
+                self.assertEqual(roles, [Refresher.REMOTE, Refresher.LOCAL], (who, late))
+                pair.wait(500.0)
+                self.assertEqual((len(pair.alice.dialogs), len(pair.bob.dialogs)), (1, 1))
+
+    def test_overtaken(self) -> None:
+        """What follows our 2xx may come before it: until the ACK our UPDATE says nothing of the timer (section 7.2):
+        row:H26."""
+        pair = Pair()
+        pair.bob.options = AnswerOptions(session_timer=settings(Refresher.LOCAL))
+        pair.alice.call(CallOptions(session_timer=settings()))
+        pair.wait(0.5)
+        call = pair.bob.calls[0]
+        call.ring(pair.now, 183, None, ANSWER, (), True)
+        pair.bob.work()
+        pair.wait(0.5)
+        pair.wires.losing("< 200")
+        call.accept(pair.now)
+        pair.bob.work()
+        pair.bob.usage.modify(None, pair.now, (), "UPDATE")
+        pair.bob.work()
+        pair.wait(5.0)
+        timers = [each.usage.session_timer for each in (pair.alice, pair.bob)]
+        roles = [None if timer is None else timer.refresher for timer in timers]
+        self.assertEqual(roles, [Refresher.REMOTE, Refresher.LOCAL])
+
+
 class CorrectnessTests(SynchronousTestCase):
     """Section 9: what a response to a refresh must not lack: row:H27."""
 
