@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from sip_p2p import RealTimeServerTcpConnectionManager, SignalingState, Transport
+from sip_p2p import RealTimeServerTcpConnectionManager, SignalingState, Timers, Transport
 from tests.interop.peers import tshark
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER
@@ -172,9 +172,12 @@ class CallTestCase(InteropTestCase):
         for frame, data in zip(decoded, self.sent.messages, strict=True):
             self.assertEqual(frame.complaints, [], data)
 
-    async def hurried_party(self, speed: float, *listen: str, **options: Any) -> Party:
-        """Our side over UDP or TCP, with a clock that runs faster."""
-        manager = RealTimeServerTcpConnectionManager(cast("Any", HurriedReactor(speed)))
+    async def hurried_party(self, speed: float, *listen: str, t1: float = 0.5, **options: Any) -> Party:
+        """Our side over TCP, with a clock that runs faster.
+
+        :param t1: SIP's T1, by that clock: long enough for the peer to answer within it where that matters.
+        """
+        manager = RealTimeServerTcpConnectionManager(cast("Any", HurriedReactor(speed)), timers=Timers(t1))
         return await self._party(manager, listen, {"default_transport": Transport.TCP, **options})
 
     def said(self, start: str) -> list[str]:

@@ -29,6 +29,16 @@ class SippCallTestCase(CallTestCase):
         await sipp.play(scenario, transport, target, calls)
         return sipp
 
+    async def stands(self, scenario: Scenario, party: Party | None = None) -> tuple[Call, Sipp]:
+        """A session with SIPp, which we called and which plays the rest of *scenario* in it."""
+        sipp = await self.plays(scenario)
+        return await self.call(party or await self.clear_text_party(), sipp.uri("tcp"), OFFER), sipp
+
+    async def ends(self, call: Call, sipp: Sipp) -> None:
+        """We hang up, and SIPp is content."""
+        await call.session.terminate()
+        await sipp.answered()
+
 
 class PlainTests(SippCallTestCase):
     """What every call is made of."""
@@ -221,6 +231,72 @@ class ReliableTests(SippCallTestCase):
         self.assertEqual(answers[0], ("ALERTED", True))
         await call.session.terminate()
         await sipp.answered()
+
+
+class ForkTests(SippCallTestCase):
+    """One INVITE of ours that several answer."""
+
+    async def test_several_ring_and_one_answers(self) -> None:
+        """Each branch that rings is an early dialog of its own, one of them ends with 199, and the one that accepts is
+        the session (row:H12, row:H35)."""
+        scenario = Scenario().gets("INVITE", wants={"Supported": "199"})
+        scenario.answers(180, tag="a").answers(183, tag="b", body=ANSWER).answers(180, tag="c").answers(199, tag="c")
+        scenario.answers(200, tag="b", body=ANSWER).gets("ACK", wants={"To": "tag=b"})
+        sipp = await self.plays(scenario.gets("BYE", wants={"To": "tag=b"}).answers(200, "BYE"))
+        call = self.begin(await self.clear_text_party(), sipp.uri("tcp"))
+        early: list[int] = []
+        call.session.forked.subscribe(lambda dialog: early.append(len(call.session.early_dialogs)))
+        await call.session.establish(OFFER)
+        self.assertEqual(early, [2, 3])
+        self.assertEqual(call.session.early_dialogs, ())
+        await call.session.terminate()
+        await sipp.answered()
+
+    async def test_several_accept(self) -> None:
+        """The first 2xx is the session; every other one of twenty is acknowledged and ended, and one that comes twice
+        is acknowledged twice (row:H12, fault:D7)."""
+        scenario = Scenario().gets("INVITE")
+        for number in range(10):
+            scenario.answers(180, tag=f"t{number}x")
+        scenario.answers(200, tag="t0x", body=ANSWER).gets("ACK", wants={"To": "tag=t0x"})
+        for number in range(1, 20):
+            scenario.answers(200, tag=f"t{number}x", body=ANSWER).gets("ACK", wants={"To": f"tag=t{number}x"})
+            scenario.gets("BYE", wants={"To": f"tag=t{number}x"}).answers(200, "BYE")
+        scenario.answers(200, tag="t0x", body=ANSWER).gets("ACK", wants={"To": "tag=t0x"})
+        scenario.gets("BYE", wants={"To": "tag=t0x"})
+        sipp = await self.plays(scenario.answers(200, "BYE"))
+        call = await self.call(await self.clear_text_party(), sipp.uri("tcp"), OFFER)
+        await until(reactor, lambda: len(self.said("ACK")) == 21, 10, "every ACK")
+        self.assertEqual((call.session.state.name, len(self.said("BYE"))), ("CONNECTED", 19))
+        await call.session.terminate()
+        await sipp.answered()
+
+
+class AcknowledgementTests(SippCallTestCase):
+    """2xx that are said until somebody has heard them."""
+
+    async def test_it_repeats(self) -> None:
+        """A 2xx that comes again gets the same ACK again (row:H15, row:H34)."""
+        scenario = Scenario().gets("INVITE").answers(200, body=ANSWER).gets("ACK").answers(200, body=ANSWER)
+        sipp = await self.plays(scenario.gets("ACK").gets("BYE").answers(200, "BYE"))
+        call = await self.call(await self.clear_text_party(), sipp.uri("tcp"), OFFER)
+        await until(reactor, lambda: len(self.said("ACK")) == 2, 10, "the second ACK")
+        self.assertEqual(len(set(self.said("ACK"))), 1)
+        await call.session.terminate()
+        await sipp.answered()
+
+    async def test_it_never_acknowledges(self) -> None:
+        """Our 2xx is said again until 64*T1 are over, then we hang up (row:H34)."""
+        party = await self.hurried_party(30, f"tcp:{ON_LOOPBACK}")
+        called = Called(party, rings=False)
+        scenario = Scenario(party.uri("tcp")).asks("INVITE", 1, body=OFFER).gets(100, optional=True)
+        # Whether the last one still comes before the end is a matter of milliseconds.
+        for number in range(11):
+            scenario.gets(200, optional=number >= 9)
+        await (await self.plays(scenario.gets("BYE").answers(200, "BYE"), party=party)).answered()
+        call = await called.call()
+        self.assertEqual(call.states, [("CONNECTING", "NONE"), ("DISCONNECTED", "TIMEOUT")])
+        self.assertEqual([failure.type for failure in called.failures], [OperationTimeout])
 
 
 class CancelTests(SippCallTestCase):

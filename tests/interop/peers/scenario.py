@@ -58,6 +58,7 @@ class Scenario:
         self._uri = uri
         self._steps: list[str] = []
         self._variables: list[str] = []
+        self._stands = False
 
     def __str__(self) -> str:
         """The scenario as SIPp reads it."""
@@ -103,6 +104,7 @@ class Scenario:
             actions.append(self._check("CSeq", f" {of}$", "cseq"))
             if of == "INVITE":
                 actions.append(self._keep(".*", "To:", f"peer{dialog}"))
+                self._stands = self._stands or what // 100 == 2
         if what in ("INVITE", "UPDATE") or (not is_request and of == "INVITE" and 101 <= int(what) < 300):
             actions.append(self._keep("<([^>]+)>", "Contact:", "brackets", f"target{dialog}"))
         for number, (header, pattern) in enumerate((wants or {}).items()):
@@ -182,11 +184,12 @@ class Scenario:
         :param dialog: which dialog it belongs to; empty for the only one.
         :param branch: names the transaction where another request belongs to the same one.
         """
-        outside = self.is_caller and method in ("INVITE", "CANCEL", "ACK") and number == 1 and dialog == ""
+        # What belongs to the first INVITE goes where that went.
+        outside = not self._stands and (method in ("INVITE", "CANCEL") or (method == "ACK" and bool(branch)))
         mine = f"<{_OWN}>;tag={tag}[call_number]" if self.is_caller else f"[$toINVITE];tag={tag}[call_number]"
         peer = f"[$peer{dialog}]" if self.is_caller else "[$fromINVITE]"
         uri = f"[$target{dialog}]"
-        if outside and (method != "ACK" or branch):
+        if self.is_caller and outside:
             uri = self._uri
             peer = f" <{self._uri}>" if method != "ACK" else peer
         name = branch or f"{method}{number}{dialog}"
