@@ -22,7 +22,9 @@ class SippCallTestCase(CallTestCase):
         party = await self.clear_text_party(f"{transport}:{ON_LOOPBACK}")
         return party, Called(party, **options)
 
-    async def plays(self, scenario: Scenario, transport: str = "tcp", party: Party | None = None, calls: int = 1) -> Sipp:
+    async def plays(
+        self, scenario: Scenario, transport: str = "tcp", party: Party | None = None, calls: int = 1
+    ) -> Sipp:
         """SIPp, which calls *party* or waits to be called."""
         sipp = self.peer(Sipp)
         target = None if party is None else ("127.0.0.1", party.manager.listening_port)
@@ -79,7 +81,12 @@ class PlainTests(SippCallTestCase):
 
     async def test_refused(self) -> None:
         """SIPp is busy, or declines; the call fails with what it said (row:H3, row:H31)."""
-        for status, reason in ((486, "BUSY"), (603, "DECLINED"), (404, "UNREACHABLE"), (480, "TEMPORARILY_UNAVAILABLE")):
+        for status, reason in (
+            (486, "BUSY"),
+            (603, "DECLINED"),
+            (404, "UNREACHABLE"),
+            (480, "TEMPORARILY_UNAVAILABLE"),
+        ):
             sipp = await self.plays(Scenario().gets("INVITE").answers(180).answers(status).gets("ACK"))
             call = self.begin(await self.clear_text_party(), sipp.uri("tcp"))
             failure = await self.failure_of(call.session.establish(OFFER), RequestFailed)
@@ -115,7 +122,9 @@ class PlainTests(SippCallTestCase):
     async def test_redirected(self) -> None:
         """SIPp sends us to another SIPp, and we go there; we send it elsewhere (row:H6, row:H7)."""
         party = await self.clear_text_party(f"tcp:{ON_LOOPBACK}")
-        there = await self.plays(Scenario().gets("INVITE").answers(200, body=ANSWER).gets("ACK").gets("BYE").answers(200, "BYE"))
+        there = await self.plays(
+            Scenario().gets("INVITE").answers(200, body=ANSWER).gets("ACK").gets("BYE").answers(200, "BYE")
+        )
         elsewhere = f"Contact: <sip:nobody@127.0.0.1:9;transport=udp>;q=0.1, <{there.uri('tcp')}>;q=0.9"
         here = await self.plays(Scenario().gets("INVITE").answers(302, lines=[elsewhere]).gets("ACK"))
         call = await self.call(party, here.uri("tcp"), OFFER)
@@ -139,8 +148,10 @@ class PlainTests(SippCallTestCase):
             self.assertEqual(len(called.calls), 200)
             for call in called.calls:
                 await call.reaches("DISCONNECTED")
-            self.assertEqual({tuple(call.states[-2:]) for call in called.calls}, {
-                (("CONNECTED", "NONE"), ("DISCONNECTED", "TERMINATED_REMOTELY"))})
+            self.assertEqual(
+                {tuple(call.states[-2:]) for call in called.calls},
+                {(("CONNECTED", "NONE"), ("DISCONNECTED", "TERMINATED_REMOTELY"))},
+            )
 
 
 class ReliableTests(SippCallTestCase):
@@ -184,10 +195,14 @@ class ReliableTests(SippCallTestCase):
         said = "Supported: 100rel"
         scenario = Scenario(party.uri("tcp"))
         scenario.asks("INVITE", 1, lines=[said, "Allow: INVITE, ACK, CANCEL, BYE, PRACK, UPDATE"], body=OFFER)
-        scenario.gets(100, optional=True).gets(183, wants={"Require": "100rel", "": "m=audio 50000"}, keeps={"RSeq": "rseq"})
+        scenario.gets(100, optional=True).gets(
+            183, wants={"Require": "100rel", "": "m=audio 50000"}, keeps={"RSeq": "rseq"}
+        )
         scenario.asks("PRACK", 2, lines=["RAck: 1 17 INVITE"]).gets(481, of="PRACK")
         scenario.asks("PRACK", 3, lines=["RAck:[$rseq] 1 INVITE"]).gets(200, of="PRACK")
-        scenario.asks("UPDATE", 4, body=session_description(40002, version=2)).gets(200, of="UPDATE", wants={"": "m=audio 50002"})
+        scenario.asks("UPDATE", 4, body=session_description(40002, version=2)).gets(
+            200, of="UPDATE", wants={"": "m=audio 50002"}
+        )
         scenario.gets(200, lacks=["Content-Type"]).asks("ACK", 1).gets("BYE").answers(200, "BYE")
         sipp = await self.plays(scenario, party=party)
         session = (await called.call()).session
@@ -226,7 +241,9 @@ class ReliableTests(SippCallTestCase):
         sipp = await self.plays(scenario.gets("ACK").gets("BYE").answers(200, "BYE"))
         call = self.begin(await self.clear_text_party(), sipp.uri("tcp"))
         answers: list[tuple[str, bool]] = []
-        call.session.answer_received.subscribe(lambda event: answers.append((call.session.state.name, event.is_preview)))
+        call.session.answer_received.subscribe(
+            lambda event: answers.append((call.session.state.name, event.is_preview))
+        )
         await call.session.establish(OFFER)
         self.assertEqual(answers[0], ("ALERTED", True))
         await call.session.terminate()
@@ -319,7 +336,9 @@ class CancelTests(SippCallTestCase):
 
     async def test_our_cancel_crosses_200(self) -> None:
         """A 200 that crosses our CANCEL is acknowledged and ended (row:H16, fault:C5)."""
-        scenario = Scenario().gets("INVITE").answers(180).gets("CANCEL").answers(200, "CANCEL").answers(200, body=ANSWER)
+        scenario = (
+            Scenario().gets("INVITE").answers(180).gets("CANCEL").answers(200, "CANCEL").answers(200, body=ANSWER)
+        )
         sipp = await self.plays(scenario.gets("ACK").gets("BYE").answers(200, "BYE"))
         call = self.begin(await self.clear_text_party(), sipp.uri("tcp"))
         standing = call.session.establish(OFFER)

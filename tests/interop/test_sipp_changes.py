@@ -113,7 +113,9 @@ class ChangeTests(SippCallTestCase):
         RFC 3261 section 14.2)."""
         scenario = called().asks("UPDATE", 1, body=RECEIVING).asks("UPDATE", 2, body=RECEIVING)
         scenario.gets(500, of="UPDATE", wants={"Retry-After": "[0-9]", "CSeq": "2 UPDATE"})
-        scenario.asks("INFO", 3, lines=["Subject: now"]).gets(200, of="INFO").gets(200, of="UPDATE", wants={"CSeq": "1 "})
+        scenario.asks("INFO", 3, lines=["Subject: now"]).gets(200, of="INFO").gets(
+            200, of="UPDATE", wants={"CSeq": "1 "}
+        )
         scenario.asks("BYE", 4).gets(200, of="BYE")
         sipp = await self.plays(scenario)
         call = self.begin(await self.clear_text_party(), sipp.uri("tcp"))
@@ -198,10 +200,14 @@ class TimerTests(SippCallTestCase):
         """SIPp's interval below 90 s gets 422, and its next try stands (row:H26)."""
         party, _ = await self.called()
         scenario = Scenario(party.uri("tcp"))
-        scenario.asks("INVITE", 1, lines=["Supported: timer", "Session-Expires: 60"], body=OFFER).gets(100, optional=True)
+        scenario.asks("INVITE", 1, lines=["Supported: timer", "Session-Expires: 60"], body=OFFER).gets(
+            100, optional=True
+        )
         scenario.gets(422, wants={"Min-SE": "90"}).asks("ACK", 1, branch="INVITE1")
         scenario.asks("INVITE", 2, lines=["Supported: timer", "Session-Expires: 90", "Min-SE: 90"], body=OFFER)
-        scenario.gets(100, optional=True).gets(180).gets(200, wants={"Session-Expires": "90;refresher=uac", "Require": "timer"})
+        scenario.gets(100, optional=True).gets(180).gets(
+            200, wants={"Session-Expires": "90;refresher=uac", "Require": "timer"}
+        )
         scenario.asks("ACK", 2).asks("BYE", 3).gets(200, of="BYE")
         await (await self.plays(scenario, party=party)).answered()
 
@@ -251,7 +257,9 @@ class TimerTests(SippCallTestCase):
         party = await self.hurried(f"tcp:{ON_LOOPBACK}")
         called = Called(party, rings=False)
         scenario = Scenario(party.uri("tcp"))
-        scenario.asks("INVITE", 1, lines=["Supported: timer", "Session-Expires: 90;refresher=uas", EVERYTHING], body=OFFER)
+        scenario.asks(
+            "INVITE", 1, lines=["Supported: timer", "Session-Expires: 90;refresher=uas", EVERYTHING], body=OFFER
+        )
         scenario.gets(100, optional=True).gets(200, wants={"Session-Expires": "90;refresher=uas"}).asks("ACK", 1)
         for _ in range(2):
             scenario.gets("UPDATE", wants={"Session-Expires": "90;refresher=uac"})
