@@ -84,7 +84,7 @@ class Dispatch:
             self._log.warn("{flow} may not send us a {method}: {why}", flow=flow, method=incoming.method[:32], why=why)
             incoming.respond(403)
             return
-        if flow.unanswered and incoming.method != "INVITE" and self._has_too_many(flow):
+        if flow.unanswered and incoming.method != "INVITE" and self.has_too_many(flow):
             manager.keeper.limit_hit("pending_requests")
             incoming.respond(503, headers=(("Retry-After", str(random.randint(2, 8))),))
             return
@@ -153,9 +153,13 @@ class Dispatch:
             self._manager.keeper.limit_hit("pending_requests")
             flow.pause_reading(PAUSED_FOR_ANSWERS)
 
-    def _has_too_many(self, flow: LiveFlow) -> bool:
-        """Whether a peer from whom we cannot cease to read has far too many requests waiting."""
-        return isinstance(flow, StreamFlow) and flow.unanswered >= _FAR_TOO_MANY * flow.limits.pending_requests
+    def has_too_many(self, flow: LiveFlow, in_dialog: int = 0) -> bool:
+        """Whether a peer from whom we cannot cease to read has far too many requests waiting.
+
+        :param in_dialog: how many wait in the dialog of the next one, on whatever flows they came.
+        """
+        most = _FAR_TOO_MANY * self._manager.limits.pending_requests
+        return in_dialog >= most or (isinstance(flow, StreamFlow) and flow.unanswered >= most)
 
     def ack_received(self, output: AckReceived) -> None:
         """An ACK for a 2xx of ours; outside of any dialog there is nothing that it could acknowledge."""

@@ -80,7 +80,8 @@ class Limits:
         fewer are left, nothing is accepted for a second.
     :ivar pending_requests: requests of one connection, INVITEs apart, that an application has been given and has not
         answered; then nothing is read from it until half of them are answered. Where we wait for answers of the
-        same peer, and must read on for them, four times as many are answered 503 with Retry-After instead.
+        same peer, and must read on for them, four times as many are answered 503 with Retry-After instead, and as many
+        of one session also by UDP.
     :ivar write_buffer: octets waiting to be written to one connection, beyond the 64 KiB that its transport takes; over
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.

@@ -9,6 +9,7 @@ known.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.defer import Deferred
@@ -39,7 +40,12 @@ def receive(session: SignalingSession, output: InDialogRequestReceived) -> None:
         allow = (("Allow", session.endpoint.profile.allow_value),)
         incoming.respond(405 if method in KNOWN_METHODS else 501, headers=allow)
         return
-    cast("LiveFlow", output.flow).presents(output.request.via)
+    flow = cast("LiveFlow", output.flow)
+    if manager.dispatch.has_too_many(flow, session.unanswered):
+        manager.keeper.limit_hit("pending_requests")
+        incoming.respond(503, headers=(("Retry-After", str(random.randint(2, 8))),))
+        return
+    flow.presents(output.request.via)
     incoming.run(handlers)
     if not incoming.is_answered:
         manager.dispatch.wait_for(incoming, session.endpoint)

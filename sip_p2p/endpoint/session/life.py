@@ -184,6 +184,11 @@ class SessionLife:
             self._waiting = Waiting()
         return self._waiting
 
+    @property
+    def unanswered(self) -> int:
+        """How many requests of the peer's wait in it for the application."""
+        return 0 if self._waiting is None else sum(not each.is_answered for each in self._waiting.unanswered)
+
     def established(self, effect: Established) -> None:
         """It stands."""
         if effect.owner is not self.usage:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["AwaitedAck", "OwedAck"]
 
 _MOST_KEPT = 4
+_MOST_AWAITED = 4
 
 
 @final
@@ -130,6 +131,14 @@ class AwaitedAck:
         self._response = response
         self._machine = Acknowledgement(core.layer.timers)
         self._machine.start(now)
+
+    @property
+    def is_one_of_many(self) -> bool:
+        """Whether so many wait that no peer has merely lost its ACKs."""
+        count, waiting = 0, self.older
+        while waiting is not None:
+            count, waiting = count + 1, waiting.older
+        return count + 1 >= _MOST_AWAITED
 
     @property
     def next_deadline(self) -> float | None:

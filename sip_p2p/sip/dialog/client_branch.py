@@ -19,7 +19,7 @@ from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Accepted, AnswerReceived, Ending, OfferReceived, Progress
 from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.offer_answer import Place, Role
-from sip_p2p.sip.dialog.reliable import ReliableReceiver, rseq_of
+from sip_p2p.sip.dialog.reliable import MOST_PRACKS, ReliableReceiver, rseq_of
 from sip_p2p.sip.dialog.usage import InviteUsage
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def hear_provisional(
         receiver = usage.reliable
         if not isinstance(receiver, ReliableReceiver):
             receiver = usage.reliable = ReliableReceiver()
-        if usage.offer_answer.must_stand(Place.PRACK):
+        if usage.offer_answer.must_stand(Place.PRACK) or usage.offer_answer.pracks_under_way >= MOST_PRACKS:
             # RFC 3262 section 3: nothing reliable follows an offer before our PRACK. It will come again.
             return
         rack = receiver.received(response)

@@ -94,10 +94,13 @@ def _refusal_of_invite(usage: InviteUsage) -> int:
     if usage.is_opening:
         # 14.2: it is under way still: ours, or the peer's.
         return 491 if usage.dialog.is_caller else 500
-    if usage.awaited_ack is not None and usage.offer_answer.awaits_answer:
+    waiting = usage.awaited_ack
+    if waiting is not None and usage.offer_answer.awaits_answer:
         # RFC 5407 section 3.1.5: our 2xx made an offer, and the ACK that answers it is still to come.
         return 491
-    return 0
+    # RFC 5407 section 3.1.4: a re-INVITE may overtake an ACK. One after the other from a peer that acknowledges none
+    # would have us say ever more of them again and again.
+    return 500 if waiting is not None and waiting.is_one_of_many else 0
 
 
 @final

@@ -179,6 +179,11 @@ class OfferAnswer:
         return self.state is _FAILED
 
     @property
+    def pracks_under_way(self) -> int:
+        """How many PRACKs of the one who sent the INVITE have no final response yet."""
+        return self._open_pracks
+
+    @property
     def holds_2xx(self) -> bool:
         """Whether our 2xx to the INVITE has to wait: a reliable response of ours with a description was not
         acknowledged (RFC 3262 section 3)."""

@@ -31,7 +31,7 @@ from sip_p2p.sip.dialog.mid_dialog import (
 )
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.outcomes import judge
-from sip_p2p.sip.dialog.reliable import ReliableReceiver, rseq_of
+from sip_p2p.sip.dialog.reliable import MOST_PRACKS, ReliableReceiver, rseq_of
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ class OutgoingChange:
         if not isinstance(receiver, ReliableReceiver):
             receiver = usage.reliable = ReliableReceiver()
         # RFC 3262 section 3: nothing reliable follows an offer before our PRACK. It will come again.
-        rack = None if self._offered is not None else receiver.received(response)
+        is_early = self._offered is not None or usage.offer_answer.pracks_under_way >= MOST_PRACKS
+        rack = None if is_early else receiver.received(response)
         if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
             return

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.transaction.timers import Timers
 
-__all__ = ["OPTION_TAG", "RAck", "ReliableReceiver", "ReliableSender", "first_rseq", "parse_rack", "rseq_of"]
+__all__ = [
+    "MOST_PRACKS", "OPTION_TAG", "RAck", "ReliableReceiver", "ReliableSender", "first_rseq", "parse_rack", "rseq_of",
+]  # fmt: skip
 
 OPTION_TAG = "100rel"
 """The option tag of this extension (section 8.1)."""
+
+MOST_PRACKS = 16
+"""How many PRACKs of one early dialog may wait for their responses. A peer that sends reliable responses without end,
+and answers none of the PRACKs, would otherwise use up the room for our requests; what it sends beyond that is taken when
+it comes again."""
 
 _LARGEST_FIRST_RSEQ = 2**31 - 1
 _LARGEST_RSEQ = 2**32 - 1

@@ -101,6 +101,23 @@ class InDialogTests(CallTestCase):
         self.assertEqual(self.failureResultOf(asking, RequestFailed).value.status, 500)
         self.assertIs(self.session.state, SignalingState.CONNECTED)
 
+    def test_far_too_many(self) -> None:
+        """While we have to read on for an answer of the peer's, it can have only so many requests waiting in a session;
+        more are answered 503 (fault:H5)."""
+        self.theirs.request_received.subscribe(lambda incoming: Deferred())
+        self.session.request_received.subscribe(lambda incoming: Deferred())
+        self.theirs.request("WAIT", timeout=20).addErrback(lambda _: None)
+        self.network.advance(1)
+        asking = [self.session.request("DANCE", timeout=20) for _ in range(140)]
+        self.network.advance(1)
+        refused = [each for each in asking if each.called]
+        self.assertEqual((len(refused), {self.refused(each) for each in refused}), (12, {503}))
+        self.assertEqual(self.living(self.bob)["unanswered"], 128)
+        for each in asking:
+            each.addErrback(lambda _: None)
+        self.network.advance(40)
+        self.assertNotIn("unanswered", self.living(self.bob))
+
     def test_cancelled(self) -> None:
         """What nobody waits for any more is absorbed when it comes (row:F9)."""
         self.theirs.request_received.subscribe(self.take)

@@ -339,6 +339,18 @@ class ReliableTests(SynchronousTestCase):
             self.assertEqual(bench.answer(bench.reliable(rseq)), expected, rseq)
         self.assertEqual([str(prack.cseq) for prack in bench.requests("PRACK")], ["2 PRACK", "3 PRACK", "4 PRACK"])
 
+    def test_without_end(self) -> None:
+        """Of a branch that answers no PRACK only so many responses are acknowledged at a time; those after them are
+        when they come again. fault:D9"""
+        bench = CallBench()
+        for rseq in range(1, 1001):
+            bench.answer(bench.reliable(rseq))
+        pracks = bench.requests("PRACK")
+        self.assertEqual([prack.headers["RAck"] for prack in pracks], [f"{rseq} 1 INVITE" for rseq in range(1, 17)])
+        bench.answer(bench.response(200, to=pracks[0]))
+        self.assertEqual(bench.answer(bench.reliable(17)), ["user:progress 183", ">PRACK"])
+        self.assertEqual(bench.answer(bench.reliable(18)), [])
+
     def test_each_branch(self) -> None:
         """RFC 3262 section 4: the order of reliable responses is that of each early dialog. row:H10 row:H12"""
         bench = CallBench()

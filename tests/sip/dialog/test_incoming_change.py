@@ -204,6 +204,22 @@ class RefusedTests(SynchronousTestCase):
         one.receive("UPDATE", OFFER)
         self.assertEqual(one.party.heard, ["offer"])
 
+    def test_without_acks(self) -> None:
+        """Of a peer that acknowledges nothing a few re-INVITEs are accepted, and no more before it does: fault:C6."""
+        one = OneUsage("confirmed")
+        statuses = []
+        for _ in range(1200):
+            one.receive("INVITE", OFFER)
+            if one.usage.incoming is not None:
+                one.usage.answer(ANSWER, one.pair.now)
+            one.party.work()
+            statuses.append(last_response(one).status)
+        self.assertEqual(statuses, [200] * 4 + [500] * 1196)
+        self.assertIn("Retry-After", last_response(one).headers)
+        one.receive("ACK")
+        one.receive("INVITE", OFFER)
+        self.assertIs(one.usage.incoming is None, False)
+
     def test_while_a_re_invite_waits(self) -> None:
         """An UPDATE that only refreshes is answered at once, and the re-INVITE waits on (RFC 3311 section 5.2)."""
         one = OneUsage("they re-INVITE")
