@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.exchange import IncomingOffer
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.sip.dialog.description import ContentDescription
-    from sip_p2p.sip.dialog.effects import Errand, Established, UsageEnded
+    from sip_p2p.sip.dialog.effects import Errand, Established, UsageEnded, UsageEnding
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Request, Response
 
@@ -158,7 +158,9 @@ class SessionLife:
 
     def hold_flow(self, usage: InviteUsage) -> None:
         """The connection of a dialog is kept as long as the dialog is (row E7)."""
-        self.endpoint.connection_manager.sessions.errands.flows.hold(usage.dialog)
+        manager = self.endpoint.connection_manager
+        if usage.dialog in manager.core.dialogs:
+            manager.sessions.errands.flows.hold(usage.dialog)
 
     # -- its state -----------------------------------------------------------------------------------------------------
 
@@ -212,14 +214,28 @@ class SessionLife:
             # Accepted, but the 2xx was never sent: what ended the INVITE is told next.
             self.usage = None
             return
+        self._is_decided(ending, effect.message)
+        self.usage = None
+        self.set_up_over()
+
+    def usage_ending(self, effect: UsageEnding) -> None:
+        """It is decided that the session's dialog ends: for the application that is the end, and what is still said to
+        the peer happens behind its back."""
+        if effect.owner is not self.usage or self.is_over:
+            return
+        self._is_decided(effect.ending, effect.message)
+        set_up, self.set_up = self.set_up, None
+        if set_up is not None:
+            set_up.close()
+
+    def _is_decided(self, ending: Ending, message: Request | Response | None) -> None:
+        """The session has ended like that; nobody is told so twice."""
         reason = reason_of_ending(ending)
         error: BaseException = SessionTerminated(f"the session ended: {ending.value}", reason.name)
         if ending is Ending.NO_ACK:
             error = OperationTimeout("the peer never acknowledged the session")
-        self.become(SignalingInput.ENDED, reason, effect.message)
+        self.become(SignalingInput.ENDED, reason, message)
         self._fail_all(error)
-        self.usage = None
-        self.set_up_over()
 
     def set_up_over(self) -> None:
         """What brought it about came to an end."""

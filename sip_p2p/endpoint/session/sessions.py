@@ -273,5 +273,6 @@ _TELL: dict[type, Any] = {
     said.Redirected: _redirected,
     said.RequestEnded: in_dialog.request_ended,
     said.UsageEnded: SignalingSession.usage_ended,
+    said.UsageEnding: SignalingSession.usage_ending,
 }
 """Whom each of the things that a session has to hear of is told."""

@@ -45,6 +45,7 @@ __all__ = [
     "RequestUnwanted",
     "RequestWanted",
     "UsageEnded",
+    "UsageEnding",
 ]
 
 
@@ -293,6 +294,24 @@ class Ending(enum.Enum):
 
 
 @final
+class UsageEnding:
+    """It is decided that the session ends, and our BYE is on its way, though the application has not asked for that.
+    For it the session is over now; :class:`UsageEnded` follows with the outcome of the BYE, which can take as long as a
+    transaction.
+
+    :ivar ending: how.
+    :ivar message: what decided it: the response that did; None where nothing came.
+    """
+
+    __slots__ = ("ending", "message", "owner")
+
+    def __init__(self, owner: InviteUsage, ending: Ending, message: Request | Response | None) -> None:
+        self.owner = owner
+        self.ending = ending
+        self.message = message
+
+
+@final
 class UsageEnded:
     """The usage of an INVITE is over; what is left to be sent for it has been sent or is wanted.
 
@@ -357,6 +376,7 @@ InviteEffect: TypeAlias = (
     | Accepted
     | Established
     | InvitationEnded
+    | UsageEnding
     | UsageEnded
     | ModificationEnded
     | RequestEnded

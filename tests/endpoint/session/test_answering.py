@@ -134,8 +134,14 @@ class AnsweringTests(CallTestCase):
         [theirs] = self.received
         heard = Heard(theirs)
         accepting = theirs.accept(ANSWER)
-        self.network.advance(40)
+        self.network.partition("a.example", "b.example")
+        self.network.advance(33)
+        # At once: the BYE has its outcome much later.
         self.failureResultOf(accepting, OperationTimeout)
+        self.assertEqual(heard.told, ["CONNECTING NONE", "DISCONNECTED TIMEOUT"])
+        self.assertEqual(theirs.set_up, None)
+        self.network.heal()
+        self.network.advance(7)
         self.assertEqual(heard.told, ["CONNECTING NONE", "DISCONNECTED TIMEOUT"])
         self.assertIs(session.state, SignalingState.DISCONNECTED)
         self.failureResultOf(establishing, SessionTerminated)

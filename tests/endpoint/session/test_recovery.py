@@ -287,7 +287,7 @@ class LimitedTests(PartiesTestCase):
         sending = session.send_message("x")
         self.network.advance(50)
         self.assertIs(session.state, SignalingState.CONNECTED)
-        self.network.advance(15)
+        self.network.advance(10.5)
         self.failureResultOf(sending, ConnectionFailure)
         self.assertEqual(
             [(change.state, change.reason) for change in changes],

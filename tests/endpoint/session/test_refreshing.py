@@ -6,7 +6,7 @@ from sip_p2p import Refresher, RequestFailed, SessionTimerSettings, SipPeerToPee
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
-from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase
+from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase, Heard
 
 HOUR = 3600
 
@@ -92,6 +92,13 @@ class RefreshingTests(CallTestCase):
         """Section 10: when the peer is silent the session ends before its interval does, on both sides. row:H26"""
         session = self.connect(session_timer=SessionTimerSettings(600))
         self.network.advance(1)
+        told = [Heard(each).told for each in (session, *self.received)]
         self.network.partition("a.example", "b.example")
-        self.network.advance(700)
+        # 600 - 32, from the last refresh; what becomes of the BYE is not waited for.
+        self.network.advance(571)
+        ends = [["DISCONNECTED RECOVERY_FAILED"], ["DISCONNECTED SESSION_TIMER_EXPIRED"]]
+        self.assertEqual(told, ends)
+        self.assertEqual(self.living(self.bob)["sessions"], 1)
+        self.network.advance(129)
+        self.assertEqual(told, ends)
         self.assertEqual([each.state for each in (session, *self.received)], [SignalingState.DISCONNECTED] * 2)

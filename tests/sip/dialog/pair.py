@@ -42,6 +42,7 @@ from sip_p2p.sip.dialog.effects import (
     RequestUnwanted,
     RequestWanted,
     UsageEnded,
+    UsageEnding,
 )
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation
 from sip_p2p.sip.dialog.usage import InviteUsage
@@ -486,6 +487,8 @@ def _in_words(effect: Output) -> str:
         return f"request ended{said}{why}"
     if isinstance(effect, OfferWithdrawn):
         return "offer withdrawn" + ("" if effect.request is None else " by CANCEL")
+    if isinstance(effect, UsageEnding):
+        return f"usage ending {effect.ending.name}"
     if isinstance(effect, UsageEnded):
         return f"usage ended {effect.ending.name}"
     return type(effect).__name__

@@ -422,7 +422,8 @@ class DescriptionTests(SynchronousTestCase):
     def test_no_answer(self) -> None:
         """13.2.2.4: who accepts an offer without an answer is acknowledged, and the session ends. row:H3"""
         bench = CallBench()
-        self.assertEqual(bench.answer(bench.response(200, "b1")), ["user:Accepted", ">ACK", ">BYE"])
+        said = bench.answer(bench.response(200, "b1"))
+        self.assertEqual(said, ["user:Accepted", "user:usage ending NO_AGREEMENT", ">ACK", ">BYE"])
         bench.answer(bench.response(200, to=bench.requests("BYE")[0]))
         self.assertEqual(bench.alice.heard[-1], "usage ended NO_AGREEMENT")
 
@@ -450,7 +451,8 @@ class DescriptionTests(SynchronousTestCase):
         bench = CallBench(offer=None)
         bench.answer(bench.response(200, "b1", OFFER))
         usage = bench.call.usage
-        self.assertEqual(bench.do(lambda: usage.decline(488, bench.now)), [">ACK", ">BYE"])
+        said = bench.do(lambda: usage.decline(488, bench.now))
+        self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">ACK", ">BYE"])
 
     def test_no_offer_at_all(self) -> None:
         """13.2.1: a callee that owes an offer and makes none leaves nothing to agree on. row:H22"""
@@ -487,7 +489,8 @@ class DescriptionTests(SynchronousTestCase):
         bench = CallBench(offer=None)
         bench.answer(bench.reliable(4, 183, "b1", OFFER))
         usage = bench.call.usages["b1"]
-        self.assertEqual(bench.do(lambda: usage.decline(488, bench.now)), [">BYE"])
+        said = bench.do(lambda: usage.decline(488, bench.now))
+        self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">BYE"])
         self.assertRaises(InvalidOperation, bench.call.branches.decline_offer, usage, 488, (), bench.now)
         self.assertEqual(bench.answer(bench.response(487)), [">ACK", "user:ended 487"])
 
@@ -548,7 +551,7 @@ class AckTests(SynchronousTestCase):
             bench = CallBench(options, offer)
             bench.answer(bench.response(200, "b1", description))
             self.assertEqual(bench.pass_by(31.9), [])
-            self.assertEqual(bench.pass_by(0.2), [">ACK", ">BYE"])
+            self.assertEqual(bench.pass_by(0.2), ["user:usage ending NO_AGREEMENT", ">ACK", ">BYE"])
             bench.answer(bench.response(200, to=bench.requests("BYE")[0]))
             self.assertEqual(bench.alice.heard[-1], "usage ended NO_AGREEMENT")
             bench.pass_by(40.0)

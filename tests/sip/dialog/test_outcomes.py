@@ -41,7 +41,7 @@ class RequestTests(SynchronousTestCase):
         one = OneUsage("confirmed")
         one.give("request")
         one.pair.wait(33.0)
-        self.assertEqual(one.party.heard, ["request ended OperationTimeout"])
+        self.assertEqual(one.party.heard, ["request ended OperationTimeout", "usage ending NO_RESPONSE"])
         self.assertIs(one.usage.state, UsageState.ENDING)
         one.respond(200)
         self.assertEqual(one.party.heard, ["usage ended NO_RESPONSE"])

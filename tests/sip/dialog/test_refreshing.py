@@ -165,8 +165,8 @@ class ExpiryTests(SynchronousTestCase):
         # 90 s less a third of it, from the 2xx on, at either end: the two BYEs cross.
         self.assertIs(byes[0][1], pair.bob)
         self.assertTrue(60.0 <= byes[0][0] < 60.1)
-        self.assertEqual(pair.bob.heard, ["usage ended EXPIRED"])
-        self.assertEqual(pair.alice.heard, ["usage ended EXPIRED"])
+        self.assertEqual(pair.bob.heard, ["usage ending EXPIRED", "usage ended EXPIRED"])
+        self.assertEqual(pair.alice.heard, ["usage ending EXPIRED", "usage ended EXPIRED"])
 
     def test_refresh_that_fails_for_a_while(self) -> None:
         """A refresh that no flow could be found for is tried again while there is time: row:H26."""
@@ -187,7 +187,7 @@ class ExpiryTests(SynchronousTestCase):
             pair.wait(1.0)
             pair.alice.not_dialled()
         self.assertIs(usage.ending, Ending.EXPIRED)
-        self.assertEqual(pair.alice.heard, ["usage ended EXPIRED"])
+        self.assertEqual(pair.alice.heard, ["usage ending EXPIRED", "usage ended EXPIRED"])
 
 
 class IntervalTests(SynchronousTestCase):

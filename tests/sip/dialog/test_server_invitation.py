@@ -130,7 +130,7 @@ TABLE = [
     ("accepted", "refresh", "idle"),
     ("accepted", "Expires", "idle"),
     ("accepted", "max_ring", "idle"),
-    ("accepted", "64*T1", "accepted >BYE"),
+    ("accepted", "64*T1", "accepted user:usage ending NO_ACK >BYE"),
     ("ended", "start", "ended !InvalidOperation"),
     ("ended", "ring", "ended !AlreadyResponded"),
     ("ended", "ring reliably", "ended !AlreadyResponded"),
@@ -370,7 +370,7 @@ class DecisionTests(SynchronousTestCase):
         bench = AnswerBench(offer=None)
         bench.do(lambda: bench.call.accept(bench.now, OFFER))
         bench.ack()
-        self.assertEqual(bench.said(), ["user:established", ">BYE"])
+        self.assertEqual(bench.said(), ["user:established", "user:usage ending NO_AGREEMENT", ">BYE"])
 
     def test_session_timer(self) -> None:
         """RFC 4028 section 9: the 2xx says what the caller's wish has become, and the usage keeps to it. row:H26"""

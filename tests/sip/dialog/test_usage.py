@@ -299,10 +299,10 @@ class RaceTests(SynchronousTestCase):
         pair.wires.lose = lambda what: what in ("> ACK", "< BYE")
         pair.wait(1.2)
         pair.bob.receive(acknowledgement)
-        self.assertEqual(pair.bob.heard, ["call"])
+        self.assertEqual(pair.bob.heard, ["call", "usage ending NO_ACK"])
         pair.wires.lose = lambda what: False
         pair.wait(5.0)
-        self.assertEqual(pair.bob.heard, ["call", "usage ended NO_ACK"])
+        self.assertEqual(pair.bob.heard, ["call", "usage ending NO_ACK", "usage ended NO_ACK"])
 
     def test_3_3_1(self) -> None:
         """Two re-INVITEs cross: both are refused 491, and the one without the Call-ID goes first: fault:D3 row:H19."""
@@ -393,7 +393,7 @@ class AckTests(SynchronousTestCase):
         pair.bob.on_invite = lambda invitation: invitation.accept(pair.now, ANSWER)
         pair.alice.call()
         pair.wait(40.0)
-        self.assertEqual(pair.bob.heard, ["call", "usage ended NO_ACK"])
+        self.assertEqual(pair.bob.heard, ["call", "usage ending NO_ACK", "usage ended NO_ACK"])
         self.assertEqual(pair.alice.heard[-1], "usage ended REMOTE_BYE")
 
     def test_stray(self) -> None:
@@ -425,7 +425,9 @@ class AckTests(SynchronousTestCase):
         plan = pair.alice.usage.dialog.ack_plan(call.plan.cseq)
         pair.bob.receive(pair.alice.core.acknowledge(plan, pair.alice.flow))
         pair.wait(1.0)
-        self.assertEqual(pair.bob.heard, ["call", "established", "usage ended NO_AGREEMENT"])
+        self.assertEqual(
+            pair.bob.heard, ["call", "established", "usage ending NO_AGREEMENT", "usage ended NO_AGREEMENT"]
+        )
 
     def test_declining_the_offer_in_a_2xx(self) -> None:
         """What cannot be refused is acknowledged, and ended (13.2.2.4): row:H22."""
