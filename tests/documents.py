@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import textwrap
 from pathlib import Path
+from typing import Any
 
-__all__ = ["ROOT", "SCRIPTS", "blocks", "commands", "documents"]
+__all__ = ["ROOT", "SCRIPTS", "blocks", "commands", "documents", "play"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,6 +36,25 @@ def blocks(path: Path, language: str) -> list[str]:
         for found in _BLOCK.finditer(path.read_text("utf-8"))
         if found[2] == language
     ]
+
+
+def play(path: Path, names: dict[str, Any]) -> list[tuple[str, str]]:
+    """Run the Python of a document, one block after the other, with *names* as its names.
+
+    :returns: for each block what it printed, and what the document shows: the block of ``text`` that follows it before
+        the next one of Python, or nothing.
+    """
+    found: list[tuple[str, str]] = []
+    for block in _BLOCK.finditer(path.read_text("utf-8")):
+        text = textwrap.dedent(block[3]).strip() + "\n"
+        if block[2] == "python":
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said):
+                exec(compile(text, f"{path.name}, block {len(found) + 1}", "exec"), names)
+            found.append((said.getvalue(), ""))
+        elif block[2] == "text" and found and not found[-1][1]:
+            found[-1] = (found[-1][0], text)
+    return found
 
 
 def commands(path: Path) -> list[list[str]]:

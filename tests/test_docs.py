@@ -15,15 +15,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 import sip_p2p
+from sip_p2p.endpoint.session.events import SessionEvent
+from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.endpoint.session.states import SignalingTransitionReason, reason_of_status
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.options import Options
 from sip_p2p.testing import Network
 from sip_p2p.transport.listening import descriptions
-from tests.documents import ROOT, blocks, commands, documents
+from tests.documents import ROOT, blocks, commands, documents, play
 
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 PATH = re.compile(r"``((?:sip_p2p|tests|docs|tools|examples|benchmarks|twisted|\.ci)/[\w./-]*[\w/])``")
 TARGET = re.compile(r"``make ([a-z-]+)")
+PROGRESS = "PROVISIONAL_RESPONSE_RECEIVED"
+"""The reason that leads on, not to the end."""
 
 
 class CodeTests(SynchronousTestCase):
@@ -49,9 +54,11 @@ class CodeTests(SynchronousTestCase):
             ("GreetingTests", "test_greeting"),
             ("TroubleTests", "test_loss"),
             ("TroubleTests", "test_a_dead_server"),
+            ("CallTests", "test_a_call"),
+            ("CallTests", "test_a_lost_connection"),
         ):
             names[case](test).run(result)
-        self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
+        self.assertEqual((result.testsRun, result.errors, result.failures), (5, [], []))
 
     def test_leases(self) -> None:
         """The program of docs/flows.rst runs, and says what it is meant to say (row:E5, row:E6, row:E16)."""
@@ -70,6 +77,50 @@ class CodeTests(SynchronousTestCase):
         lines = said.getvalue().splitlines()
         self.assertEqual(lines[:2], ["bob has hello", "bob has still there?"])
         self.assertIn("did not answer a keep-alive within 10 s", lines[2])
+
+
+class SessionTests(SynchronousTestCase):
+    """The chapter on sessions, and what it says of them in its tables."""
+
+    page = ROOT / "docs/sessions.rst"
+
+    def test_the_program(self) -> None:
+        """Every block runs, one after the other, and prints what stands below it. (row:H1, row:H3, row:H4)"""
+        for number, (said, shown) in enumerate(play(self.page, {}), 1):
+            self.assertEqual(said, shown, f"block {number}")
+
+    def test_descriptions(self) -> None:
+        """The same holds for the chapter on session descriptions. (row:K11)"""
+        for number, (said, shown) in enumerate(play(ROOT / "docs/sdp.rst", {}), 1):
+            self.assertEqual(said, shown, f"block {number}")
+
+    def test_reasons(self) -> None:
+        """The table of reasons names every one, and each status of a final response beside the right one. (row:H31)"""
+        rows = self.rows("reason  ")
+        self.assertEqual({row[0] for row in rows}, {reason.name for reason in SignalingTransitionReason} - {PROGRESS})
+        named = {int(status): row[0] for row in rows for status in re.findall(r"\b[4-6]\d\d\b", row[1])}
+        classes = {int(row[1].partition("other ")[2][0]): row[0] for row in rows if "other " in row[1]}
+        for status in range(400, 700):
+            self.assertEqual(reason_of_status(status).name, named.get(status, classes[status // 100]), status)
+
+    def test_events(self) -> None:
+        """The table of events names those that a session has, and no others."""
+        events = {name for name, value in vars(SignalingSession).items() if isinstance(value, SessionEvent)}
+        self.assertEqual({row[0] for row in self.rows("event of a session ")}, events)
+
+    def rows(self, head: str) -> list[list[str]]:
+        """The cells of a table, by the beginning of its head; a row goes on in lines that begin with a blank."""
+        lines = self.page.read_text("utf-8").splitlines()
+        start = next(number for number, line in enumerate(lines) if line.startswith(head))
+        places = [found.start() for found in re.finditer("=+", lines[start + 1])]
+        found: list[list[str]] = []
+        for line in lines[start + 2 : lines.index(lines[start + 1], start + 2)]:
+            cells = [line[a:b].strip(" `") for a, b in zip(places, [*places[1:], None], strict=True)]
+            if cells[0]:
+                found.append(cells)
+            else:
+                found[-1] = [" ".join(parts).strip() for parts in zip(found[-1], cells, strict=True)]
+        return found
 
 
 class TrustTests(SynchronousTestCase):
