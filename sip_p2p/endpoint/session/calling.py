@@ -310,7 +310,8 @@ class Calling:
             self._decided(None, redirecting)
 
     def _decided(self, targets: Any, redirecting: Redirecting) -> None:
-        if redirecting.is_decided or self._redirecting is not redirecting:
+        session = self._session
+        if session is None or session.is_over or redirecting.is_decided or self._redirecting is not redirecting:
             return
         try:
             chosen = redirecting.targets if targets is None else [str(target) for target in targets]
@@ -326,7 +327,7 @@ class Calling:
         session = self._session
         if session is not None:
             session.failed(failure)
-            if not redirecting.is_decided and self._redirecting is redirecting:
+            if not session.is_over and not redirecting.is_decided and self._redirecting is redirecting:
                 redirecting.give_up()
 
     def heard(self, usage: InviteUsage, description: ContentDescription) -> bool:

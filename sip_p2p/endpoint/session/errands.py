@@ -367,7 +367,8 @@ class _AckRun(FlowSearch):
         self._owner.ack_sent(octets, flow)
         if hop is not None:
             hop.dialog.flow = flow
-            self._errands.flows.hold(hop.dialog)
+            if hop.dialog in self._manager.core.dialogs:
+                self._errands.flows.hold(hop.dialog)
         self._manager.driver.drain()
 
     def _exhausted(self, failure: Failure) -> None:

@@ -164,7 +164,7 @@ class IncomingOffer:
                 return
             if result is not None:
                 self._conclude(result)
-        if not self.is_decided and not self._is_deferred:
+        if not self.is_decided and not self._is_deferred and not session.is_over:
             self._decide_alone()
 
     def _ask(self, question: Any, *arguments: Any) -> None:
@@ -197,10 +197,14 @@ class IncomingOffer:
         """Nobody else does: what is as it was is answered as it was."""
         session = self.session
         ours = session.local_description
-        if ours is not None and (self.description is None or self.description == session.remote_description):
-            self.accept(ours)
-        else:
-            self.decline()
+        try:
+            if ours is not None and (self.description is None or self.description == session.remote_description):
+                self.accept(ours)
+            else:
+                self.decline()
+        except InvalidOperation:
+            # It was withdrawn in the same moment, which is told next.
+            self.is_decided = True
 
     def _refuse(self, failure: Failure) -> None:
         self._asked = None
@@ -211,11 +215,16 @@ class IncomingOffer:
         fields: list[tuple[str, str]] = []
         if isinstance(error, OfferRejected):
             fields.append(("Warning", warning_value(error.warning)))
-        else:
-            self.session.failed(failure)
         driver = self.session.endpoint.connection_manager.driver
         self.is_decided = True
-        self._usage.decline(status, driver.now(), fields)
+        try:
+            self._usage.decline(status, driver.now(), fields)
+        except InvalidOperation:
+            if isinstance(error, InvalidOperation):
+                # It was withdrawn in the same moment: nothing is wrong with the answer.
+                return
+        if not isinstance(error, OfferRejected):
+            self.session.failed(failure)
         driver.drain()
 
     def withdraw(self) -> None:
@@ -228,6 +237,9 @@ class IncomingOffer:
 
 def receive_offer(session: SignalingSession, effect: OfferReceived) -> None:
     """The peer made an offer, or asked for one."""
+    if session.is_over:
+        # It was ended in the same moment, and with it whatever it owed.
+        return
     incoming = IncomingOffer(session, effect.owner, effect.description, effect.request)
     session.waiting.offers[effect.owner] = incoming
     incoming.put()

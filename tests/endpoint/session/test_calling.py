@@ -198,6 +198,18 @@ class RedirectionTests(CallTestCase):
         self.failureResultOf(establishing, SessionTerminated)
         self.assertRaises(InvalidOperation, kept[1].follow)
 
+    def test_ended_within(self) -> None:
+        """A session that is ended as it hears of the redirection goes nowhere, and nothing is wrong with that (row:H7,
+        fault:K5)."""
+        session = self.alice.create_session(BOB)
+        session.state_changed.subscribe(
+            lambda event: session.terminate() if event.state.name == "REDIRECTING" else None
+        )
+        establishing = session.establish(OFFER)
+        self.network.advance(2)
+        self.failureResultOf(establishing, SessionTerminated)
+        self.assertEqual(self.taken, [])
+
     def test_too_long(self) -> None:
         """A decision that never comes ends with the time that the call may ring (row:H7, row:H28)."""
         session = self.alice.create_session(BOB, max_ring=10)

@@ -93,6 +93,24 @@ class SetUpTests(CallTestCase):
         self.assertEqual(heard.told[-1], "DISCONNECTED NOT_ACCEPTABLE_MEDIA")
         self.assertIs(self.received[0].state, SignalingState.DISCONNECTED)
 
+    def test_late_offer_too_late(self) -> None:
+        """Who ends the session as soon as it is accepted is not asked for an answer to the offer in the 200 (row:H22,
+        fault:K5)."""
+        mine = Media(offer=None)
+        session, establishing = self.begin(mine)
+        session.invitation_accepted.subscribe(lambda accepted: session.terminate())
+        accepting = self.received[0].accept(OFFER)
+        self.network.advance(2)
+        self.failureResultOf(establishing)
+        accepting.addErrback(lambda _: None)
+        self.assertEqual(mine.asked, [("offer", "CONNECTING")])
+        other, establishing = self.begin(None)
+        other.invitation_accepted.subscribe(lambda accepted: other.terminate())
+        accepting = self.received[1].accept(OFFER)
+        self.network.advance(2)
+        self.failureResultOf(establishing)
+        accepting.addErrback(lambda _: None)
+
     def test_later(self) -> None:
         """Offers and answers may take their time: Deferreds on both sides (row:H23)."""
         offer: Deferred[str] = Deferred()
