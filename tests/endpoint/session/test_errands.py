@@ -411,6 +411,13 @@ class AckTests(ErrandTestCase):
         self.assertTrue(self.owner.octets[0].startswith(b"ACK sip:bob@b.example;transport=tls SIP/2.0\r\nVia: "))
         self.assertIs(self.owner.flows[-1], dialog.flow)
 
+    def test_after_the_end(self) -> None:
+        """An ACK that leaves after the end of its dialog holds no connection (row:E7)."""
+        dialog = self.dialog()
+        self.end(dialog)
+        self.acknowledge(dialog)
+        self.assertEqual((len(self.owner.octets), len(self.errands.flows)), (1, 0))
+
     def test_new_flow(self) -> None:
         """Where the flow is gone, a new one is made to the same party, and held (row:E7)."""
         dialog = self.dialog()
