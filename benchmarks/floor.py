@@ -152,8 +152,9 @@ def main() -> None:
     }
     if options.calls:
         call = _answer_call_whole if options.whole else _answer_call
-        for (name, port), each in zip(ports.items(), (secure, clear, datagrams), strict=True):
-            contact = f"sip:bob@127.0.0.1:{port.getHost().port};transport={name}"
+        answering: dict[str, FloorFactory | FloorDatagrams] = {"tls": secure, "tcp": clear, "udp": datagrams}
+        for name, each in answering.items():
+            contact = f"sip:bob@127.0.0.1:{ports[name].getHost().port};transport={name}"
             each.answer = partial(call, contact.encode())
     StandardIO(Lifeline())
     gc.collect()

@@ -24,7 +24,7 @@ from benchmarks.turns import Command, serve_turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import ITCPTransport, IUDPTransport
+    from twisted.internet.interfaces import ITCPTransport
 
 __all__ = ["FloorCaller", "FloorTurn", "main"]
 
@@ -116,7 +116,7 @@ class _Datagrams(DatagramProtocol):
         self._port = port
 
     def startProtocol(self) -> None:
-        transport = cast("IUDPTransport", self.transport)
+        transport: Any = self.transport
         transport.connect("127.0.0.1", self._port)
         host: Any = transport.getHost()
         self._write = transport.write
@@ -138,12 +138,17 @@ def _connect(transport: str, port: int, certificate: str, trust: str) -> Deferre
         loop.listenUDP(0, protocol, interface="127.0.0.1")
         return succeed(protocol)
     if transport == "tcp":
-        return connectProtocol(TCP4ClientEndpoint(loop, "127.0.0.1", port), _Stream(transport))
+        return _connected(TCP4ClientEndpoint(loop, "127.0.0.1", port), transport)
     with open(certificate, "rb") as file:
         own = ssl.PrivateCertificate.loadPEM(file.read())
     with open(trust, "rb") as file:
         authority = ssl.Certificate.loadPEM(file.read())
-    return connectProtocol(SSL4ClientEndpoint(loop, "127.0.0.1", port, own.options(authority)), _Stream(transport))
+    return _connected(SSL4ClientEndpoint(loop, "127.0.0.1", port, own.options(authority)), transport)
+
+
+def _connected(endpoint: TCP4ClientEndpoint | SSL4ClientEndpoint, transport: str) -> Deferred[Any]:
+    connecting: Deferred[Any] = connectProtocol(endpoint, _Stream(transport))
+    return connecting
 
 
 def main() -> None:
@@ -158,7 +163,11 @@ def main() -> None:
     def begin() -> None:
         connecting = _connect(options.transport, options.port, options.certificate, options.trust)
         connecting.addCallback(lambda protocol: serve_turns(lambda command: FloorTurn(protocol.caller, command)))
-        connecting.addErrback(lambda failure: (print(failure, file=sys.stderr), reactor.stop()))
+        connecting.addErrback(failed)
+
+    def failed(failure: object) -> None:
+        print(failure, file=sys.stderr, flush=True)
+        reactor.stop()
 
     reactor.callWhenRunning(begin)
     reactor.run()

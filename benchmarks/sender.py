@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from sip_p2p import SignalingSession
+    from sip_p2p.sip.message import Response
 
 __all__ = ["main"]
 
@@ -44,15 +45,15 @@ class _Party:
         self._endpoint = endpoint
         self._target = target
 
-    def message(self) -> Deferred[object]:
+    def message(self) -> Deferred[Response]:
         """A MESSAGE, to its answer."""
         return self._endpoint.send_message(_CALLED, _TEXT, via=self._target)
 
-    def call(self) -> Deferred[object]:
+    def call(self) -> Deferred[None]:
         """A call, to the answer to its BYE."""
         return self._endpoint.invite(_CALLED, OFFER, via=self._target).addCallback(_hang_up)
 
-    def hold(self) -> Deferred[object]:
+    def hold(self) -> Deferred[None]:
         """A call, until it stands."""
         return self._endpoint.invite(_CALLED, OFFER, via=self._target).addCallback(self.held.append)
 

@@ -32,6 +32,8 @@ class Scale:
     :ivar attack_seconds: how long the canary sings under each attack.
     :ivar attempts: handshakes a second that are attempted meanwhile.
     :ivar trickles: peers that trickle meanwhile.
+    :ivar dialogs: dialogs that are held.
+    :ivar calls: calls over which neither side must grow.
     """
 
     rounds: int
@@ -49,11 +51,15 @@ class Scale:
     attack_seconds: float
     attempts: int
     trickles: int
+    dialogs: int
+    calls: int
 
 
-FULL = Scale(25, 0.08, 0, 40, 0.02, 1000, 5000, 30_000, 1_000_000, 10_000, 6000.0, 40.0, 8.0, 1000, 500)
-QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000, 500, 6000.0, 5.0, 2.0, 1000, 500)
-SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5)
+FULL = Scale(
+    25, 0.08, 0, 40, 0.02, 1000, 5000, 30_000, 1_000_000, 10_000, 6000.0, 40.0, 8.0, 1000, 500, 20_000, 100_000
+)
+QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000, 500, 6000.0, 5.0, 2.0, 1000, 500, 1000, 5000)
+SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5, 20, 100)
 
 
 class Setting:

@@ -11,7 +11,7 @@ import gc
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet import reactor, stdio
 from twisted.internet.defer import Deferred
@@ -44,7 +44,7 @@ class Turn(Protocol):
 class TurnOfOperations:
     """A turn whose operations are Deferreds: each is begun by the end of the one before it."""
 
-    def __init__(self, operation: Callable[[], Deferred[object]], command: Command) -> None:
+    def __init__(self, operation: Callable[[], Deferred[Any]], command: Command) -> None:
         self.count = 0
         self.done: Deferred[None] = Deferred()
         self._operation = operation

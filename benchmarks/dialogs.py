@@ -1,0 +1,204 @@
+"""What a dialog costs while it stands, on both sides, and that calls leave nothing behind.
+
+One party of ours calls another, each in a process of its own, over one connection. Sizes are proportional set sizes
+(PSS), as in :mod:`benchmarks.memory`. T1 is shorter than by default, so that what a transaction holds for 64*T1 is gone
+when a dialog is measured, and within the run when calls follow each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.memory import Growth, pss, settle
+from benchmarks.processes import Server, start_python
+from benchmarks.report import Goal, goals_table, machine, table
+from benchmarks.setting import FULL, QUICK, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["HeldDialogs", "goals", "main", "measure_dialogs", "tables"]
+
+_TITLES = {"tls": "mutual TLS", "tcp": "TCP"}
+_WINDOW = 8
+_T1 = 0.02
+_SAMPLES = 10
+_MOST_KIB = 8.0
+_MOST_OCTETS = 32.0
+_MOST_BLOCKS = 0.05
+_ENOUGH = 50_000
+
+
+@dataclass(slots=True)
+class HeldDialogs:
+    """What one more dialog costs one side.
+
+    :ivar octets: by which the process has grown for each.
+    :ivar blocks: how many more blocks of memory the interpreter has for each.
+    """
+
+    side: str
+    transport: str
+    count: int
+    octets: float
+    blocks: float
+
+
+class _Parties:
+    """The two processes."""
+
+    def __init__(self, setting: Setting, transport: str) -> None:
+        trust = ("--trust", str(setting.trust), "--t1", str(_T1))
+        self.called = start_python("called", "server", setting.folder, "--certificate", str(setting.server), *trust)
+        try:
+            port = str(self.called.ports[transport])
+            own = ("--certificate", str(setting.client), *trust)
+            self.calling = start_python("calling", "sender", setting.folder, transport, port, *own, "--calls")
+        except BaseException:
+            self.called.stop()
+            raise
+
+    @property
+    def sides(self) -> tuple[tuple[str, Server], tuple[str, Server]]:
+        return ("calling", self.calling), ("called", self.called)
+
+    def call(self, count: int, hold: bool) -> None:
+        """Make *count* calls.
+
+        :raises RuntimeError: when one of them failed.
+        """
+        told = self.calling.ask({"window": _WINDOW, "seconds": 0.0, "count": count, "hold": float(hold)})
+        if told["count"] != count:
+            raise RuntimeError(f"of {count} calls {told['count']} were made")
+
+    def rest(self, is_short: bool) -> None:
+        """Wait until the transactions of the last calls are gone, and nothing is left to do."""
+        if not is_short:
+            time.sleep(64 * _T1 + 0.3)
+            for _, side in self.sides:
+                settle(side)
+
+    def stop(self) -> None:
+        self.calling.stop()
+        self.called.stop()
+
+
+def measure_dialogs(
+    setting: Setting, transports: Sequence[str] = ("tls", "tcp"), count: int = 0, calls: int = 0
+) -> tuple[list[HeldDialogs], list[Growth]]:
+    """Dialogs that are held over each of *transports*, and growth over calls that end, over the first.
+
+    :param count: how many dialogs, instead of what the setting's scale says; *calls* likewise.
+    """
+    held: list[HeldDialogs] = []
+    for transport in transports:
+        held += _held(setting, transport, count or setting.scale.dialogs)
+    return held, _growth(setting, transports[0], calls or setting.scale.calls)
+
+
+def _held(setting: Setting, transport: str, count: int) -> list[HeldDialogs]:
+    is_short = not setting.scale.seconds
+    parties = _Parties(setting, transport)
+    try:
+        first = max(1, count // 10)
+        parties.call(first, hold=True)
+        parties.rest(is_short)
+        before = [(pss(side), side.blocks()) for _, side in parties.sides]
+        parties.call(count - first, hold=True)
+        parties.rest(is_short)
+        found = []
+        for (name, side), (size, blocks) in zip(parties.sides, before, strict=True):
+            more = count - first
+            grown = (pss(side) - size) / more
+            found.append(HeldDialogs(name, transport, count, grown, (side.blocks() - blocks) / more))
+        return found
+    finally:
+        parties.stop()
+
+
+def _growth(setting: Setting, transport: str, calls: int) -> list[Growth]:
+    is_short = not setting.scale.seconds
+    parties = _Parties(setting, transport)
+    looks: dict[str, list[tuple[int, int]]] = {name: [] for name, _ in parties.sides}
+    try:
+        for _ in range(_SAMPLES):
+            parties.call(max(1, calls // _SAMPLES), hold=False)
+            parties.rest(is_short)
+            # What has run out is forgotten at the latest when the next request comes.
+            parties.call(1, hold=False)
+            for name, side in parties.sides:
+                looks[name].append((pss(side), side.blocks()))
+    finally:
+        parties.stop()
+    first = _SAMPLES // 5
+    return [
+        Growth(
+            f"{_TITLES[transport]}, {name}",
+            calls,
+            calls / _SAMPLES,
+            [size for size, _ in seen[first:]],
+            (seen[first][1], seen[-1][1]),
+        )
+        for name, seen in looks.items()
+    ]
+
+
+def tables(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> str:
+    """What a dialog costs, and the sizes over many calls."""
+    rows = [
+        (
+            f"{each.side}, {_TITLES[each.transport]}",
+            f"{each.count:,}",
+            f"{each.octets / 1024:.2f} KiB",
+            f"{each.blocks:.1f}",
+        )
+        for each in held
+    ]
+    first = table("Established dialogs", ("one dialog", "held", "each", "blocks each"), rows)
+    grown = [
+        (
+            each.name,
+            f"{each.count:,}",
+            f"{min(each.sizes) / 2**20:.2f} MiB",
+            f"{max(each.sizes) / 2**20:.2f} MiB",
+            f"{each.octets:.2f}",
+            f"{each.objects:.4f}",
+        )
+        for each in growth
+    ]
+    columns = ("calls, set up and taken down", "counted", "smallest", "largest", "octets each", "blocks each")
+    return first + "\n" + table("Growth over calls", columns, grown)
+
+
+def goals(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> list[Goal]:
+    """At most 8 KiB for a dialog, and no growth."""
+    found = [
+        Goal(f"a dialog, {each.side}, {_TITLES[each.transport]}", each.octets / 1024, _MOST_KIB, "KiB") for each in held
+    ]
+    for each in growth:
+        enough = each.count >= _ENOUGH
+        name, why = f"growth over {each.count:,} calls, {each.name}", "too few calls"
+        found.append(Goal(name, each.octets if enough else None, _MOST_OCTETS, "octets each", why))
+        found.append(Goal(name, each.objects if enough else None, _MOST_BLOCKS, "blocks each", why))
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.dialogs", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer dialogs and calls")
+    parser.add_argument("--count", type=int, default=0, help="dialogs that are held")
+    parser.add_argument("--calls", type=int, default=0, help="calls over which neither side must grow")
+    options = parser.parse_args()
+    print(machine())
+    with Setting(QUICK if options.quick else FULL) as setting:
+        held, growth = measure_dialogs(setting, count=options.count, calls=options.calls)
+    print(tables(held, growth))
+    print(goals_table(goals(held, growth)))
+
+
+if __name__ == "__main__":
+    main()
