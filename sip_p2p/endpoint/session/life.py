@@ -323,6 +323,10 @@ class SessionLife:
         waiting = self._waiting
         if waiting is None:
             return
+        for incoming in waiting.unanswered:
+            if incoming.is_answered:
+                # 15.1.2: by the dialog, with 487.
+                self.endpoint.connection_manager.dispatch.forget(incoming)
         offer = waiting.offers.pop(usage, None)
         if offer is not None:
             offer.withdraw()

@@ -30,8 +30,8 @@ OPTION_TAG = "100rel"
 
 MOST_PRACKS = 16
 """How many PRACKs of one early dialog may wait for their responses. A peer that sends reliable responses without end,
-and answers none of the PRACKs, would otherwise use up the room for our requests; what it sends beyond that is taken when
-it comes again."""
+and answers none of the PRACKs, would otherwise use up the room for our requests; what it sends beyond that is taken
+when it comes again."""
 
 _LARGEST_FIRST_RSEQ = 2**31 - 1
 _LARGEST_RSEQ = 2**32 - 1

@@ -101,6 +101,33 @@ class InDialogTests(CallTestCase):
         self.assertEqual(self.failureResultOf(asking, RequestFailed).value.status, 500)
         self.assertIs(self.session.state, SignalingState.CONNECTED)
 
+    def test_early_dialog_that_ends(self) -> None:
+        """A request that waits in an early dialog waits no longer when that ends, however it does (fault:D9)."""
+        endings = {
+            "refused": lambda: self.received[-1].reject(486),
+            "cancelled": lambda: session.terminate(),
+            "hung up": lambda: usage.bye(driver.now()),
+        }
+        driver = self.alice.connection_manager.driver
+        for how, end in endings.items():
+            session, establishing = self.begin()
+            establishing.addErrback(lambda _: None)
+            self.received[-1].request_received.subscribe(lambda incoming: Deferred(later.append))
+            later: list[Deferred[Any]] = []
+            self.received[-1].ring()
+            self.network.advance(1)
+            [early] = session.early_dialogs
+            usage = early.usage
+            usage.request("DANCE", driver.now())
+            driver.drain()
+            self.network.advance(1)
+            self.assertEqual(self.living(self.bob)["unanswered"], 1)
+            end()
+            driver.drain()
+            self.network.advance(1)
+            self.assertNotIn("unanswered", self.living(self.bob), how)
+            self.assertEqual(len(later), 1, how)
+
     def test_far_too_many(self) -> None:
         """While we have to read on for an answer of the peer's, it can have only so many requests waiting in a session;
         more are answered 503 (fault:H5)."""
