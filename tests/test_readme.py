@@ -51,8 +51,8 @@ class ReadmeTests(TestCase):
         return program
 
     async def test_from_the_first_line_to_the_last(self) -> None:
-        """Certificates, the service, a text from the command, and the fifteen lines, which hear their echo."""
-        pki, service, send = commands(README)
+        """Certificates, the service, a text from the command, the fifteen lines, which hear their echo, and a call."""
+        pki, service, send, call = commands(README)
         made = self.start(pki)
         self.assertEqual(await made.ended(), 0, made.report())
         # The echo goes to port 5061 of localhost, where this test cannot listen.
@@ -65,6 +65,9 @@ class ReadmeTests(TestCase):
         alice = self.start(["python", "alice.py"])
         self.assertEqual(await alice.ended(), 0, alice.report())
         self.assertEqual(alice.output, "localhost says hello\n")
+        called = self.start(call)
+        self.assertEqual(await called.ended(), 0, called.report())
+        self.assertIn("answered", called.output)
 
     def test_fifteen_lines(self) -> None:
         """The program has no more lines than the README says."""
