@@ -177,7 +177,6 @@ _ENDINGS = {
     Ending.NO_RESPONSE: SignalingTransitionReason.TIMEOUT,
     Ending.FORKED: SignalingTransitionReason.CANCELED,
     Ending.NO_AGREEMENT: SignalingTransitionReason.NOT_ACCEPTABLE_MEDIA,
-    Ending.UNREACHABLE: SignalingTransitionReason.RECOVERY_FAILED,
     Ending.EARLY: SignalingTransitionReason.CANCELED,
     Ending.UNREACHABLE: SignalingTransitionReason.RECOVERY_FAILED,
 }
