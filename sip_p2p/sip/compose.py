@@ -185,6 +185,10 @@ class Echo:
                 self._names.append(name)
                 self._values.append(values[index])
 
+    def shorten(self, request: Request) -> Request:
+        """*request* with the copied fields and nothing else."""
+        return Request.adopt(request.method, request.uri_text, Headers.adopt(self._names, self._values), b"")
+
     def response(self, status: int, reason: str | None = None) -> Response:
         """A response with the copied fields and nothing else; 100 carries no tag of ours."""
         names = self._names[:]

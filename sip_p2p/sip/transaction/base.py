@@ -40,7 +40,8 @@ class Transaction:
 
     :ivar key: what messages find it by.
     :ivar flow: the flow that it lives on; when that is lost, so is the transaction.
-    :ivar request: the request. The application may have changed it: no state is derived from it later.
+    :ivar request: the request. The application may have changed it: no state is derived from it later. Of a peer's
+        INVITE that was accepted it is what responses copy, and nothing else.
     :ivar method: its method.
     :ivar state: where the machine is. Confirmed, and Completed where no timer but D, J or K runs, are states that
         only a record of the layer is in: the object stays in it and does no more.

@@ -116,6 +116,8 @@ class InviteServerTransaction(ServerTransaction):
             self._become_answered(table)
             self.state = _ACCEPTED
             self._octets = b""
+            # Accepted lasts for 64*T1, however short the call is: only what another 2xx needs is kept.
+            self.request = self.echo.shorten(self.request)
             table.queue.start(table.queue.l, self, now)
         else:
             self._complete(response, octets, table, now)

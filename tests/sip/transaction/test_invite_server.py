@@ -215,6 +215,20 @@ class WireTests(SynchronousTestCase):
             self.assertEqual(bench.state(transaction), "terminated")
             self.assertRaises(AlreadyResponded, bench.respond, transaction, 200)
 
+    def test_accepted_holds_little(self) -> None:
+        """Of an accepted INVITE only what responses copy is kept, and a fork's 2xx is still answered from it."""
+        bench = Bench(reliable=True)
+        request = make_request("INVITE")
+        request.headers.add("Subject", "long")
+        request.body = b"v=0"
+        transaction = bench.receive_new(request)
+        self.assertIs(transaction.request, request)
+        bench.respond(transaction, 200)
+        kept = transaction.request
+        self.assertEqual((sorted(kept.headers.names()), kept.body), (["CSeq", "Call-ID", "From", "To", "Via"], b""))
+        bench.respond(transaction, 200)
+        self.assertEqual(bench.said(), [">200", ">200"])
+
     def test_unwritable_response(self) -> None:
         """A response that cannot be written is refused in every state that could send it, and changes nothing."""
         for state, status in (("proceeding", 180), ("proceeding", 200), ("ringing", 486), ("accepted", 200)):
