@@ -44,13 +44,27 @@ class Branches:
     """Where an INVITE of ours rings, and who has accepted it. To its usages it is the INVITE that they came of.
 
     :ivar profile: the party that calls; None where it is to be found by From.
-    :ivar usages: by the remote tag: early ones, the one that won, and the others that accepted, which stay to
-        acknowledge their 2xx again.
+    :ivar has_timer: whether session timers are not left out.
+    :ivar usages: by the remote tag, those that live: early ones, the one that won, and others that accepted and wait
+        for the end of their BYE.
     """
 
-    __slots__ = ("_core", "_most", "_numbers", "_pracks", "_refused", "_user", "profile", "usages")
+    __slots__ = (
+        "_acks",
+        "_core",
+        "_most",
+        "_numbers",
+        "_pracks",
+        "_refused",
+        "_user",
+        "has_timer",
+        "profile",
+        "usages",
+    )
 
-    def __init__(self, core: UserAgentCore, most: int, user: object, profile: Profile | None) -> None:
+    def __init__(
+        self, core: UserAgentCore, most: int, user: object, profile: Profile | None, has_timer: bool = True
+    ) -> None:
         """
         :param most: how many there may be at a time, but for the first that accepts.
         :param user: what each usage is given for its ``user``.
@@ -59,7 +73,10 @@ class Branches:
         self._most = most
         self._user = user
         self.profile = profile
+        self.has_timer = has_timer
         self.usages: dict[str, InviteUsage] = {}
+        # Of those that accepted and are over, what acknowledges their 2xx again.
+        self._acks: dict[str, OwedAck] = {}
         # The branches that are over for us: they are not to accept any more.
         self._refused: set[str] = set()
         # By the tag, the last sequence number of an early dialog that has ended.
@@ -70,7 +87,19 @@ class Branches:
     @property
     def is_full(self) -> bool:
         """Whether no further one is wanted."""
-        return len(self.usages) >= self._most
+        return len(self.usages) + len(self._acks) >= self._most
+
+    def acknowledge_again(self, response: Response) -> bool:
+        """13.2.2.4: see to the ACK of a 2xx that came before; False where it has not."""
+        tag = response.to.tag or ""
+        usage = self.usages.get(tag)
+        owed = self._acks.get(tag) if usage is None else usage.owed_ack
+        if owed is None:
+            return False
+        found = owed.find(response.cseq.number)
+        if found is not None:
+            found.again(self._core)
+        return True
 
     def is_refused(self, tag: str) -> bool:
         """Whether the branch with *tag* is not to accept any more: its early dialog was ended, by us or by it."""
@@ -136,6 +165,7 @@ class Branches:
         for usage in self.usages.values():
             usage.invitation = None
         self.usages.clear()
+        self._acks.clear()
         self._refused.clear()
         self._numbers.clear()
         self._pracks.clear()
@@ -177,12 +207,17 @@ class Branches:
         """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
 
     def usage_ended(self, usage: InviteUsage, now: float) -> None:
-        """The early dialog of a branch is over, and not by a response to the INVITE. Where one of the two has ended it,
-        and the branch accepts all the same, that is acknowledged and ended."""
+        """A branch is over, and not by a response to the INVITE. Where one of the two has ended its early dialog, and it
+        accepts all the same, that is acknowledged and ended."""
         tag = usage.dialog.remote_tag
-        if self.usages.get(tag) is usage and usage.owed_ack is None:
-            del self.usages[tag]
-            self._pracks.pop(tag, None)
+        if self.usages.get(tag) is not usage:
+            return
+        del self.usages[tag]
+        self._pracks.pop(tag, None)
+        if usage.owed_ack is not None:
+            # For what is left of 64*T1 nothing but its ACK is held of a session that was as short as that.
+            self._acks[tag] = usage.owed_ack
+        else:
             self._remember(usage)
             if usage.ending in _FAREWELLS and len(self._refused) < self._most:
                 self._refused.add(tag)

@@ -136,9 +136,10 @@ class ClientInvitation:
         self.options = options
         self.user = user
         self.state = _IDLE
-        self.branches = Branches(core, options.max_forks, user, profile)
         self.usage: InviteUsage | None = None
-        self.session_timer: SessionTimer | None = options.begin_session_timer()
+        timer: SessionTimer | None = options.begin_session_timer()
+        self.session_timer = timer
+        self.branches = Branches(core, options.max_forks, user, profile, timer is None or timer.settings.is_enabled)
         self.plan = plan
         self._fields = plan.fields
         try:
@@ -323,10 +324,9 @@ class ClientInvitation:
         branches = self.branches
         try:
             tag = response.to.tag or ""
-            usage = branches.usages.get(tag)
-            if usage is not None and usage.owed_ack is not None:
-                usage.accepted_again(response, now)
+            if branches.acknowledge_again(response):
                 return
+            usage = branches.usages.get(tag)
             if usage is None and state not in _OPEN and branches.is_full:
                 # No call has that many branches: whoever makes them up gets no BYE for each.
                 self._core.counters.refused_forks += 1

@@ -208,7 +208,7 @@ class EarlyAnswers:
         for value in self._record_route:
             headers.add("Record-Route", value)
         headers.add("Contact", self._profile.contact_value(transaction.flow, self._is_secure))
-        for name, value in capability_fields(self._profile):
+        for name, value in capability_fields(self._profile, self._options.session_timer.is_enabled):
             headers.add(name, value)
         for name, value in fields:
             headers.add(name, value)

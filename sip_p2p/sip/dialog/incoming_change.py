@@ -259,7 +259,7 @@ class IncomingChange:
         fields: Sequence[tuple[str, str]],
         reason: str | None = None,
     ) -> Response:
-        response = in_dialog_response(usage.core, self.transaction, status, usage.dialog, usage.profile)
+        response = in_dialog_response(usage, self.transaction, status)
         if reason is not None:
             response.reason = reason
         headers = response.headers

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sip_p2p.errors import AlreadyResponded
 from sip_p2p.sip.dialog.modification import Modification
+from sip_p2p.sip.dialog.session_timer import OPTION_TAG as TIMER_TAG
 from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.description import ContentDescription
-    from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.profile import Profile
@@ -42,13 +42,19 @@ _UNASKED = SessionTimerSettings(interval=None)
 """A session that wants no timer of its own, and goes along with the peer's (RFC 4028 section 9)."""
 
 
-def capability_fields(profile: Profile) -> list[tuple[str, str]]:
+def capability_fields(profile: Profile, has_timer: bool = True) -> list[tuple[str, str]]:
     """What we say of ourselves in whatever may change a session, requests and responses alike.
 
     RFC 3261 section 13.2.1 and RFC 3311 section 5.1: Allow, so that the peer knows of UPDATE. RFC 4028 section 7.1:
     ``timer`` among what is supported, in every one of them. RFC 6086 section 5.2.3: Recv-Info.
+
+    :param has_timer: whether session timers are not left out here: whoever says ``timer`` is taken for one that
+        refreshes.
     """
-    fields = [("Allow", profile.allow_value), ("Supported", profile.supported_value)]
+    supported = profile.supported_value
+    if not has_timer and TIMER_TAG in profile.supported:
+        supported = ", ".join(sorted(profile.supported - {TIMER_TAG}))
+    fields = [("Allow", profile.allow_value), ("Supported", supported)]
     packages = profile.info_packages
     if packages or profile.allows("INFO"):
         # RFC 6086 section 5.2.1: an empty one says that no package is taken, which a missing one does not.
@@ -56,17 +62,16 @@ def capability_fields(profile: Profile) -> list[tuple[str, str]]:
     return fields
 
 
-def in_dialog_response(
-    core: UserAgentCore, transaction: ServerTransaction, status: int, dialog: Dialog, profile: Profile
-) -> Response:
+def in_dialog_response(usage: InviteUsage, transaction: ServerTransaction, status: int) -> Response:
     """Begin a provisional response or a 2xx to a request that may change the session.
 
     :raises InvalidOperation: when the party has no Contact.
     """
-    response = core.response(transaction, status)
+    response = usage.core.response(transaction, status)
+    profile = usage.profile
     # 12.1.1, 12.2.2, RFC 3311 section 5.2: a target refresh is answered with a Contact.
-    response.headers.add("Contact", profile.contact_value(transaction.flow, dialog.is_secure))
-    for name, value in capability_fields(profile):
+    response.headers.add("Contact", profile.contact_value(transaction.flow, usage.dialog.is_secure))
+    for name, value in capability_fields(profile, usage.has_timer):
         response.headers.add(name, value)
     return response
 

@@ -65,8 +65,8 @@ class OutgoingChange:
     """
 
     __slots__ = (
-        "_description", "_fields", "_is_cancel_sent", "_is_cancelled", "_is_timed", "_offered", "_retries", "errand",
-        "is_refresh", "method", "next_deadline", "waits",
+        "_description", "_fields", "_is_cancel_sent", "_is_cancelled", "_is_timed", "_offered", "_repairs", "_retries",
+        "errand", "is_refresh", "method", "next_deadline", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +90,8 @@ class OutgoingChange:
         self._offered: RAck | None = None
         self.waits = False
         self._retries = 0
+        # How often it was begun to offer what stands, because the peer may have another idea of that.
+        self._repairs = 0
 
     @property
     def _place(self) -> Place:
@@ -128,7 +130,7 @@ class OutgoingChange:
         self.waits = False
         self.next_deadline = None
         self._is_timed = usage.is_timed
-        plan.fields += capability_fields(usage.profile)
+        plan.fields += capability_fields(usage.profile, usage.has_timer)
         plan.fields += timer_request_fields(usage, self.method)
         plan.fields += self._fields
         describe_plan(plan, self._description)
@@ -280,10 +282,20 @@ class OutgoingChange:
 
     def failed(self, usage: InviteUsage, reason: BaseException, now: float) -> None:
         """There will be no final response."""
+        is_in_doubt = self._has_offer and (self._repairs > 0 or _was_sent(self.errand))
         usage.offer_answer.rollback(self._place)
         usage.modification.ended(self.method)
         self._finish(usage, None, reason, now)
         judge(usage, self.method, None, reason, now)
+        if is_in_doubt and not usage.is_over and usage.local_description and self._repairs < _MOST_RETRIES:
+            # 12.2.1.2: with the flow only the answer was lost, perhaps. So that both agree, and the peer has a way to
+            # us again, the session is offered as it was before.
+            repair = OutgoingChange("INVITE", usage.local_description, (), True)
+            repair._repairs = self._repairs + 1
+            repair.waits = True
+            repair.next_deadline = now + _PAUSE * 2**self._repairs
+            usage.outgoing = repair
+            usage.appoint()
 
     def cancel(self, usage: InviteUsage, now: float) -> bool:
         """We want the change no longer; return whether that can be had.
@@ -403,6 +415,10 @@ def _let_go(core: UserAgentCore, errand: Errand, now: float) -> None:
     if errand.transaction is not None:
         core.layer.abandon(errand.transaction, now)
     core.say(RequestUnwanted(errand))
+
+
+def _was_sent(errand: Errand | None) -> bool:
+    return errand is not None and errand.transaction is not None
 
 
 def _retry_after(response: Response) -> int | None:

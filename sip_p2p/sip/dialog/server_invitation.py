@@ -17,6 +17,8 @@ hangs up when none comes.
 There may be several early dialogs (section 12.1): a gateway that rings several phones answers as the forking proxy
 would that it stands for. Those that lose are told so with a 199 (RFC 6228).
 
+Long because everything that can happen to an INVITE, or be wished of it, has its method here.
+
 Left out: 401 and 407, which the profile's authenticator answers; a 199 before a refusal (RFC 6228 section 5 allows it).
 """
 
@@ -137,6 +139,11 @@ class ServerInvitation:
     def usages(self) -> tuple[InviteUsage, ...]:
         """The early dialogs, the first one first."""
         return self._early.usages
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether session timers are not left out."""
+        return self.options.session_timer.is_enabled
 
     @property
     def is_open(self) -> bool:

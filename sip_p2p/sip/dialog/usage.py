@@ -101,6 +101,10 @@ class Invitation(Protocol):
     def profile(self) -> Profile | None:
         """The party of ours; None where it is to be found by its address."""
 
+    @property
+    def has_timer(self) -> bool:
+        """Whether session timers are not left out."""
+
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
         """A PRACK came in the early dialog: answer it."""
 
@@ -216,6 +220,14 @@ class InviteUsage:
     def is_timed(self) -> bool:
         """Whether both sides know what session timer holds: a request of ours can overtake the 2xx that says it."""
         return self.state is _CONFIRMED
+
+    @property
+    def has_timer(self) -> bool:
+        """Whether session timers are not left out of this session."""
+        timer, invitation = self.session_timer, self.invitation
+        if timer is not None:
+            return timer.settings.is_enabled
+        return invitation is None or invitation.has_timer
 
     @property
     def is_opening(self) -> bool:

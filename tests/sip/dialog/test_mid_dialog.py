@@ -63,14 +63,14 @@ class FieldTests(SynchronousTestCase):
         one = OneUsage("they re-INVITE")
         usage, incoming = one.usage, one.usage.incoming
         assert incoming is not None
-        core, profile = usage.core, usage.profile
-        response = in_dialog_response(core, incoming.transaction, 200, usage.dialog, profile)
+        response = in_dialog_response(usage, incoming.transaction, 200)
         self.assertEqual(response.headers.get("Contact"), one.party.contact_on(one.party.flow, False))
         usage.dialog.is_secure = True
-        response = in_dialog_response(core, incoming.transaction, 200, usage.dialog, profile)
+        response = in_dialog_response(usage, incoming.transaction, 200)
         self.assertIn("sips:", response.headers["Contact"])
+        usage.profile = Profile()
         with self.assertRaises(InvalidOperation):
-            in_dialog_response(core, incoming.transaction, 200, usage.dialog, Profile())
+            in_dialog_response(usage, incoming.transaction, 200)
 
 
 class RefuseTests(SynchronousTestCase):

@@ -132,7 +132,7 @@ class ReinviteTests(SynchronousTestCase):
         self.assertEqual(pair.alice.heard, ["answer", "modified 200"])
 
     def test_after_it_was_given_up(self) -> None:
-        """A 2xx to what was given up is acknowledged, and changes nothing."""
+        """A 2xx to what was given up is acknowledged; what it has changed at the peer is set right by another offer."""
         pair = established()
         pair.bob.on_offer = lambda offer: offer.owner.answer(ANSWER, pair.now)
         pair.alice.usage.modify(NEW, pair.now)
@@ -140,9 +140,11 @@ class ReinviteTests(SynchronousTestCase):
         usage = pair.alice.usage
         assert usage.outgoing is not None
         usage.outgoing.failed(usage, ConnectionFailure("lost"), pair.now)
-        pair.wait(5.0)
+        pair.wait(0.2)
         self.assertEqual(pair.alice.heard, ["modified ConnectionFailure"])
         self.assertIn("> ACK", pair.ladder())
+        pair.wait(5.0)
+        self.assertEqual(pair.alice.heard, ["modified ConnectionFailure", "answer"])
         self.assertIs(pair.bob.usage.awaited_ack, None)
 
     def test_stale(self) -> None:

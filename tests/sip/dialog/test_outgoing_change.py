@@ -54,6 +54,45 @@ class ReinviteTests(SynchronousTestCase):
             one.usage.modify(NEW, one.pair.now)
         self.assertTrue(caught.exception.retryable)
 
+    def test_lost_answer(self) -> None:
+        """Where the flow was lost after an offer had left, the peer may have answered it: what stood before is offered
+        once more, on the next flow, and both know the same (RFC 6141 section 3.4): row:H19 row:H32."""
+        for method in ("UPDATE", "INVITE"):
+            pair = established()
+            agreed: list[bytes] = []
+            pair.bob.on_offer = lambda offer, pair=pair, agreed=agreed: (
+                agreed.append(offer.description.body),
+                offer.owner.answer(ANSWER, pair.now),
+            )
+            pair.wires.losing("< 100", "< 200")
+            pair.alice.usage.modify(NEW, pair.now, (), method)
+            pair.alice.work()
+            pair.wait(0.1)
+            pair.alice.lose_flow()
+            self.assertEqual(pair.alice.heard, ["modified ConnectionFailure"])
+            pair.wait(5.0)
+            self.assertEqual(agreed[0], NEW.body)
+            self.assertEqual(agreed[-1], OFFER.body)
+            self.assertEqual(pair.alice.heard[-1], "answer")
+            pair.wait(100.0)
+
+    def test_nobody_to_tell(self) -> None:
+        """Where no flow is to be had for that either, it is tried a few times: row:H32."""
+        pair = established()
+        pair.alice.usage.modify(NEW, pair.now, (), "UPDATE")
+        pair.alice.work()
+        pair.alice.is_dialling = True
+        pair.alice.lose_flow()
+        tries = 0
+        for _ in range(60):
+            pair.wait(1.0)
+            tries += len(pair.alice.held)
+            pair.alice.not_dialled()
+            pair.alice.is_dialling = True
+        self.assertEqual(tries, 4)
+        self.assertEqual(pair.alice.heard, ["modified ConnectionFailure"])
+        self.assertIsNone(pair.alice.usage.outgoing)
+
     def test_refused(self) -> None:
         """488 leaves the session as it was; the next change goes through (RFC 6141 section 3): row:H19."""
         pair = established()

@@ -237,6 +237,38 @@ class EarlyUpdateTests(SynchronousTestCase):
                 pair.wait(500.0)
                 self.assertEqual((len(pair.alice.dialogs), len(pair.bob.dialogs)), (1, 1))
 
+    def test_left_out(self) -> None:
+        """Whoever leaves timers out does not say in a change that it knows them, or it would be taken for one that
+        refreshes (RFC 4028 section 9): row:H26."""
+        for alice, bob in ((settings(), OFF), (OFF, settings()), (None, OFF)):
+            pair = timed(alice, bob)
+            for party, left_out in ((pair.alice, alice is OFF), (pair.bob, bob is OFF)):
+                for method in ("INVITE", "UPDATE"):
+                    pair.octets.clear()
+                    party.usage.modify(NEW, pair.now, (), method)
+                    party.work()
+                    pair.wait(2.0)
+                    request = parse_datagram(pair.octets[0])
+                    self.assertEqual("timer" in request.headers["Supported"], not left_out)
+            pair.wait(4000.0)
+            self.assertEqual((len(pair.alice.dialogs), len(pair.bob.dialogs)), (1, 1))
+
+    def test_left_out_early(self) -> None:
+        """Nor in an early dialog, whose UPDATE may meet the 2xx: row:H26."""
+        pair = Pair()
+        pair.bob.options = AnswerOptions(session_timer=OFF)
+        pair.alice.call(CallOptions(session_timer=settings()))
+        pair.wait(0.5)
+        call = pair.bob.calls[0]
+        call.ring(pair.now, 183, None, ANSWER, (), True)
+        pair.bob.work()
+        pair.wait(0.5)
+        pair.bob.usage.modify(None, pair.now, (), "UPDATE")
+        call.accept(pair.now)
+        pair.bob.work()
+        pair.wait(500.0)
+        self.assertEqual((len(pair.alice.dialogs), len(pair.bob.dialogs)), (1, 1))
+
     def test_overtaken(self) -> None:
         """What follows our 2xx may come before it: until the ACK our UPDATE says nothing of the timer (section 7.2):
         row:H26."""
