@@ -12,7 +12,10 @@ from sip_p2p import ProxyConnector, SipUri, Target, Transport, __version__
 from sip_p2p.endpoint.party_options import (
     compose_user_agent,
     name_addr,
+    parse_call_id,
+    parse_info_packages,
     parse_instance_id,
+    parse_methods,
     parse_option_tags,
     parse_owner,
     parse_proxy,
@@ -82,6 +85,23 @@ class OptionTests(SynchronousTestCase):
         for wrong in ("", "a b", "a,b", "a\r\nX: y"):
             with self.assertRaises(ValueError):
                 parse_option_tags([wrong])
+
+    def test_call_id(self) -> None:
+        """A Call-ID is a word, or two around an @ (section 25.1, row:H2)."""
+        for given in ("a", "f81d4fae-7dec@gate.example", "<a>{b}[c]?"):
+            self.assertEqual(parse_call_id(given), given)
+        for wrong in ("", "a b", "a@b@c", "@a", "a@", "a\r\nb", "\u00e9"):
+            with self.assertRaises(ValueError):
+                parse_call_id(wrong)
+
+    def test_methods_and_packages(self) -> None:
+        """Methods and Info Packages are tokens (section 7.1, RFC 6086, row:H25)."""
+        self.assertEqual(parse_methods(["INFO", "DANCE", "INFO"]), frozenset(("INFO", "DANCE")))
+        self.assertEqual(parse_info_packages(["dtmf", "x-Night"]), ("dtmf", "x-Night"))
+        for wrong in ("", "a b", "a,b", "a\r\nb"):
+            for parse in (parse_methods, parse_info_packages):
+                with self.assertRaises(ValueError):
+                    parse([wrong])
 
     def test_from(self) -> None:
         """A display name stands in quotes that it cannot end; without one there are only angle brackets (row:A13,
