@@ -44,6 +44,7 @@ __all__ = ["Recoverable", "Recoveries", "Recovery", "RouteSet", "RouteSetStatus"
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+_KEPT = 60.0
 _OTHER_SIDE_FIRST = 2.0
 _STEPS = 1000
 
@@ -108,7 +109,7 @@ class RouteSet:
     :ivar next_attempt: when to look for it next; None for not at all, or not before the last attempt has failed.
     """
 
-    __slots__ = ("_pause", "_until", "next_attempt", "recovery", "status")
+    __slots__ = ("_lost_at", "_pause", "_until", "next_attempt", "recovery", "status")
 
     def __init__(self, recovery: Recovery) -> None:
         self.recovery = recovery
@@ -116,18 +117,24 @@ class RouteSet:
         self.next_attempt: float | None = None
         self._until = 0.0
         self._pause = _FIRST_PAUSE
+        self._lost_at = float("-inf")
 
     def lost(self, now: float, pause: float, timeout: float) -> None:
-        """The way is gone.
+        """The way is gone. One that was found, and is gone again within a minute, is left alone for longer each time.
 
-        :param pause: for how many seconds not to look for it.
+        :param pause: for how many seconds not to look for it at least.
         :param timeout: how long it may be looked for.
         """
         if self.status is not RouteSetStatus.HEALTHY or self.recovery is Recovery.NONE:
             return
         self.status = RouteSetStatus.RECOVERING
         self._until = now + timeout
-        self._pause = _FIRST_PAUSE
+        if now - self._lost_at > _KEPT:
+            self._pause = _FIRST_PAUSE
+        else:
+            pause = max(pause, self._pause)
+            self._pause = min(2.0 * self._pause, _LONGEST_PAUSE)
+        self._lost_at = now
         self.next_attempt = now + pause
 
     def attempted(self) -> None:
@@ -155,7 +162,7 @@ class RouteSet:
 
 @final
 class _Case:
-    """One session whose way is lost.
+    """One session whose way is lost, or was lost within the last minute.
 
     :ivar dialog: its dialog.
     :ivar route: what is known of the way.
@@ -181,7 +188,8 @@ class _Case:
 
 @final
 class Recoveries:
-    """Every session of one connection manager whose way is lost; those whose way is not are not here."""
+    """Every session of one connection manager whose way is lost. One whose way was found stays here for a minute,
+    during which the next loss counts as one of the same illness; the others are not here."""
 
     __slots__ = ("_again", "_cases", "_errands", "_manager")
 
@@ -194,7 +202,7 @@ class Recoveries:
 
     def __len__(self) -> int:
         """How many sessions look for their peer."""
-        return len(self._cases)
+        return sum(case.route.status is not RouteSetStatus.HEALTHY for case in self._cases.values())
 
     def status_of(self, dialog: Dialog) -> RouteSetStatus:
         """What is known of the way to the peer of *dialog*."""
@@ -223,14 +231,18 @@ class Recoveries:
         """Begin to look for the way; None where nothing is to be done."""
         case = self._cases.get(dialog)
         usage = dialog.user
-        if case is not None or usage is None or usage.user is None or usage.state is not UsageState.CONFIRMED:
+        if case is not None and case.route.status is not RouteSetStatus.HEALTHY:
+            return None
+        if usage is None or usage.user is None or usage.state is not UsageState.CONFIRMED:
             return None
         if cast("RealTimeEndpoint", usage.profile.user).is_terminated:
             return None
         recovery = _session_of(usage).recovery
         if recovery is Recovery.NONE:
             return None
-        case = self._cases[dialog] = _Case(self, dialog, recovery, reason)
+        if case is None:
+            case = self._cases[dialog] = _Case(self, dialog, recovery, reason)
+        case.reason, case.route.recovery = reason, recovery
         case.route.lost(self._manager.driver.now(), pause, self._manager.limits.recovery_timeout)
         if usage.session_timer is not None:
             usage.session_timer.pause()
@@ -324,7 +336,7 @@ class Recoveries:
     def attempt(self, case: _Case, now: float) -> None:
         """Look for the way of *case*: with what waits to refresh the target, or with a refresh of our own."""
         usage = case.dialog.user
-        if usage is None:
+        if usage is None or case.route.status is RouteSetStatus.HEALTHY:
             self.forget(case.dialog)
             return
         case.route.attempted()
@@ -373,20 +385,24 @@ class Recoveries:
     def heard(self, dialog: Dialog) -> None:
         """The peer of *dialog* was heard."""
         case = self._cases.get(dialog)
-        if case is None:
+        if case is None or case.route.status is RouteSetStatus.HEALTHY:
             return
         before = case.route.status
         case.route.heard()
-        self.forget(dialog)
         usage = dialog.user
         if usage is None:
+            self.forget(dialog)
             return
+        now = self._manager.driver.now()
+        self._manager.core.appointments.set(case, now + _KEPT)
+        self._manager.driver.rearm()
         if usage.session_timer is not None:
-            usage.session_timer.resume(self._manager.driver.now())
+            usage.session_timer.resume(now)
             usage.appoint()
-        if case.probe is not None and not self._errands.carries(case.probe):
+        probe, case.probe = case.probe, None
+        if probe is not None and not self._errands.carries(probe):
             # The peer was faster.
-            case.queue.insert(0, case.probe)
+            case.queue.insert(0, probe)
         # Before a handler has others sent.
         self._send_queue(case)
         self._tell(case, before)

@@ -113,6 +113,23 @@ class MachineTests(SynchronousTestCase):
             self.assertEqual((route.status, route.next_attempt), (RouteSetStatus.HEALTHY, None))
 
 
+    def test_lost_at_once(self) -> None:
+        """A way that is lost again and again as soon as it was found is looked for ever more rarely, until it has held
+        for a minute (row:H32)."""
+        route = RouteSet(Recovery.LIMITED)
+        now, pauses = 0.0, []
+        for _ in range(8):
+            route.lost(now, 0.25, 180.0)
+            assert route.next_attempt is not None
+            pauses.append(route.next_attempt - now)
+            now = route.next_attempt + 0.1
+            route.attempted()
+            route.heard()
+        self.assertEqual([round(pause, 2) for pause in pauses], [0.25, 1, 2, 4, 8, 16, 30, 30])
+        route.lost(now + 61.0, 0.25, 180.0)
+        self.assertEqual(route.next_attempt, now + 61.25)
+
+
 class PartiesTestCase(SynchronousTestCase):
     """Alice and Bob, who accepts whatever comes."""
 
@@ -193,6 +210,22 @@ class LimitedTests(PartiesTestCase):
             self.assertIs(other.state, SignalingState.CONNECTED)
         self.assertEqual(self.heard[0], "there")
         self.assertEqual(self.dialled(), 2)
+
+    def test_lost_at_once(self) -> None:
+        """A connection that breaks after each answer is no reason to dial without a pause: a peer or a proxy that is
+        ill is not made worse (row:H32)."""
+        session = self.call()
+        self.accepted[0].recovery = Recovery.NONE
+
+        def cut_again(change: Any) -> None:
+            if change.status is RouteSetStatus.HEALTHY:
+                self.network.cut("a.example", "b.example")
+
+        session.route_set_changed.subscribe(cut_again)
+        self.network.cut("a.example", "b.example")
+        self.network.advance(60)
+        self.assertIs(session.state, SignalingState.CONNECTED)
+        self.assertIn(self.dialled(), range(6, 10))
 
     def test_many_on_one(self) -> None:
         """All sessions of one connection are taken up on one new one, and those with others do not notice (row:H32)."""
