@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.party_options import name_addr
 from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.compose import RequestPlan, application_fields
 from sip_p2p.transport.proxy import route_value
 from sip_p2p.transport.target import Target, Transport, target_of
@@ -79,7 +80,7 @@ class Composition:
         """The plan of a request to *uri*; the arguments are those of
         :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`."""
         plan = RequestPlan(method, str(uri.without_headers()), self._from_value(from_), tokens.tag(), tokens.call_id())
-        plan.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        plan.body = octets_of(body)
         plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
         plan.fields = self._fields(headers, restricted=not unsafe_headers)
         return plan

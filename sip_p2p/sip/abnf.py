@@ -10,6 +10,10 @@ ASCII ever decides anything. Every pattern here spells out its characters and is
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import SupportsBytes
 
 __all__ = [
     "CALL_ID",
@@ -22,6 +26,7 @@ __all__ = [
     "check_quotable",
     "has_octets",
     "is_token",
+    "octets_of",
     "parse_number",
     "quote",
     "unquote",
@@ -79,6 +84,18 @@ def parse_number(text: str, maximum: int) -> int:
     if value > maximum:
         raise ValueError(f"{text[:32]!r} is larger than {maximum}")
     return value
+
+
+def octets_of(body: str | SupportsBytes) -> bytes:
+    """*body* as octets; text becomes UTF-8.
+
+    :raises TypeError: for what has no octets.
+    :raises ValueError: for text that has no UTF-8 form.
+    """
+    if isinstance(body, int):
+        # bytes() would make as many zeros of it.
+        raise TypeError("a body is text or octets, not a number")
+    return body.encode("utf-8") if isinstance(body, str) else bytes(body)
 
 
 def has_octets(text: str) -> bool:

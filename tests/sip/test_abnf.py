@@ -8,6 +8,7 @@ import pkgutil
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from sip_p2p.sip.abnf import (
     check_quotable,
     has_octets,
     is_token,
+    octets_of,
     parse_number,
     quote,
     unquote,
@@ -126,6 +128,18 @@ class TerminalTests(SynchronousTestCase):
 
 
 ALPHANUM = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class OctetsTests(SynchronousTestCase):
+    """What may be given for a body."""
+
+    def test_octets(self) -> None:
+        """Text, octets and what has octets to give are a body; a number is none, nor text without a UTF-8 form."""
+        for body in ("ä", "ä".encode(), bytearray("ä".encode())):
+            self.assertEqual(octets_of(body), b"\xc3\xa4")
+        for wrong, error in ((5, TypeError), (None, TypeError), ("\ud800", ValueError)):
+            body_of_some_sort: Any = wrong
+            self.assertRaises(error, octets_of, body_of_some_sort)
 
 
 class NumberTests(SynchronousTestCase):

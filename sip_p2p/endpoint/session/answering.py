@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of
-from sip_p2p.endpoint.session.participant import EarlyDialog
+from sip_p2p.endpoint.session.participant import EarlyDialog, early_usage
 from sip_p2p.endpoint.session.states import (
     SignalingInput,
     SignalingState,
@@ -83,7 +83,7 @@ class Answering:
         """Send a provisional response; see :meth:`.SignalingSession.ring`."""
         driver = session.endpoint.connection_manager.driver
         description = described(answer)
-        usage = None if dialog is None else dialog.usage
+        usage = None if dialog is None else early_usage(session, dialog)
         used = self.invitation.ring(driver.now(), status, reason, description, fields, reliable, usage)
         if description is not None:
             session.remote_description = self.invitation.offer
@@ -98,7 +98,7 @@ class Answering:
     def end_early(self, session: SignalingSession, dialog: EarlyDialog, fields: Iterable[tuple[str, str]]) -> None:
         """Give up one early dialog."""
         driver = session.endpoint.connection_manager.driver
-        self.invitation.end_early(dialog.usage, driver.now(), fields)
+        self.invitation.end_early(early_usage(session, dialog), driver.now(), fields)
         driver.drain()
 
     def accept(
@@ -108,7 +108,7 @@ class Answering:
         if session.state is not SignalingState.INCOMING:
             raise InvalidOperation("the session has been accepted already")
         source = source_of(answer)
-        usage = None if dialog is None else dialog.usage
+        usage = None if dialog is None else early_usage(session, dialog)
         done: Deferred[SignalingSession] = Deferred(lambda _: session.give_up())
         is_agreed = self._is_agreed(usage)
         if isinstance(source, Fixed) or is_agreed:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast, final
 
 from sip_p2p.endpoint.peer import Peer
+from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.name_addr import parse_name_addr
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import Uri
     from sip_p2p.transport.flow import LiveFlow
 
-__all__ = ["EarlyDialog", "SignalingParticipant"]
+__all__ = ["EarlyDialog", "SignalingParticipant", "early_usage"]
 
 
 @final
@@ -105,6 +106,11 @@ class EarlyDialog:
         self._usage = usage
 
     @property
+    def session(self) -> SignalingSession:
+        """The session that it may become."""
+        return self._session
+
+    @property
     def usage(self) -> InviteUsage:
         """What the core knows of it."""
         return self._usage
@@ -134,3 +140,16 @@ class EarlyDialog:
     def __repr__(self) -> str:
         dialog = self._usage.dialog
         return f"<EarlyDialog {dialog.local_tag} {dialog.remote_tag}>"
+
+
+def early_usage(session: SignalingSession, dialog: EarlyDialog) -> InviteUsage:
+    """What the core knows of *dialog*, which an application has named as one of *session*.
+
+    :raises TypeError: when it is no early dialog.
+    :raises InvalidOperation: when it is another session's.
+    """
+    if not isinstance(dialog, EarlyDialog):
+        raise TypeError(f"{type(dialog).__name__} is no early dialog")
+    if dialog.session is not session:
+        raise InvalidOperation("the early dialog is another session's")
+    return dialog.usage

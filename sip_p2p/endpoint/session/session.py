@@ -26,13 +26,13 @@ from sip_p2p.endpoint.session.events import (
 )
 from sip_p2p.endpoint.session.life import SessionLife
 from sip_p2p.endpoint.session.offers import described
-from sip_p2p.endpoint.session.participant import EarlyDialog, SignalingParticipant
+from sip_p2p.endpoint.session.participant import EarlyDialog, SignalingParticipant, early_usage
 from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
 from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged
 from sip_p2p.endpoint.session.watching import TracedMessage
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation
-from sip_p2p.sip.abnf import is_token
+from sip_p2p.sip.abnf import is_token, octets_of
 from sip_p2p.sip.compose import application_fields
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class SignalingSession(SessionLife):
         :raises InvalidOperation: when there is nothing to change; ``retryable`` when another change is under way.
         """
         check_thread()
-        usage = self.usage if dialog is None else dialog.usage
+        usage = self.usage if dialog is None else early_usage(self, dialog)
         return exchange.renegotiate(self, self._standing(usage), offer, application_fields(headers), method)
 
     def cancel_renegotiation(self) -> bool:
@@ -352,7 +352,10 @@ class SignalingSession(SessionLife):
         check_thread()
         if not is_token(method):
             raise ValueError(f"{method!r} is not a method: it must be a token of RFC 3261 section 25.1")
-        octets = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        octets = octets_of(body)
+        # Written so that a NaN, which is neither more nor less than anything, is refused as well.
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"a timeout of {timeout} s leaves no time")
         if octets and content_type is None:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         usage = self._standing(self.usage)

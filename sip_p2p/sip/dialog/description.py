@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.body import parse_disposition, parse_media_type
 from sip_p2p.sip.multipart import parse_multipart
 
@@ -39,7 +40,7 @@ class ContentDescription:
         :raises ValueError: for a body without octets, for a type or a disposition that is none, and for a multipart
             type with a body that has no parts.
         """
-        self.body = body.encode("utf-8") if isinstance(body, str) else bytes(body)
+        self.body = octets_of(body)
         if not self.body:
             raise ValueError("an offer or an answer without octets describes nothing")
         try:

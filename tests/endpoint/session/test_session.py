@@ -180,6 +180,41 @@ class CallTests(CallTestCase):
         self.run_until(session.terminate())
         self.assertRaises(InvalidOperation, session.establish, OFFER)
 
+    def test_foreign_early_dialog(self) -> None:
+        """What is no early dialog, or one of another session, is refused wherever one may be named (row:H13, row:H11)."""
+        session, establishing = self.begin()
+        other, establishing_too = self.begin()
+        theirs, others = self.received
+        dialog = others.ring(183)
+        self.network.advance(0.5)
+        for wrong, error in ((5, TypeError), ("", TypeError), (dialog, InvalidOperation)):
+            named: Any = wrong
+            self.assertRaises(error, theirs.ring, dialog=named)
+            self.assertRaises(error, theirs.accept, ANSWER, dialog=named)
+            self.assertRaises(error, theirs.end_early_dialog, named)
+            self.assertRaises(error, theirs.renegotiate, OFFER, dialog=named)
+        self.assertRaises(InvalidOperation, session.renegotiate, OFFER, dialog=other.early_dialogs[0])
+        self.assertIs(theirs.state, SignalingState.INCOMING)
+        for each, waiting in ((session, establishing), (other, establishing_too)):
+            self.run_until(each.terminate())
+            self.failureResultOf(waiting, SessionTerminated)
+
+    def test_wrong_types_of_requests(self) -> None:
+        """A body that is none, and a timeout that is none, are refused before anything is sent (row:H25)."""
+        session, _ = self.call()
+        self.watch(session)
+        wrong: Any = 5
+        self.assertRaises(TypeError, session.send_message, wrong, "text/plain")
+        self.assertRaises(TypeError, session.request, "INFO", body=wrong, content_type="text/plain")
+        self.assertRaises(TypeError, session.renegotiate, wrong)
+        self.assertRaises(TypeError, ContentDescription, wrong)
+        self.assertRaises(TypeError, self.alice.request, "OPTIONS", BOB, body=wrong)
+        for timeout, error in (("1", TypeError), (0, ValueError), (float("nan"), ValueError)):
+            seconds: Any = timeout
+            self.assertRaises(error, session.request, "INFO", timeout=seconds)
+        self.assertEqual(self.lines, [])
+        self.run_until(session.terminate())
+
 
 class LossTests(SynchronousTestCase):
     """Sessions over a network that loses datagrams."""
