@@ -45,7 +45,7 @@ _UNASKED = SessionTimerSettings(interval=None)
 def capability_fields(profile: Profile, has_timer: bool = True) -> list[tuple[str, str]]:
     """What we say of ourselves in whatever may change a session, requests and responses alike.
 
-    RFC 3261 section 13.2.1 and RFC 3311 section 5.1: Allow, so that the peer knows of UPDATE. RFC 4028 section 7.1:
+    RFC 3261 section 13.2.1 and RFC 3311 section 4: Allow, so that the peer knows of UPDATE. RFC 4028 section 7.1:
     ``timer`` among what is supported, in every one of them. RFC 6086 section 5.2.3: Recv-Info.
 
     :param has_timer: whether session timers are not left out here: whoever says ``timer`` is taken for one that

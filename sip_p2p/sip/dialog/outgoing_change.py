@@ -1,5 +1,5 @@
 """A change of the session that we ask for: a re-INVITE or an UPDATE of ours, from the wish to its outcome (RFC 3261
-section 14.1, RFC 3311 section 5.1, RFC 4028 section 7.4, RFC 6141).
+section 14.1, RFC 3311 sections 5.1 and 5.3, RFC 4028 section 7.4, RFC 6141).
 
 One exists only while something is under way. It says its request, takes what is answered, sends again by itself what
 met a request of the peer's (491), came too early (500 with Retry-After) or asked for too short a session (422),
@@ -347,7 +347,7 @@ class OutgoingChange:
 
     def _accepted(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         dialog = usage.dialog
-        # 12.2.1.2, RFC 3311 section 5.1: a 2xx to a target refresh request refreshes the target.
+        # 12.2.1.2, RFC 3311 section 5.3: a 2xx to a target refresh request refreshes the target.
         dialog.refresh_target(response, flow)
         usage.capabilities.heard(response)
         if self._is_timed or "Session-Expires" in response.headers:

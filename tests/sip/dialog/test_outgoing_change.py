@@ -232,7 +232,7 @@ class AgainTests(SynchronousTestCase):
 
 
 class CancelTests(SynchronousTestCase):
-    """Calling off a re-INVITE (section 9.1, RFC 6141 section 3.5): row:H21."""
+    """Calling off a re-INVITE (section 9.1, RFC 6141 section 3.8): row:H21."""
 
     def test_while_it_rings(self) -> None:
         """CANCEL goes at once where the peer has said that it works on it; 487 is the outcome: row:H21."""
@@ -404,7 +404,7 @@ class UpdateTests(SynchronousTestCase):
         self.assertEqual(pair.alice.heard[-1], "established")
 
     def test_peer_without(self) -> None:
-        """A peer whose Allow lacks UPDATE is sent none (RFC 3311 section 5.1)."""
+        """A peer whose Allow lacks UPDATE is sent none (RFC 3311 section 4)."""
         pair = Pair()
         pair.bob.profile.disallow("UPDATE")
         established(pair)
