@@ -13,7 +13,7 @@ from tests.interop.peers.peer import Peer
 from tests.interop.peers.program import FakeClock, PeerFailed, free_port, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from twisted.python.failure import Failure
 
@@ -42,6 +42,7 @@ loadmodule "maxfwd.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "xlog.so"
+loadmodule "corex.so"
 loadmodule "tls.so"
 
 modparam("jsonrpcs", "transport", 4)
@@ -67,6 +68,10 @@ request_route {{
         xlog("L_NOTICE", "ROUTED|$rm|$ru|$du|\\n");
     }}
 {relays}
+    # Within dialogs every name is this host: what a name server would say, which it does not ask for names of hosts.
+    if (has_totag() && $du == $null && $rd =~ "[a-z]$" && uri != myself) {{
+        $du = "sip:{host}:" + $rp + ";transport=" + $(ru{{uri.transport}});
+    }}
     if (uri == myself && $rU == "kamailio") {{
         if (!is_method("OPTIONS|MESSAGE")) {{
             sl_send_reply("405", "Method Not Allowed");
@@ -137,6 +142,11 @@ _REFUSAL = """    if ($rU == "{user}") {{
         sl_send_reply("503", "Busy");
         exit;
     }}
+"""
+
+_FORK = """    if ($rU == "{user}" && !has_totag() && is_method("INVITE")) {{
+        $ru = "{first}";
+{branches}    }}
 """
 
 _RELAY = """    if ($rU == "{user}") {{
@@ -213,6 +223,7 @@ class Kamailio(Peer):
         mutual: bool = True,
         client_certificate: Leaf | None = None,
         relays: Mapping[str, str] | None = None,
+        forks: Mapping[str, Sequence[str]] | None = None,
         alias: str = "kamailio.example",
         patience: float = 8.0,
         clock: str = "",
@@ -238,11 +249,15 @@ class Kamailio(Peer):
         :param revoked: the path of a list of revoked certificates.
         :param websocket: whether its TCP and TLS ports take WebSockets as well.
         :param relays: user part of a Request-URI -> URI to which such requests go on.
+        :param forks: user part of a Request-URI -> URIs to all of which such INVITEs go on.
         """
         directory = self.directory
         self._seen = 0
         listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         routes = "".join(_RELAY.format(user=user, target=target) for user, target in (relays or {}).items())
+        for user, (first, *others) in (forks or {}).items():
+            branches = "".join(f'        append_branch("{uri}");\n' for uri in others)
+            routes += _FORK.format(user=user, first=first, branches=branches)
         routes += "".join(_REFUSAL.format(user=user, seconds=seconds) for user, seconds in (busy or {}).items())
         words = {"mutual": "yes" if mutual else "no", "trust": trust}
         named = "".join(
@@ -260,6 +275,7 @@ class Kamailio(Peer):
                     + ("tcp_accept_no_cl=yes\n" if websocket else ""),
                     web=_WEB if websocket else "",
                     listen=listen,
+                    host=self.host,
                     alias=alias,
                     directory=directory,
                     relays=routes,
