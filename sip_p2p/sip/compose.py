@@ -64,6 +64,8 @@ class RequestPlan:
     :ivar dialog: the dialog that it is sent in; None outside of one, and for what may make one.
     :ivar next_hop: the URI that names where it goes first, where a route set says so; None where nothing but
         :attr:`uri` does.
+    :ivar goes_back: whether by UDP it goes to the place that the dialog's peer was heard from last, wherever its
+        Contact is: what is sent to somebody who may have a forged one.
     :ivar routes: the Route values, topmost first (a pre-loaded route set, section 8.1.2).
     :ivar fields: further header fields, already checked.
     :ivar body: the body.
@@ -82,6 +84,7 @@ class RequestPlan:
         "fields",
         "from_",
         "from_tag",
+        "goes_back",
         "max_forwards",
         "method",
         "next_hop",
@@ -102,6 +105,7 @@ class RequestPlan:
         self.contact: str | None = None
         self.dialog: Dialog | None = None
         self.next_hop: SipUri | None = None
+        self.goes_back = False
         self.routes: list[str] = []
         self.fields: list[tuple[str, str]] = []
         self.body = b""

@@ -342,7 +342,7 @@ class UserAgentCore:
             else:
                 self._refuse(headers, flow, error.status, warning=error.reason)
             return
-        if self._is_full_for(request) and not self.layer.knows(request, flow, now):
+        if self._is_full_for(request, flow) and not self.layer.knows(request, flow, now):
             self.counters.refused_full += 1
             self.counters.refused_dialogs += self.layer.is_full_of_dialogs or self.dialogs.is_full
             self._refuse(headers, flow, 503, retry=True)
@@ -365,11 +365,18 @@ class UserAgentCore:
         elif admitted is not None:
             self._outputs.append(RequestReceived(transaction, request, flow, admitted))
 
-    def _is_full_for(self, request: Request) -> bool:
+    def _is_full_for(self, request: Request, flow: Flow) -> bool:
         """Whether there is no room for *request*, if it is a new one: for its transaction, or for a dialog of it."""
         if self.layer.is_full:
-            return True
+            return not self._makes_room(request, flow)
         return request.method == "INVITE" and self.dialogs.is_full and request.to.tag is None
+
+    def _makes_room(self, request: Request, flow: Flow) -> bool:
+        """Whether *request*, which came by *flow*, ends what is here: a call, ringing (9.2) or standing (15.1.2)."""
+        if request.method == "CANCEL":
+            return self.layer.find_invite(request, flow) is not None
+        dialog = self.dialogs.find_for(request) if request.method == "BYE" else None
+        return dialog is not None and dialog.may_come_from(flow)
 
     def _find_dialog_of_ack(self, ack: Request, flow: Flow) -> None:
         """Add to what the transactions have just said of *ack* whose it is; a stranger's is nobody's."""

@@ -308,6 +308,29 @@ class OutsideTests(SynchronousTestCase):
         (output,) = bench.over_stream(message("INVITE", branch="z9hG4bKo", replace={"Call-ID": "o"}, extra=CONTACT))
         self.assertIsInstance(output, RequestReceived)
 
+    def test_no_room_but_for_an_end(self) -> None:
+        """With as many transactions as there may be, a call can still be cancelled and hung up; what ends nothing is
+        503 (fault:D9)."""
+        bench = party_with_sessions()
+        bench.core.layer.bound(1, 10, 10, 100_000)
+        invite = message("INVITE", branch="z9hG4bKn", replace={"Call-ID": "n"}, extra=CONTACT)
+        (ringing,) = bench.over_stream(invite)
+        self.assertIsInstance(ringing, RequestReceived)
+        for octets in (
+            message("MESSAGE", branch="z9hG4bKm", body=b"x", replace={"Call-ID": "m"}),
+            message("CANCEL", branch="z9hG4bKother", replace={"Call-ID": "n"}),
+            message("BYE", branch="z9hG4bKb", replace={"To": "<sip:bob@b.example>;tag=unknown"}),
+        ):
+            self.assertEqual(bench.status(octets), 503)
+        (output,) = bench.over_stream(inside("BYE", 2))
+        self.assertIsInstance(output, InDialogRequestReceived)
+        bench.core.answer(output.transaction, 200, 0.0)
+        bench.core.take_outputs()
+        outputs = bench.over_stream(message("CANCEL", branch="z9hG4bKn", replace={"Call-ID": "n"}))
+        names = [type(output).__name__ for output in outputs]
+        self.assertEqual(names, ["SendMessage", "SendMessage", "RequestAbandoned"])
+        self.assertFalse(bench.core.layer.is_full)
+
     def test_flood_of_early_dialogs(self) -> None:
         """10^5 INVITEs that nobody ever finishes leave as many dialogs as there may be, and the table no larger
         (fault:D9)."""

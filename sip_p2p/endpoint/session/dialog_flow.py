@@ -50,7 +50,7 @@ class Hop:
     :ivar is_route: whether a route set says so; else it is the peer itself.
     """
 
-    __slots__ = ("_is_bound", "dialog", "is_route", "target", "through")
+    __slots__ = ("_goes_back", "_is_bound", "dialog", "is_route", "target", "through")
 
     def __init__(self, plan: RequestPlan, dialog: Dialog, endpoint: RealTimeEndpoint) -> None:
         """
@@ -64,6 +64,7 @@ class Hop:
         # RFC 5626 section 4.3, RFC 7118 section 5: whoever says so is reached by the flow that it came by, and by no
         # other.
         self._is_bound = uri.ob or uri.host.endswith(MADE_UP)
+        self._goes_back = plan.goes_back
         self.through: IStreamClientEndpoint | None = None
         target = _target(uri, dialog, endpoint)
         proxy = endpoint.proxy
@@ -85,6 +86,10 @@ class Hop:
         if flow is None or not flow.is_open or not self.may_carry(flow):
             return self.opened_by_peer(pool) if self._is_bound else None
         if self._is_bound:
+            return flow
+        if self._goes_back and not flow.reliable:
+            # What is written to a stranger is bounded by what came of it; what is written to a place of its choice is
+            # not.
             return flow
         if flow.is_secure and not self.is_route:
             # The party that the dialog was made with is there; its Contact is a place that nobody has verified.

@@ -623,6 +623,7 @@ class InviteUsage:
         self, ending: Ending, fields: Sequence[tuple[str, str]], message: Request | Response | None, now: float
     ) -> None:
         """Send BYE: it is over but for its outcome (15.1.1)."""
+        is_unproved = self.state is _ACCEPTED and not self.dialog.is_caller
         self._stop(now)
         self.state = _ENDING
         self._farewell = _Farewell(ending, (), message)
@@ -633,6 +634,8 @@ class InviteUsage:
             self.bye_done(now)
             return
         plan.fields += fields
+        # 26.1.4: who has never acknowledged anything may be an INVITE with a forged source, and its Contact a victim.
+        plan.goes_back = is_unproved
         self.core.say(RequestWanted(Errand(self, plan, Purpose.BYE)))
         if ending not in _ASKED_FOR:
             self.core.say(UsageEnding(self, ending, message))

@@ -77,7 +77,8 @@ class TransactionLayer:
 
         :returns: the new transaction of a request that was not seen before. None for everything that needs no more
             doing: a retransmission, an ACK (which is an output of its own unless its transaction consumed it), and a
-            request for which there is no room: see :attr:`is_full` and :meth:`knows`.
+            request for which there is no room: see :attr:`is_full` and :meth:`knows`. For BYE and CANCEL there is
+            room, since they make some: whoever calls turns away those that end nothing.
         """
         table = self.table
         method = request.method
@@ -101,7 +102,7 @@ class TransactionLayer:
                 table.counters.responses_repeated += 1
                 table.send(flow, finished)
             return None
-        if len(table.servers) >= self._limit_active or len(table.answered) >= self._limit_answered:
+        if self.is_full and method not in _ENDS:
             table.counters.requests_refused += 1
             return None
         try:
@@ -346,3 +347,4 @@ class TransactionLayer:
 
 
 _NEVER = float("inf")
+_ENDS = ("BYE", "CANCEL")

@@ -109,11 +109,12 @@ class InDialogTests(CallTestCase):
             "hung up": lambda: usage.bye(driver.now()),
         }
         driver = self.alice.connection_manager.driver
+        later: list[Deferred[Any]] = []
         for how, end in endings.items():
+            later.clear()
             session, establishing = self.begin()
             establishing.addErrback(lambda _: None)
             self.received[-1].request_received.subscribe(lambda incoming: Deferred(later.append))
-            later: list[Deferred[Any]] = []
             self.received[-1].ring()
             self.network.advance(1)
             [early] = session.early_dialogs

@@ -88,6 +88,38 @@ class StrangerTests(SynchronousTestCase):
             self.assertEqual(len(party.connection_manager.core.dialogs), 0)
 
 
+class ForgedSourceTests(SynchronousTestCase):
+    """INVITEs by UDP whose source and whose Contact are two victims."""
+
+    def test_nothing_is_reflected(self) -> None:
+        """Who calls and never acknowledges has nothing sent to the host of its Contact, and to its own address no more
+        than a few times what came from there (fault:I2, fault:C6)."""
+        network = Network(delay=0.01)
+        self.addCleanup(network.finish)
+        bob = network.party("sip:bob@b.example", listen=("udp:port=5060",))
+        bob.session_received.subscribe(lambda session: session.accept(OFFER).addErrback(lambda _: None) and None)
+        source, target = RawDatagrams(), RawDatagrams()
+        ports: list[Any] = [
+            network.host(names=["source.example"]).listenUDP(5060, source),
+            network.host(names=["target.example"]).listenUDP(5060, target),
+        ]
+        for port in ports:
+            self.addCleanup(port.stopListening)
+        [address] = network.addresses_of("b.example")
+        invite = (
+            b"INVITE sip:bob@b.example SIP/2.0\r\nVia: SIP/2.0/UDP source.example;rport;branch=z9hG4bK1\r\n"
+            b"Max-Forwards: 70\r\nFrom: <sip:x@source.example>;tag=1\r\nTo: <sip:bob@b.example>\r\nCall-ID: c1\r\n"
+            b"CSeq: 1 INVITE\r\nContact: <sip:x@target.example>\r\nContent-Type: application/sdp\r\n"
+            b"Content-Length: 5\r\n\r\nv=0\r\n"
+        )
+        ports[0].write(invite, (address, 5060))
+        network.advance(120)
+        self.assertEqual(target.received, [])
+        self.assertIn(b"SIP/2.0 200 ", source.received[0])
+        self.assertLess(sum(map(len, source.received)), 5 * len(invite))
+        self.assertEqual(len(bob.connection_manager.core.dialogs), 0)
+
+
 class DowngradeTests(SynchronousTestCase):
     """Who is called over TLS answers with a Contact and a Record-Route that lead out of it."""
 
