@@ -41,6 +41,7 @@ module                    what                                    standard
 ``directory``             whose request it is                     RFC 3261 section 8.2.2.1
 ``outputs``               everything that the core can say
 ``counters``              what it has seen and done, in figures
+``schedule``              one time for each of many keys
 ``tokens``                where unguessable tokens come from
 ========================  ======================================  =====================================================
 """

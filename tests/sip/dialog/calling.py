@@ -198,7 +198,7 @@ class CallBench(Pair):
 
     def time_is_up(self) -> list[str]:
         """Let what the call itself waits for come to pass."""
-        due = self.alice.core.appointments.of(self.call)
+        due = self.alice.core.appointments.due_of(self.call)
         if due is None:
             return []
         self.now = due

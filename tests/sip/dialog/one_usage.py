@@ -282,7 +282,7 @@ class OneUsage:
             self._forget()
             pair.wait(0.2)
             return True
-        due = core.appointments.of(self.usage)
+        due = core.appointments.due_of(self.usage)
         if due is None:
             return False
         pair.wait(due - pair.now - 0.001)
