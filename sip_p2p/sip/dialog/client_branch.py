@@ -219,7 +219,9 @@ class Branches:
             self._acks[tag] = usage.owed_ack
         else:
             self._remember(usage)
-            if usage.ending in _FAREWELLS and len(self._refused) < self._most:
+            # RFC 3264: nor can a session go on of which one side has forgotten what was agreed.
+            is_refused = usage.ending in _FAREWELLS or usage.offer_answer.has_gone_on
+            if is_refused and len(self._refused) < self._most:
                 self._refused.add(tag)
 
 

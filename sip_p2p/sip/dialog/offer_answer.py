@@ -184,6 +184,11 @@ class OfferAnswer:
         return self._open_pracks
 
     @property
+    def has_gone_on(self) -> bool:
+        """Whether there was an offer or an answer since the INVITE, previews apart."""
+        return self.state not in (_NOTHING_YET, _FAILED) and self.offer_place is not Place.INVITE
+
+    @property
     def holds_2xx(self) -> bool:
         """Whether our 2xx to the INVITE has to wait: a reliable response of ours with a description was not
         acknowledged (RFC 3262 section 3)."""

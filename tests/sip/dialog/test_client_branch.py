@@ -230,6 +230,23 @@ class ForkTests(SynchronousTestCase):
             numbers = {bye.to.tag: bye.cseq.number for bye in bench.requests("BYE")}
             self.assertEqual(numbers["b1"], 3)
 
+    def test_gone_after_an_agreement(self) -> None:
+        """Where an early dialog went silent in which something had been agreed, its branch is acknowledged and ended if
+        it accepts: the 2xx does not say again what was agreed. One without may win. row:H12 fault:D7"""
+        for has_agreed in (True, False):
+            bench = CallBench(offer=None)
+            bench.answer(bench.reliable(1, 183, "b1", OFFER) if has_agreed else bench.response(180, "b1"))
+            usage = bench.call.usages["b1"]
+            if has_agreed:
+                bench.do(lambda u=usage, now=bench.now: u.answer(ANSWER, now))
+                bench.answer(bench.response(200, to=bench.requests("PRACK")[0]))
+            bench.do(lambda u=usage, now=bench.now: u.request("MESSAGE", now))
+            bench.answer(bench.response(481, to=bench.requests("MESSAGE")[0]))
+            self.assertEqual(bench.alice.heard[-1], "usage ended DIALOG_GONE")
+            bench.answer(bench.response(200, "b1", None if has_agreed else OFFER))
+            self.assertEqual(bool(bench.requests("BYE")), has_agreed)
+            self.assertEqual("Accepted" in bench.alice.heard, not has_agreed)
+
     def test_hung_up_early(self) -> None:
         """15: a branch whose early dialog the caller ended is acknowledged and ended if it accepts. row:H12 fault:D7"""
         for is_answered in (False, True):
