@@ -266,9 +266,12 @@ class Answering:
         if session is None:
             return
         response = effect.response
-        if effect.request is not None:
+        if effect.request is not None and effect.request.method == "BYE":
+            reason = SignalingTransitionReason.TERMINATED_REMOTELY
+            error: BaseException = SessionTerminated("the caller hung up", reason.name)
+        elif effect.request is not None:
             reason = SignalingTransitionReason.CANCELED
-            error: BaseException = SessionTerminated("the caller cancelled it", reason.name)
+            error = SessionTerminated("the caller cancelled it", reason.name)
         elif effect.reason is not None:
             error, reason = effect.reason, reason_of_error(effect.reason)
         else:

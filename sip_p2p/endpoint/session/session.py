@@ -71,7 +71,7 @@ class SignalingSession(SessionLife):
     :ivar answer_received: told of each answer to an offer of ours, those in provisional responses among them.
     :ivar offer_received: told of offers within the session; its handlers decide (row H20).
     :ivar offer_withdrawn: told when one of these wants no answer any more (row H20).
-    :ivar early_dialog_ended: told of each early dialog that ends while the session goes on without it (row H35).
+    :ivar early_dialog_ended: told of each early dialog that is over before the session stands (row H35).
     :ivar request_received: told of the peer's requests within the session; its handlers answer them (row H25).
     :ivar message_received: the same for MESSAGE.
     :ivar route_set_changed: told when the way to the peer is lost, and found (row H32).
@@ -88,7 +88,7 @@ class SignalingSession(SessionLife):
     answer_received = SessionEvent[RemoteAnswer]("The peer answered our offer.")
     offer_received = SessionEvent[exchange.IncomingOffer]("The peer made an offer, or asks for one.")
     offer_withdrawn = SessionEvent[exchange.IncomingOffer]("An offer of the peer wants no answer any more.")
-    early_dialog_ended = SessionEvent[EarlyDialog]("An early dialog is over, and the session goes on without it.")
+    early_dialog_ended = SessionEvent[EarlyDialog]("An early dialog is over before the session stands.")
     request_received = SessionEvent[IncomingRequest]("The peer sent a request in the session.")
     message_received = SessionEvent[IncomingRequest]("The peer sent a MESSAGE in the session.")
     route_set_changed = SessionEvent[RouteSetStatusChanged]("The way to the peer was lost, or found.")

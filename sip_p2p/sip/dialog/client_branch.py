@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.effects import Errand, InDialogRequestReceived
     from sip_p2p.sip.dialog.reliable import RAck
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.message import Response
+    from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.user_agent import UserAgentCore
 
@@ -206,7 +206,7 @@ class Branches:
     def settled(self, usage: InviteUsage, now: float) -> None:
         """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
 
-    def usage_ended(self, usage: InviteUsage, now: float) -> None:
+    def usage_ended(self, usage: InviteUsage, message: Request | Response | None, now: float) -> None:
         """A branch is over, and not by a response to the INVITE. Where one of the two has ended its early dialog, and it
         accepts all the same, that is acknowledged and ended."""
         tag = usage.dialog.remote_tag

@@ -260,7 +260,7 @@ class InvitationEnded:
     :ivar reason: what happened instead of a response, or what made us cancel it: an
         :class:`~sip_p2p.errors.OperationTimeout` where it rang for too long. None where a response says all, and where
         nothing but the wish to cancel ended what was never sent.
-    :ivar request: the CANCEL that ended it, where a peer's did.
+    :ivar request: the CANCEL that ended it, where a peer's did, or the BYE that ended the last early dialog of it.
     """
 
     __slots__ = ("owner", "reason", "request", "response")

@@ -37,7 +37,7 @@ from sip_p2p.sip.dialog.incoming_invite import elsewhere, may_ring_elsewhere, re
 from sip_p2p.sip.dialog.mid_dialog import refuse
 from sip_p2p.sip.dialog.offer_answer import Place
 from sip_p2p.sip.dialog.usage import InviteUsage
-from sip_p2p.sip.message import Response
+from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.readings import warning_value
 from sip_p2p.sip.transaction.base import TransactionState
 
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.dialog.session_timer import SessionTimer
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.message import Request
     from sip_p2p.sip.name_addr import NameAddr
     from sip_p2p.sip.outputs import RequestAbandoned
     from sip_p2p.sip.profile import Profile
@@ -391,7 +390,7 @@ class ServerInvitation:
         else:
             self._appoint()
 
-    def usage_ended(self, usage: InviteUsage, now: float) -> None:
+    def usage_ended(self, usage: InviteUsage, message: Request | Response | None, now: float) -> None:
         """The usage of an early dialog ended by itself: the caller hung it up with a BYE (section 15.1.2)."""
         if usage not in self._early or self.state not in _OPEN:
             return
@@ -400,7 +399,7 @@ class ServerInvitation:
         if not self._early or (held is not None and held[0] is usage):
             # 15.1.2: the request that is still pending in the dialog is answered 487.
             self.transaction.echo.to_tag = usage.dialog.local_tag
-            self._finish(487, None, [], now)
+            self._finish(487, None, [], now, message if isinstance(message, Request) else None)
         else:
             self._appoint()
 
@@ -479,7 +478,14 @@ class ServerInvitation:
             self._early.say_lost(usage, fields, now)
         usage.ended(ending, now)
 
-    def _finish(self, status: int, reason: str | None, fields: list[tuple[str, str]], now: float) -> None:
+    def _finish(
+        self,
+        status: int,
+        reason: str | None,
+        fields: list[tuple[str, str]],
+        now: float,
+        request: Request | None = None,
+    ) -> None:
         """Refuse, unless a CANCEL or the loss of the flow was quicker and will be told at once."""
         if not self.is_open:
             return
@@ -487,7 +493,7 @@ class ServerInvitation:
         for name, value in fields:
             response.headers.add(name, value)
         self.core.respond(self.transaction, response, now)
-        self._end(response, now)
+        self._end(response, now, request=request)
 
     def _end(
         self,

@@ -119,8 +119,8 @@ class Invitation(Protocol):
     def settled(self, usage: InviteUsage, now: float) -> None:
         """An UPDATE of the peer's in the early dialog has its answer: what waited for that may go on."""
 
-    def usage_ended(self, usage: InviteUsage, now: float) -> None:
-        """The usage is over, by itself or because the invitation said so."""
+    def usage_ended(self, usage: InviteUsage, message: Request | Response | None, now: float) -> None:
+        """The usage is over, by itself, because of *message*, or because the invitation said so."""
 
 
 @final
@@ -657,7 +657,7 @@ class InviteUsage:
         self.core.say(UsageEnded(self, ending, message))
         invitation, self.invitation = self.invitation, None
         if invitation is not None:
-            invitation.usage_ended(self, now)
+            invitation.usage_ended(self, message, now)
 
     def _stop(self, now: float) -> None:
         """Nothing waits any more: no timer, no change, no request of the peer's."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from sip_p2p import (
@@ -11,7 +13,7 @@ from sip_p2p import (
     SessionTerminated,
 )
 from sip_p2p.endpoint.session.session import SignalingSession
-from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.sip.dialog.description import ContentDescription
 from tests.endpoint.session.calls import ANSWER, BOB, CallTestCase, Heard
 
@@ -126,6 +128,23 @@ class AnsweringTests(CallTestCase):
         self.assertEqual(session.participant.tag, second.local_tag)
         self.assertEqual(session.early_dialogs, ())
         self.run_until(session.terminate())
+
+    def test_hanging_up_early(self) -> None:
+        """A caller that ends the early dialog by BYE has hung up, and the BYE is told with that (row:H18)."""
+        session, establishing = self.begin()
+        [theirs] = self.received
+        theirs.ring()
+        self.network.advance(1)
+        told: list[Any] = []
+        theirs.state_changed.subscribe(told.append)
+        driver = self.alice.connection_manager.driver
+        session.early_dialogs[0].usage.bye(driver.now())
+        driver.drain()
+        self.network.advance(1)
+        [change] = told
+        self.assertIs(change.reason, SignalingTransitionReason.TERMINATED_REMOTELY)
+        self.assertEqual(change.message.method, "BYE")
+        self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 487)
 
     def test_no_ack(self) -> None:
         """A 2xx that is never acknowledged: it goes again and again, then BYE; accept() fails (row:H4, row:H34,
