@@ -25,6 +25,7 @@ from sip_p2p.sip.dialog.usage import InviteUsage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sip_p2p.sip.dialog.acknowledging import OwedAck
     from sip_p2p.sip.dialog.client_invitation import ClientInvitation
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import Errand, InDialogRequestReceived
@@ -94,12 +95,10 @@ class Branches:
         tag = response.to.tag or ""
         usage = self.usages.get(tag)
         owed = self._acks.get(tag) if usage is None else usage.owed_ack
-        if owed is None:
-            return False
-        found = owed.find(response.cseq.number)
+        found = None if owed is None else owed.find(response.cseq.number)
         if found is not None:
             found.again(self._core)
-        return True
+        return owed is not None
 
     def is_refused(self, tag: str) -> bool:
         """Whether the branch with *tag* is not to accept any more: its early dialog was ended, by us or by it."""
@@ -163,7 +162,7 @@ class Branches:
     def let_go(self) -> None:
         """Nothing more comes of any of them."""
         for usage in self.usages.values():
-            usage.invitation = None
+            usage.invitation = usage.opener = None
         self.usages.clear()
         self._acks.clear()
         self._refused.clear()

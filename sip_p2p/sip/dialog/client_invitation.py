@@ -95,7 +95,6 @@ class ClientInvitation:
     :ivar plan: what its present attempt is made of.
     :ivar state: where it is.
     :ivar branches: where it rings, and who has accepted.
-    :ivar usage: the one that won, or None.
     :ivar session_timer: what the present attempt said about how long the session may last.
     """
 
@@ -109,13 +108,13 @@ class ClientInvitation:
         "_ring_for",
         "_ring_until",
         "_transaction",
+        "_winner",
         "_wish",
         "branches",
         "options",
         "plan",
         "session_timer",
         "state",
-        "usage",
         "user",
     )
 
@@ -136,7 +135,8 @@ class ClientInvitation:
         self.options = options
         self.user = user
         self.state = _IDLE
-        self.usage: InviteUsage | None = None
+        # The tag of the branch that accepted first.
+        self._winner: str | None = None
         timer: SessionTimer | None = options.begin_session_timer()
         self.session_timer = timer
         self.branches = Branches(core, options.max_forks, user, profile, timer is None or timer.settings.is_enabled)
@@ -162,6 +162,11 @@ class ClientInvitation:
     def errand(self) -> Errand | None:
         """The present attempt; None before the first, and after the outcome."""
         return self._errand
+
+    @property
+    def usage(self) -> InviteUsage | None:
+        """The session that came of it, while that lives and other branches may accept still."""
+        return None if self._winner is None else self.branches.usages.get(self._winner)
 
     @property
     def usages(self) -> dict[str, InviteUsage]:
@@ -354,7 +359,7 @@ class ClientInvitation:
     def _won(self, usage: InviteUsage, response: Response, flow: Flow, now: float) -> None:
         """The first 2xx: its dialog is the session; the early dialogs of the other branches end."""
         self.state = _ACCEPTED
-        self.usage = usage
+        self._winner = usage.dialog.remote_tag
         self._redirection.clear()
         # 13.2.2.4: 64*T1 after the first 2xx no other is to be expected.
         self._core.appointments.set(self, now + self._core.layer.timers.timeout)
@@ -460,7 +465,6 @@ class ClientInvitation:
         self.session_timer = None
         self._redirection.clear()
         self.branches.let_go()
-        self.usage = None
 
 
 def _ring_for(max_ring: float | None, plan: RequestPlan) -> float | None:

@@ -145,6 +145,8 @@ class InviteUsage:
     :ivar profile: the party of ours in it.
     :ivar dialog: the dialog.
     :ivar invitation: the INVITE that it came of, until it is established; None later.
+    :ivar opener: the same for an INVITE of ours while it has an ACK to send again, which it is for longer than a short
+        session; None otherwise.
     :ivar user: whatever the facade wants to find again.
     :ivar state: how far it is.
     :ivar offer_answer: where an offer or an answer may stand.
@@ -162,7 +164,7 @@ class InviteUsage:
 
     __slots__ = (
         "_farewell", "_unanswered", "awaited_ack", "capabilities", "core", "dialog", "incoming", "invitation",
-        "local_description", "modification", "offer_answer", "outgoing", "owed_ack", "profile", "reliable",
+        "local_description", "modification", "offer_answer", "opener", "outgoing", "owed_ack", "profile", "reliable",
         "session_timer", "state", "user",
     )  # fmt: skip
 
@@ -182,6 +184,7 @@ class InviteUsage:
         self.core = core
         self.dialog = dialog
         self.invitation = invitation
+        self.opener: Invitation | None = None
         if profile is None and invitation is not None:
             profile = invitation.profile
         self.profile = _party_of(core, dialog) if profile is None else profile
@@ -260,12 +263,6 @@ class InviteUsage:
         timer_response_received(self, response, now)
         self.appoint()
 
-    def accepted_again(self, response: Response, now: float) -> None:
-        """The 2xx came again: its ACK did not arrive, and goes again (13.2.2.4), also when the session is over."""
-        owed = None if self.owed_ack is None else self.owed_ack.find(response.cseq.number)
-        if owed is not None:
-            owed.again(self.core)
-
     def acknowledge(
         self, description: ContentDescription | None, fields: Sequence[tuple[str, str]], now: float
     ) -> None:
@@ -334,8 +331,9 @@ class InviteUsage:
 
     def _establish(self, message: Request | Response | None) -> None:
         self.state = _CONFIRMED
-        self.invitation = None
+        invitation, self.invitation = self.invitation, None
         if self.dialog.is_caller:
+            self.opener = invitation
             self.reliable = None
         if message is not None:
             self.core.say(Established(self, message))
@@ -452,11 +450,11 @@ class InviteUsage:
         if method == "INVITE" and self.is_early:
             raise InvalidOperation("before it is established a session is changed by UPDATE (RFC 3311 section 5.1)")
         if method == "UPDATE" and self.capabilities.allows("UPDATE") is False:
-            raise InvalidOperation("the peer takes no UPDATE (RFC 3311 section 5.1)")
+            raise InvalidOperation("the peer takes no UPDATE (RFC 3311 section 4)")
         OutgoingChange(method, description, fields).begin(self)
 
     def cancel_modification(self, now: float) -> bool:
-        """Call off the change that :meth:`modify` began (RFC 6141 section 3.5); its outcome is told as ever.
+        """Call off the change that :meth:`modify` began (RFC 6141 section 3.8); its outcome is told as ever.
 
         :returns: False where there is none, or it is an UPDATE, which cannot be cancelled.
         """
@@ -655,7 +653,8 @@ class InviteUsage:
         self._farewell = _Farewell(ending)
         self.core.dialogs.discard(self.dialog)
         self.core.say(UsageEnded(self, ending, message))
-        invitation, self.invitation = self.invitation, None
+        invitation = self.opener if self.invitation is None else self.invitation
+        self.invitation = self.opener = None
         if invitation is not None:
             invitation.usage_ended(self, message, now)
 

@@ -444,6 +444,17 @@ class DescriptionTests(SynchronousTestCase):
         bench.answer(bench.response(200, to=bench.requests("BYE")[0]))
         self.assertEqual(bench.alice.heard[-1], "usage ended NO_AGREEMENT")
 
+    def test_short_session(self) -> None:
+        """RFC 6026 section 7.2: a session that is over within 64*T1 is let go, and its 2xx is acknowledged. row:H18"""
+        bench = CallBench()
+        bench.answer(bench.response(200, "b1", ANSWER))
+        bench.hang_up()
+        bench.answer(bench.response(200, to=bench.requests("BYE")[-1]))
+        self.assertEqual((bench.call.usages, bench.call.usage), ({}, None))
+        self.assertEqual(bench.answer(bench.response(200, "b1", ANSWER)), [">ACK"])
+        self.assertEqual(bench.requests("ACK")[-1], bench.requests("ACK")[0])
+        self.assertEqual(bench.answer(bench.response(200, "b2", ANSWER)), [">ACK", ">BYE"])
+
     def test_late_offer(self) -> None:
         """13.2.2.4: an INVITE without an offer gets one in the 2xx, and the ACK answers it, also when it is long in
         coming. row:H22"""
