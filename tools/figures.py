@@ -60,7 +60,8 @@ A figure shows an unreliable transport; a table shows both kinds.
 Dialogs and sessions
 --------------------
 
-Reliability is the business of the transactions below, so there is one column.
+Reliability is the business of the transactions below, so there is one column. What an application sees of all this is
+in :doc:`sessions`.
 """,
 }
 

@@ -280,8 +280,9 @@ class SignalingSession(SessionLife):
         :param offer: as for :meth:`establish`; None asks the peer for an offer.
         :param method: ``INVITE`` or ``UPDATE``; by default INVITE in a session that stands, and UPDATE before (H11).
         :param dialog: in which early dialog, before the session stands.
-        :returns: fires with the peer's answer. Fails with :class:`~sip_p2p.errors.RequestFailed` when it was refused;
-            the session is then as it was before (RFC 6141). Cancelling it cancels a re-INVITE (row H21).
+        :returns: fires with the peer's answer, or with its offer where it was asked for one. Fails with
+            :class:`~sip_p2p.errors.RequestFailed` when it was refused; the session is then as it was before (RFC 6141).
+            Cancelling it cancels a re-INVITE (row H21).
         :raises InvalidOperation: when there is nothing to change; ``retryable`` when another change is under way.
         """
         check_thread()
