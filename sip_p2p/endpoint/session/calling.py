@@ -49,13 +49,15 @@ class CallArguments(TypedDict, total=False):
     :ivar call_id: the Call-ID; by default a random one that names no host (row H2).
     :ivar max_ring: after how many seconds without an answer the call is given up (row H28): 600 by default, None for
         never.
-    :ivar reliable: what is said of reliable provisional responses (RFC 3262): ``supported``, ``required`` or ``off``.
-    :ivar session_timer: how long the session may last without a sign of life (RFC 4028); None for no such timer.
-    :ivar max_redirects: how many redirections may follow one another; 0 makes a 3xx the outcome.
-    :ivar automatic_ack: whether the ACK goes out by itself (row H15).
+    :ivar reliable: what is said of reliable provisional responses (RFC 3262): ``supported``, which is the default,
+        ``required`` or ``off``.
+    :ivar session_timer: how long the session may last without a sign of life (RFC 4028): half an hour by default, None
+        for no such timer.
+    :ivar max_redirects: how many redirections may follow one another: 5 by default; 0 makes a 3xx the outcome.
+    :ivar automatic_ack: whether the ACK goes out by itself (row H15), as it does by default.
     :ivar via: send the INVITE there instead of where the target leads (row E22).
     :ivar family: which addresses may be used, and which come first (row E23).
-    :ivar recovery: what is done when the way to the peer is lost (row H32).
+    :ivar recovery: what is done when the way to the peer is lost (row H32): ``Recovery.LIMITED`` by default.
     """
 
     headers: Iterable[tuple[str, str]]
