@@ -58,7 +58,7 @@ class IncomingOffer:
 
     :ivar session: the session.
     :ivar description: the offer; None where the peer asks for one of ours.
-    :ivar request: the re-INVITE or UPDATE that carried it; None where a response did.
+    :ivar request: the re-INVITE, UPDATE or PRACK that carried it; None where a response did.
     :ivar is_decided: whether it has its answer, or wants none any more.
     """
 
