@@ -1,4 +1,4 @@
-"""baresip: a softphone that sends and answers OPTIONS and MESSAGE over UDP, TCP and TLS.
+"""baresip: a softphone that sends and answers OPTIONS, MESSAGE and calls over UDP, TCP and TLS.
 
 It presents a certificate, both when it answers and when it dials, and verifies none. It does not run on a host that has
 loopback addresses only.
@@ -18,9 +18,17 @@ __all__ = ["Baresip"]
 
 _MODULES = "/usr/lib/baresip/modules"
 
+# Speech comes from nowhere and goes nowhere.
+_AUDIO = """module g711.so
+module aubridge.so
+audio_player aubridge,a
+audio_source aubridge,a
+audio_alert aubridge,b
+"""
+
 
 class Baresip(Peer):
-    """One baresip without audio, told what to do through its standard input."""
+    """One baresip without sound, told what to do through its standard input."""
 
     packages = "baresip-core"
     programs = ("baresip",)
@@ -36,19 +44,22 @@ class Baresip(Peer):
         port = self.port + 1 if transport == "tls" else self.port
         return f"sip:{user}@{self.interface}:{port}{suffix}"
 
-    async def start(self, contact: str, transport: str, certificate: Leaf | None = None) -> None:
+    async def start(
+        self, contact: str, transport: str, certificate: Leaf | None = None, *, answers: bool = True
+    ) -> None:
         """Start it.
 
         :param contact: the URI to which :meth:`message` sends.
         :param transport: over which it sends.
         :param certificate: what it presents.
+        :param answers: whether it accepts calls by itself, or lets them ring.
         """
-        account = f"<{self.uri(transport)}>;regint=0;answermode=auto;catchall=yes"
+        account = f"<{self.uri(transport)}>;regint=0;answermode={'auto' if answers else 'manual'};catchall=yes"
         if transport != "udp":
             # It drops a contact's URI parameters; what it is told of a proxy it keeps, and sends as a Route.
             account += f';outbound="{contact}"'
         shown = "" if certificate is None else f"sip_certificate {certificate.certificate}\n"
-        modules = "module stdio.so\nmodule_app account.so\nmodule_app contact.so\nmodule_app menu.so\n"
+        modules = f"module stdio.so\n{_AUDIO}module_app account.so\nmodule_app contact.so\nmodule_app menu.so\n"
         self.write_files(
             {
                 "config": f"sip_listen {self.interface}:{self.port}\n{shown}module_path {_MODULES}\n{modules}",
@@ -62,6 +73,22 @@ class Baresip(Peer):
     def options(self, uri: str) -> None:
         """Send OPTIONS."""
         self.program.write(f"/options {uri}\n")
+
+    def dial(self, uri: str) -> None:
+        """Call."""
+        self.program.write(f"/dial {uri}\n")
+
+    def hang_up(self) -> None:
+        """End the call, or refuse it."""
+        self.program.write("/hangup\n")
+
+    def hold(self) -> None:
+        """Put the call on hold, by re-INVITE."""
+        self.program.write("/hold\n")
+
+    def resume(self) -> None:
+        """Go on with it."""
+        self.program.write("/resume\n")
 
     def message(self, text: str) -> None:
         """Send MESSAGE to the contact."""
