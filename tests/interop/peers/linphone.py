@@ -1,4 +1,4 @@
-"""linphonec: a softphone; sends MESSAGE over UDP, TCP and, as a client, TLS with a certificate of its own.
+"""linphonec: a softphone; sends MESSAGE and calls over UDP, TCP and, as a client, TLS with a certificate of its own.
 
 It verifies name and authority, negotiates TLS 1.2 and sends an IP address as SNI. Its own TLS port resets handshakes.
 """
@@ -28,6 +28,11 @@ keepalive_period=3000
 [net]
 mtu=1300
 
+[sound]
+playback_dev_id=
+capture_dev_id=
+ringer_dev_id=
+
 [proxy_0]
 reg_proxy=<{target}>
 reg_route=<{target}>
@@ -52,12 +57,15 @@ class Linphone(Peer):
         suffix = "" if transport == "udp" else f";transport={transport}"
         return f"sip:linphone@127.0.0.1:{self.ports[transport]}{suffix}"
 
-    async def start(self, target: str, certificate: Leaf | None = None, trust: str | None = None) -> None:
+    async def start(
+        self, target: str, certificate: Leaf | None = None, trust: str | None = None, *, answers: bool = False
+    ) -> None:
         """Start it.
 
         :param target: the URI through which everything that it sends goes.
         :param certificate: what it presents over TLS; None for nothing.
         :param trust: the authorities that it trusts over TLS.
+        :param answers: whether it accepts calls by itself.
         """
         os.makedirs(os.path.join(self.directory, ".local", "share", "linphone"))
         tls = "" if trust is None else f"root_ca={trust}\n"
@@ -67,7 +75,7 @@ class Linphone(Peer):
         self.write_files({"settings": _SETTINGS.format(**ports, target=target, tls=tls)})
         program = self.launch(
             "linphonec",
-            *("-c", f"{self.directory}/settings", "-d", "6", "-l", self._log_path),
+            *("-c", f"{self.directory}/settings", "-d", "6", "-l", self._log_path, *(["-a"] if answers else [])),
             environment={"HOME": self.directory, "XDG_DATA_HOME": ""},
         )
         await program.bound(("udp", self.ports["udp"]), ("tcp", self.ports["tcp"]))
@@ -84,6 +92,10 @@ class Linphone(Peer):
             return ""
         with open(self._log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def command(self, text: str) -> None:
+        """Type a command, such as ``call URI``, ``answer``, ``pause``, ``resume`` or ``terminate``."""
+        self.program.write(f"{text}\n")
 
     def message(self, uri: str, text: str) -> None:
         """Send MESSAGE."""
