@@ -90,8 +90,8 @@ class Limits:
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
     :ivar dialogs: dialogs, early ones among them; and answered INVITEs that wait for their ACK, or for another 2xx,
         each way. A peer's INVITE beyond either is answered the same.
-    :ivar forks: branches that one call of ours may have at a time: of a further one no early dialog is kept and, once
-        another has accepted, its 2xx is not heard.
+    :ivar forks: branches that one call of ours may have at a time, a quarter of those that it may have in all: of a
+        further one no early dialog is kept and, once another has accepted, its 2xx is not heard.
     :ivar finished_transactions: finished transactions that wait out their timers on UDP; the oldest gives way.
     :ivar finished_octets: octets of theirs that are kept for it, altogether; the same.
     :ivar receive_buffer: octets of datagrams that may wait in the system, as far as it grants them; what comes when it

@@ -23,6 +23,7 @@ __all__ = ["AwaitedAck", "OwedAck"]
 
 _MOST_KEPT = 4
 _MOST_AWAITED = 4
+_MOST_REPEATED = 64
 
 
 @final
@@ -36,7 +37,7 @@ class OwedAck:
     :ivar older: the ACK of an earlier 2xx that may still come again; a few are kept.
     """
 
-    __slots__ = ("_flow", "_octets", "cseq", "older", "response", "until")
+    __slots__ = ("_flow", "_octets", "_repeated", "cseq", "older", "response", "until")
 
     def __init__(self, cseq: int, response: Response | None, older: OwedAck | None = None) -> None:
         """
@@ -53,6 +54,7 @@ class OwedAck:
         self.until: float | None = None
         self._flow: Flow | None = None
         self._octets = b""
+        self._repeated = 0
 
     @property
     def is_owed(self) -> bool:
@@ -99,8 +101,13 @@ class OwedAck:
         return self.until if older is None else older
 
     def again(self, core: UserAgentCore) -> None:
-        """13.2.2.4: the 2xx came again, so its ACK was lost. One that has not left yet needs no repetition."""
-        if self._flow is not None:
+        """13.2.2.4: the 2xx came again, so its ACK was lost. One that has not left yet needs no repetition.
+
+        A 2xx comes a dozen times within 64*T1, whatever gets lost. Who sends it without end would have us send more
+        than it does itself, and perhaps to somebody else.
+        """
+        if self._flow is not None and self._repeated < _MOST_REPEATED:
+            self._repeated += 1
             core.say(SendMessage(self._flow, self._octets))
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Branches", "hear_acceptance", "hear_provisional", "refuse_acceptance"]
 
+_MOST_ENDED = 4
+
 _FAREWELLS = frozenset((Ending.LOCAL_BYE, Ending.REMOTE_BYE, Ending.NO_AGREEMENT, Ending.FORKED))
 
 
@@ -52,6 +54,7 @@ class Branches:
 
     __slots__ = (
         "_acks",
+        "_begun",
         "_core",
         "_most",
         "_numbers",
@@ -76,6 +79,7 @@ class Branches:
         self.profile = profile
         self.has_timer = has_timer
         self.usages: dict[str, InviteUsage] = {}
+        self._begun = 0
         # Of those that accepted and are over, what acknowledges their 2xx again.
         self._acks: dict[str, OwedAck] = {}
         # The branches that are over for us: they are not to accept any more.
@@ -111,8 +115,10 @@ class Branches:
         tag = response.to.tag
         if tag is None or tag in self._refused or response.status == 199:
             return False
-        self._core.counters.refused_forks += self.is_full
-        return not self.is_full
+        # RFC 6228: a branch that ends makes room for another one, but nobody has branches without end.
+        is_refused = self.is_full or self._begun >= _MOST_ENDED * self._most
+        self._core.counters.refused_forks += is_refused
+        return not is_refused
 
     def begin(self, errand: Errand, response: Response, flow: Flow) -> InviteUsage:
         """The usage that *response* makes of its branch (section 12.1.2); early until it is accepted.
@@ -128,6 +134,7 @@ class Branches:
         dialog.local_cseq = max(
             dialog.local_cseq, self._numbers.get(tag, 0), 0 if known is None else known.dialog.local_cseq
         )
+        self._begun += 1
         usage = self.usages[tag] = InviteUsage(self._core, dialog, self, self._user)
         # RFC 3264: every branch has been told of our offer, or of our wish for one.
         usage.local_description = description_of(request)
@@ -158,6 +165,7 @@ class Branches:
         """Another INVITE goes out: it has branches of its own."""
         self._refused.clear()
         self._numbers.clear()
+        self._begun = 0
 
     def let_go(self) -> None:
         """Nothing more comes of any of them."""

@@ -40,7 +40,9 @@ from sip_p2p.sip.dialog.effects import (
 )
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
 from sip_p2p.sip.fields import parse_seconds
+from sip_p2p.sip.name_addr import parse_name_addr
 from sip_p2p.sip.transaction.base import TransactionState
+from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -395,7 +397,7 @@ class ClientInvitation:
         """8.1.3.4: somebody else knows where the callee is; the owner says whether to go there."""
         # 21.3.4: a 305 names a proxy that the same request should pass, which is for whoever sets up proxies to say.
         is_followed = self._redirection.may_follow and response.status != 305
-        contacts = self._redirection.contacts(response) if is_followed else []
+        contacts = self._contacts(response) if is_followed else []
         if not contacts:
             if not self._try_next():
                 self._end(response, None, now)
@@ -403,6 +405,15 @@ class ClientInvitation:
         self.state = _REDIRECTED
         self._response = response
         self._core.say(Redirected(self, response, contacts))
+
+    def _contacts(self, response: Response) -> list[str]:
+        """The targets that *response* names and that may be tried without asking anybody."""
+        directory, caller, transaction = self._core.directory, self.branches.profile, self._transaction
+        own = parse_name_addr(self.plan.from_, "From").uri
+        if caller is None and isinstance(own, SipUri):
+            caller = directory.serves(own)
+        is_tls = transaction is not None and transaction.flow.is_secure
+        return self._redirection.contacts(response, is_tls, caller, directory)
 
     def _try_next(self) -> bool:
         """Call the next target of the redirections, if there is one."""

@@ -2,8 +2,9 @@
 19.1.5).
 
 Values in, values out: who decides and who sends is :mod:`.client_invitation`. What is held to here is that nothing is
-tried twice, that there is an end to it, and that a call to a ``sips:`` URI never leaves TLS (RFC 5630 section 3). URIs
-of other schemes are passed over: no call of ours can follow them.
+tried twice, that there is an end to it, that a call to a ``sips:`` URI never leaves TLS (RFC 5630 section 3), and that
+no other one leaves TLS, or comes back to its caller, because a peer says so. URIs of other schemes are passed over: no
+call of ours can follow them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from sip_p2p.sip.uri import SipUri, parse_uri
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sip_p2p.sip.directory import Directory
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.profile import Profile
 
 __all__ = ["Redirection", "another_attempt", "fields_of_uri"]
+
+_IN_TLS = (None, "tls", "wss")
 
 _FIELDS_OF_URIS = frozenset(
     """
@@ -62,9 +67,19 @@ class Redirection:
         """Whether one more redirection is within the bounds."""
         return self.hops < self._most_hops and len(self._tried) <= self._most_targets
 
-    def contacts(self, response: Response) -> list[str]:
+    def contacts(
+        self,
+        response: Response,
+        stays_in_tls: bool = False,
+        caller: Profile | None = None,
+        served: Directory | None = None,
+    ) -> list[str]:
         """The targets that *response* names and that may be tried, the likeliest first.
 
+        :param stays_in_tls: whether TLS carried the response: then it leads to no transport in clear, where anybody
+            could read the offer that was made to somebody who is known.
+        :param caller: who calls: a call does not come back to there, where it may begin the next one.
+        :param served: where *caller* is to be found.
         8.1.3.4: by ``q``, the highest first, and in their own order where it is the same. Section 20.10 leaves open
         what a missing one means; here it is 1. A Contact that cannot be read names nobody.
         """
@@ -73,7 +88,11 @@ class Redirection:
             try:
                 for contact in parse_contact(value) or ():
                     uri = contact.uri
-                    if isinstance(uri, SipUri) and self._may_try(uri):
+                    if not isinstance(uri, SipUri) or not self._may_try(uri):
+                        continue
+                    if stays_in_tls and not uri.is_secure and uri.transport not in _IN_TLS:
+                        continue
+                    if served is None or caller is None or served.serves(uri) is not caller:
                         q = contact.q
                         found.append((1.0 if q is None else q, uri))
             except MalformedMessage:

@@ -38,6 +38,16 @@ class OwedTests(SynchronousTestCase):
         assert isinstance(said, SendMessage)
         self.assertEqual((said.data, said.flow), (b"ACK", FLOW))
 
+    def test_without_end(self) -> None:
+        """Who sends its 2xx for ever gets no ACK for ever: fault:C6."""
+        core = UserAgentCore(CountingTokens())
+        owed = OwedAck(7, OK)
+        owed.leave(32.0)
+        owed.sent(b"ACK", FLOW)
+        for _ in range(1000):
+            owed.again(core)
+        self.assertEqual(len(core.take_outputs()), 64)
+
     def test_several(self) -> None:
         """Each INVITE has its own; they leave in order, and are let go in order (RFC 5407 section 3.1.4)."""
         first = OwedAck(1, OK)

@@ -304,6 +304,16 @@ class EarlyDialogTerminatedTests(SynchronousTestCase):
         self.assertEqual(bench.answer(bench.response(199, "b1")), ["user:progress 199", "user:usage ended EARLY"])
         self.assertEqual([dialog.remote_tag for dialog in bench.alice.dialogs], ["b2"])
 
+    def test_without_end(self) -> None:
+        """Branches that end make room for others, but not for ever: those after them ring without a dialog, and can
+        accept. row:H35 fault:D9"""
+        bench = CallBench(CallOptions(max_forks=3))
+        for number in range(100):
+            bench.answer(bench.reliable(1, 183, f"b{number}"))
+            bench.answer(bench.response(199, f"b{number}"))
+        self.assertEqual(len(bench.requests("PRACK")), 12)
+        self.assertIn("user:established", bench.answer(bench.response(200, "b99", ANSWER)))
+
     def test_unknown_branch(self) -> None:
         """RFC 6228 section 4: a 199 makes no dialog. row:H35"""
         bench = CallBench()

@@ -11,6 +11,7 @@ from sip_p2p.errors import ConnectionFailure, InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
 from sip_p2p.sip.dialog.client_invitation import ClientInvitation
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
+from sip_p2p.sip.uri import SipUri
 from tests.sip.dialog.calling import ANSWER, OFFER, CallBench
 from tests.sip.dialog.pair import Pair, Wires
 from tests.support import MemoryTestCase
@@ -643,6 +644,23 @@ class AttemptTests(SynchronousTestCase):
         )
         self.assertRaises(ValueError, bench.call.follow, ["sip:carol@c.example"], bench.now)
         self.assertEqual(bench.state(), "redirected")
+
+    def test_out_of_tls(self) -> None:
+        """Over TLS a 3xx leads to no transport in clear, unless the caller says so; by UDP it does. row:H7 fault:D8"""
+        contact = ("Contact", "<sip:carol@c.example;transport=udp>")
+        bench = CallBench()
+        self.assertEqual(bench.answer(bench.response(302, fields=[contact])), [">ACK", "user:ended 302"])
+        bench = CallBench(reliable=False)
+        said = bench.answer(bench.response(302, fields=[contact]))
+        self.assertEqual(said, [">ACK", "user:redirected sip:carol@c.example;transport=udp"])
+
+    def test_back_to_the_caller(self) -> None:
+        """A 3xx to who calls, by address or by Contact, is not followed: what it begins may end there again. row:H7"""
+        for bench in (CallBench(), CallBench(reliable=False)):
+            profile = bench.alice.profile
+            contact = ("Contact", f"<{bench.alice.uri}>, <sip:alice-token@198.51.100.7>")
+            self.assertIs(bench.alice.core.directory.serves(SipUri.parse("sip:alice-token@198.51.100.7")), profile)
+            self.assertEqual(bench.answer(bench.response(302, fields=[contact])), [">ACK", "user:ended 302"])
 
     def test_nothing_that_can_be_followed(self) -> None:
         """A decision for targets that were all tried already ends the call with its 3xx. row:H7"""

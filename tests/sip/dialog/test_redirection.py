@@ -56,6 +56,18 @@ class ContactsTests(SynchronousTestCase):
         found = redirection("sips:bob@b.example").contacts(moved("<sip:a@x.example>, <sips:a@x.example>"))
         self.assertEqual(found, ["sips:a@x.example"])
 
+    def test_tls_stays_tls(self) -> None:
+        """What TLS has carried names no target in clear, and every other one: row:H7 fault:D8"""
+        contacts = (
+            "<sip:a@x.example;transport=udp>, <sip:a@x.example;transport=TCP>, <sip:a@x.example;transport=ws>",
+            "<sip:b@x.example>, <sip:c@x.example;transport=TLS>, <sips:d@x.example;transport=tcp>",
+        )
+        self.assertEqual(
+            redirection().contacts(moved(*contacts), True),
+            ["sip:b@x.example", "sip:c@x.example;transport=TLS", "sips:d@x.example;transport=tcp"],
+        )
+        self.assertEqual(len(redirection().contacts(moved(*contacts))), 6)
+
     def test_a_phone_number_may_be_redirected(self) -> None:
         """What is called first need not be a SIP URI: a proxy may know what to do with it."""
         targets = redirection("tel:+15551234")
