@@ -108,13 +108,15 @@ class NodeSip(Peer):
         return '{"event":"request"' in self.program.text
 
     async def send(
-        self, method: str, uri: str, body: str = "", headers: dict[str, Any] | None = None
+        self, method: str, uri: str, body: str = "", headers: dict[str, Any] | None = None, **more: str
     ) -> dict[str, Any]:
         """Send a request; the response as the package parsed it (503 and 408 are its own words for a failed flow and
         for silence).
+
+        :param more: ``type`` of the body; ``dialog``, the Call-ID of a call, for a request within it.
         """
         self._commands += 1
-        command = {"id": self._commands, "method": method, "uri": uri, "content": body, "headers": headers or {}}
+        command = {"id": self._commands, "method": method, "uri": uri, "content": body, "headers": headers or {}, **more}
         self.program.write(json.dumps(command) + "\n")
         while True:
             answer = await self.event("response", 40.0, f'"id":{self._commands},')
