@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of
@@ -159,16 +159,19 @@ class Answering:
     ) -> None:
         self._asked = None
         session = self._session
+        if description is None:
+            raise OfferRejected("there is nothing to answer with")
         if session is not None and session.state is not SignalingState.DISCONNECTED:
             self._accept(session, description, fields, usage)
             session.endpoint.connection_manager.driver.drain()
 
     def _no_answer(self, failure: Failure) -> None:
-        """The application has none: the INVITE is refused."""
+        """The application has none: the INVITE is refused, unless nobody waits for it any more."""
+        is_withdrawn = self._asked is None and failure.check(CancelledError) is not None
         self._asked = None
         session = self._session
         status = refusal_of(failure)
-        if session is None or session.state is SignalingState.DISCONNECTED or not status:
+        if session is None or session.state is SignalingState.DISCONNECTED or is_withdrawn:
             return
         error = failure.value
         fields = []

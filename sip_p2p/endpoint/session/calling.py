@@ -135,6 +135,7 @@ class Calling:
     :ivar via: where it is sent instead of where its target leads.
     :ivar family: which addresses may be used.
     :ivar invitation: the core's part, once there is one.
+    :ivar refused: what the application said to an offer of the peer's, which ends the call.
     """
 
     __slots__ = (
@@ -147,6 +148,7 @@ class Calling:
         "family",
         "invitation",
         "plan",
+        "refused",
         "via",
     )
 
@@ -164,6 +166,7 @@ class Calling:
         # What each branch has answered: only that of the one that wins counts in the end.
         self._descriptions: dict[InviteUsage, ContentDescription] = {}
         self.invitation: ClientInvitation | None = None
+        self.refused: BaseException | None = None
 
     @property
     def is_over(self) -> bool:
@@ -257,7 +260,7 @@ class Calling:
             if error is None:
                 done.callback(session)
             else:
-                done.errback(Failure(error))
+                done.errback(Failure(self.refused or error))
 
     def close(self) -> None:
         """Nothing more comes of it."""

@@ -209,7 +209,7 @@ class IncomingOffer:
     def _refuse(self, failure: Failure) -> None:
         self._asked = None
         status = refusal_of(failure)
-        if self.is_decided or not status or self.session.state is SignalingState.DISCONNECTED:
+        if self.is_decided or self.session.state is SignalingState.DISCONNECTED:
             return
         error = failure.value
         fields: list[tuple[str, str]] = []
@@ -217,6 +217,9 @@ class IncomingOffer:
             fields.append(("Warning", warning_value(error.warning)))
         driver = self.session.endpoint.connection_manager.driver
         self.is_decided = True
+        set_up = self.session.set_up
+        if isinstance(set_up, Calling):
+            set_up.refused = error
         try:
             self._usage.decline(status, driver.now(), fields)
         except InvalidOperation:
@@ -284,12 +287,13 @@ def renegotiate(
     if usage in session.waiting.changes:
         raise InvalidOperation("another change of the session is under way", retryable=True)
     manager = session.endpoint.connection_manager
-    done: Deferred[ContentDescription | None] = Deferred(lambda _: _cancelled(session))
     if isinstance(source, Fixed):
+        done: Deferred[ContentDescription | None] = Deferred(lambda _: _cancelled(session, usage))
         usage.modify(source.description, manager.driver.now(), fields, method)
         session.waiting.changes[usage] = done
         manager.driver.drain()
         return done
+    done = Deferred(lambda _: _cancelled(session, usage) if asked.called else asked.cancel())
     session.source = source
     session.waiting.changes[usage] = done
     asked = ask(manager.reactor, manager.limits.answer_timeout, source.get_offer, session)
@@ -305,12 +309,15 @@ def renegotiate(
             done.errback(failure)
 
     asked.addCallback(begin).addErrback(give_up)
+    session.keep_asking(asked)
     return done
 
 
-def _cancelled(session: SignalingSession) -> None:
+def _cancelled(session: SignalingSession, usage: InviteUsage) -> None:
     """Nobody waits for the outcome of a change any more."""
-    session.cancel_renegotiation()
+    driver = session.endpoint.connection_manager.driver
+    usage.cancel_modification(driver.now())
+    driver.drain()
 
 
 def change_ended(session: SignalingSession, effect: ModificationEnded) -> None:

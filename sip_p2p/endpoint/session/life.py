@@ -47,15 +47,17 @@ class Waiting:
     :ivar offers: the peer's offers, likewise.
     :ivar requests: our other requests.
     :ivar unanswered: the peer's, by their transactions.
+    :ivar asked: what the application was asked beside that.
     """
 
-    __slots__ = ("changes", "offers", "requests", "unanswered")
+    __slots__ = ("asked", "changes", "offers", "requests", "unanswered")
 
     def __init__(self) -> None:
         self.changes: dict[InviteUsage, Deferred[ContentDescription | None]] = {}
         self.offers: dict[InviteUsage, IncomingOffer] = {}
         self.requests: dict[Errand, Deferred[Response]] = {}
         self.unanswered: list[IncomingRequest] = []
+        self.asked: list[Deferred[Any]] = []
 
 
 class SessionLife:
@@ -191,6 +193,12 @@ class SessionLife:
         """How many requests of the peer's wait in it for the application."""
         return 0 if self._waiting is None else sum(not each.is_answered for each in self._waiting.unanswered)
 
+    def keep_asking(self, asked: Deferred[Any]) -> None:
+        """The application was asked for something that nobody wants any more when the session is over."""
+        if not asked.called:
+            waiting = self.waiting.asked
+            waiting[:] = [*(each for each in waiting if not each.called), asked]
+
     def established(self, effect: Established) -> None:
         """It stands."""
         if effect.owner is not self.usage:
@@ -311,6 +319,8 @@ class SessionLife:
             return
         for offer in waiting.offers.values():
             offer.withdraw()
+        for asked in waiting.asked:
+            asked.cancel()
         for incoming in waiting.unanswered:
             self.endpoint.connection_manager.dispatch.forget(incoming)
         unsettled: list[Deferred[Any]] = [*waiting.changes.values(), *waiting.requests.values()]

@@ -20,11 +20,11 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, SupportsBytes, TypeAlias, final
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError, fail, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from sip_p2p.errors import MalformedMessage, OfferRejected
+from sip_p2p.errors import MalformedMessage, OfferRejected, OperationTimeout
 from sip_p2p.sip.dialog.description import ContentDescription
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def ask(
     """Ask the application; the Deferred fires at once where it answers at once.
 
     :param seconds: how long it may take.
-    :returns: what it said; fails with what it raised, with :class:`~twisted.internet.defer.TimeoutError`, or, when
+    :returns: what it said; fails with what it raised, with :class:`~sip_p2p.errors.OperationTimeout`, or, when
         cancelled, with :class:`~twisted.internet.defer.CancelledError`.
     """
     try:
@@ -135,17 +135,16 @@ def ask(
         lambda failure: None if answered.called else answered.errback(failure),
     )
     answered.addCallback(described)
-    return answered.addTimeout(seconds, reactor)
+    words = f"the application has not answered within {seconds:g} s"
+    return answered.addTimeout(seconds, reactor, onTimeoutCancel=lambda _, __: Failure(OperationTimeout(words)))
 
 
 def refusal_of(failure: Failure) -> int:
-    """The status with which an offer is refused whose answer *failure* is; 0 where nobody asks any more."""
+    """The status with which an offer is refused whose answer *failure* is."""
     error = failure.value
     if isinstance(error, OfferRejected | MalformedMessage):
         return error.status
-    if isinstance(error, TimeoutError):
-        return 504
-    return 0 if isinstance(error, CancelledError) else 500
+    return 504 if isinstance(error, OperationTimeout) else 500
 
 
 def tell_source(session: SignalingSession, description: ContentDescription) -> None:
@@ -156,6 +155,7 @@ def tell_source(session: SignalingSession, description: ContentDescription) -> N
     manager = session.endpoint.connection_manager
     heard = ask(manager.reactor, manager.limits.answer_timeout, _heard, source, session, description)
     heard.addErrback(_not_acceptable, session)
+    session.keep_asking(heard)
 
 
 def _heard(source: Any, session: SignalingSession, answer: ContentDescription) -> Any:
@@ -169,7 +169,7 @@ def _heard(source: Any, session: SignalingSession, answer: ContentDescription) -
 def _not_acceptable(failure: Failure, session: SignalingSession) -> None:
     """RFC 3264 knows no answer to an answer: a session that cannot be is ended, with the reason (RFC 3326)."""
     status = refusal_of(failure)
-    if not status or session.is_over:
+    if session.is_over:
         return
     if not isinstance(failure.value, OfferRejected):
         session.failed(failure)

@@ -179,7 +179,7 @@ class IncomingChange:
     ) -> None:
         """Refuse it: the session goes on as it was (section 14.2)."""
         self._undo(usage)
-        refuse(usage.core, self.transaction, status, now, fields, reason)
+        refuse(usage.core, self.transaction, status, now, fields, reason, may_retry=False)
         usage.appoint()
         _settled(usage, now)
 

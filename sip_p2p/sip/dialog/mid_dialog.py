@@ -103,12 +103,16 @@ def refuse(
     now: float,
     fields: Sequence[tuple[str, str]] = (),
     reason: str | None = None,
+    may_retry: bool = True,
 ) -> None:
-    """Answer a request with a final response that is no 2xx; nothing happens where it has one, or its flow is gone."""
+    """Answer a request with a final response that is no 2xx; nothing happens where it has one, or its flow is gone.
+
+    :param may_retry: whether a 500 asks to come again; not where the application is what has failed.
+    """
     if transaction.is_final_sent:
         return
     response = core.response(transaction, status, reason)
-    if status == 500 and not fields:
+    if status == 500 and not fields and may_retry:
         # 14.2, RFC 3311 section 5.2: come again, at a time that is not the same for everybody.
         response.headers.add("Retry-After", str(Modification.retry_after(core.tokens)))
     for name, value in fields:

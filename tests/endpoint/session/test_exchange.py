@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from zope.interface import implementer
 
-from sip_p2p import InvalidOperation, OfferRejected, RequestFailed
+from sip_p2p import InvalidOperation, OfferRejected, OperationTimeout, RequestFailed, SessionTerminated
 from sip_p2p.endpoint.session.exchange import IncomingOffer
 from sip_p2p.endpoint.session.offers import IOfferAnswer
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.sip.dialog.description import ContentDescription
-from tests.endpoint.session.calls import ANSWER, OFFER, CallTestCase, Heard
+from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase, Heard
 
 HELD = "v=0\r\na=sendonly\r\n"
 RECEIVING = "v=0\r\na=recvonly\r\n"
@@ -169,6 +169,46 @@ class SetUpTests(CallTestCase):
         for waiting in (establishing, accepting):
             self.failureResultOf(waiting)
 
+    def test_gives_up_itself(self) -> None:
+        """An application whose own work on the answer was cancelled has failed: 500, at once (fault:K4, row:H23)."""
+        for answer in (CancelledError(), fail(CancelledError())):
+            _, establishing = self.begin()
+            accepting = self.received[-1].accept(Media(answer=answer))
+            self.network.advance(1)
+            self.failureResultOf(accepting, CancelledError)
+            self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(CancelledError)), 2)
+
+    def test_nothing_to_answer_with(self) -> None:
+        """Who is asked for an answer, or for an offer, and has none refuses with 488: that is no fault (row:H23)."""
+        for offer in (OFFER, None):
+            _, establishing = self.begin(offer)
+            accepting = self.received[-1].accept(Media(offer=None, answer=None))
+            self.network.advance(1)
+            self.failureResultOf(accepting, OfferRejected)
+            self.assertEqual(self.failureResultOf(establishing, RequestFailed).value.status, 488)
+
+    def test_late_answer_fails(self) -> None:
+        """Who cannot answer the offer of a 2xx hears of that what was raised, and the peer a BYE (row:H22, row:H23)."""
+        for answer, error in ((OfferRejected("no video"), OfferRejected), (ZeroDivisionError(), ZeroDivisionError)):
+            source = Media(offer=None, answer=answer)
+            session, establishing = self.begin(source)
+            accepting = self.received[-1].accept(OFFER)
+            self.network.advance(1)
+            self.failureResultOf(establishing, error)
+            self.successResultOf(accepting)
+            self.assertEqual([each.state for each in (session, self.received[-1])], [SignalingState.DISCONNECTED] * 2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_the_offer_takes_too_long(self) -> None:
+        """An offer that never comes fails the call as everything that takes too long does (row:H23, fault:K2)."""
+        session = self.alice.create_session(BOB)
+        heard = Heard(session)
+        establishing = session.establish(Media(offer=Deferred()))
+        self.network.advance(30)
+        self.failureResultOf(establishing, OperationTimeout)
+        self.assertEqual(heard.told, ["CONNECTING NONE", "DISCONNECTED TIMEOUT"])
+
     def test_answer_that_cannot_be(self) -> None:
         """Whoever cannot live with an answer ends the session, with the reason (row:H23)."""
         session, establishing = self.begin(Media(heard=OfferRejected("not that codec")))
@@ -314,6 +354,44 @@ class ChangeTests(CallTestCase):
         self.network.advance(1)
         self.assertIn("out CANCEL", self.lines)
         self.assertIs(self.session.state, SignalingState.CONNECTED)
+
+    def test_cancelled_before_it_began(self) -> None:
+        """A change that is cancelled while its offer is worked out never begins, and makes room for another (row:H21,
+        fault:K4)."""
+        cancelled: list[object] = []
+        changing = self.session.renegotiate(Media(offer=Deferred(cancelled.append)))
+        changing.cancel()
+        self.failureResultOf(changing, CancelledError)
+        self.assertEqual((len(cancelled), self.lines), (1, []))
+        self.theirs.offer_received.subscribe(lambda offer: RECEIVING)
+        self.renegotiated(HELD)
+
+    def test_asked_at_the_end(self) -> None:
+        """Whoever is asked something when the session ends is asked no longer, and no time is left over (fault:K4,
+        row:H23)."""
+        cancelled: list[object] = []
+        session, theirs = self.call(Media(heard=Deferred(cancelled.append)))
+        changing = theirs.renegotiate(Media(offer=Deferred(cancelled.append)))
+        self.run_until(session.terminate())
+        self.network.advance(0.5)
+        self.failureResultOf(changing, SessionTerminated)
+        self.assertEqual(len(cancelled), 2)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_handler_fails(self) -> None:
+        """A handler that raises is asked once: its 500 does not ask the peer to come again (row:H20, fault:K1)."""
+        asked: list[IncomingOffer] = []
+
+        def decide(offer: IncomingOffer) -> None:
+            asked.append(offer)
+            raise ZeroDivisionError
+
+        self.theirs.offer_received.subscribe(decide)
+        changing = self.session.renegotiate(HELD)
+        self.network.advance(60)
+        error = self.failureResultOf(changing, RequestFailed).value
+        self.assertEqual((error.status, error.response.headers.get("Retry-After"), len(asked)), (500, None, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_at_the_same_time(self) -> None:
         """Changes from both sides at once are refused with 491 and tried again; both come to pass (row:H19)."""

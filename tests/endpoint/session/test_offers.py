@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer, verify
 
 from sip_p2p.endpoint.session.offers import Fixed, IOfferAnswer, ask, described, refusal_of, source_of
-from sip_p2p.errors import MalformedMessage, OfferRejected
+from sip_p2p.errors import MalformedMessage, OfferRejected, OperationTimeout
 from sip_p2p.sdp import Origin, SessionDescription
 from sip_p2p.sip.dialog.description import ContentDescription
 from tests.support import SynchronousTestCase
@@ -110,7 +110,7 @@ class AskTests(SynchronousTestCase):
         self.clock.advance(4.9)
         self.assertNoResult(asked)
         self.clock.advance(0.2)
-        self.failureResultOf(asked, TimeoutError)
+        self.failureResultOf(asked, OperationTimeout)
         self.assertEqual(len(cancelled), 1)
 
     def test_cancelled(self) -> None:
@@ -123,14 +123,13 @@ class AskTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_refusals(self) -> None:
-        """Each failure has its status: 488 or the application's own, 400, 504, 500, and none for a cancelled one
-        (row:H23)."""
+        """Each failure has its status: 488 or the application's own, 400, 504, 500 (row:H23)."""
         for error, status in (
             (OfferRejected(), 488),
             (OfferRejected("busy", 486), 486),
             (MalformedMessage("x"), 400),
-            (TimeoutError(), 504),
-            (CancelledError(), 0),
+            (OperationTimeout("never"), 504),
+            (CancelledError(), 500),
             (ZeroDivisionError(), 500),
         ):
             self.assertEqual(refusal_of(Failure(error)), status, error)

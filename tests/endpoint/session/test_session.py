@@ -181,7 +181,7 @@ class CallTests(CallTestCase):
         self.assertRaises(InvalidOperation, session.establish, OFFER)
 
     def test_foreign_early_dialog(self) -> None:
-        """What is no early dialog, or one of another session, is refused wherever one may be named (row:H13, row:H11)."""
+        """What is no early dialog, or one of another session, is refused wherever one may stand (row:H13, row:H11)."""
         session, establishing = self.begin()
         other, establishing_too = self.begin()
         theirs, others = self.received
