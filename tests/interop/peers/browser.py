@@ -73,7 +73,8 @@ def _resolve(folder: Path, here: Path, name: str) -> Path:
 
 
 class Browser(Peer):
-    """One page with one JsSIP user agent, which answers every MESSAGE with 200 and sends the one that it is told to."""
+    """One page with one JsSIP user agent, which answers every MESSAGE with 200, accepts every call, and sends the
+    MESSAGE that it is told to. A MESSAGE of ``/call``, ``/hold``, ``/unhold`` or ``/hang up`` makes it do that."""
 
     packages = "chromium nodejs npm; npm install --ignore-scripts jssip"
     programs = ("chromium",)
