@@ -143,6 +143,10 @@ class SignalingSession(SessionLife):
         usages = () if self.set_up is None else self.set_up.early_usages
         return tuple(EarlyDialog(self, usage) for usage in usages)
 
+    def __repr__(self) -> str:
+        side = "incoming" if self.is_incoming else "outgoing"
+        return f"<SignalingSession {self._state.name} {side} {self.call_id}>"
+
     # -- establishing it -----------------------------------------------------------------------------------------------
 
     def establish(self, offer: Any = None) -> Deferred[SignalingSession]:

@@ -30,6 +30,7 @@ class CallTests(CallTestCase):
         heard = Heard(session)
         self.watch(session)
         self.assertIs(session.state, SignalingState.IDLE)
+        self.assertEqual(repr(session), f"<SignalingSession IDLE outgoing {session.call_id}>")
         establishing = session.establish(OFFER)
         self.network.advance(0.5)
         [theirs] = self.received
