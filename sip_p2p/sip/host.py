@@ -11,7 +11,7 @@ import re
 
 from sip_p2p.sip.abnf import parse_number
 
-__all__ = ["IPV4", "bracketed", "normalise_any_host", "normalise_host", "normalise_ipv6", "parse_port"]
+__all__ = ["IPV4", "bracketed", "is_loopback", "normalise_any_host", "normalise_host", "normalise_ipv6", "parse_port"]
 
 _OCTET = "(?:1[0-9]{0,2}|2(?:[0-4][0-9]?|5[0-5]?|[6-9])?|[3-9][0-9]?|0)"
 
@@ -72,6 +72,16 @@ def normalise_any_host(text: str) -> str:
     :raises ValueError: as :func:`normalise_host`.
     """
     return normalise_ipv6(text) if ":" in text and text[0] != "[" else normalise_host(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether *host*, in normal form, is the machine of whoever reads it (RFC 1122 section 3.2.1.3, RFC 6761 section
+    6.3); that another name leads there is for a resolver to tell."""
+    host = host.removeprefix("::ffff:").rstrip(".")
+    if IPV4.fullmatch(host) is not None:
+        # Systems take the address that stands for none for their own.
+        return host.startswith(("127.", "0."))
+    return host in ("::1", "::", "localhost") or host.endswith(".localhost")
 
 
 def bracketed(host: str) -> str:

@@ -136,9 +136,16 @@ class UasRules:
         return profile if dialog is None else dialog
 
     def _dialog_of(self, transaction: ServerTransaction, request: Request, flow: Flow) -> Dialog | None:
-        """12.2.2: a To tag names a dialog; a stranger to it learns nothing of it."""
+        """12.2.2: a To tag names a dialog; a stranger to it learns nothing of it.
+
+        Many may come by one proxy whose word for From is taken, and then From tells them apart: who has not agreed on
+        anything else keeps it (12.2.1.1, RFC 4916 section 4.4).
+        """
         dialog = self._core.dialogs.find_for(request) if transaction.echo.has_to_tag else None
-        if dialog is not None and not dialog.may_come_from(flow):
+        if dialog is None:
+            return None
+        is_from_all = bool(flow.peer) and flow.sender_check is None
+        if not dialog.may_come_from(flow) or (is_from_all and not dialog.is_from_peer(request)):
             self._core.counters.foreign_requests += 1
             return None
         return dialog

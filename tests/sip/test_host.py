@@ -5,7 +5,15 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sip_p2p.sip.host import IPV4, bracketed, normalise_any_host, normalise_host, normalise_ipv6, parse_port
+from sip_p2p.sip.host import (
+    IPV4,
+    bracketed,
+    is_loopback,
+    normalise_any_host,
+    normalise_host,
+    normalise_ipv6,
+    parse_port,
+)
 from tests.sip.grammar import NASTY_TEXT, assert_linear
 from tests.support import SynchronousTestCase
 
@@ -25,6 +33,13 @@ class HostTests(SynchronousTestCase):
             ("a" * 63 + ".example", "a" * 63 + ".example"),
         ):
             self.assertEqual(normalise_host(text), normal)
+
+    def test_loopback(self) -> None:
+        """What leads to whoever reads it, however it is spelled (fault:D8)."""
+        for text in "127.0.0.1 127.9.9.9 0.0.0.0 LOCALHOST. a.localhost [::1] [::] [::ffff:127.0.0.1]".split():
+            self.assertTrue(is_loopback(normalise_host(text)), text)
+        for text in "128.0.0.1 10.127.0.1 localhost.example 127.example notlocalhost [::2] [::ffff:10.0.0.1]".split():
+            self.assertFalse(is_loopback(normalise_host(text)), text)
 
     def test_bad_names(self) -> None:
         """Empty labels, hyphens at an end, blanks, controls and anything beyond ASCII make no host (fault:A13)."""

@@ -60,6 +60,22 @@ class InDialogTests(SynchronousTestCase):
         assert isinstance(output, InDialogRequestReceived)
         self.assertEqual((output.dialog, output.request.method, output.flow), (bench.dialog, "INFO", bench.stream))
 
+    def test_of_somebody_else_by_the_same_proxy(self) -> None:
+        """Where a proxy's word for From is taken, another From is another party, and its request is of no dialog; the
+        same address may be spelled in more than one way (row:G6, fault:D1)."""
+        for from_, is_heard in (
+            ("<sip:peer@peer.example>;tag=ft", True),
+            ('"Peer" <sip:peer@PEER.example>;tag=ft', True),
+            ("<sip:mallory@peer.example>;tag=ft", False),
+            ("<tel:+15550100>;tag=ft", False),
+        ):
+            for method in ("BYE", "INFO", "UPDATE", "INVITE"):
+                bench = party_with_sessions()
+                bench.stream.peer = bench.dialog.peer = "proxy.example"
+                said = bench.over_stream(inside(method, 2, **{"From": from_}, extra=CONTACT))
+                self.assertEqual(isinstance(said[0], InDialogRequestReceived), is_heard, (method, from_))
+                self.assertEqual(bench.core.counters.foreign_requests, not is_heard)
+
     def test_no_such_dialog(self) -> None:
         """Any of the three wrong, or the tags the wrong way round, is 481 (row:G6)."""
         for more in (

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.errors import ConnectionFailure
+from sip_p2p.sip.host import is_loopback
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.transport.dns.records import is_address
 from sip_p2p.transport.stream.browsers import MADE_UP
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.dialog import Dialog
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.pool.lease import Lease
     from sip_p2p.transport.pool.pool import Pool
@@ -189,7 +191,20 @@ def _target(uri: SipUri, dialog: Dialog, endpoint: RealTimeEndpoint) -> Target:
     if dialog.is_tls and not target.transport.is_secure:
         # RFC 5630 section 3: what the dialog's own plan should have seen to; it is not left to one place.
         target = target.over(Transport.TLS)
-    return target
+    return target if dialog.peer or not is_loopback(target.host) else _outside(target, flow)
+
+
+def _outside(target: Target, flow: LiveFlow | Flow | None) -> Target:
+    """Where a peer of whom nothing was verified is, though it says that it is here, at *target*: services of this
+    machine may believe more of who comes from within. Only a peer on this machine means what it says.
+
+    :raises ConnectionFailure: when nobody knows by now where it was heard.
+    """
+    if flow is None:
+        raise ConnectionFailure(f"{target} is this machine, and where the peer is nobody knows any more")
+    if is_loopback(flow.remote_host):
+        return target
+    return Target(target.transport, flow.remote_host, flow.remote_port)
 
 
 def _expected_name(dialog: Dialog, host: str, is_route: bool) -> str:

@@ -412,8 +412,8 @@ class ClientInvitation:
         own = parse_name_addr(self.plan.from_, "From").uri
         if caller is None and isinstance(own, SipUri):
             caller = directory.serves(own)
-        is_tls = transaction is not None and transaction.flow.is_secure
-        return self._redirection.contacts(response, is_tls, caller, directory)
+        flow = None if transaction is None else transaction.flow
+        return self._redirection.contacts(response, flow, caller, directory)
 
     def _try_next(self) -> bool:
         """Call the next target of the redirections, if there is one."""

@@ -304,7 +304,8 @@ class Dialog:
 
         :raises MalformedMessage: when From cannot be read.
         """
-        return request.from_.uri_text == parse_name_addr(self.remote, "From").uri_text
+        from_, known = request.from_, parse_name_addr(self.remote, "From")
+        return from_.uri_text == known.uri_text or from_.uri == known.uri
 
     def join(self, usage: str) -> None:
         """Let the dialog be used for *usage* as well."""

@@ -3,8 +3,8 @@
 
 Values in, values out: who decides and who sends is :mod:`.client_invitation`. What is held to here is that nothing is
 tried twice, that there is an end to it, that a call to a ``sips:`` URI never leaves TLS (RFC 5630 section 3), and that
-no other one leaves TLS, or comes back to its caller, because a peer says so. URIs of other schemes are passed over: no
-call of ours can follow them.
+no other one leaves TLS, or comes back to its caller or to this machine, because a peer says so. URIs of other schemes
+are passed over: no call of ours can follow them.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.fields import parse_contact
 from sip_p2p.sip.headers import Headers
+from sip_p2p.sip.host import is_loopback
 from sip_p2p.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sip_p2p.sip.directory import Directory
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.profile import Profile
 
@@ -70,14 +72,15 @@ class Redirection:
     def contacts(
         self,
         response: Response,
-        stays_in_tls: bool = False,
+        flow: Flow | None = None,
         caller: Profile | None = None,
         served: Directory | None = None,
     ) -> list[str]:
         """The targets that *response* names and that may be tried, the likeliest first.
 
-        :param stays_in_tls: whether TLS carried the response: then it leads to no transport in clear, where anybody
-            could read the offer that was made to somebody who is known.
+        :param flow: what carried the response. Where that is TLS it leads to no transport in clear, where anybody could
+            read the offer that was made to somebody who is known; and from elsewhere it does not lead to this machine,
+            where more may be believed of who comes from within.
         :param caller: who calls: a call does not come back to there, where it may begin the next one.
         :param served: where *caller* is to be found.
         8.1.3.4: by ``q``, the highest first, and in their own order where it is the same. Section 20.10 leaves open
@@ -90,7 +93,7 @@ class Redirection:
                     uri = contact.uri
                     if not isinstance(uri, SipUri) or not self._may_try(uri):
                         continue
-                    if stays_in_tls and not uri.is_secure and uri.transport not in _IN_TLS:
+                    if flow is not None and not _may_name(flow, uri):
                         continue
                     if served is None or caller is None or served.serves(uri) is not caller:
                         q = contact.q
@@ -142,6 +145,13 @@ class Redirection:
     def clear(self) -> None:
         """Try nothing more."""
         self._left.clear()
+
+
+def _may_name(flow: Flow, uri: SipUri) -> bool:
+    """Whether a response that came by *flow* may lead to *uri* without anybody being asked."""
+    if flow.is_secure and not uri.is_secure and uri.transport not in _IN_TLS:
+        return False
+    return is_loopback(flow.remote_host) or not is_loopback(uri.maddr or uri.host)
 
 
 def fields_of_uri(uri: SipUri) -> list[tuple[str, str]]:

@@ -118,6 +118,20 @@ class TargetTests(SynchronousTestCase):
         dialog.flow = None
         self.assertEqual(where(dialog), ("UDP", "192.0.2.2", 5060, "192.0.2.2"))
 
+    def test_not_to_this_machine(self) -> None:
+        """A peer elsewhere that names loopback, of which nothing was verified, is where it was heard; one on this
+        machine is where it says (fault:D8)."""
+        for contact, route in (("<sip:b@127.0.0.1:22>", ""), ("<sip:b@b.example>", "<sip:localhost:22;lr>")):
+            routes = (route,) if route else ()
+            for transport in ("UDP", "TCP"):
+                dialog = caller_dialog(AnyFlow(transport), contact=contact, record_route=routes)
+                self.assertEqual(where(dialog), (transport, "192.0.2.9", 5061, "192.0.2.9"))
+                dialog.flow = None
+                with self.assertRaises(ConnectionFailure):
+                    hop(dialog)
+            near = caller_dialog(AnyFlow("UDP", remote=("127.0.0.1", 5060)), contact=contact, record_route=routes)
+            self.assertEqual(where(near)[2], 22)
+
     def test_routes(self) -> None:
         """A proxy of the route set proves its own name; one that is given by its address has to be the party that the
         dialog was made with (RFC 3261 section 12.2.1.1, fault:D8)."""

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.redirection import Redirection, another_attempt, fields_of_uri
+from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Response
 from sip_p2p.sip.uri import SipUri
 
@@ -63,10 +64,17 @@ class ContactsTests(SynchronousTestCase):
             "<sip:b@x.example>, <sip:c@x.example;transport=TLS>, <sips:d@x.example;transport=tcp>",
         )
         self.assertEqual(
-            redirection().contacts(moved(*contacts), True),
+            redirection().contacts(moved(*contacts), Flow("TLS", True, "here.example", "192.0.2.9", 5061)),
             ["sip:b@x.example", "sip:c@x.example;transport=TLS", "sips:d@x.example;transport=tcp"],
         )
         self.assertEqual(len(redirection().contacts(moved(*contacts))), 6)
+
+    def test_not_to_this_machine(self) -> None:
+        """Who is elsewhere leads no call to loopback, where it would seem to come from within: row:H7 fault:D8"""
+        contacts = "<sip:a@127.0.0.1>, <sip:a@LOCALHOST:5070>, <sip:a@[::1]>, <sip:a@x.example;maddr=127.0.0.1>"
+        for host, count in (("192.0.2.9", 0), ("127.0.0.1", 4)):
+            found = redirection().contacts(moved(contacts), Flow("UDP", False, "here.example", host, 5060))
+            self.assertEqual(len(found), count, host)
 
     def test_a_phone_number_may_be_redirected(self) -> None:
         """What is called first need not be a SIP URI: a proxy may know what to do with it."""
