@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import RestrictedHeader
-from sip_p2p.sip.headers import Headers
+from sip_p2p.sip.headers import Headers, check_value
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.status import reason_phrase
 
@@ -40,6 +40,8 @@ def application_fields(fields: Iterable[tuple[str, str]], *, restricted: bool = 
     :raises RestrictedHeader: for a field that the stack owns.
     :raises ValueError: for a name that is no token, or a value with CR, LF or NUL.
     """
+    if fields == ():
+        return []
     checked = Headers(fields)
     if restricted:
         for name in checked.names():
@@ -133,22 +135,26 @@ class RequestPlan:
         """
         prepared, self._prepared = self._prepared, None
         if prepared is None or self._prepared_for != (self.cseq, self.contact):
-            prepared = self._build()
+            if prepared is None or self._prepared_for != (self.cseq, None) or self.contact is None:
+                return self._build()
+            # The Contact, which belongs to a flow, is usually all that was missing.
+            prepared.headers.insert(5 + len(self.routes), "Contact", self.contact)
         return prepared
 
     def _build(self) -> Request:
         if self.body and not self.content_type:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
-        headers = Headers()
-        headers.add("Max-Forwards", self.max_forwards)
-        for route in self.routes:
-            headers.add("Route", route)
-        headers.add("From", f"{self.from_};tag={self.from_tag}")
-        headers.add("To", self.to)
-        headers.add("Call-ID", self.call_id)
-        headers.add("CSeq", f"{self.cseq} {self.method}")
+        names = ["Max-Forwards"]
+        values = [self.max_forwards]
+        if self.routes:
+            names += ["Route"] * len(self.routes)
+            values += self.routes
+        names += ("From", "To", "Call-ID", "CSeq")
+        values += (f"{self.from_};tag={self.from_tag}", self.to, self.call_id, f"{self.cseq} {self.method}")
         if self.contact is not None:
-            headers.add("Contact", self.contact)
+            names.append("Contact")
+            values.append(self.contact)
+        headers = Headers.adopt(names, [check_value(name, value) for name, value in zip(names, values, strict=True)])
         for name, value in self.fields:
             headers.add(name, value)
         if self.content_type and self.body:

@@ -150,9 +150,12 @@ class Headers:
         """The values of every field called *name*, in order; one that lists several elements counts once."""
         known = KNOWN_NAMES.get(name)
         if known is not None:
-            if known not in self._names:
+            names = self._names
+            if known not in names:
                 return []
-            return [value for present, value in zip(self._names, self._values, strict=True) if present == known]
+            if names.count(known) == 1:
+                return [self._values[names.index(known)]]
+            return [value for present, value in zip(names, self._values, strict=True) if present == known]
         wanted = canonical_name(name).lower()
         return [value for present, value in self if present.lower() == wanted]
 
@@ -166,7 +169,7 @@ class Headers:
 
         :raises ValueError: for a name that is no token, or a value with CR, LF or NUL.
         """
-        canonical = canonical_name(name)
+        canonical = KNOWN_NAMES.get(name) or canonical_name(name)
         self._values.append(check_value(canonical, value))
         self._names.append(canonical)
 

@@ -12,6 +12,7 @@ Left out: resolving (RFC 3263), and what a URI may hold where (section 19.1.1, t
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias, final
@@ -38,6 +39,7 @@ _HOST_PORT = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::([0-9]+))?")
 _NEVER_ONE_SIDED = ("user", "ttl", "method", "maddr", "transport", "gr")
 
 _NO_PARAMS: Final[Mapping[str, str | None]] = MappingProxyType({})
+_LONGEST_REMEMBERED = 128
 
 
 class _Keep(enum.Enum):
@@ -392,31 +394,35 @@ def parse_uri(text: str, strict: bool = False) -> Uri:
     :param strict: forgive none of that.
     :raises MalformedMessage: when *text* is no URI (400).
     """
-    match = _USUAL_SIP.fullmatch(text)
-    if match is not None:
-        scheme, user, host, port_text, params_text = match.groups()
-        port = None if port_text is None else int(port_text)
-        if len(host) < 64 and (port is None or port < 65536):
-            uri = SipUri.__new__(SipUri)
-            uri._scheme = scheme
-            uri._user = user
-            uri._password = None
-            uri._host = host.lower()
-            uri._port = port
-            uri._headers = ()
-            uri._key = None
-            uri._text = text
-            if not params_text:
-                uri._params = _NO_PARAMS
-                return uri
-            params: dict[str, str | None] = {}
-            for raw in params_text.split(";")[1:]:
-                name, equals, value = raw.partition("=")
-                params[name.lower()] = value if equals else None
-            if len(params) == params_text.count(";"):
-                uri._params = MappingProxyType(params)
-                return uri
-    return _parse_any(text, strict)
+    # A party has few peers, and their messages name the same few places: what was read is not read again.
+    uri = _usual(text) if len(text) <= _LONGEST_REMEMBERED else _parse_usual(text)
+    return _parse_any(text, strict) if uri is None else uri
+
+
+def _parse_usual(text: str) -> SipUri | None:
+    """A SIP URI that has nothing escaped and no headers; None for whatever else *text* is."""
+    if (match := _USUAL_SIP.fullmatch(text)) is None:
+        return None
+    uri = SipUri.__new__(SipUri)
+    uri._scheme, uri._user, host, port_text, params_text = match.groups()
+    uri._host = host.lower()
+    uri._port = port = None if port_text is None else int(port_text)
+    if len(host) >= 64 or (port is not None and port >= 65536):
+        return None
+    uri._password = uri._key = None
+    uri._headers, uri._params, uri._text = (), _NO_PARAMS, text
+    if params_text:
+        params: dict[str, str | None] = {}
+        for raw in params_text.split(";")[1:]:
+            name, equals, value = raw.partition("=")
+            params[name.lower()] = value if equals else None
+        if len(params) != params_text.count(";"):
+            return None
+        uri._params = MappingProxyType(params)
+    return uri
+
+
+_usual = functools.lru_cache(maxsize=512)(_parse_usual)
 
 
 def _parse_any(text: str, strict: bool) -> Uri:

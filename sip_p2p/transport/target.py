@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Target", "Transport", "race_groups", "target_of"]
 
 
+_DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
+
+
 class Transport(enum.Enum):
     """A transport of SIP; the value is what a Via names."""
 
@@ -32,12 +35,12 @@ class Transport(enum.Enum):
     @property
     def is_secure(self) -> bool:
         """Whether TLS carries it."""
-        return self in (Transport.TLS, Transport.WSS)
+        return self is Transport.TLS or self is Transport.WSS
 
     @property
     def default_port(self) -> int:
         """The port where a URI names none (RFC 3261 section 19.1.2, RFC 7118 section 8)."""
-        return {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}[self.value]
+        return _DEFAULT_PORTS[self._value_]
 
     @classmethod
     def named(cls, name: str | Transport) -> Transport:
@@ -88,7 +91,7 @@ class Target:
         self.port = self.transport.default_port if port is None else port
         self.name = self.host if name is None else name.strip("[]").lower()
         # A text compares and hashes faster than the member of an enumeration, and these stand in every key of the pool.
-        self._key = (self.transport.value, self.host, self.port, self.name)
+        self._key = (self.transport._value_, self.host, self.port, self.name)
         self._hash = hash(self._key)
 
     def at(self, host: str, port: int | None = None, origin: str = "") -> Target:
@@ -100,6 +103,20 @@ class Target:
         target.has_port = self.has_port
         target.has_transport = self.has_transport
         target.origin = origin
+        return target
+
+    def proving(self, name: str) -> Target:
+        """The same target, where the certificate has to prove *name*."""
+        target = Target.__new__(Target)
+        target.transport = self.transport
+        target.host = self.host
+        target.port = self.port
+        target.has_port = self.has_port
+        target.has_transport = True
+        target.origin = ""
+        target.name = name.strip("[]").lower()
+        target._key = (self.transport._value_, self.host, self.port, target.name)
+        target._hash = hash(target._key)
         return target
 
     def over(self, transport: Transport) -> Target:

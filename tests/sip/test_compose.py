@@ -167,6 +167,21 @@ class RequestPlanTests(SynchronousTestCase):
         with self.assertRaises(ValueError):
             plan.build()
 
+    def test_contact_after_a_look(self) -> None:
+        """Whether it was looked at before its Contact was known makes no difference to what is built."""
+        for routes in ([], ["<sip:p1.example;lr>", "<sip:p2.example;lr>"]):
+            built = []
+            for looked in (False, True):
+                plan = RequestPlan("INVITE", "sip:bob@b.example", "<sip:a@a.example>", "t", "c")
+                plan.routes = routes
+                plan.fields = [("Supported", "timer")]
+                if looked:
+                    plan.prepare()
+                plan.contact = "<sip:a@192.0.2.1>"
+                built.append(plan.build())
+            self.assertEqual(list(built[0].headers), list(built[1].headers))
+            self.assertEqual(built[1].headers["Contact"], "<sip:a@192.0.2.1>")
+
 
 class EchoTests(SynchronousTestCase):
     """RFC 3261 section 8.2.6.2."""

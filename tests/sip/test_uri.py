@@ -211,6 +211,29 @@ class ParseTests(SynchronousTestCase):
                     )
 
 
+class RememberedTests(SynchronousTestCase):
+    """What was read is not read again."""
+
+    def test_again(self) -> None:
+        """A usual URI of moderate length is read once, an unusual one each time, and both are what they were."""
+        for text, is_same in (
+            ("sip:bob@b.example:5061;transport=tls", True),
+            (f"sip:{'b' * 200}@b.example", False),
+            ("sip:b%6fb@b.example", False),
+        ):
+            first = parse_uri(text)
+            self.assertIs(parse_uri(text) is first, is_same, text)
+            self.assertIs(parse_uri(text, strict=True) is first, is_same, text)
+            self.assertEqual((parse_uri(text), str(parse_uri(text))), (first, text))
+
+    def test_bounded(self) -> None:
+        """However many there are, a few hundred are remembered, and the first is read anew."""
+        first = parse_uri("sip:0@b.example")
+        for number in range(1, 2000):
+            self.assertEqual(parse_uri(f"sip:{number}@b.example"), SipUri("sip", str(number), "b.example"))
+        self.assertIsNot(parse_uri("sip:0@b.example"), first)
+
+
 class BuildTests(SynchronousTestCase):
     """Parts to text."""
 

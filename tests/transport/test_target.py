@@ -99,6 +99,18 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(Target("udp", "b.example", 5070).over(Transport.TCP), Target("tcp", "b.example", 5070))
         self.assertEqual(Target("tcp", "10.0.0.2", None, "b.example").over(Transport.TLS).name, "b.example")
 
+    def test_proving(self) -> None:
+        """Another name to prove is all that differs from the target that it is made of."""
+        for port in (None, 5071):
+            target = Target("tls", "192.0.2.1", port)
+            for name in ("b.example", "B.example", "[2001:db8::1]"):
+                proving = target.proving(name)
+                self.assertEqual(proving, Target("tls", "192.0.2.1", port, name))
+                self.assertEqual(
+                    (hash(proving), proving.has_port, proving.has_transport, proving.origin),
+                    (hash(Target("tls", "192.0.2.1", port, name)), port is not None, True, ""),
+                )
+
 
 class TargetOfTests(SynchronousTestCase):
     """:func:`sip_p2p.transport.target.target_of`."""

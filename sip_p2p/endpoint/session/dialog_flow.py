@@ -73,12 +73,7 @@ class Hop:
         if self.is_route and proxy is not None and proxy.target.host == target.host:
             target, self.through = proxy.first_hop(target.transport), proxy.endpoint
         elif dialog.peer:
-            target = Target(
-                target.transport,
-                target.host,
-                target.port if target.has_port else None,
-                _expected_name(dialog, target.host, self.is_route),
-            )
+            target = target.proving(_expected_name(dialog, target.host, self.is_route))
         self.target = target
 
     def own_flow(self, pool: Pool) -> LiveFlow | None:

@@ -132,7 +132,8 @@ def wants_secure_contact(request: Request) -> bool:
             addresses: list[NameAddr] | None = parse_name_addrs(recorded, "Record-Route")
         else:
             contact = headers.get("Contact")
-            addresses = None if contact is None else parse_contact(contact)
+            # Most say so nowhere, which is quicker to see than where they would.
+            addresses = None if contact is None or "sips:" not in contact.lower() else parse_contact(contact)
     except MalformedMessage:
         return False
     return addresses is not None and any(_is_secure(address.uri_text) for address in addresses[:1])
