@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.calling import Redirecting
     from sip_p2p.endpoint.session.events import ProvisionalResponseReceived
+    from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.session.states import SignalingStateChanged
 
@@ -193,18 +194,22 @@ class _Call:
         session.provisional_response_received.subscribe(self._progress)
         session.redirecting.subscribe(self._redirected)
         session.message_received.subscribe(self._message)
+        session.route_set_changed.subscribe(self._route_changed)
         self._told.tell("calling", f"calling {target}", target=str(target), call_id=session.call_id)
         try:
             await session.establish(source)
         except SipError as error:
             return self._failed(error)
+        except ValueError as error:
+            raise usage.UsageError(f"--header: {printable(str(error))}") from None
         self._answered(session)
         return await self._stay()
 
     def _failed(self, error: SipError) -> ExitCode:
         ending = self._ending
         if ending is not None and ending.reason is SignalingTransitionReason.TERMINATED_LOCALLY:
-            return ExitCode.INTERRUPTED
+            # Whoever waited for the answer gave up: that ends the session before it is heard of here.
+            raise CancelledError
         words = explain(error, "peer" if self._options.proxy is None else "proxy")
         return self._told.ended(call_exit_code(error, self._rang), words, error)
 
@@ -264,6 +269,9 @@ class _Call:
         where = ", ".join(event.targets)
         words = f"{response.status} {response.reason}: trying {where}" if where else f"{response.status}: nowhere to go"
         self._told.tell("redirected", words, status=response.status, targets=list(event.targets))
+
+    def _route_changed(self, event: RouteSetStatusChanged) -> None:
+        self._told.tell("route", f"the way to the peer: {event.status.value}", status=event.status.name.lower())
 
     def _message(self, event: IncomingRequest) -> int:
         try:

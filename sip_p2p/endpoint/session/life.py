@@ -22,7 +22,8 @@ from sip_p2p.endpoint.session.states import (
     following,
     reason_of_ending,
 )
-from sip_p2p.errors import OperationTimeout, SessionTerminated
+from sip_p2p.errors import MalformedMessage, OperationTimeout, SessionTerminated
+from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.effects import Ending
 
 if TYPE_CHECKING:
@@ -204,6 +205,12 @@ class SessionLife:
         if effect.owner is not self.usage:
             return
         self.endpoint.connection_manager.sessions.totals["sessions_established"] += 1
+        if self.is_incoming and self.remote_description is None:
+            # The answer to our offer is in the ACK: it is told next, and known before anybody hears of the session.
+            try:
+                self.remote_description = description_of(effect.message)
+            except MalformedMessage:
+                self.remote_description = None
         set_up, self.set_up = self.set_up, None
         self.become(SignalingInput.ESTABLISHED, SignalingTransitionReason.NONE, effect.message)
         if set_up is not None:

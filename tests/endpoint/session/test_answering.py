@@ -15,7 +15,7 @@ from sip_p2p import (
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.sip.dialog.description import ContentDescription
-from tests.endpoint.session.calls import ANSWER, BOB, CallTestCase, Heard
+from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase, Heard
 
 
 class AnsweringTests(CallTestCase):
@@ -71,6 +71,20 @@ class AnsweringTests(CallTestCase):
         self.assertEqual(heard.told, ["ALERTED PROVISIONAL_RESPONSE_RECEIVED", "provisional 182", "provisional 182"])
         self.run_until(session.terminate())
         self.failureResultOf(establishing, SessionTerminated)
+
+    def test_an_answer_in_the_ack_is_known_when_the_session_stands(self) -> None:
+        """Whoever offered in the 200 has the answer by then: it is told after the state (row:H22)."""
+        session, establishing = self.begin(None)
+        [theirs] = self.received
+        heard = Heard(theirs)
+        session.offer_received.subscribe(lambda incoming: incoming.accept(ANSWER))
+        known: list[ContentDescription | None] = []
+        accepting = theirs.accept(OFFER).addCallback(lambda session: known.append(session.remote_description))
+        self.run_until(establishing)
+        self.run_until(accepting)
+        self.assertEqual(known, [ContentDescription(ANSWER)])
+        self.assertEqual(heard.told, ["CONNECTING NONE", "CONNECTED NONE", "answer"])
+        self.run_until(session.terminate())
 
     def test_early_answer(self) -> None:
         """An answer in a 180 is heard at once, as a preview, and in the 200 again (row:H10, limit:L14)."""
