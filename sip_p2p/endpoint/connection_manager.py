@@ -425,9 +425,9 @@ class RealTimeConnectionManager:
     def drain(self, deadline: float | None = None, *, redirect_to: Sequence[str] = ()) -> Deferred[None]:
         """Take no new work any more, and let what is under way come to its end (fault J6).
 
-        Every port is closed at once and free for somebody else. New requests on open connections are answered 503 with
-        Retry-After; what belongs to a dialog or was received before goes on, and so do our own requests and all
-        sessions (row B15). Nothing else ends: call :meth:`terminate` for that.
+        Every port is closed at once and free for somebody else, but for those of UDP while there are sessions whose
+        peers have no other way to us. New requests on open connections are answered 503 with Retry-After; what belongs
+        to a dialog or was received before goes on, and so do our own requests and all sessions (row B15). Nothing else ends: call :meth:`terminate` for that.
 
         :param deadline: how many seconds to wait at most; by default ``limits.drain_timeout``.
         :param redirect_to: URIs where whoever would begin a session is sent instead, with 302, in order of preference.

@@ -43,9 +43,12 @@ class Drain:
 
         :param redirect_to: where those are sent who would begin a session with us meanwhile.
         """
-        self._manager.core.redirect_to = tuple(str(to_sip_uri(each)) for each in redirect_to)
+        manager = self._manager
+        manager.core.redirect_to = tuple(str(to_sip_uri(each)) for each in redirect_to)
         quiet = self.begin(deadline)
-        return gatherResults([listeners.stop(), quiet]).addCallback(lambda _: None)
+        # What a peer sends in a session by UDP comes to the port, and to nothing else.
+        stopped = listeners.stop_streams() if manager.sessions.use_datagrams else listeners.stop()
+        return gatherResults([stopped, quiet]).addCallback(lambda _: listeners.stop())
 
     def end(self, listeners: Listeners) -> Deferred[None]:
         """The same, sessions being ended and not waited for, and then the end of everything that the manager has: the

@@ -237,6 +237,11 @@ class Listeners:
             return fail(NotListening(f"{listener!r} does not belong to this connection manager"))
         return listener.stop()
 
+    def stop_streams(self) -> Deferred[None]:
+        """Stop all of them but those for datagrams."""
+        present = [each for each in (*self._listeners, *self._lost) if each.transport != "UDP"]
+        return gatherResults([each.stop() for each in present]).addCallback(lambda _: None)
+
     def close(self) -> Deferred[None]:
         """Stop all of them, also those that are being started."""
         self._closed = True

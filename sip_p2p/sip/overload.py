@@ -106,11 +106,9 @@ def read_feedback(via: str) -> Feedback | None:
 
 
 def is_spared(plan: RequestPlan) -> bool:
-    """Whether a request is of those that are reduced last: an emergency, by what it says of itself (section 5.10.1).
-
-    What is within a dialog is, too, and is not planned here.
-    """
-    if plan.uri.lower().startswith("urn:service:sos"):
+    """Whether a request is of those that are reduced last (section 5.10.1): within a dialog, or an emergency by what
+    it says of itself."""
+    if plan.dialog is not None or plan.uri.lower().startswith("urn:service:sos"):
         return True
     for name, value in plan.fields:
         lower = name.lower()

@@ -76,6 +76,12 @@ class Sessions:
         """Whether none is left, and nothing more has to be sent for those that were."""
         return not self._live and not len(self.errands)
 
+    @property
+    def use_datagrams(self) -> bool:
+        """Whether the peer of any of them is heard by UDP."""
+        flows = (None if session.peer is None else session.peer.flow for session in self._live)
+        return any(flow is not None and not flow.reliable for flow in flows)
+
     def has_any(self, endpoint: RealTimeEndpoint) -> bool:
         """Whether *endpoint* has one left, or something to be sent for one that was."""
         return any(session.endpoint is endpoint for session in self._live) or self.errands.under_way(endpoint) > 0

@@ -102,6 +102,9 @@ class Restraint:
         if until is not None:
             left = until - self._now()
             if left > _TOLERANCE:
+                if plan.dialog is not None:
+                    # The 503 was about something new. Who drains, above all, wants its sessions to end.
+                    return None
                 self.held_back += 1
                 return PeerOverloaded(
                     f"{flow.remote_host}:{flow.remote_port} wants no request for another {left:.1f} s", left

@@ -78,6 +78,30 @@ class TerminationTests(CallTestCase):
         self.network.advance(1)
         self.successResultOf(draining)
 
+    def test_drain_datagrams(self) -> None:
+        """A port for datagrams stays open for the sessions that use it, and no longer; new ones are refused there
+        (row:B15)."""
+        carol = self.network.party("sip:carol@c.example", listen=("udp:5060", "tcp:5060"), default_transport="udp")
+        dave = self.network.party("sip:dave@d.example", listen=("udp:5060",), default_transport="udp")
+        carol.session_received.subscribe(self.received.append)
+        establishing = dave.invite("sip:carol@c.example", OFFER)
+        self.network.advance(0.5)
+        self.received[0].accept("v=0\r\n")
+        session = self.run_until(establishing)
+        manager = carol.connection_manager
+        draining = manager.drain(60)
+        self.network.advance(1)
+        self.assertEqual([listener.transport for listener in manager.listeners], ["UDP"])
+        refused = dave.invite("sip:carol@c.example", OFFER)
+        self.network.advance(1)
+        error = self.failureResultOf(refused, RequestFailed).value
+        self.assertEqual(error.status, 503)
+        self.run_until(session.terminate())
+        self.assertIs(self.received[0].state, SignalingState.DISCONNECTED)
+        self.run_until(draining)
+        self.assertEqual(list(manager.listeners), [])
+        self.run_until(dave.terminate())
+
     def test_drain_elsewhere(self) -> None:
         """drain(redirect_to=) sends those away who would begin a session, with 302 (row:B15)."""
         session, _ = self.call()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from sip_p2p.errors import PeerOverloaded
 from sip_p2p.sip.compose import RequestPlan
+from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.overload import OFFER
+from sip_p2p.sip.uri import parse_uri
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.load.restraint import Restraint
 from tests.support import SynchronousTestCase
 
+DIALOG = Dialog(
+    "c", "t", "r", "<sip:a@a.example>", "<sip:b@b.example>", True, False, False, 1, None, (),
+    parse_uri("sip:b@b.example"), "",
+)  # fmt: skip
 VIA = "SIP/2.0/TLS a.example:5061;rport;branch=z9hG4bKx"
 
 
@@ -57,6 +63,18 @@ class RestraintTests(SynchronousTestCase):
         self.drawn = 0.0
         self.assertIsNone(self.refusal())
         self.assertIsNotNone(self.restraint.refusal(hosted, self.plan))
+
+    def test_within_a_dialog(self) -> None:
+        """What belongs to a session that stands is not held back by the answer to something new: a peer that drains
+        lets its sessions end, and BYE least of all makes it work (row:E20, row:B15, RFC 7339 section 5.10.1)."""
+        self.restraint.asked(flow(), 5)
+        self.restraint.heard_via(flow(2), f"{VIA};oc=50;oc-seq=1.1;oc-validity=5000")
+        self.drawn = 0.0
+        self.assertIsNotNone(self.refusal())
+        self.assertIsNotNone(self.refusal(2))
+        self.plan.dialog = DIALOG
+        self.assertIsNone(self.refusal())
+        self.assertIsNone(self.refusal(2))
 
     def test_longest_wish(self) -> None:
         """A shorter wish does not undo a longer one, and none lasts for ever (row:E20, fault:H5)."""
