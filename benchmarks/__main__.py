@@ -7,7 +7,9 @@ import sys
 import time
 
 from benchmarks import (
+    calls,
     canary,
+    dialogs,
     endurance,
     exchange,
     handshakes,
@@ -46,6 +48,7 @@ def main() -> int:
         print(exchange.tables(figures), flush=True)
         goals += exchange.goals(figures)
         print(sending.tables(sending.measure_sending(setting)), flush=True)
+        print(calls.tables(calls.measure_calls(setting)), flush=True)
         connections = handshakes.measure_handshakes(setting)
         print(handshakes.tables(connections), flush=True)
         goals += handshakes.goals(connections)
@@ -59,8 +62,11 @@ def main() -> int:
         print(idle.tables(peers), flush=True)
         goals += idle.goals(peers)
         held, growth = memory.measure_memory(setting)
-        print(memory.tables(held, growth))
+        print(memory.tables(held, growth), flush=True)
         goals += memory.goals(held, growth)
+        standing, calls_growth = dialogs.measure_dialogs(setting)
+        print(dialogs.tables(standing, calls_growth))
+        goals += dialogs.goals(standing, calls_growth)
     print(goals_table(goals))
     print(f"\n{speed()}; the run took {time.monotonic() - began:.0f} s")
     return 0

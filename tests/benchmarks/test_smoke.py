@@ -7,7 +7,9 @@ from array import array
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from benchmarks import (
+    calls,
     canary,
+    dialogs,
     endurance,
     exchange,
     handshakes,
@@ -19,6 +21,7 @@ from benchmarks import (
     sending,
     transactions,
 )
+from benchmarks.call_wording import Calls
 from benchmarks.report import Goal, goals_table, machine, speed
 from benchmarks.setting import SMOKE, Setting
 from benchmarks.wording import Wording, WrongAnswer
@@ -103,6 +106,41 @@ class LoadTests(SynchronousTestCase):
         self.assertRaises(WrongAnswer, self.wording.answers, self.answer * 2, self.sent, array("d"))
 
 
+class CallWordingTests(SynchronousTestCase):
+    """What a load of calls says, and what it takes for an answer."""
+
+    def setUp(self) -> None:
+        self.calls = Calls("tcp", ("127.0.0.1", 5060), "bob.example")
+        (self.invite,) = self.calls.begin(1)
+
+    def answer(self, request: bytes, status: bytes, fields: bytes = b"") -> tuple[list[bytes], int]:
+        """Let the load have an answer to *request*."""
+        head = request.partition(b"\r\nMax-Forwards")[0].partition(b"\r\n")[2]
+        octets = b"SIP/2.0 " + status + b"\r\n" + head + fields + b"\r\nContent-Length: 0\r\n\r\n"
+        return self.calls.receive(octets, array("d"))
+
+    def test_call(self) -> None:
+        """A call rings, is accepted, acknowledged and ended where its Contact says, and counts once."""
+        accepted = b";tag=t\r\nContact: <sip:bob@127.0.0.1:5061>"
+        self.assertEqual(self.answer(self.invite, b"180 Ringing", accepted), ([], 0))
+        (ack, bye), count = self.answer(self.invite, b"200 OK", accepted)
+        self.assertEqual(count, 0)
+        for message, method in ((ack, b"ACK"), (bye, b"BYE")):
+            self.assertTrue(message.startswith(method + b" sip:bob@127.0.0.1:5061 SIP/2.0\r\n"), message)
+            self.assertIn(b"\r\nTo: <sip:bob@bob.example>;tag=t\r\n", message)
+        self.assertEqual(self.calls.again(), [bye])
+        self.assertEqual(self.answer(bye, b"200 OK"), ([], 1))
+        self.assertEqual((self.calls.sent, self.calls.again()), ({}, []))
+
+    def test_wrong(self) -> None:
+        """A refusal, an acceptance that did not ring, or names no dialog, and a stranger's answer end the run."""
+        self.assertRaises(WrongAnswer, self.answer, self.invite, b"486 Busy Here", b";tag=t")
+        self.assertRaises(WrongAnswer, self.answer, self.invite, b"200 OK", b";tag=t")
+        self.answer(self.invite, b"180 Ringing", b";tag=t")
+        self.assertRaises(WrongAnswer, self.answer, self.invite, b"200 OK")
+        self.assertRaises(WrongAnswer, self.answer, self.invite.replace(b"z9hG4bK", b"z9hG4bL"), b"180 Ringing")
+
+
 class ServerTests(SynchronousTestCase):
     """Figures of servers in processes of their own."""
 
@@ -144,6 +182,22 @@ class ServerTests(SynchronousTestCase):
         sent = sending.measure_sending(self.setting)
         self.assertEqual([each.count for each in sent], [SMOKE.count] * 9)
         self.assertIn("64 in flight", sending.tables(sent))
+
+    def test_calls(self) -> None:
+        """Every call of each turn is set up and taken down over each transport, called by us and calling us."""
+        figures = calls.measure_calls(self.setting)
+        self.assertEqual(len(figures), 12)
+        for each in figures:
+            self.assertEqual(each.counts, {"floor": SMOKE.count, "ours": SMOKE.count}, (each.side, each.transport))
+        self.assertIn("called, mutual TLS, 16 under way", calls.tables(figures))
+
+    def test_dialogs(self) -> None:
+        """Dialogs are held on both sides, and calls follow each other until all have ended."""
+        held, growth = dialogs.measure_dialogs(self.setting)
+        self.assertEqual([(each.side, each.count) for each in held], [("calling", 20), ("called", 20)] * 2)
+        self.assertEqual([each.count for each in growth], [100, 100])
+        self.assertIn("mutual TLS, calling", dialogs.tables(held, growth))
+        self.assertEqual(len(dialogs.goals(held, growth)), 8)
 
     def test_canary(self) -> None:
         """A good peer is timed without an attack and under each, and answered every time."""
