@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["RealTimeEndpoint", "SipPeerToPeerEndpoint"]
 
 _RETRY_CAP = 30.0
+_USUAL_TIMER = SessionTimerSettings()
 
 
 class RealTimeEndpoint(Party):
@@ -192,7 +193,7 @@ class RealTimeEndpoint(Party):
         options = CallOptions(
             arguments.get("max_ring", 600.0),
             arguments.get("reliable", "supported"),
-            arguments.get("session_timer", SessionTimerSettings()),
+            arguments.get("session_timer", _USUAL_TIMER),
             automatic_ack=arguments.get("automatic_ack", True),
             max_redirects=arguments.get("max_redirects", 5),
             max_forks=self.connection_manager.limits.forks,

@@ -7,6 +7,7 @@ nothing, and the answer is then None: neither yes nor no.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sip_p2p.sip.name_addr import NameAddr
 
 __all__ = ["Capabilities"]
+
+_LONGEST_SHARED = 512
 
 
 @final
@@ -48,19 +51,20 @@ class Capabilities:
         before."""
         names, _ = message.headers.parallel_lists()
         headers = message.headers
+        # The dialogs with one peer, and with others of its make, say the same: one string serves all of them.
         if "Allow" in names:
-            self._allow = ", ".join(headers.get_all("Allow"))
+            self._allow = _shared(", ".join(headers.get_all("Allow")))
         if "Supported" in names:
-            self._supported = ", ".join(headers.get_all("Supported"))
+            self._supported = _shared(", ".join(headers.get_all("Supported")))
         if "Accept" in names:
             self._accept = ", ".join(headers.get_all("Accept"))
         if "Recv-Info" in names:
             self._recv_info = ", ".join(headers.get_all("Recv-Info"))
         if "Contact" in names:
-            self._contact = headers.get("Contact")
+            self._contact = _shared(headers["Contact"])
         agent = headers.get("User-Agent") or headers.get("Server")
         if agent:
-            self.user_agent = agent
+            self.user_agent = _shared(agent)
 
     @property
     def methods(self) -> frozenset[str] | None:
@@ -185,6 +189,17 @@ class Capabilities:
         self._contact = texts.get("contact")
         self._recv_info = texts.get("recv_info")
         self.user_agent = texts.get("user_agent", "")
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(text: str) -> str:
+    """The first string of those that are equal to *text*."""
+    return text
+
+
+def _shared(text: str) -> str:
+    """*text*, and the same string for all who have lately said the same; a long one stays what it is."""
+    return _remembered(text) if len(text) <= _LONGEST_SHARED else text
 
 
 def _tokens(value: str | None, name: str) -> frozenset[str] | None:

@@ -56,6 +56,14 @@ class CapabilityTests(SynchronousTestCase):
         self.assertEqual(capabilities.gruu, "sip:x@y.example;gr=urn:uuid:1")
         self.assertEqual(capabilities.user_agent, "phone/1")
 
+    def test_shared(self) -> None:
+        """Peers of one make hold one string, however many they are, and a long one is each peer's own. row:H30"""
+        for length, is_shared in ((10, True), (1000, False)):
+            said = [heard(("User-Agent", "".join(["x"] * length))).user_agent for _ in range(2)]
+            self.assertEqual((said[0], said[0] is said[1]), ("x" * length, is_shared))
+        many = [heard(("User-Agent", f"phone/{number}")).user_agent for number in range(1000)]
+        self.assertEqual(many, [f"phone/{number}" for number in range(1000)])
+
     def test_the_last_word_counts(self) -> None:
         """Each field of a later message takes the place of the one before; what it leaves out stays. row:H30"""
         capabilities = heard(("Allow", "INVITE"), ("Supported", "timer"), ("User-Agent", "phone/1"))
