@@ -369,7 +369,9 @@ class UserAgentCore:
         """Whether there is no room for *request*, if it is a new one: for its transaction, or for a dialog of it."""
         if self.layer.is_full:
             return not self._makes_room(request, flow)
-        return request.method == "INVITE" and self.dialogs.is_full and request.to.tag is None
+        if request.method != "INVITE" or request.to.tag is not None:
+            return False
+        return self.dialogs.is_full or self.layer.has_too_many_invites(flow)
 
     def _makes_room(self, request: Request, flow: Flow) -> bool:
         """Whether *request*, which came by *flow*, ends what is here: a call, ringing (9.2) or standing (15.1.2)."""

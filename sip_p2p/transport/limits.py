@@ -87,7 +87,9 @@ class Limits:
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
-    :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After.
+    :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After, and
+        likewise INVITEs of one sender that take half of that. A sender is who has proved a name, an address that a
+        connection comes from, or everybody by UDP.
     :ivar dialogs: dialogs, early ones among them; and answered INVITEs that wait for their ACK, or for another 2xx,
         each way. A peer's INVITE beyond either is answered the same.
     :ivar forks: branches that one call of ours may have at a time, a quarter of those that it may have in all: of a

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+
+from sip_p2p.errors import ConnectionFailure
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import InDialogRequestReceived
 from sip_p2p.sip.dialog.usage import InviteUsage
@@ -323,6 +326,39 @@ class OutsideTests(SynchronousTestCase):
         bench.core.dialogs.discard(bench.dialog)
         (output,) = bench.over_stream(message("INVITE", branch="z9hG4bKo", replace={"Call-ID": "o"}, extra=CONTACT))
         self.assertIsInstance(output, RequestReceived)
+
+    def test_half_of_the_room(self) -> None:
+        """However many INVITEs one party has ringing, or whoever comes by UDP, the calls of others are heard
+        (fault:D9)."""
+        verified = Flow("TLS", True, "here.example:5061", "192.0.2.66", 40000, "other.example")
+        clear = Flow("TCP", True, "here.example", "192.0.2.67", 40000)
+        hosts = itertools.count(1)
+        for flood in (
+            lambda: Flow("TLS", True, "here.example:5061", f"192.0.2.{next(hosts)}", 40000, "flood.example"),
+            lambda: Flow("TCP", True, "here.example", "192.0.2.9", 40000 + next(hosts)),
+            lambda: Flow("UDP", False, "here.example", f"198.51.100.{next(hosts)}", 5060),
+        ):
+            bench = party_with_sessions()
+            bench.core.layer.bound(20, 100, 10, 100_000)
+            reached: list[RequestReceived] = []
+            for number in range(30):
+                bench.stream = flood()
+                fields = {"Call-ID": f"f{number}"}
+                octets = message("INVITE", branch=f"z9hG4bKf{number}", replace=fields, extra=CONTACT)
+                reached += [said for said in bench.over_stream(octets) if isinstance(said, RequestReceived)]
+            self.assertEqual((len(reached), bench.core.counters.refused_full), (11, 19))
+            for flow in (verified, clear):
+                bench.stream = flow
+                octets = message("INVITE", branch=f"z9hG4bK{flow.transport}", replace={"Call-ID": "n"}, extra=CONTACT)
+                self.assertIsInstance(bench.over_stream(octets)[0], RequestReceived)
+            bench.core.answer(reached[0].transaction, 486, 0.0)
+            bench.core.take_outputs()
+            bench.stream = flood()
+            self.assertIsInstance(bench.over_stream(message("INVITE", extra=CONTACT))[0], RequestReceived)
+            for said in reached[1:]:
+                bench.core.flow_failed(said.flow, ConnectionFailure("gone"), 0.0)
+            waiting = bench.core.layer.table.inviting
+            self.assertLessEqual(sum(waiting.values()), 3)
 
     def test_no_room_but_for_an_end(self) -> None:
         """With as many transactions as there may be, a call can still be cancelled and hung up; what ends nothing is

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.transaction.table import TransactionTable
 
-__all__ = ["InviteServerTransaction"]
+__all__ = ["InviteServerTransaction", "whose_invites"]
 
 _PROCEEDING = TransactionState.PROCEEDING
 _ACCEPTED = TransactionState.ACCEPTED
@@ -42,7 +42,7 @@ _TERMINATED = TransactionState.TERMINATED
 class InviteServerTransaction(ServerTransaction):
     """Figure 7 as RFC 6026 section 8.2 redraws it."""
 
-    __slots__ = ("_ack_key", "_ack_prefix", "_interval", "_octets")
+    __slots__ = ("_ack_key", "_ack_prefix", "_interval", "_octets", "_whose")
 
     def __init__(self, key: str, request: Request, flow: Flow, ack_prefix: str) -> None:
         """
@@ -51,12 +51,14 @@ class InviteServerTransaction(ServerTransaction):
         super().__init__(key, request, flow, _PROCEEDING)
         self._octets = b""
         self._interval = 0
+        self._whose = whose_invites(flow)
         self._ack_prefix = ack_prefix
         self._ack_key = ""
 
     def start(self, table: TransactionTable, now: float) -> None:
         """17.2.1: the user has 200 ms before a 100 goes out in its place."""
         table.servers[self.key] = self
+        table.invited(self._whose)
         table.bind(self)
         table.queue.start(table.queue.provisional, self, now)
 
@@ -169,12 +171,14 @@ class InviteServerTransaction(ServerTransaction):
     def _become_answered(self, table: TransactionTable) -> None:
         self.is_final_sent = True
         del table.servers[self.key]
+        table.not_inviting(self._whose)
         table.answered[self.key] = self
 
     def _leave(self, table: TransactionTable) -> None:
         queue = table.queue
         if self.state is _PROCEEDING:
             del table.servers[self.key]
+            table.not_inviting(self._whose)
             queue.cancel(queue.provisional, self)
         else:
             del table.answered[self.key]
@@ -187,6 +191,12 @@ class InviteServerTransaction(ServerTransaction):
                 queue.cancel(queue.l, self)
         table.unbind(self)
         self._octets = b""
+
+
+def whose_invites(flow: Flow) -> str:
+    """Who may be the sender of what comes by *flow*: a verified party, or the address of a connection. Datagrams can
+    bear any address, and count as one sender's."""
+    return flow.peer or (flow.remote_host if flow.reliable else "")
 
 
 def _to_tag(response: Response) -> str:

@@ -16,7 +16,7 @@ from sip_p2p.sip.outputs import AckReceived
 from sip_p2p.sip.transaction.base import ClientTransaction, ServerTransaction, TransactionState
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.invite_client import InviteClientTransaction
-from sip_p2p.sip.transaction.invite_server import InviteServerTransaction
+from sip_p2p.sip.transaction.invite_server import InviteServerTransaction, whose_invites
 from sip_p2p.sip.transaction.key import client_key, finished_client_key, has_cookie, rfc2543_key, sent_by, server_key
 from sip_p2p.sip.transaction.non_invite_client import NonInviteClientTransaction
 from sip_p2p.sip.transaction.non_invite_server import NonInviteServerTransaction
@@ -301,6 +301,12 @@ class TransactionLayer:
         """Whether there is no room for another request from a peer: to be answered 503 without a transaction."""
         table = self.table
         return len(table.servers) >= self._limit_active or len(table.answered) >= self._limit_answered
+
+    def has_too_many_invites(self, flow: Flow) -> bool:
+        """Whether a further INVITE by *flow* is to be refused, since half of the room is taken by those of its sender
+        that nobody has answered yet: they may ring for minutes, and others want to call, too."""
+        waiting = self.table.inviting
+        return bool(waiting) and waiting.get(whose_invites(flow), 0) > self._limit_active // 2
 
     @property
     def is_full_of_dialogs(self) -> bool:

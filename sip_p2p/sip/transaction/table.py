@@ -94,6 +94,7 @@ class TransactionTable:
     :ivar clients: our requests without a final response.
     :ivar accepted: our INVITEs that were answered with a 2xx, which more may follow.
     :ivar servers: requests that our user has not answered.
+    :ivar inviting: how many of them are INVITEs, by whose they are.
     :ivar answered: INVITEs that our user has answered, and whose ACK, or another, may come.
     :ivar ack_keys: the key of an INVITE by the RFC 2543 key of its ACK.
     :ivar flows: the transactions of each flow, in the order of their beginning; no flow without one.
@@ -108,6 +109,7 @@ class TransactionTable:
         "counters",
         "finished",
         "flows",
+        "inviting",
         "outputs",
         "queue",
         "servers",
@@ -121,6 +123,7 @@ class TransactionTable:
         self.clients: dict[str, ClientTransaction] = {}
         self.accepted: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
+        self.inviting: dict[str, int] = {}
         self.answered: dict[str, InviteServerTransaction] = {}
         self.ack_keys: dict[str, str] = {}
         self.flows: dict[Flow, dict[Transaction, None]] = {}
@@ -128,6 +131,16 @@ class TransactionTable:
     def send(self, flow: Flow, octets: bytes) -> None:
         """Have *octets* written to *flow*."""
         self.outputs.append(SendMessage(flow, octets))
+
+    def invited(self, whose: str) -> None:
+        """An INVITE of theirs waits for our user, who may take minutes."""
+        self.inviting[whose] = self.inviting.get(whose, 0) + 1
+
+    def not_inviting(self, whose: str) -> None:
+        """One of theirs has its answer, or wants none any more."""
+        left = self.inviting.pop(whose) - 1
+        if left:
+            self.inviting[whose] = left
 
     def bind(self, transaction: Transaction) -> None:
         """Enter *transaction* under its flow."""
