@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.dialog import Dialog
-    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.pool.lease import Lease
     from sip_p2p.transport.pool.pool import Pool
@@ -168,6 +167,7 @@ class DialogFlows:
         for dialog in dialogs:
             self._leases.pop(dialog).release()
             if dialog.flow is flow:
+                dialog.is_near = is_loopback(flow.remote_host)
                 dialog.flow = None
         return dialogs
 
@@ -186,16 +186,19 @@ def _target(uri: SipUri, dialog: Dialog, endpoint: RealTimeEndpoint) -> Target:
     if dialog.is_tls and not target.transport.is_secure:
         # RFC 5630 section 3: what the dialog's own plan should have seen to; it is not left to one place.
         target = target.over(Transport.TLS)
-    return target if dialog.peer or not is_loopback(target.host) else _outside(target, flow)
+    return target if dialog.peer or not is_loopback(target.host) else _outside(target, dialog)
 
 
-def _outside(target: Target, flow: LiveFlow | Flow | None) -> Target:
+def _outside(target: Target, dialog: Dialog) -> Target:
     """Where a peer of whom nothing was verified is, though it says that it is here, at *target*: services of this
     machine may believe more of who comes from within. Only a peer on this machine means what it says.
 
     :raises ConnectionFailure: when nobody knows by now where it was heard.
     """
+    flow = dialog.flow
     if flow is None:
+        if dialog.is_near:
+            return target
         raise ConnectionFailure(f"{target} is this machine, and where the peer is nobody knows any more")
     if is_loopback(flow.remote_host):
         return target

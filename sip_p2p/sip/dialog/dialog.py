@@ -56,6 +56,7 @@ class Dialog:
     :ivar remote: the peer's, as To writes it, without the tag.
     :ivar is_caller: whether our request made the dialog: then the Call-ID is ours.
     :ivar is_early: whether there is no final response yet.
+    :ivar is_near: whether the peer was on this machine when it was heard last, for when there is no flow that tells.
     :ivar is_secure: the secure flag: the request that made it went to a ``sips`` URI, over TLS.
     :ivar is_tls: whether TLS carried what made it, ``sips`` or not; nothing of it leaves TLS then.
     :ivar local_cseq: the sequence number of our last request; 0 before the first.
@@ -74,6 +75,7 @@ class Dialog:
         "id",
         "is_caller",
         "is_early",
+        "is_near",
         "is_secure",
         "is_tls",
         "local",
@@ -117,6 +119,7 @@ class Dialog:
         self.remote = remote
         self.is_caller = is_caller
         self.is_early = is_early
+        self.is_near = False
         self.is_secure = is_secure
         self.is_tls = is_tls or is_secure or bool(peer)
         self.local_cseq = local_cseq

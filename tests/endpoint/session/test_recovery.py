@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError
 
-from sip_p2p import ConnectionFailure, InvalidOperation, Limits, RequestFailed
+from sip_p2p import (
+    ConnectionFailure,
+    InvalidOperation,
+    Limits,
+    RealTimeServerTcpConnectionManager,
+    RequestFailed,
+    SipPeerToPeerEndpoint,
+)
 from sip_p2p.endpoint.session.recovery import Recovery, RouteSet, RouteSetStatus
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
@@ -18,7 +25,6 @@ from tests.endpoint.session.support import Server, reply
 from tests.support import MemoryTestCase, SynchronousTestCase
 
 if TYPE_CHECKING:
-    from sip_p2p import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.sip.message import Request, Response
 
@@ -210,6 +216,24 @@ class LimitedTests(PartiesTestCase):
             self.assertIs(other.state, SignalingState.CONNECTED)
         self.assertEqual(self.heard[0], "there")
         self.assertEqual(self.dialled(), 2)
+
+    def test_on_this_machine(self) -> None:
+        """Two processes of one machine, of which nothing is verified, find each other again at the loopback addresses
+        that they name (row:H32)."""
+        host = self.network.host("127.0.0.1", names=["near.example"])
+        managers = [RealTimeServerTcpConnectionManager(host) for _ in range(2)]
+        self.network.run_until(managers[1].start_listening("tcp:5070:interface=127.0.0.1"))
+        near, far = (SipPeerToPeerEndpoint("sip:x@near.example", manager) for manager in managers)
+        far.session_received.subscribe(self.accept)
+        session = near.create_session("sip:x@127.0.0.1:5070;transport=tcp")
+        session.route_set_changed.subscribe(lambda change: self.told.append(change.status.name))
+        self.network.run_until(session.establish("v=0\r\n"))
+        self.network.advance(1)
+        self.network.cut("near.example", "near.example")
+        self.network.advance(5)
+        self.assertEqual(self.told, ["RECOVERING", "HEALTHY"])
+        for manager in managers:
+            self.network.run_until(manager.terminate())
 
     def test_lost_at_once(self) -> None:
         """A connection that breaks after each answer is no reason to dial without a pause: a peer or a proxy that is
