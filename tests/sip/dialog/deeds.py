@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.usage import InviteUsage
     from tests.sip.dialog.player import Player
 
-__all__ = ["DEEDS", "Life"]
+__all__ = ["BEGINNINGS", "DEEDS", "OFTEN", "Life"]
 
 CALL_OPTIONS = (
     CallOptions(40.0, session_timer=SessionTimerSettings(None)),
@@ -49,7 +49,9 @@ DEEDS: dict[str, tuple[int, ...]] = {
     "reject": (6, 3),
     "answer": (6,),
     "decline": (6,),
-    "modify": (6, 2, 3),
+    "modify": (6, 2, 3, 3),
+    "cross": (6, 2, 2, 2),
+    "part": (6,),
     "cancel_change": (6,),
     "progress": (6,),
     "bye": (6,),
@@ -76,14 +78,38 @@ _CHOOSING: dict[str, Callable[[Player], Iterable[Any]]] = {
     **dict.fromkeys(("give_up",), lambda player: player.redirected),
     **dict.fromkeys(("ring", "early_dialog", "end_early", "accept", "reject"), lambda player: player.incoming_calls),
     **dict.fromkeys(("answer", "decline", "progress"), lambda player: player.offers),
-    **dict.fromkeys(("modify", "bye", "request", "refresh", "acknowledge"), lambda player: player.known),
+    **dict.fromkeys(
+        ("modify", "cross", "part", "bye", "request", "refresh", "acknowledge"), lambda player: player.known
+    ),
     **dict.fromkeys(("cancel_change",), lambda player: player.changes),
     **dict.fromkeys(("respond",), lambda player: player.unanswered),
 }
 """What the first choice of a deed is made from."""
 
-OFTEN = ("wait",) * 6 + ("call", "ring", "ring", "accept", "answer", "answer", "modify", "modify", "heal", "dialled")
+OFTEN = ("wait",) * 6 + (
+    "call",
+    "ring",
+    "ring",
+    "accept",
+    "answer",
+    "answer",
+    "modify",
+    "modify",
+    "cross",
+    "progress",
+    "heal",
+    "dialled",
+)
 """What happens more often than the rest."""
+
+
+BEGINNINGS: tuple[tuple[tuple[str, tuple[int, ...]], ...], ...] = (
+    (),
+    (("call", (0, 0, 0, 1)), ("wait", (7,)), ("accept", (0, 0)), ("wait", (7,))),
+    (("call", (0, 0, 2, 0)), ("wait", (7,)), ("accept", (0, 0)), ("wait", (7,)), ("answer", (0,)), ("wait", (7,))),
+    (("call", (1, 2, 3, 1)), ("wait", (7,)), ("ring", (0, 1, 1, 1)), ("ring", (1, 1, 1, 1)), ("wait", (7,))),
+)
+"""How a life may begin: with nothing, with a session, with one whose offer the callee made, or with an early answer."""
 
 
 class Life:
@@ -192,8 +218,24 @@ class Life:
     def _decline(self, player: Player, usage: InviteUsage) -> None:
         player.attempt_decline(usage, 488)
 
-    def _modify(self, player: Player, usage: InviteUsage, has_offer: int, method: int) -> None:
-        player.attempt_modify(usage, bool(has_offer), (None, "INVITE", "UPDATE")[method])
+    def _modify(self, player: Player, usage: InviteUsage, has_offer: int, method: int, requires: int) -> None:
+        player.attempt_modify(usage, bool(has_offer), (None, "INVITE", "UPDATE")[method], requires == 0)
+
+    def _cross(self, player: Player, usage: InviteUsage, has_offer: int, one: int, two: int) -> None:
+        """Both sides at once (RFC 5407 section 3.1)."""
+        player.attempt_modify(usage, bool(has_offer), ("INVITE", "UPDATE")[one])
+        if found := self._counterpart(player, usage):
+            other, theirs = found
+            other.attempt_modify(theirs, True, ("INVITE", "UPDATE")[two])
+            other.work()
+
+    def _part(self, player: Player, usage: InviteUsage) -> None:
+        found = self._counterpart(player, usage)
+        player.attempt_bye(usage)
+        if found:
+            other, theirs = found
+            other.attempt_bye(theirs)
+            other.work()
 
     def _cancel_change(self, player: Player, usage: InviteUsage) -> None:
         usage.cancel_modification(self.world.now)

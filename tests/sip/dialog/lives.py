@@ -10,7 +10,7 @@ import random
 import traceback
 from time import monotonic
 
-from tests.sip.dialog.deeds import DEEDS, OFTEN, Life
+from tests.sip.dialog.deeds import BEGINNINGS, DEEDS, OFTEN, Life
 
 __all__ = ["Story", "play_some"]
 
@@ -33,6 +33,7 @@ class Story:
         usual = chance.sample(list(DEEDS), chance.randrange(6, len(DEEDS))) + list(OFTEN) * chance.randrange(1, 4)
         names = [chance.choice(usual) for _ in range(steps)]
         self.deeds = [(name, tuple(chance.randrange(choices) for choices in DEEDS[name])) for name in names]
+        self.deeds[:0] = chance.choice(BEGINNINGS)
         self.count = chance.choice((2, 2, 3))
         self.reliable = chance.random() < 0.3
         self.seed = seed

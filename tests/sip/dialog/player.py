@@ -329,14 +329,17 @@ class Player(Party):
             del self.offers[usage]
         return True
 
-    def attempt_modify(self, usage: InviteUsage, has_offer: bool, method: str | None) -> bool:
-        """Change the session."""
+    def attempt_modify(
+        self, usage: InviteUsage, has_offer: bool, method: str | None, requires_reliable: bool = False
+    ) -> bool:
+        """Change the session; by a re-INVITE whose provisional responses have to be reliable, or not."""
         if usage in self.changes:
             # The outcome of the last one is about to be told.
             return False
         description = self.description() if has_offer else None
         try:
-            usage.modify(description, self.pair.now, (), method)
+            fields = (("Require", "100rel"),) if requires_reliable and method != "UPDATE" and self.known[usage] else ()
+            usage.modify(description, self.pair.now, fields, method)
         except InvalidOperation:
             return False
         self.changes[usage] = b"" if description is None else description.body

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.sip.dialog.usage import InviteUsage
-from tests.sip.dialog.deeds import DEEDS, OFTEN, Life
+from tests.sip.dialog.deeds import BEGINNINGS, DEEDS, OFTEN, Life
 from tests.sip.dialog.lives import play_some
 
 STEPS = int(os.environ.get("SIP_P2P_MODEL_STEPS", "4000"))
@@ -35,10 +35,17 @@ deeds: Any = st.one_of([_choices(deed) for deed in (*OFTEN, *OFTEN, *DEEDS)])
 class LifeMachine(RuleBasedStateMachine):
     """One life."""
 
-    @initialize(count=st.sampled_from((2, 3)), reliable=st.booleans(), lots=st.integers(0, 1000))
-    def begin(self, count: int, reliable: bool, lots: int) -> None:
-        """Two or three, over datagrams or streams."""
+    @initialize(
+        count=st.sampled_from((2, 3)),
+        reliable=st.booleans(),
+        lots=st.integers(0, 1000),
+        beginning=st.sampled_from(BEGINNINGS),
+    )
+    def begin(self, count: int, reliable: bool, lots: int, beginning: Any) -> None:
+        """Two or three, over datagrams or streams, with nothing or with a session already."""
         self.life = Life(count, reliable=reliable, seed=lots)
+        for deed in beginning:
+            self.life.play(*deed)
 
     @rule(deed=deeds)
     def do(self, deed: tuple[str, tuple[int, ...]]) -> None:

@@ -226,7 +226,7 @@ class World:
 
 
 def _hop(invite: bytes, method: str, to: str | None) -> bytes:
-    """What a proxy says of an INVITE on one hop: the ACK of a refusal (RFC 3261 section 17.1.1.3), or a CANCEL (9.1)."""
+    """What a proxy says of an INVITE on one hop: the ACK of a refusal (RFC 3261 17.1.1.3), or a CANCEL (9.1)."""
     request = parse_message(invite)
     assert isinstance(request, Request)
     headers = [(name, request.headers[name]) for name in ("Via", "Max-Forwards", "From", "Call-ID")]
