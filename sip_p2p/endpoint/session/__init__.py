@@ -21,6 +21,7 @@ module                what                                                      
 ``dialog_flow``       which flow a dialog's request takes, and who may be at its other end
 ``recovery``          sessions whose connection was lost, taken up on a new one                   RFC 5626
 ``saving``            sessions that outlive their process
+``ending``            many sessions that end at once
 ``sessions``          all sessions of a connection manager: who hears what, and their end
 ====================  ==========================================================================  =====================
 """

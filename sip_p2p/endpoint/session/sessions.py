@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.session import exchange, in_dialog
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
+from sip_p2p.endpoint.session.ending import Endings
 from sip_p2p.endpoint.session.errands import Errands
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
@@ -53,11 +54,12 @@ class Sessions:
     :ivar watching: those whose messages somebody wants to see.
     """
 
-    __slots__ = ("_live", "_manager", "errands", "totals", "watching")
+    __slots__ = ("_endings", "_live", "_manager", "errands", "totals", "watching")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._live: dict[SignalingSession, None] = {}
+        self._endings = Endings(manager)
         self.errands = Errands(manager)
         self.watching = Watching(manager)
         self.totals = {"sessions_in": 0, "sessions_out": 0, "sessions_established": 0}
@@ -97,6 +99,7 @@ class Sessions:
 
     def gone(self, session: SignalingSession) -> None:
         """Nothing more is to be done for it."""
+        self._endings.forget(session)
         if self._live.pop(session, self) is not self:
             self._manager.drain_state.maybe_quiet()
 
@@ -219,9 +222,8 @@ class Sessions:
     # -- their end -----------------------------------------------------------------------------------------------------
 
     def terminate(self, endpoint: RealTimeEndpoint | None = None) -> None:
-        """End all of them, or those of one party, politely."""
-        for session in tuple(self._live) if endpoint is None else self.of(endpoint):
-            session.end([])
+        """End all of them, or those of one party, politely; many of them one after the other (:mod:`.ending`)."""
+        self._endings.end(tuple(self._live) if endpoint is None else self.of(endpoint))
 
     def abandon(self, endpoint: RealTimeEndpoint | None = None) -> None:
         """There is no time left: let go of all of them, or of those of one party."""
