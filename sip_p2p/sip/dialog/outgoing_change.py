@@ -218,9 +218,9 @@ class OutgoingChange:
             return
         self._finish(usage, response, None, now)
         judge(usage, self.method, response, None, now)
-        if is_undone and not usage.is_over:
+        if is_undone and not usage.is_over and not self.is_refresh:
             # RFC 6141 section 3.4: what a reliable provisional response had agreed on is undone. So that both know, the
-            # session is offered as it was before.
+            # session is offered as it was before: once, or a peer that refuses that likewise would be asked for ever.
             self._restore(usage)
 
     def _restore(self, usage: InviteUsage) -> None:

@@ -364,6 +364,21 @@ class ReliableTests(SynchronousTestCase):
         assert before is not None
         self.assertEqual(again.body, before.body)
 
+    def test_undone_without_end(self) -> None:
+        """A peer that agrees and refuses each time is offered it as it was once, and not for ever (RFC 6141 section
+        3.4): fault:D3."""
+        one = OneUsage("we re-INVITE")
+        clients = one.party.core.layer.table.clients
+        said = []
+        for _ in range(2):
+            one.respond(183, ANSWER, *RELIABLE)
+            for prack in [each for each in clients.values() if each.method == "PRACK"]:
+                one.party.core.layer.abandon(prack, one.pair.now)
+                clients.pop(prack.key, None)
+            one.respond(488)
+            said += sent(one)
+        self.assertEqual([what for what in said if what != "100"], ["ACK", "INVITE", "ACK"])
+
 
 class UpdateTests(SynchronousTestCase):
     """UPDATE (RFC 3311)."""
