@@ -427,7 +427,8 @@ class RealTimeConnectionManager:
 
         Every port is closed at once and free for somebody else, but for those of UDP while there are sessions whose
         peers have no other way to us. New requests on open connections are answered 503 with Retry-After; what belongs
-        to a dialog or was received before goes on, and so do our own requests and all sessions (row B15). Nothing else ends: call :meth:`terminate` for that.
+        to a dialog or was received before goes on, and so do our own requests and all sessions (row B15). Nothing else
+        ends: call :meth:`terminate` for that.
 
         :param deadline: how many seconds to wait at most; by default ``limits.drain_timeout``.
         :param redirect_to: URIs where whoever would begin a session is sent instead, with 302, in order of preference.
@@ -445,6 +446,7 @@ class RealTimeConnectionManager:
         Afterwards no port, connection or timer of this manager is left. Every call waits for the same end (rows B13,
         E27).
         """
+        check_thread()
         waiting: Deferred[None] = Deferred()
         if self._terminated is None:
             self._terminated = Deferred()

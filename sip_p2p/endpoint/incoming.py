@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.peer import Peer
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import AlreadyResponded, MalformedMessage
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.fields import parse_max_forwards
@@ -177,6 +178,7 @@ class IncomingRequest:
         :raises AlreadyResponded: when a final answer was given before, or nobody waits for one any more.
         :raises ValueError: as :meth:`response`.
         """
+        check_thread()
         if isinstance(answer, Response):
             response = answer
         else:

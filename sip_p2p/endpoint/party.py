@@ -22,6 +22,7 @@ from sip_p2p.endpoint.party_options import (
     parse_proxy,
     parse_transport,
 )
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
@@ -394,6 +395,7 @@ class Party:
         given are answered and the last word of its sessions is said, or ``limits.drain_timeout`` has passed (rows B13,
         B14).
         """
+        check_thread()
         if self._terminated is None:
             self._terminated = Deferred()
             manager, whole = self.connection_manager, cast("RealTimeEndpoint", self)

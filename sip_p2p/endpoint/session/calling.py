@@ -18,6 +18,7 @@ from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalRespo
 from sip_p2p.endpoint.session.offers import ask, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.states import SignalingInput, SignalingState, SignalingTransitionReason, reason_of_error
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation, RequestFailed, SessionTerminated
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.client_invitation import ClientInvitation
@@ -122,6 +123,7 @@ class Redirecting:
         self._calling.give_up()
 
     def _decide(self) -> None:
+        check_thread()
         if self.is_decided:
             raise InvalidOperation("it has been decided already where to go")
         self.is_decided = True

@@ -23,6 +23,7 @@ from sip_p2p.endpoint.session.events import RemoteAnswer
 from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation, OfferRejected, RequestFailed
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.readings import warning_value
@@ -137,6 +138,7 @@ class IncomingOffer:
         driver.drain()
 
     def _check_open(self) -> None:
+        check_thread()
         if self.is_decided or self.session.state is SignalingState.DISCONNECTED:
             raise InvalidOperation("the offer has been decided, or is wanted no longer")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python import threadable
 
 from sip_p2p import (
     IncomingRequest,
@@ -13,6 +18,8 @@ from sip_p2p import (
     RequestFailed,
     SessionTerminated,
 )
+from sip_p2p.endpoint.session.calling import Redirecting
+from sip_p2p.endpoint.session.exchange import IncomingOffer
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.sip.dialog.description import ContentDescription
@@ -215,6 +222,83 @@ class CallTests(CallTestCase):
             self.assertRaises(error, session.request, "INFO", timeout=seconds)
         self.assertEqual(self.lines, [])
         self.run_until(session.terminate())
+
+
+class ThreadTests(CallTestCase):
+    """Whose thread it is."""
+
+    def test_other_threads(self) -> None:
+        """Whatever can be done to a session, its offers, its requests and its party is refused in another thread than
+        the reactor's, and changes nothing (fault:K7)."""
+        session, theirs = self.call()
+        offers: list[IncomingOffer] = []
+        requests: list[IncomingRequest] = []
+        redirections: list[Redirecting] = []
+
+        def later(put_off: list[Any], what: Any) -> None:
+            what.defer()
+            put_off.append(what)
+
+        theirs.offer_received.subscribe(partial(later, offers))
+        theirs.request_received.subscribe(partial(later, requests))
+        changing, sending = session.renegotiate(OFFER), session.request("INFO")
+        other = self.alice.create_session(BOB)
+        other.redirecting.subscribe(partial(later, redirections))
+        establishing = other.establish(OFFER)
+        self.network.advance(0.5)
+        ringing = self.received[-1]
+        third, calling = self.begin()
+        ringing.redirect(["sip:carol@c.example"])
+        self.network.advance(0.5)
+        deeds: list[Callable[[], object]] = [
+            session.terminate,
+            session.save,
+            session.cancel_renegotiation,
+            session.acknowledge,
+            partial(session.renegotiate, OFFER),
+            partial(session.send_message, "x"),
+            partial(session.send_info, "x"),
+            self.received[-1].ring,
+            self.received[-1].accept,
+            self.received[-1].reject,
+            self.received[-1].create_early_dialog,
+            partial(self.received[-1].redirect, ["sip:carol@c.example"]),
+            partial(offers[0].accept, ANSWER),
+            offers[0].decline,
+            offers[0].progress,
+            partial(requests[0].respond, 200),
+            redirections[0].follow,
+            redirections[0].give_up,
+            partial(self.alice.invite, BOB, OFFER),
+            partial(self.alice.create_session, BOB),
+            partial(self.alice.resume_session, ""),
+            self.alice.terminate,
+            self.alice.connection_manager.terminate,
+            self.alice.connection_manager.drain,
+        ]
+        with self.another_thread():
+            for deed in deeds:
+                self.assertIn("callFromThread", str(self.assertRaises(InvalidOperation, deed)), deed)
+        self.assertEqual([session.state, theirs.state], [SignalingState.CONNECTED] * 2)
+        offers[0].accept(ANSWER)
+        requests[0].respond(200)
+        redirections[0].give_up()
+        self.run_until(changing)
+        self.run_until(sending)
+        for waiting in (establishing, calling):
+            waiting.addErrback(lambda failure: failure.trap(RequestFailed, SessionTerminated))
+        for each in (session, third):
+            self.run_until(each.terminate())
+
+    @contextmanager
+    def another_thread(self) -> Iterator[None]:
+        """As seen from another thread than the reactor's."""
+        before = threadable.ioThread
+        threadable.ioThread = threading.get_ident() + 1
+        try:
+            yield
+        finally:
+            threadable.ioThread = before
 
 
 class LossTests(SynchronousTestCase):
