@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sip_p2p import SignalingSession
 
-__all__ = ["CallTestCase", "Called", "Call", "HurriedReactor"]
+__all__ = ["Call", "CallTestCase", "Called", "HurriedReactor"]
 
 
 class HurriedReactor:

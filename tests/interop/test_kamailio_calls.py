@@ -178,7 +178,9 @@ class MutualTlsTests(KamailioCallTestCase):
         await standing
         for each in accepting:
             await each
-        await until(reactor, lambda: sum(call.session.state.name == "CONNECTED" for call in calls) == 1, 10, "one of them")
+        await until(
+            reactor, lambda: sum(call.session.state.name == "CONNECTED" for call in calls) == 1, 10, "one of them"
+        )
         await mine.session.terminate()
         for call in calls:
             await call.reaches("DISCONNECTED")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sip_p2p import OperationTimeout, RequestFailed, SessionTerminated, SessionTimerSettings
+from sip_p2p import OperationTimeout, RequestFailed, SessionTerminated
 from tests.interop.calls import Call, Called, CallTestCase
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER, OFFER, Scenario, session_description
-from tests.interop.peers.sipp import Sipp, TlsBefore
+from tests.interop.peers.sipp import Sipp
 from tests.interop.support import Party, reactor
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
@@ -220,7 +220,7 @@ class ReliableTests(SippCallTestCase):
         await sipp.answered()
 
     async def test_it_does_not_acknowledge(self) -> None:
-        """Who asks for reliability and acknowledges nothing is told again and again, and refused in the end (row:H9)."""
+        """Who asks for reliability and acknowledges nothing is told again and again, and then refused (row:H9)."""
         party = await self.hurried_party(30, f"tcp:{ON_LOOPBACK}")
         called = Called(party, None, rings=False, accepts=False)
         scenario = Scenario(party.uri("tcp")).asks("INVITE", 1, lines=["Require: 100rel"], body=OFFER)
@@ -357,7 +357,7 @@ class CancelTests(SippCallTestCase):
         await sipp.answered()
 
     async def test_it_cancels(self) -> None:
-        """SIPp's CANCEL, while it rings or at once after its INVITE, gets 200 and its INVITE 487 (row:H16, fault:C5)."""
+        """SIPp's CANCEL, while it rings or right after its INVITE, gets 200, its INVITE 487 (row:H16, fault:C5)."""
         for rings in (True, False):
             party, called = await self.called(accepts=False, rings=rings)
             scenario = Scenario(party.uri("tcp")).asks("INVITE", 1, body=OFFER)

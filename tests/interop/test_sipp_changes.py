@@ -8,10 +8,9 @@ import signal
 from typing import Any
 
 from sip_p2p import InvalidOperation, RequestFailed, SessionTimerSettings
-from tests.interop.calls import Call, Called
+from tests.interop.calls import Called
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER, OFFER, Scenario, session_description
-from tests.interop.peers.sipp import Sipp
 from tests.interop.support import Party, reactor
 from tests.interop.test_sipp_calls import ON_LOOPBACK, SippCallTestCase
 
@@ -56,8 +55,8 @@ class ChangeTests(SippCallTestCase):
         await self.ends(call, sipp)
 
     async def test_it_changes(self) -> None:
-        """SIPp's re-INVITE is answered by our handler after it has rung, one that asks for an offer gets one, a repeated
-        offer is answered without anybody, a new one that nobody takes is refused (row:H20, row:H22)."""
+        """SIPp's re-INVITE is answered by our handler after it has rung, one that asks for an offer gets one, a
+        repeated offer is answered without anybody, a new one that nobody takes is refused (row:H20, row:H22)."""
         new = session_description(50004, version=4, user="answering")
         scenario = called().asks("INVITE", 1, body=RECEIVING).gets(100, optional=True).gets(180)
         scenario.gets(200, wants={"": "a=sendonly"}).asks("ACK", 1)

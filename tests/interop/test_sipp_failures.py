@@ -20,7 +20,7 @@ class KilledTests(SippCallTestCase):
     """SIPp is killed in the midst of a call over TCP, and somebody else stands where it stood."""
 
     async def after_the_kill(self, scenario: Scenario, **options: Any) -> tuple[Any, Sipp, list[str]]:
-        """A call whose SIPp was killed, another SIPp at its port that plays *scenario*, and what was told of the way."""
+        """A call whose SIPp was killed, another SIPp at its port that plays *scenario*, and the news of the way."""
         first = await self.plays(called(EVERYTHING).gets("BYE"))
         call = self.begin(await self.clear_text_party(), first.uri("tcp"), **options)
         told: list[str] = []
@@ -124,7 +124,14 @@ class TlsTests(SippCallTestCase):
         party = await self.tls_party()
         sipp, tls = self.peer(Sipp), self.peer(TlsBefore)
         await sipp.play(
-            Scenario().gets("INVITE").answers(180).answers(200, body=ANSWER).gets("ACK").gets("BYE").answers(200, "BYE"), "tcp"
+            Scenario()
+            .gets("INVITE")
+            .answers(180)
+            .answers(200, body=ANSWER)
+            .gets("ACK")
+            .gets("BYE")
+            .answers(200, "BYE"),
+            "tcp",
         )
         await tls.accept(sipp.port, self.certificates.right("localhost"), self.certificates.trust)
         call = await self.call(party, f"sip:sipp@127.0.0.1:{tls.port};transport=tls", OFFER)

@@ -116,7 +116,8 @@ class NodeSip(Peer):
         :param more: ``type`` of the body; ``dialog``, the Call-ID of a call, for a request within it.
         """
         self._commands += 1
-        command = {"id": self._commands, "method": method, "uri": uri, "content": body, "headers": headers or {}, **more}
+        command = {"id": self._commands, "method": method, "uri": uri, "content": body, "headers": headers or {}}
+        command |= more
         self.program.write(json.dumps(command) + "\n")
         while True:
             answer = await self.event("response", 40.0, f'"id":{self._commands},')

@@ -22,7 +22,7 @@ _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os
 
 
 class OtherParty(Peer):
-    """One party, which answers every MESSAGE and sends what it is told to."""
+    """One party, which answers every MESSAGE, accepts every call, and sends and calls as it is told to."""
 
     def __init__(self, reactor: Any, directory: str, host: Host | None = None) -> None:
         """
@@ -102,6 +102,14 @@ class OtherParty(Peer):
         if found["event"] == "failed":
             raise PeerFailed(f"{found}\n{self.program.report()}")
         return cast("dict[str, Any]", found)
+
+    def call(self, uri: str) -> None:
+        """Have it call; its events ``call`` tell what becomes of that."""
+        self.program.write(json.dumps({"do": "call", "uri": uri}) + "\n")
+
+    def hang_up(self, call_id: str) -> None:
+        """Have it end a call."""
+        self.program.write(json.dumps({"do": "hang up", "call_id": call_id}) + "\n")
 
     async def inventory(self) -> dict[str, Any]:
         """What lives in it."""

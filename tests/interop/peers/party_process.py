@@ -20,15 +20,27 @@ from sip_p2p import (
     Limits,
     RealTimeServerTcpConnectionManager,
     RealTimeServerTlsConnectionManager,
+    SignalingSession,
     SipPeerToPeerEndpoint,
     Timers,
 )
+
+DESCRIPTION = "v=0\r\no=there 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\nm=audio 50000 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n"
 
 
 def say(event: str, **words: Any) -> None:
     """Tell whoever started us."""
     sys.stdout.write(json.dumps({"event": event, **words}) + "\n")
     sys.stdout.flush()
+
+
+def watch(session: SignalingSession) -> None:
+    """Tell what becomes of a call."""
+    call_id = session.call_id
+    session.state_changed.subscribe(
+        lambda event: say("call", call_id=call_id, state=event.state.name, reason=event.reason.name)
+    )
+    session.route_set_changed.subscribe(lambda event: say("way", call_id=call_id, status=event.status.name))
 
 
 class Commands(LineReceiver):
@@ -38,11 +50,27 @@ class Commands(LineReceiver):
 
     def __init__(self, party: SipPeerToPeerEndpoint) -> None:
         self.party = party
+        self.sessions: dict[str, SignalingSession] = {}
+        party.session_received.subscribe(self.take)
+
+    def take(self, session: SignalingSession) -> None:
+        """Somebody calls: ring, and accept."""
+        self.sessions[session.call_id] = session
+        watch(session)
+        session.ring()
+        session.accept(DESCRIPTION).addErrback(lambda failure: None)
 
     def lineReceived(self, line: bytes) -> None:
         """One command."""
         command = json.loads(line)
-        if command["do"] == "send":
+        if command["do"] == "call":
+            session = self.party.create_session(command["uri"])
+            self.sessions[session.call_id] = session
+            watch(session)
+            session.establish(DESCRIPTION).addErrback(lambda failure: None)
+        elif command["do"] == "hang up":
+            self.sessions.pop(command["call_id"]).terminate()
+        elif command["do"] == "send":
             self.send(**command)
         elif command["do"] == "inventory":
             say("inventory", **self.party.connection_manager.inventory())
