@@ -252,10 +252,6 @@ class Request(Message):
             uri = self._uri = parse_uri(self.uri_text)
         return uri
 
-    def use_uri(self, uri: SipUri | TelUri | OpaqueUri) -> None:
-        """Take *uri* for the parsed form of :attr:`uri_text`, which the caller knows it to be."""
-        self._uri = uri
-
     @property
     def start_line(self) -> str:
         """The Request-Line."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.transaction.layer import ServerTransaction
-    from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri
     from sip_p2p.sip.user_agent import UserAgentCore
 
 __all__ = ["UasRules"]
@@ -36,7 +35,6 @@ _SINGLE_FIELDS = frozenset(
 )
 _CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Route"))
 _IN_DIALOGS_ONLY = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
-_URI_CACHE = 512
 
 
 @final
@@ -47,7 +45,7 @@ class UasRules:
         transaction; to look at, not to change.
     """
 
-    __slots__ = ("_core", "_limit", "_uris", "merging")
+    __slots__ = ("_core", "_limit", "merging")
 
     def __init__(self, core: UserAgentCore, merging_limit: int) -> None:
         """
@@ -56,7 +54,6 @@ class UasRules:
         self._core = core
         self.merging: OrderedDict[str, tuple[float, str]] = OrderedDict()
         self._limit = merging_limit
-        self._uris: dict[str, SipUri | TelUri | OpaqueUri] = {}
 
     def check_syntax(self, request: Request) -> None:
         """Read what every request must have (section 8.1.1), and what would mislead if it were wrong.
@@ -76,7 +73,7 @@ class UasRules:
         call_id = request.call_id
         if not call_id or " " in call_id or not call_id.isprintable():
             raise MalformedMessage("Call-ID is empty, or holds what no word may hold")
-        request.use_uri(self._uri(request))
+        request.uri  # noqa: B018
         for index, name in enumerate(names):
             if name in _CHECKED_FIELDS:
                 if name == "Max-Forwards":
@@ -104,7 +101,8 @@ class UasRules:
         if profile is None:
             core.answer(transaction, 404, now)
             return None
-        if not self._knows_sender(transaction, request, flow, profile, dialog, now):
+        is_asked = flow.sender_check is not None or profile.authenticator is not None
+        if is_asked and not self._knows_sender(transaction, request, flow, profile, dialog, now):
             return None
         method = request.method
         if dialog is None:
@@ -167,16 +165,6 @@ class UasRules:
     def forget(self, transaction: ServerTransaction) -> None:
         """*transaction* has its final answer, and came where no second path leads."""
         self.merging.pop(transaction.merge_key, None)
-
-    def _uri(self, request: Request) -> SipUri | TelUri | OpaqueUri:
-        """The Request-URI, parsed once for each of the few texts that a party is called by."""
-        known = self._uris.get(request.uri_text)
-        if known is None:
-            known = request.uri
-            if len(self._uris) >= _URI_CACHE:
-                self._uris.clear()
-            self._uris[request.uri_text] = known
-        return known
 
     def _knows_sender(
         self,
