@@ -214,8 +214,8 @@ class Branches:
         """An offer of the peer's in an early dialog has its answer: nothing of a caller's waits for that."""
 
     def usage_ended(self, usage: InviteUsage, message: Request | Response | None, now: float) -> None:
-        """A branch is over, and not by a response to the INVITE. Where one of the two has ended its early dialog, and it
-        accepts all the same, that is acknowledged and ended."""
+        """A branch is over, and not by a response to the INVITE. Where one of the two has ended its early dialog, and
+        the branch accepts all the same, that is acknowledged and ended."""
         tag = usage.dialog.remote_tag
         if self.usages.get(tag) is not usage:
             return
