@@ -107,9 +107,13 @@ class Composition:
         """Where the request goes first (rows A5, A6, E22, E26): *via*, the proxy, or where the URI leads.
 
         :param plan: the request, which gets a Route to the proxy; None where there is none to be sent.
+        :raises ValueError: where TLS is needed on every hop, and *via* has none.
+        :raises TypeError: when *via* is no target.
         """
         wanted = target_of(uri, self.transport)
         if via is not None:
+            if not isinstance(via, Target):
+                raise TypeError(f"via is a Target, not {type(via).__name__}")
             if wanted.transport.is_secure and uri.is_secure and not via.transport.is_secure:
                 raise ValueError(f"{uri} needs TLS on every hop, and {via!r} has none (RFC 5630)")
             return via, None

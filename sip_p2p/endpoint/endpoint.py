@@ -17,8 +17,8 @@ from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.endpoint.party import SESSION_METHODS, Party
 from sip_p2p.endpoint.party_options import parse_call_id
 from sip_p2p.endpoint.session import saving
-from sip_p2p.endpoint.session.calling import Calling
-from sip_p2p.endpoint.session.offers import described
+from sip_p2p.endpoint.session.calling import Calling, check_arguments
+from sip_p2p.endpoint.session.offers import described, source_of
 from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.thread import check_thread
@@ -162,6 +162,7 @@ class RealTimeEndpoint(Party):
         :param target: the Request-URI, and the name that must be proved there.
         :param arguments: see :class:`~sip_p2p.endpoint.session.calling.CallArguments`.
         :raises ValueError: for anything that cannot stand in a request.
+        :raises TypeError: for an argument that there is not, or of the wrong type.
         :raises RestrictedHeader: for a header field that the stack sets.
         :raises InvalidOperation: when this endpoint does not send.
         :raises EndpointTerminated: when it was terminated.
@@ -171,6 +172,7 @@ class RealTimeEndpoint(Party):
             raise InvalidOperation("this endpoint only receives: it was made with outbound=False")
         if self._terminated is not None or self.connection_manager.is_terminated:
             raise EndpointTerminated("the endpoint was terminated")
+        check_arguments(arguments)
         uri = to_sip_uri(target, self._owner.host)
         via, family = arguments.get("via"), arguments.get("family")
         plan = self._composition.plan(
@@ -213,8 +215,11 @@ class RealTimeEndpoint(Party):
         :param arguments: as for :meth:`create_session`.
         :returns: fires with the session when it stands. Cancelling it gives the call up.
         :raises ValueError: and the other errors of :meth:`create_session`.
+        :raises TypeError: also when *offer* is none.
         """
-        return self.create_session(target, **arguments).establish(offer)
+        # Before there is a session that nobody could ever end.
+        source = source_of(offer)
+        return self.create_session(target, **arguments).establish(source)
 
     def resume_session(
         self,

@@ -17,29 +17,29 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalResponseReceived
 from sip_p2p.endpoint.session.offers import ask, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
+from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.states import SignalingInput, SignalingState, SignalingTransitionReason, reason_of_error
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation, RequestFailed, SessionTerminated
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.client_invitation import ClientInvitation
+from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sip_p2p.endpoint.session.recovery import Recovery
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.call_options import CallOptions
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import Accepted, InvitationEnded, Progress, Redirected
-    from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.dns.family import AddressFamilyHint
     from sip_p2p.transport.target import Target
 
-__all__ = ["CallArguments", "Calling", "Redirecting"]
+__all__ = ["CallArguments", "Calling", "Redirecting", "check_arguments"]
 
 
 class CallArguments(TypedDict, total=False):
@@ -72,6 +72,21 @@ class CallArguments(TypedDict, total=False):
     via: Target | None
     family: AddressFamilyHint | str | None
     recovery: Recovery
+
+
+def check_arguments(arguments: CallArguments) -> None:
+    """What only a type checker would see is told here as well, before there is a session.
+
+    :raises TypeError: for an argument that there is not, and for one of the wrong type.
+    """
+    unknown = arguments.keys() - CallArguments.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"a call has no argument {', '.join(sorted(unknown))}")
+    recovery, timer = arguments.get("recovery", Recovery.LIMITED), arguments.get("session_timer")
+    if not isinstance(recovery, Recovery):
+        raise TypeError(f"recovery is one of Recovery's, not {type(recovery).__name__}")
+    if timer is not None and not isinstance(timer, SessionTimerSettings):
+        raise TypeError(f"session_timer is SessionTimerSettings or None, not {type(timer).__name__}")
 
 
 @final

@@ -29,11 +29,14 @@ class AddressFamilyHint(enum.Enum):
         """The hint called *name*, in any case; None means ``ALL``.
 
         :raises ValueError: for a name that is none, with the names that are.
+        :raises TypeError: for what is no name.
         """
         if isinstance(name, AddressFamilyHint):
             return name
         if name is None:
             return cls.ALL
+        if not isinstance(name, str):
+            raise TypeError(f"an address family is named by text, not {type(name).__name__}")
         try:
             return cls(name.lower())
         except ValueError:

@@ -182,6 +182,18 @@ class CallTests(CallTestCase):
         for arguments in ({"headers": [("Subject", "a\r\nb")]}, {"reliable": "perhaps"}, {"max_ring": 0}):
             self.assertRaises(ValueError, self.alice.create_session, BOB, **arguments)
         self.assertRaises(ValueError, self.alice.create_session, "")
+        wrong: dict[str, Any]
+        for wrong in (
+            {"max_rings": 5},
+            {"recovery": "limited"},
+            {"session_timer": 600},
+            {"via": "b.example"},
+            {"family": 4},
+        ):
+            self.assertRaises(TypeError, self.alice.create_session, BOB, **wrong)
+        for offer, error in ((5, TypeError), ("", ValueError)):
+            self.assertRaises(error, self.alice.invite, BOB, offer)
+        self.assertEqual(len(self.alice.connection_manager.sessions), 0)
         session = self.alice.create_session(BOB)
         self.assertRaises(TypeError, session.establish, 5)
         self.assertIs(session.state, SignalingState.IDLE)
