@@ -136,6 +136,99 @@ class GuestBookTests(ExampleCase):
         self.assertIn("localhost: I was here", reader.output)
 
 
+class CallCase(ExampleCase):
+    """Programs that call each other."""
+
+    def call(self, target: str, *arguments: str) -> Program:
+        """Call *target* from the command line."""
+        folder = self.folder.resolve()
+        return self.start(
+            *(*SCRIPTS["sip-p2p"], "call", target, "--uri", "sip:caller@localhost"),
+            *("--certificate", f"{folder}/localhost.pem", "--trust", f"{folder}/ca.pem", *arguments),
+        )
+
+
+class IntercomTests(CallCase):
+    """intercom.py."""
+
+    async def test_two_stations(self) -> None:
+        """One rings the other, which opens; both hear what the other types, and a hang-up closes both."""
+        flat = self.example("intercom", "0", "flat")
+        target = (await flat.find(r"^flat is (sip:\S+)$"))[1]
+        door = self.example("intercom", "0", "door", target)
+        await flat.find(r"^ringing: localhost is there; Enter opens$")
+        flat.write("\n")
+        for station in (door, flat):
+            await station.find(r"^the door is open$")
+        door.write("it is me\n")
+        await flat.find(r"^> it is me$")
+        flat.write("come in\n")
+        await door.find(r"^> come in$")
+        flat.write("bye\n")
+        await door.find(r"^closed: the peer ended it$")
+        await flat.find(r"^closed: we ended it$")
+        for station in (door, flat):
+            station.close_input()
+            self.assertEqual(await station.ended(), 0, station.report())
+
+    async def test_somebody_else_is_there(self) -> None:
+        """A station that rings is busy for everybody else, and says good-bye when its keyboard goes away."""
+        flat = self.example("intercom", "0", "flat")
+        target = (await flat.find(r"^flat is (sip:\S+)$"))[1]
+        door = self.example("intercom", "0", "door", target)
+        await flat.find(r"^ringing: ")
+        self.assertEqual(await self.call(target).ended(), 6)
+        door.close_input()
+        await flat.find(r"^closed: the caller gave up before there was an answer$")
+
+
+class RigTests(CallCase):
+    """test_rig.py."""
+
+    async def test_verdicts(self) -> None:
+        """A caller that follows the rules passes, one that does not is told which line of its offer is wrong."""
+        rig = self.example("test_rig", "0")
+        target = (await rig.find(r"^the rig is (sip:\S+)$"))[1]
+        good = self.call(target, "--seconds", "0")
+        self.assertEqual(await good.ended(), 0, good.report())
+        await rig.find(r"^PASS: 1 descriptions, 0 faults; the peer ended it$")
+        late = self.call(target, "--seconds", "0", "--late-offer")
+        self.assertEqual(await late.ended(), 0, late.report())
+        odd = self.folder / "odd.sdp"
+        odd.write_text(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\na\r\n"
+        )
+        bad = self.call(target, "--seconds", "0", "--body", str(odd.resolve()))
+        self.assertEqual(await bad.ended(), 0, bad.report())
+        await rig.find(r"^  fault: line 7: ")
+        await rig.find(r"^FAIL: 1 descriptions, 1 faults; the peer ended it$")
+
+
+class BridgeTests(CallCase):
+    """click_to_dial.py."""
+
+    async def test_two_parties(self) -> None:
+        """Two parties that only answer talk to each other, by the rules, until one hangs up."""
+        rig = self.example("test_rig", "0")
+        first = (await rig.find(r"^the rig is (sip:\S+)$"))[1]
+        other = self.example("test_rig", "0")
+        second = (await other.find(r"^the rig is (sip:\S+)$"))[1]
+        bridge = self.example("click_to_dial", first, second)
+        await bridge.find(r"^they talk: audio$")
+        await bridge.stop()
+        await rig.find(r"^PASS: 2 descriptions, 0 faults; the peer ended it$")
+        await other.find(r"^PASS: 1 descriptions, 0 faults; the peer ended it$")
+
+    async def test_nobody_there(self) -> None:
+        """With the second not there, the first is hung up, and the exit code is 1."""
+        rig = self.example("test_rig", "0")
+        first = (await rig.find(r"^the rig is (sip:\S+)$"))[1]
+        bridge = self.example("click_to_dial", first, f"sip:nobody@localhost:{free_port()}")
+        self.assertEqual(await bridge.ended(), 1, bridge.report())
+        self.assertIn("not bridged: ", bridge.text)
+        await rig.find(r"; the peer ended it$")
+
+
 class ListTests(TestCase):
     """That nothing is left out."""
 

@@ -1,4 +1,4 @@
-"""``sip-p2p demo``: two parties find each other, prove who they are and talk; a third one fails to.
+"""``sip-p2p demo``: two parties find each other, prove who they are, talk and call; a third one fails to.
 
 Everything happens in one process on loopback, with certificates made on the spot and nothing left behind. The exit
 code is 0 only if all went as it should.
@@ -21,6 +21,7 @@ from sip_p2p.observe.trace import Tap
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.drawing import draws_lines, terminal_width
 from sip_p2p.service.options import CommandOptions
+from sip_p2p.service.silence import silent_answer, silent_offer
 from sip_p2p.service.words import ExitCode, explain
 from sip_p2p.transport.dns.resolver import StaticResolver
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.session.session import SignalingSession
 
 __all__ = ["DemoOptions", "Demonstration", "demonstrate"]
 
@@ -137,10 +139,28 @@ async def _play(stage: Demonstration, folder: Path) -> None:
     stage.say(f"  alice asks bob with OPTIONS what he can do: {printable(allowed or 'nothing')}")
     stage.expect("MESSAGE" in (allowed or ""), "bob did not say that he takes messages")
 
+    await _call(stage, alice, bob)
     await _refuse_an_impostor(stage, folder, bob)
     stage.say("\nThe SIP ladder, as alice saw it:\n")
     stage.say(ladder(tap.events(), width=terminal_width(stage.out), ascii_only=not draws_lines(stage.out)))
-    stage.expect(len(tap.events()) == 6, f"the trace holds {len(tap.events())} messages instead of 6")
+    stage.expect(len(tap.events()) == 12, f"the trace holds {len(tap.events())} messages instead of 12")
+
+
+async def _call(stage: Demonstration, alice: SipPeerToPeerEndpoint, bob: SipPeerToPeerEndpoint) -> None:
+    """A session, from the ringing to the hanging up."""
+
+    async def ringing(session: SignalingSession) -> None:
+        session.ring()
+        stage.expect(session.peer is not None and session.peer.identity == "a.example", "bob does not know who calls")
+        await session.accept(silent_answer(session.offer) if session.offer else None)
+
+    stage.say("\nAlice calls bob, whose phone rings:")
+    bob.session_received.subscribe(ringing)
+    session = await alice.invite("sip:bob@b.example", silent_offer(), max_ring=_PATIENCE)
+    answered = session.remote_description
+    stage.say(f"  bob answers with {'nothing' if answered is None else answered.content_type}")
+    await session.terminate()
+    stage.say(f"  alice hangs up: {session.state.value}")
 
 
 async def _refuse_an_impostor(stage: Demonstration, folder: Path, bob: SipPeerToPeerEndpoint) -> None:

@@ -13,6 +13,7 @@ from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.endpoint.listener_watch import ListenerLost
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
+from sip_p2p.errors import RequestFailed, SessionTerminated
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.application import (
     Application,
@@ -22,6 +23,8 @@ from sip_p2p.service.application import (
     load_application,
 )
 from sip_p2p.service.json_lines import JsonLines
+from sip_p2p.service.silence import Silence
+from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.transport.dns.resolver import StaticResolver
 from sip_p2p.transport.load.overload import OverloadState
 from sip_p2p.transport.tls.expiry import CertificateExpiring
@@ -128,6 +131,7 @@ class BaseTests(SynchronousTestCase):
         """A class without methods accepts messages and answers other requests with 501."""
         application = Application()
         self.assertIsNone(application.message(None))  # type: ignore[arg-type]
+        self.assertIsNone(application.session(None))  # type: ignore[arg-type]
         self.assertEqual(application.request(None), 501)  # type: ignore[arg-type]
         self.assertIsNone(application.stopped())
 
@@ -217,6 +221,64 @@ class TalkTests(TestCase):
         response = await theirs.send_message("sip:user@a.example", "hello")
         self.assertEqual(response.status, 200)
         self.assertEqual(await back.addTimeout(5, reactor), "hello")
+
+    async def test_log_refuses_sessions(self) -> None:
+        """row:M14: ``log`` writes who called whom and with what, and refuses with 480."""
+        written: list[str] = []
+        application = LogApplication(JsonLines(written.append))
+        ours, theirs = await self.pair(application)
+        ours.session_received.subscribe(application.session)
+        with self.assertRaises(RequestFailed) as caught:
+            await theirs.invite("sip:user@a.example", ContentDescription(b"\xff", "application/x-odd"))
+        self.assertEqual(caught.exception.status, 480)
+        _, session, state = map(json.loads, written)
+        self.assertEqual((session["event"], session["peer"]), ("session", "b.example"))
+        self.assertEqual((session["offer_base64"], session["content_type"]), ("/w==", "application/x-odd"))
+        self.assertEqual((state["event"], state["call_id"]), ("session-state", session["call_id"]))
+        self.assertEqual((state["state"], state["reason"]), ("disconnected", "terminated_locally"))
+
+    async def test_echo_of_sessions(self) -> None:
+        """row:M14: ``echo`` rings, answers each offer with itself, says in the session what it is told there, and makes
+        an offer where none is made."""
+        written: list[str] = []
+        application = EchoApplication(JsonLines(written.append))
+        ours, theirs = await self.pair(application)
+        ours.session_received.subscribe(application.session)
+        first = ContentDescription("anything", "text/plain")
+        session = theirs.create_session("sip:user@a.example")
+        heard: list[object] = []
+        session.provisional_response_received.subscribe(lambda event: heard.append(event.response.status))
+        back: Deferred[str] = Deferred()
+        session.message_received.subscribe(lambda event: back.callback(event.text))
+        await session.establish(first)
+        self.assertEqual((session.remote_description, heard), (first, [180]))
+        other = ContentDescription(b"\xff", "application/x-odd")
+        self.assertEqual(await session.renegotiate(other), other)
+        await session.send_message("are you there?")
+        self.assertEqual(await back.addTimeout(5, reactor), "are you there?")
+        await session.terminate()
+        late = await theirs.invite("sip:user@a.example", Silence(is_late=True))
+        assert late.remote_description is not None
+        self.assertIn("a=inactive", late.remote_description.text)
+        await late.terminate()
+        events = [json.loads(line)["event"] for line in written]
+        self.assertEqual(events[1:6], ["session", "session-state", "session-state", "message", "session-state"])
+
+    async def test_a_session_that_comes_to_nothing(self) -> None:
+        """A session that ends before it is acknowledged is a line, and no failure in the log."""
+        written: list[str] = []
+        application = EchoApplication(JsonLines(written.append))
+        ours, theirs = await self.pair(application)
+        ours.session_received.subscribe(application.session)
+        session = theirs.create_session("sip:user@a.example", automatic_ack=False)
+        accepted: Deferred[object] = Deferred()
+        session.invitation_accepted.subscribe(accepted.callback)
+        establishing = session.establish("v=0\r\n")
+        await accepted
+        ours.connection_manager.sessions.abandon()
+        self.assertEqual(json.loads(written[-1])["event"], "session-failed")
+        session.terminate()
+        await self.assertFailure(establishing, SessionTerminated)  # type: ignore[misc]
 
     async def test_two_echoes_do_not_talk_for_ever(self) -> None:
         """An echo is not echoed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,19 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python import usage
 
+from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
+from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
+from sip_p2p.errors import RequestFailed
 from sip_p2p.observe.trace import read_trace
 from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.calling import CallingOptions, place_call
 from sip_p2p.service.sending import AskOptions, SendOptions, perform
 from sip_p2p.service.service import SipService, StartFailed, make
+from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.support import COMMAND, TWIST, TWISTD, Process, keys, parsed, run
 from tests.support import SynchronousTestCase, TestCase, reactor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.service.application import Answer
 
@@ -79,6 +87,19 @@ class Recorder(Application):
         """Remember it, and end as arranged."""
         self.told.append("stopped")
         return self.end
+
+
+class Told(io.StringIO):
+    """A stream that tells of each line."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def write(self, text: str) -> int:
+        """Tell of it."""
+        self._tell(text)
+        return len(text)
 
 
 class ServiceTests(TestCase):
@@ -195,6 +216,71 @@ class ServiceTests(TestCase):
         self.assertNotEqual(await self.ask(service), 0)
         self.assertEqual(await self.ask(service), 0)
         self.assertEqual(service.application.asked, ["b.example"] * 2)  # type: ignore[attr-defined]
+
+    async def calling(self, service: SipService, *arguments: str) -> Deferred[int]:
+        """A call from b.example that stands; fires with the exit code that it comes to."""
+        options = CallingOptions()
+        to = ("--resolve", f"a.example=127.0.0.1:{service.manager.listening_port}", "--seconds", "none")
+        options.parseOptions([*identity("b.example", "bob"), *to, *arguments, "sip:alice@a.example"])
+        ready: Deferred[None] = Deferred()
+
+        def told(line: str) -> None:
+            if line.startswith("answered"):
+                # Not from within: the call goes on first.
+                reactor.callLater(0, ready.callback, None)
+
+        out = Told(told)
+        call = Deferred.fromCoroutine(place_call(reactor, options, out, out)).addCallback(int)
+        await ready
+        return call
+
+    async def test_sessions_reach_the_application(self) -> None:
+        """row:M14: INVITE goes to an application that has a method for it, and is answered 405 where none has."""
+        service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "echo")
+        service.startService()
+        call = await self.calling(service)
+        self.assertIn("INVITE", service.endpoint.profile.allow_value)
+        call.cancel()
+        await self.assertFailure(call, CancelledError)  # type: ignore[misc]
+        plain = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", application=Recorder())
+        plain.startService()
+        self.assertNotIn("INVITE", plain.endpoint.profile.allow_value)
+
+    async def test_a_stop_hangs_up(self) -> None:
+        """row:B13: a stop ends sessions with BYE, within the drain time."""
+        service = self.made(*identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "echo")
+        service.startService()
+        call = await self.calling(service)
+        stopped = service.stopService()
+        self.assertEqual(await call, 0)
+        await stopped
+
+    async def test_a_stop_that_lets_sessions_finish(self) -> None:
+        """row:B15: with ``--finish-sessions`` a stop waits for them, new callers are sent elsewhere meanwhile, and
+        whoever asks again ends them."""
+        service = self.made(
+            *identity(), "--listen", LISTEN, "--allow", "b.example", "--application", "echo",
+            "--finish-sessions", "60", "--redirect-to", "sip:alice@c.example",
+        )  # fmt: skip
+        service.startService()
+        manager = RealTimeServerTlsConnectionManager(
+            reactor, keys() / "b.example.pem", trust=keys() / "ca.pem", allow=["a.example"]
+        )
+        self.addCleanup(manager.terminate)
+        port = service.manager.listening_port
+        manager.resolver = StaticResolver({"a.example": ("127.0.0.1", port)}, manager.resolver)
+        bob = SipPeerToPeerEndpoint("sip:bob@b.example", manager)
+        session = await bob.invite("sip:alice@a.example", "v=0\r\n")
+        stopped = service.stopService()
+        with self.assertRaises(RequestFailed) as caught:
+            await bob.invite("sip:alice@a.example", "v=0\r\n", max_redirects=0)
+        self.assertEqual(caught.exception.response.headers["Contact"], "<sip:alice@c.example>")
+        self.assertTrue(port_is_free(port))
+        await session.renegotiate("v=0\r\ns=-\r\n")
+        self.assertEqual((session.state.name, stopped.called), ("CONNECTED", False))
+        service.hurry()
+        await stopped
+        self.assertEqual(session.state.name, "DISCONNECTED")
 
     async def test_hurry(self) -> None:
         """row:M15: asked to stop again, the service gives up what is in flight and what the application still does."""

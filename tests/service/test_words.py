@@ -7,13 +7,15 @@ from sip_p2p.errors import (
     EndpointTerminated,
     InvalidOperation,
     ListenFailed,
+    OfferRejected,
     OperationTimeout,
     RequestFailed,
+    SessionTerminated,
     SipError,
     TlsFailure,
     TlsFailureReason,
 )
-from sip_p2p.service.words import TLS_WORDS, ExitCode, exit_code, explain
+from sip_p2p.service.words import TLS_WORDS, ExitCode, call_exit_code, exit_code, explain
 from sip_p2p.sip.message import Response
 from tests.support import SynchronousTestCase
 
@@ -59,6 +61,27 @@ class ExplainTests(SynchronousTestCase):
             with self.subTest(failure):
                 self.assertIs(exit_code(failure), expected)
                 self.assertTrue(explain(failure).what.endswith("."))
+
+    def test_exit_codes_of_calls(self) -> None:
+        """row:H31: a call that comes to nothing says whether the peer is busy, does not answer, or does not want."""
+        cases = (
+            (RequestFailed(Response(486)), False, ExitCode.BUSY),
+            (RequestFailed(Response(600)), True, ExitCode.BUSY),
+            (RequestFailed(Response(480)), True, ExitCode.NO_ANSWER),
+            (RequestFailed(Response(408)), False, ExitCode.NO_ANSWER),
+            (RequestFailed(Response(487)), True, ExitCode.NO_ANSWER),
+            (RequestFailed(Response(302)), False, ExitCode.REFUSED),
+            (RequestFailed(Response(603)), True, ExitCode.REFUSED),
+            (OfferRejected("no"), True, ExitCode.REFUSED),
+            (OperationTimeout("late"), True, ExitCode.NO_ANSWER),
+            (OperationTimeout("late"), False, ExitCode.TIMEOUT),
+            (SessionTerminated("over"), True, ExitCode.LOST),
+            (TlsFailure(TlsFailureReason.OTHER), False, ExitCode.TLS),
+            (ConnectionFailure("gone"), False, ExitCode.CONNECTION),
+        )
+        for failure, rang, expected in cases:
+            with self.subTest(failure):
+                self.assertIs(call_exit_code(failure, rang), expected)
 
     def test_every_code_has_a_meaning(self) -> None:
         """``--help`` can say what each code stands for."""

@@ -28,7 +28,7 @@ from sip_p2p.errors import MalformedMessage, OfferRejected, OperationTimeout
 from sip_p2p.sip.dialog.description import ContentDescription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from twisted.internet.interfaces import IReactorTime
 
@@ -47,16 +47,16 @@ class IOfferAnswer(Interface):
     all.
     """
 
-    def get_offer(session: SignalingSession) -> Description:
+    def get_offer(session: SignalingSession) -> Description | Awaitable[Description]:
         """The offer for an INVITE of ours, or for a peer that asked us to make one.
 
         None sends the INVITE without an offer; to a peer that asked for one it means that there will be none.
         """
 
-    def get_answer(session: SignalingSession, offer: ContentDescription) -> Description:
+    def get_answer(session: SignalingSession, offer: ContentDescription) -> Description | Awaitable[Description]:
         """The answer to *offer*, at the beginning of a session or within it (``session.state`` tells)."""
 
-    def set_answer(session: SignalingSession, answer: ContentDescription) -> None:
+    def set_answer(session: SignalingSession, answer: ContentDescription) -> Awaitable[object] | None:
         """The peer has answered our offer. What is raised ends the session: there is no further step (RFC 3264)."""
 
 
