@@ -11,7 +11,7 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, TypedDict, final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalResponseReceived
@@ -95,13 +95,14 @@ class Redirecting:
 
     A handler of ``session.redirecting`` decides with :meth:`follow` or :meth:`give_up`, at once or, after
     :meth:`defer`, later; or it returns the targets to try, or a ``Deferred`` or coroutine of them. Where nobody
-    decides, all targets are tried in the order of their preference. No decision outlasts the call's ``max_ring``.
+    decides, all targets are tried in the order of their preference. No decision outlasts the call's ``max_ring``; what
+    a handler still does when the call is over is cancelled.
 
     :ivar response: the 3xx.
     :ivar targets: the URIs that it names and that may be tried, the preferred ones first.
     """
 
-    __slots__ = ("_calling", "is_decided", "is_deferred", "response", "targets")
+    __slots__ = ("_calling", "_waiting", "is_decided", "is_deferred", "response", "targets")
 
     def __init__(self, calling: Calling, response: Response, targets: list[str]) -> None:
         self._calling = calling
@@ -109,6 +110,7 @@ class Redirecting:
         self.targets = tuple(targets)
         self.is_decided = False
         self.is_deferred = False
+        self._waiting: list[Deferred[Any]] = []
 
     def defer(self) -> None:
         """Tell that the decision comes later."""
@@ -136,6 +138,18 @@ class Redirecting:
         """
         self._decide()
         self._calling.give_up()
+
+    def waits_for(self, decision: Deferred[Any]) -> None:
+        """A handler decides later. The library's own."""
+        self.is_deferred = True
+        self._waiting.append(decision)
+
+    def withdraw(self) -> None:
+        """Nobody asks any more. The library's own."""
+        self.is_decided = True
+        waiting, self._waiting = self._waiting, []
+        for decision in waiting:
+            decision.cancel()
 
     def _decide(self) -> None:
         check_thread()
@@ -269,6 +283,11 @@ class Calling:
         invitation.cancel(driver.now(), fields)
         return True
 
+    def _nobody_decides(self) -> None:
+        redirecting, self._redirecting = self._redirecting, None
+        if redirecting is not None and not redirecting.is_decided:
+            redirecting.withdraw()
+
     def settle(self, error: BaseException | None) -> None:
         """Tell whoever waits for the outcome."""
         session, done = self._session, self._done
@@ -281,7 +300,8 @@ class Calling:
 
     def close(self) -> None:
         """Nothing more comes of it."""
-        self._session = self._redirecting = self._done = None
+        self._nobody_decides()
+        self._session = self._done = None
 
     # -- what the core tells -------------------------------------------------------------------------------------------
 
@@ -323,8 +343,8 @@ class Calling:
                 session.failed(Failure())
                 continue
             if iscoroutine(result) or isinstance(result, Deferred):
-                redirecting.defer()
                 deferred = Deferred.fromCoroutine(result) if iscoroutine(result) else result
+                redirecting.waits_for(deferred)
                 deferred.addCallback(self._decided, redirecting).addErrback(self._undecided, redirecting)
             elif result is not None:
                 self._decided(result, redirecting)
@@ -347,7 +367,7 @@ class Calling:
     def _undecided(self, failure: Failure, redirecting: Redirecting) -> None:
         """A handler failed: the call goes nowhere else."""
         session = self._session
-        if session is not None:
+        if session is not None and not (session.is_over and failure.check(CancelledError)):
             session.failed(failure)
             if not session.is_over and not redirecting.is_decided and self._redirecting is redirecting:
                 redirecting.give_up()

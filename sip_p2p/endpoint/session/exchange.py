@@ -78,7 +78,8 @@ class IncomingOffer:
         self.is_decided = False
         self._usage = usage
         self._is_deferred = False
-        self._asked: Deferred[Any] | None = None
+        # One for each handler that decides later.
+        self._asked: list[Deferred[Any]] = []
 
     @property
     def usage(self) -> InviteUsage:
@@ -171,7 +172,9 @@ class IncomingOffer:
 
     def _ask(self, question: Any, *arguments: Any) -> None:
         manager = self.session.endpoint.connection_manager
-        asked = self._asked = ask(manager.reactor, manager.limits.answer_timeout, question, *arguments)
+        asked = ask(manager.reactor, manager.limits.answer_timeout, question, *arguments)
+        if not asked.called:
+            self._asked.append(asked)
         asked.addCallback(self._answered).addErrback(self._refuse)
 
     def _conclude(self, result: Any) -> None:
@@ -186,7 +189,6 @@ class IncomingOffer:
                 self._refuse(Failure())
 
     def _answered(self, answer: Any) -> None:
-        self._asked = None
         if self.is_decided:
             return
         if answer is None:
@@ -209,7 +211,6 @@ class IncomingOffer:
             self.is_decided = True
 
     def _refuse(self, failure: Failure) -> None:
-        self._asked = None
         status = refusal_of(failure)
         if self.is_decided or self.session.state is SignalingState.DISCONNECTED:
             return
@@ -235,8 +236,8 @@ class IncomingOffer:
     def withdraw(self) -> None:
         """It wants no answer any more."""
         self.is_decided = True
-        asked, self._asked = self._asked, None
-        if asked is not None:
+        waiting, self._asked = self._asked, []
+        for asked in waiting:
             asked.cancel()
 
 

@@ -146,7 +146,7 @@ class SessionLife:
     def traced_changed(self) -> None:
         """The first who wants to see its messages came, or the last one went."""
         watching = self.endpoint.connection_manager.sessions.watching
-        if self.hears("traced"):
+        if self.hears("traced") and not self._is_gone:
             watching.watch(self._self)
         else:
             watching.forget(self._self)
@@ -294,9 +294,13 @@ class SessionLife:
             usage.ended(Ending.LOCAL_BYE, self.endpoint.connection_manager.driver.now())
         self.set_up_over()
 
+    @property
+    def _is_gone(self) -> bool:
+        return self._state is SignalingState.DISCONNECTED and self.set_up is None and self.usage is None
+
     def when_gone(self) -> Deferred[None]:
         """Fires when nothing of it is left."""
-        if self._state is SignalingState.DISCONNECTED and self.set_up is None and self.usage is None:
+        if self._is_gone:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         if self._gone is None:
@@ -306,7 +310,7 @@ class SessionLife:
 
     def _look(self) -> None:
         """See whether anything of it is left."""
-        if self._state is not SignalingState.DISCONNECTED or self.set_up is not None or self.usage is not None:
+        if not self._is_gone:
             return
         manager = self.endpoint.connection_manager
         manager.sessions.watching.forget(self._self)

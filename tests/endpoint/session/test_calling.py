@@ -198,6 +198,25 @@ class RedirectionTests(CallTestCase):
         self.failureResultOf(establishing, SessionTerminated)
         self.assertRaises(InvalidOperation, kept[1].follow)
 
+    def test_ended_meanwhile(self) -> None:
+        """What handlers still do to decide is cancelled when the call is over, and that is no fault of theirs (row:H7,
+        fault:K4)."""
+        cancelled: list[object] = []
+
+        async def decide(redirecting: Redirecting) -> list[str]:
+            await Deferred(cancelled.append)
+            return []
+
+        session = self.alice.create_session(BOB)
+        session.redirecting.subscribe(decide)
+        session.redirecting.subscribe(lambda redirecting: Deferred(cancelled.append))
+        establishing = session.establish(OFFER)
+        self.network.advance(1)
+        self.assertIs(session.state, SignalingState.REDIRECTING)
+        self.run_until(session.terminate())
+        self.failureResultOf(establishing, SessionTerminated)
+        self.assertEqual(len(cancelled), 2)
+
     def test_ended_within(self) -> None:
         """A session that is ended as it hears of the redirection goes nowhere, and nothing is wrong with that (row:H7,
         fault:K5)."""

@@ -378,6 +378,22 @@ class ChangeTests(CallTestCase):
         self.assertEqual(len(cancelled), 2)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_several_decide_later(self) -> None:
+        """Of several handlers that decide later the first that does counts; when the session ends no question and no
+        time is left over (row:H20, fault:K4)."""
+        decisions: list[Deferred[str]] = [Deferred(), Deferred(), Deferred()]
+        for decision in decisions:
+            self.theirs.offer_received.subscribe(lambda offer, decision=decision: decision)
+        changing = self.session.renegotiate(HELD)
+        self.network.advance(0.5)
+        decisions[1].callback(RECEIVING)
+        self.network.advance(0.5)
+        self.assertEqual(self.successResultOf(changing), ContentDescription(RECEIVING))
+        self.run_until(self.session.terminate())
+        self.network.advance(0.5)
+        for decision in (decisions[0], decisions[2]):
+            self.assertTrue(decision.called)
+
     def test_handler_fails(self) -> None:
         """A handler that raises is asked once: its 500 does not ask the peer to come again (row:H20, fault:K1)."""
         asked: list[IncomingOffer] = []

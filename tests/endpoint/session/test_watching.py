@@ -25,6 +25,14 @@ class WatchingTests(CallTestCase):
         self.assertGreater(seen[0].time, 1_000_000_000)
         self.assertEqual(repr(seen[1]), "<TracedMessage in SIP/2.0 200 OK>")
 
+    def test_after_the_end(self) -> None:
+        """Whoever begins to watch a session of which nothing is left has nothing looked at for it (row:H29)."""
+        session, _ = self.call()
+        self.run_until(session.terminate())
+        session.traced.subscribe(lambda message: None)
+        self.assertEqual(len(self.alice.connection_manager.sessions.watching), 0)
+        self.assertFalse(self.alice.connection_manager.driver.is_tapped)
+
     def test_nothing_is_spent(self) -> None:
         """There is a tap only while somebody watches: until the last one goes, or the session does (row:H29)."""
         session, _ = self.call()
