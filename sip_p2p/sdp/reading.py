@@ -96,6 +96,7 @@ class _Reader:
         if text.count("\n") + text.count("\r") > 2 * MOST_LINES:
             raise MalformedDescription(f"there are more than {MOST_LINES} lines", MOST_LINES)
         if not self._is_lenient:
+            self._check_line_ends(text)
             lines = text.split("\r\n")
             if lines.pop():
                 raise MalformedDescription("the last line does not end in CRLF", len(lines) + 1)
@@ -108,6 +109,13 @@ class _Reader:
         else:
             lines.pop()
         return lines
+
+    def _check_line_ends(self, text: str) -> None:
+        """Section 9: lines end in CRLF. Section 5 lets a reader take LF alone, which the lenient one does."""
+        if text.count("\n") == text.count("\r\n"):
+            return
+        alone = next(at for at, each in enumerate(text) if each == "\n" and text[at - 1 : at] != "\r")
+        raise MalformedDescription("the line ends in LF alone, and CRLF is asked for", text.count("\n", 0, alone) + 1)
 
     def take(self, lines: list[str]) -> None:
         """Read every line."""
