@@ -50,9 +50,9 @@ def _take(session: SignalingSession) -> None:
 
 
 async def _serve(
-    certificate: str, trust: str, timers: Timers | None, stock_tls: bool, pending_requests: int
+    certificate: str, trust: str, timers: Timers | None, stock_tls: bool, **bounds: float
 ) -> dict[str, int]:
-    limits = Limits(connections_per_identity=100_000, pending_requests=pending_requests)
+    limits = Limits(connections_per_identity=100_000).replace(**bounds)
     secure = RealTimeServerTlsConnectionManager(
         reactor, certificate=certificate, trust=trust, allow=["alice.example"], limits=limits, timers=timers
     )
@@ -84,6 +84,9 @@ def main() -> None:
         default=Limits().pending_requests,
         help="how many requests of one connection the subscriber may have and not have answered",
     )
+    parser.add_argument(
+        "--overload-lag", type=float, default=Limits().overload_lag, help="how late it may be before it refuses"
+    )
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     raise_limit()
@@ -100,7 +103,14 @@ def main() -> None:
 
     def begin() -> None:
         timers = Timers(t1=options.t1, t2=8 * options.t1) if options.t1 else None
-        serving = _serve(options.certificate, options.trust, timers, options.stock_tls, options.pending_requests)
+        serving = _serve(
+            options.certificate,
+            options.trust,
+            timers,
+            options.stock_tls,
+            pending_requests=options.pending_requests,
+            overload_lag=options.overload_lag,
+        )
         started = defer.ensureDeferred(serving)
         started.addCallbacks(listening, failed)
 
