@@ -231,6 +231,7 @@ class ServiceTests(TestCase):
 
         out = Told(told)
         call = Deferred.fromCoroutine(place_call(reactor, options, out, out)).addCallback(int)
+        call.addErrback(lambda failure: failure if ready.called else ready.errback(failure))
         await ready
         return call
 
