@@ -77,6 +77,10 @@ class Delivery(FlowSearch):
         """A 503, and no other server would serve either."""
         raise TypeError("Delivery is abstract")
 
+    def _has_others(self) -> bool:
+        """Whether another server may do what one will not."""
+        return True
+
     def _carry(self, flow: LiveFlow) -> None:
         plan = self._plan
         manager = self._manager
@@ -109,12 +113,13 @@ class Delivery(FlowSearch):
             return
         self._transaction = None
         if response.status == 503:
-            self._refusal = output
             wish = retry_after(response)
             if wish is not None:
                 self._manager.restraint.asked(output.transaction.flow, wish)
-            self._fail_over(Failure(RequestFailed(response)), wish)
-            return
+            if self._has_others():
+                self._refusal = output
+                self._fail_over(Failure(RequestFailed(response)), wish)
+                return
         if self._manager.dead_targets:
             self._the_candidates().served()
         self._answered(output)

@@ -81,14 +81,14 @@ class Limits:
         fewer are left, nothing is accepted for a second.
     :ivar pending_requests: requests of one connection, INVITEs apart, that an application has been given and has not
         answered; then nothing is read from it until half of them are answered. Where we wait for answers of the
-        same peer, and must read on for them, four times as many are answered 503 with Retry-After instead, and as many
-        of one session also by UDP.
+        same peer, and must read on for them, four times as many are answered 503 with Retry-After instead; and as many
+        of one session, by whatever transport, 500 with Retry-After.
     :ivar write_buffer: octets waiting to be written to one connection, beyond the 64 KiB that its transport takes; over
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
-    :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After, and
-        likewise INVITEs of one sender that take half of that. A sender is who has proved a name, an address that a
+    :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After,
+        and likewise INVITEs of one sender that take half of that. A sender is who has proved a name, an address that a
         connection comes from, or everybody by UDP.
     :ivar dialogs: dialogs, early ones among them; and answered INVITEs that wait for their ACK, or for another 2xx,
         each way. A peer's INVITE beyond either is answered the same.

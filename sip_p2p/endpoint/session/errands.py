@@ -293,9 +293,12 @@ class _Run(Delivery):
                 return
         super()._exhausted(failure)
 
+    def _has_others(self) -> bool:
+        # 12.2.1.2: the peer of a dialog is one party, without others to ask in its place.
+        return self._hop is None or self._hop.is_route
+
     def _ended(self, failure: Failure, *, may_go_on: bool) -> None:
-        # 12.2.1.2: a peer that does not answer in its dialog is one party, without others to ask in its place.
-        super()._ended(failure, may_go_on=may_go_on and (self._hop is None or self._hop.is_route))
+        super()._ended(failure, may_go_on=may_go_on and self._has_others())
 
     def _may_be_read_twice(self) -> bool:
         return self._plan.method == "BYE" or super()._may_be_read_twice()

@@ -43,7 +43,8 @@ def receive(session: SignalingSession, output: InDialogRequestReceived) -> None:
     flow = cast("LiveFlow", output.flow)
     if manager.dispatch.has_too_many(flow, session.unanswered):
         manager.keeper.limit_hit("pending_requests")
-        incoming.respond(503, headers=(("Retry-After", str(random.randint(2, 8))),))
+        # A 503 would speak for all of us, and have the peer ask for nothing at all for a while.
+        incoming.respond(500, headers=(("Retry-After", str(random.randint(2, 8))),))
         return
     flow.presents(output.request.via)
     incoming.run(handlers)

@@ -129,9 +129,17 @@ class InDialogTests(CallTestCase):
             self.assertNotIn("unanswered", self.living(self.bob), how)
             self.assertEqual(len(later), 1, how)
 
+    def test_refused_for_a_while(self) -> None:
+        """A 503 of the peer itself is the answer: in a dialog there is nobody else to be asked, and the same request
+        does not go out a second time (row:H25)."""
+        self.theirs.request_received.subscribe(lambda incoming: (self.seen.append(incoming.method), 503)[1])
+        self.assertEqual(self.refused(self.session.request("DANCE")), 503)
+        self.network.advance(5)
+        self.assertEqual(self.seen, ["DANCE"])
+
     def test_far_too_many(self) -> None:
         """While we have to read on for an answer of the peer's, it can have only so many requests waiting in a session;
-        more are answered 503 (fault:H5)."""
+        more are answered 500, and told when to come again (fault:H5)."""
         self.theirs.request_received.subscribe(lambda incoming: Deferred())
         self.session.request_received.subscribe(lambda incoming: Deferred())
         self.theirs.request("WAIT", timeout=20).addErrback(lambda _: None)
@@ -139,7 +147,7 @@ class InDialogTests(CallTestCase):
         asking = [self.session.request("DANCE", timeout=20) for _ in range(140)]
         self.network.advance(1)
         refused = [each for each in asking if each.called]
-        self.assertEqual((len(refused), {self.refused(each) for each in refused}), (12, {503}))
+        self.assertEqual((len(refused), {self.refused(each) for each in refused}), (12, {500}))
         self.assertEqual(self.living(self.bob)["unanswered"], 128)
         for each in asking:
             each.addErrback(lambda _: None)
