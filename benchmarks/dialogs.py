@@ -53,8 +53,8 @@ class _Parties:
     def __init__(self, setting: Setting, transport: str) -> None:
         trust = ("--trust", str(setting.trust), "--t1", str(_T1))
         # A machine that has other things to do makes it late, and that is not what is measured.
-        own = ("--certificate", str(setting.server), "--overload-lag", "0")
-        self.called = start_python("called", "server", setting.folder, *own, *trust)
+        patient = ("--overload-lag", "0", *trust)
+        self.called = start_python("called", "server", setting.folder, "--certificate", str(setting.server), *patient)
         try:
             port = str(self.called.ports[transport])
             own = ("--certificate", str(setting.client), *trust)

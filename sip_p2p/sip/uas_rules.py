@@ -94,7 +94,8 @@ class UasRules:
         """
         core = self._core
         core.directory.check_scheme(request)
-        dialog = self._dialog_of(transaction, request, flow)
+        has_tag = transaction.echo.has_to_tag
+        dialog = self._dialog_of(request, flow) if has_tag else None
         usage = None if dialog is None else dialog.user
         # 12.2.2: in a dialog its own party answers, whatever the Request-URI has become on the way.
         profile = core.directory.find(request) if usage is None else usage.profile
@@ -106,7 +107,8 @@ class UasRules:
             return None
         method = request.method
         if dialog is None:
-            refused = self._refusal_outside(transaction, method, profile)
+            # Most are for all who may ask, which is seen at once.
+            refused = self._refusal_outside(has_tag, method, profile) if has_tag or not profile.allows(method) else 0
             if refused:
                 allow = (("Allow", profile.allow_value),) if refused in (405, 501) else ()
                 core.answer(transaction, refused, now, extra=allow)
@@ -133,13 +135,13 @@ class UasRules:
             return None
         return profile if dialog is None else dialog
 
-    def _dialog_of(self, transaction: ServerTransaction, request: Request, flow: Flow) -> Dialog | None:
+    def _dialog_of(self, request: Request, flow: Flow) -> Dialog | None:
         """12.2.2: a To tag names a dialog; a stranger to it learns nothing of it.
 
         Many may come by one proxy whose word for From is taken, and then From tells them apart: who has not agreed on
         anything else keeps it (12.2.1.1, RFC 4916 section 4.4).
         """
-        dialog = self._core.dialogs.find_for(request) if transaction.echo.has_to_tag else None
+        dialog = self._core.dialogs.find_for(request)
         if dialog is None:
             return None
         is_from_all = bool(flow.peer) and flow.sender_check is None
@@ -148,13 +150,12 @@ class UasRules:
             return None
         return dialog
 
-    def _refusal_outside(self, transaction: ServerTransaction, method: str, profile: Profile) -> int:
+    def _refusal_outside(self, has_tag: bool, method: str, profile: Profile) -> int:
         """8.2.1: the method comes first. In a dialog any may have a meaning, and whoever has the dialog judges it.
 
         :returns: the status for a request that belongs to no dialog; 0 where it needs none.
         """
         is_for_all = profile.allows(method) or method == "OPTIONS"
-        has_tag = transaction.echo.has_to_tag
         is_for_dialogs = method in profile.in_dialogs and (has_tag or method in _IN_DIALOGS_ONLY)
         if not is_for_all and not is_for_dialogs:
             return 405 if method in KNOWN_METHODS else 501
