@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import gatherResults
 
-from sip_p2p import Limits
+from sip_p2p import Limits, Timers
 from sip_p2p.transport.dns.resolver import AddressResolver, StaticResolver
 from tests.interop.calls import Call, Called, CallTestCase
 from tests.interop.namespaces import HERE, THERE, HostsWithRouter
@@ -23,8 +23,9 @@ class DatagramTests(WireTestCase, CallTestCase):
         """With a third of all packets really lost, calls both ways stand on both sides and end on both (row:H34,
         fault:I1)."""
         await self.enter()
-        await self.there.start(f"udp:5060:interface={THERE}", default_transport="udp")
-        party = await self.clear_text_party(f"udp:5060:interface={HERE}")
+        await self.there.start(f"udp:5060:interface={THERE}", default_transport="udp", timers={"t2": 1.0})
+        given = {"timers": Timers(t2=1.0)}
+        party = await self.clear_text_party(f"udp:5060:interface={HERE}", manager_options=given)
         called = Called(party)
         self.hosts.lose(30)
         for _ in range(4):

@@ -20,5 +20,6 @@ module            program, transports               limits of the program that t
 ``party``         our library: UDP, TCP, TLS        a process to be killed, and told what to do
 ================  ================================  ==================================================
 
-``program`` is a process with its output as text; ``scenarios`` holds SIPp's, ``node_sip.js`` is what node runs.
+``program`` is a process with its output as text; ``scenarios`` holds SIPp's for single requests, ``scenario`` makes
+those of calls; ``node_sip.js`` is what node runs.
 """
