@@ -12,10 +12,10 @@ need network namespaces, and so root.
 
 **What is here.** ``peers`` holds a class for each program. ``support`` has the cases and our side of an exchange,
 ``exchanges`` what is the same with every peer that both asks and answers, ``calls`` what tests of calls share,
-``certificates`` the right ones and those that are wrong in one way each, ``namespace`` a network of one's own, ``namespaces`` several hosts with wires and
-routers between them, and ``wires`` the cases for those. Peers listen on ports that were free a moment ago, on
-127.0.0.1, and on fixed ones only in a namespace. Nothing leaves the machine, nothing is waited for by sleeping, and
-every process is ended by its id.
+``certificates`` the right ones and those that are wrong in one way each, ``namespace`` a network of one's own,
+``namespaces`` several hosts with wires and routers between them, and ``wires`` the cases for those. Peers listen on
+ports that were free a moment ago, on 127.0.0.1, and on fixed ones only in a namespace. Nothing leaves the machine,
+nothing is waited for by sleeping, and every process is ended by its id.
 
 **What is shown.** OPTIONS and MESSAGE both ways over every transport that a peer has; mutual TLS with a wrong name, a
 wrong authority, an expired certificate and none, from either side; the service and the command, alone and behind
