@@ -66,6 +66,11 @@ class Life:
         self._number = 0
         for party in self.parties:
             party.session_received.subscribe(self._received)
+        if self.chance.random() < 0.7:
+            self.is_calm = True
+            self.call()
+            self.network.advance(1)
+            self.is_calm = False
 
     def description(self) -> str:
         """One that nobody else has made."""
@@ -94,7 +99,7 @@ class Life:
 
     def _received(self, session: SignalingSession) -> None:
         self.watch(session)
-        what = "accept" if self.is_calm else self.chance.choice(("", "", "", "ring", "accept", "raise"))
+        what = "accept" if self.is_calm else self.chance.choice(("", "", "ring", "accept", "accept", "accept", "raise"))
         if what == "ring":
             with contextlib.suppress(InvalidOperation):
                 session.ring()
@@ -137,13 +142,10 @@ class Life:
     def act(self) -> None:
         """Somebody does something, or something happens."""
         chance = self.chance
-        deed: Callable[[], None] = chance.choice(
-            (self.pass_time,) * 5
-            + (self.call,) * 2
-            + (self.decide,) * 4
-            + (self.change,) * 3
-            + (self.ask, self.answer_offer, self.end, self.lose_heart, self.cut, self.part, self.meet)
-        )
+        rare = (self.end, self.lose_heart, self.cut, self.part)
+        usual = (self.pass_time,) * 3 + (self.call, self.decide, self.decide) + (self.change,) * 3
+        others = (self.ask, self.answer_offer, self.meet)
+        deed: Callable[[], None] = chance.choice((*rare, *others, *others, *usual, *usual))
         try:
             deed()
         except (InvalidOperation, ValueError) as error:
@@ -242,9 +244,10 @@ class Life:
         self.network.cut(*self.chance.sample(["a.example", "b.example", "c.example"], 2))
 
     def part(self) -> None:
-        """Nothing gets through between two."""
+        """Nothing gets through between two, for a while."""
         self.said.append("part")
         self.network.partition(*self.chance.sample(["a.example", "b.example", "c.example"], 2))
+        self.network.clock.callLater(self.chance.choice((0.5, 5.0, 50.0)), self.network.heal)
 
     def meet(self) -> None:
         """Everything gets through again."""
