@@ -101,8 +101,10 @@ class Calls:
             if number not in self.sent:
                 if not self._resent:
                     raise WrongAnswer(data[start:end].decode("utf-8", "replace"))
-            elif kind == _INVITE and status[:1] == b"1":
-                self._rung.add(number)
+            elif status[:1] == b"1":
+                # A server that is late says 100, which is no ringing.
+                if status != b"100":
+                    self._rung.add(number)
             elif kind == _INVITE and status == b"200" and number in self._rung:
                 replies += self._leave(data, start, end, number)
             elif kind == _BYE and status == b"200":

@@ -79,7 +79,8 @@ def _called(setting: Setting, transport: str) -> list[CallFigures]:
     found = []
     try:
         running.append(start_python("floor", "floor", setting.folder, *keys, "--calls"))
-        running.append(start_python("ours", "server", setting.folder, *keys))
+        # A machine that has other things to do makes it late, and that is not what is measured.
+        running.append(start_python("ours", "server", setting.folder, *keys, "--overload-lag", "0"))
         for window in WINDOWS:
             results = measure(
                 Plan(

@@ -24,8 +24,8 @@ __all__ = ["HeldDialogs", "goals", "main", "measure_dialogs", "tables"]
 
 _TITLES = {"tls": "mutual TLS", "tcp": "TCP"}
 _WINDOW = 8
-_T1 = 0.05
-_SAMPLES = 8
+_T1 = 0.1
+_SAMPLES = 6
 _MOST_KIB = 8.0
 _MOST_OCTETS = 32.0
 _MOST_BLOCKS = 0.05
@@ -135,7 +135,7 @@ def _growth(setting: Setting, transport: str, calls: int) -> list[Growth]:
                 looks[name].append((pss(side), side.blocks()))
     finally:
         parties.stop()
-    first = _SAMPLES // 4
+    first = 1
     return [
         Growth(
             f"{_TITLES[transport]}, {name}",
