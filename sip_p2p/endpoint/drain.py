@@ -26,7 +26,8 @@ class Drain:
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
-        self._waiting: dict[Deferred[None], Callable[[], bool]] = {}
+        # Who waits for what, and for which party's sake; None for that of all.
+        self._waiting: dict[Deferred[None], tuple[Callable[[], bool], RealTimeEndpoint | None]] = {}
 
     @property
     def is_quiet(self) -> bool:
@@ -77,11 +78,15 @@ class Drain:
         self._manager.load.drain()
         return self.when_quiet(deadline)
 
-    def maybe_quiet(self) -> None:
-        """Something ended: tell those who wait for the last of it."""
+    def maybe_quiet(self, party: RealTimeEndpoint | None = None) -> None:
+        """Something ended: tell those who wait for the last of it.
+
+        :param party: whose it was; None where nobody knows.
+        """
         if self._waiting:
-            for waiting, is_over in list(self._waiting.items()):
-                if is_over() and self._waiting.pop(waiting, None) is not None:
+            for waiting, (is_over, whose) in list(self._waiting.items()):
+                is_asked = party is None or whose is None or whose is party
+                if is_asked and is_over() and self._waiting.pop(waiting, None) is not None:
                     waiting.callback(None)
 
     def hurry(self) -> None:
@@ -101,15 +106,19 @@ class Drain:
         manager = self._manager
         sessions = manager.sessions
         over = self._when(
-            lambda: not manager.dispatch.owes(endpoint) and not sessions.has_any(endpoint), manager.limits.drain_timeout
+            lambda: not manager.dispatch.owes(endpoint) and not sessions.has_any(endpoint),
+            manager.limits.drain_timeout,
+            endpoint,
         )
         return over.addCallback(lambda _: sessions.abandon(endpoint))
 
-    def _when(self, is_over: Callable[[], bool], deadline: float) -> Deferred[None]:
+    def _when(
+        self, is_over: Callable[[], bool], deadline: float, party: RealTimeEndpoint | None = None
+    ) -> Deferred[None]:
         if is_over() or not deadline:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
-        self._waiting[waiting] = is_over
+        self._waiting[waiting] = (is_over, party)
         waiting.addTimeout(deadline, self._manager.reactor, onTimeoutCancel=self._too_long)
 
         def forget(result: None) -> None:

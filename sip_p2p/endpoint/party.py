@@ -370,7 +370,7 @@ class Party:
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""
         self._outgoing.pop(outgoing, None)
-        self.connection_manager.drain_state.maybe_quiet()
+        self.connection_manager.drain_state.maybe_quiet(cast("RealTimeEndpoint", self))
 
     @property
     def requests_under_way(self) -> int:

@@ -10,6 +10,7 @@ a peer may have read goes out twice, but for BYE: a second one is answered 481 a
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, cast, final
 
 from twisted.python.failure import Failure
@@ -47,12 +48,14 @@ class Errands:
     :ivar recoveries: the dialogs that look for a new one.
     """
 
-    __slots__ = ("_acks", "_runs", "flows", "manager", "recoveries")
+    __slots__ = ("_acks", "_parties", "_runs", "flows", "manager", "recoveries")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self.manager = manager
         self._runs: dict[Errand, _Run] = {}
         self._acks: dict[_AckRun, None] = {}
+        # How many requests each party has on their way: asked whenever one of many parties ends.
+        self._parties: Counter[RealTimeEndpoint] = Counter()
         self.flows = DialogFlows()
         self.recoveries = Recoveries(self, manager)
 
@@ -84,6 +87,7 @@ class Errands:
             return
         hint = endpoint.family if family is None else family
         run = self._runs[errand] = _Run(self, errand, endpoint, hop, target, through, hint)
+        self._parties[endpoint] += 1
         run.start()
 
     def acknowledge(self, effect: AckWanted, endpoint: RealTimeEndpoint) -> None:
@@ -134,7 +138,7 @@ class Errands:
 
     def under_way(self, endpoint: RealTimeEndpoint) -> int:
         """How many requests of *endpoint* have no outcome yet."""
-        return sum(run.endpoint is endpoint for run in self._runs.values())
+        return self._parties[endpoint]
 
     def end(self, endpoint: RealTimeEndpoint) -> None:
         """*endpoint* is no more: what it has under way fails."""
@@ -184,10 +188,13 @@ class Errands:
     def ended(self, run: _Run | _AckRun) -> None:
         """One is over; called by the run."""
         if isinstance(run, _Run):
-            self._runs.pop(run.errand, None)
+            if self._runs.pop(run.errand, None) is not None:
+                self._parties[run.endpoint] -= 1
+                if not self._parties[run.endpoint]:
+                    del self._parties[run.endpoint]
         else:
             self._acks.pop(run, None)
-        self.manager.drain_state.maybe_quiet()
+        self.manager.drain_state.maybe_quiet(run.endpoint)
 
     def _made_by(self, plan: RequestPlan, response: Response) -> Dialog | None:
         """The dialog that *response* has made or meant (section 12.1), if it lives."""

@@ -286,7 +286,9 @@ class SessionLife:
         self.end([])
 
     def abandon(self, error: BaseException) -> None:
-        """There is no time left: whatever waits fails, and nothing more is sent."""
+        """There is no time left: whatever waits fails, and no answer to anything is waited for."""
+        if self.set_up is not None and self.usage is None and not self.is_over:
+            self.set_up.terminate([])
         self.become(SignalingInput.ENDED, SignalingTransitionReason.TERMINATED_LOCALLY)
         self._fail_all(error)
         usage, self.usage = self.usage, None

@@ -7,6 +7,7 @@ nothing more is to be said to their peers.
 
 from __future__ import annotations
 
+from collections import Counter
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, cast, final
 
@@ -31,7 +32,7 @@ from sip_p2p.errors import (
 )
 from sip_p2p.sip.dialog import effects as said
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation
-from sip_p2p.sip.dialog.usage import InviteUsage
+from sip_p2p.sip.dialog.usage import InviteUsage, UsageState
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
@@ -54,11 +55,13 @@ class Sessions:
     :ivar watching: those whose messages somebody wants to see.
     """
 
-    __slots__ = ("_endings", "_live", "_manager", "errands", "totals", "watching")
+    __slots__ = ("_endings", "_live", "_manager", "_parties", "errands", "totals", "watching")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._live: dict[SignalingSession, None] = {}
+        # How many of them each party has: asked whenever one of many parties ends.
+        self._parties: Counter[RealTimeEndpoint] = Counter()
         self._endings = Endings(manager)
         self.errands = Errands(manager)
         self.watching = Watching(manager)
@@ -86,7 +89,7 @@ class Sessions:
 
     def has_any(self, endpoint: RealTimeEndpoint) -> bool:
         """Whether *endpoint* has one left, or something to be sent for one that was."""
-        return any(session.endpoint is endpoint for session in self._live) or self.errands.under_way(endpoint) > 0
+        return endpoint in self._parties or self.errands.under_way(endpoint) > 0
 
     def of(self, endpoint: RealTimeEndpoint) -> tuple[SignalingSession, ...]:
         """Those of one party."""
@@ -95,13 +98,17 @@ class Sessions:
     def add(self, session: SignalingSession) -> None:
         """A session has begun."""
         self._live[session] = None
+        self._parties[session.endpoint] += 1
         self.totals["sessions_in" if session.is_incoming else "sessions_out"] += 1
 
     def gone(self, session: SignalingSession) -> None:
         """Nothing more is to be done for it."""
         self._endings.forget(session)
         if self._live.pop(session, self) is not self:
-            self._manager.drain_state.maybe_quiet()
+            self._parties[session.endpoint] -= 1
+            if not self._parties[session.endpoint]:
+                del self._parties[session.endpoint]
+            self._manager.drain_state.maybe_quiet(session.endpoint)
 
     # -- new ones ------------------------------------------------------------------------------------------------------
 
@@ -193,11 +200,16 @@ class Sessions:
         if usage is None:
             manager.core.answer(output.transaction, 481, now)
             return
+        session = _session_of(usage)
+        if usage.state is UsageState.CONFIRMED and not output.is_put_off and session is not None and session.set_up:
+            # It came in one delivery with the ACK or the 2xx: that the session stands is said, and is to be told first.
+            output.is_put_off = True
+            manager.core.say(output)
+            return
         is_done = usage.request_received(output, now)
         self.errands.heard(output.dialog)
         if is_done:
             return
-        session = _session_of(usage)
         if session is None or session.state is SignalingState.DISCONNECTED:
             manager.core.answer(output.transaction, 481, now)
         else:

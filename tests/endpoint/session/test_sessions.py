@@ -23,7 +23,7 @@ class TerminationTests(CallTestCase):
         standing, _ = self.call()
         ringing, establishing = self.begin()
         self.received[-1].ring()
-        establishing.addErrback(lambda failure: failure.trap(SessionTerminated))
+        establishing.addErrback(lambda failure: failure.trap(SessionTerminated, EndpointTerminated))
         wanted: list[SignalingSession] = []
         self.alice.session_received.subscribe(wanted.append)
         self.bob.invite("sip:alice@a.example", OFFER).addErrback(lambda failure: failure.trap(RequestFailed))
@@ -62,6 +62,25 @@ class TerminationTests(CallTestCase):
         self.assertEqual(len(self.alice.connection_manager.sessions), 0)
         self.network.heal()
         self.run_until(self.received[0].terminate())
+
+    def test_let_go(self) -> None:
+        """Sessions that are let go before they were ended leave nothing either, whatever their state (row:B13)."""
+        redirected = self.alice.create_session(BOB)
+        redirected.redirecting.subscribe(lambda redirecting: redirecting.defer())
+        redirected.establish(OFFER).addErrback(lambda failure: failure.trap(SessionTerminated, EndpointTerminated))
+        self.network.advance(0.5)
+        self.received[-1].redirect(["sip:carol@c.example"])
+        self.network.advance(0.5)
+        sessions = [redirected, *self.states()]
+        names = {"IDLE", "INCOMING", "ALERTED", "CONNECTED", "REDIRECTING"}
+        self.assertEqual({session.state.name for session in sessions}, names)
+        self.alice.connection_manager.sessions.abandon(self.alice)
+        self.network.advance(1)
+        self.assertEqual({session.state for session in sessions}, {SignalingState.DISCONNECTED})
+        for session in self.received:
+            session.terminate()
+        self.network.advance(40)
+        self.assertEqual((self.living(self.alice), self.living(self.bob)), ({}, {}))
 
     def test_drain(self) -> None:
         """drain() refuses new sessions with 503 and Retry-After, and lets those that stand go on (row:B15)."""
