@@ -368,7 +368,9 @@ class CancelTests(SippCallTestCase):
             scenario.asks("CANCEL", 1, branch="INVITE1", lines=["Reason: SIP;cause=200"])
             scenario.gets(200, of="CANCEL").gets(487).asks("ACK", 1, branch="INVITE1")
             await (await self.plays(scenario, party=party)).answered()
-            self.assertEqual(await (await called.call()).reaches("DISCONNECTED"), "CANCELED")
+            # One that is called off in the same moment may never be shown to anybody.
+            if rings or called.calls:
+                self.assertEqual(await (await called.call()).reaches("DISCONNECTED"), "CANCELED")
 
     async def test_its_cancel_crosses_200(self) -> None:
         """A CANCEL that comes after our 200 gets 200 and changes nothing (fault:C5, fault:C6)."""

@@ -204,13 +204,15 @@ class Scenario:
         ]
         if method in ("INVITE", "UPDATE", "SUBSCRIBE"):
             head.append(f"Contact: <{self.contact}>")
-        return self._says([*head, *lines], body)
+        return self._says([*head, *lines], body, again=method != "ACK")
 
-    def _says(self, lines: list[str], body: str) -> Scenario:
+    def _says(self, lines: list[str], body: str, again: bool = False) -> Scenario:
         if body:
             lines = [*lines, "Content-Type: application/sdp"] if not _has_type(lines) else lines
         text = "\n".join([*lines, "Content-Length: [len]", "", *body.replace("\r\n", "\n").splitlines()])
-        self._steps.append(f"<send>\n<![CDATA[\n\n{text}\n\n]]>\n</send>\n")
+        # SIPp does so by UDP alone.
+        repeated = ' retrans="500"' if again else ""
+        self._steps.append(f"<send{repeated}>\n<![CDATA[\n\n{text}\n\n]]>\n</send>\n")
         return self
 
     def waits(self, seconds: float) -> Scenario:
