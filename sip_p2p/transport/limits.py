@@ -60,8 +60,8 @@ class Limits:
     :ivar idle_timeout: without a message and without a live transaction; 0 means never. Then the connection is closed,
         an eighth later at the latest.
     :ivar stall_timeout: for a peer to take something of what waits to be written to it; then it is aborted.
-    :ivar answer_timeout: how long an application may take to answer a request, or an offer; then it is answered 500, and
-        an offer 504.
+    :ivar answer_timeout: how long an application may take to answer a request, or an offer; then it is answered 500,
+        and an offer 504.
     :ivar drain_timeout: how long :meth:`terminate` waits for what is in flight.
     :ivar recovery_timeout: for how long the peer of a session whose connection was lost is looked for; then the session
         ends, or waits for the peer if that is what it is to do.

@@ -75,7 +75,7 @@ class InDialogTests(SynchronousTestCase):
             for method in ("BYE", "INFO", "UPDATE", "INVITE"):
                 bench = party_with_sessions()
                 bench.stream.peer = bench.dialog.peer = "proxy.example"
-                said = bench.over_stream(inside(method, 2, **{"From": from_}, extra=CONTACT))
+                said = bench.over_stream(inside(method, 2, From=from_, extra=CONTACT))
                 self.assertEqual(isinstance(said[0], InDialogRequestReceived), is_heard, (method, from_))
                 self.assertEqual(bench.core.counters.foreign_requests, not is_heard)
 

@@ -118,7 +118,6 @@ class MachineTests(SynchronousTestCase):
             route.heard()
             self.assertEqual((route.status, route.next_attempt), (RouteSetStatus.HEALTHY, None))
 
-
     def test_lost_at_once(self) -> None:
         """A way that is lost again and again as soon as it was found is looked for ever more rarely, until it has held
         for a minute (row:H32)."""

@@ -30,8 +30,8 @@ INPUTS = (
 )
 
 TABLE = [
-    # state, input, what follows; local and remote is who refreshes, half and over are times of the interval, and what is
-    # answered names the refresher
+    # state, input, what follows; local and remote is who refreshes, half and over are times of the interval, and what
+    # is answered names the refresher
     ("off", "2xx", "off"),
     ("off", "2xx uac", "local"),
     ("off", "2xx uas", "remote"),
