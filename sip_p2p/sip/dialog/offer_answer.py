@@ -268,7 +268,7 @@ class OfferAnswer:
 
     def rollback(self, place: Place | None = None) -> bool:
         """A request failed: what it offered is as if it had never been said (RFC 3261 section 14.1, RFC 3311 section
-        5.1, RFC 6141 section 3.3).
+        5.3, RFC 6141 section 3.4).
 
         :param place: what failed: ``INVITE``, with what stood in its provisional responses and PRACKs; ``PRACK``,
             also one that carried an answer; or ``UPDATE``. None: whatever offer has no answer yet.
