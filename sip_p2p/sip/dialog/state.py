@@ -40,7 +40,7 @@ _VERSION = 1
 _LARGEST_CSEQ = 2**31 - 1
 _SKIPPED = 1000
 _TEXTS = ("call_id", "local_tag", "remote_tag", "local", "remote", "remote_target", "peer")
-_FLAGS = ("is_caller", "is_secure", "is_tls")
+_FLAGS = ("is_caller", "is_near", "is_secure", "is_tls")
 _FIELDS = frozenset(
     (*_TEXTS, *_FLAGS, "capabilities", "extra", "format", "local_cseq", "remote_cseq", "route_set", "saved", "timer",
      "version")
@@ -69,6 +69,7 @@ class DialogState:
     remote_target: str
     peer: str
     is_caller: bool
+    is_near: bool
     is_secure: bool
     is_tls: bool
 
@@ -82,6 +83,7 @@ class DialogState:
         self.remote_target = str(dialog.remote_target)
         self.peer = dialog.peer
         self.is_caller = dialog.is_caller
+        self.is_near = dialog.is_near
         self.is_secure = dialog.is_secure
         self.is_tls = dialog.is_tls
         self.local_cseq = dialog.local_cseq
@@ -123,7 +125,7 @@ class DialogState:
         :raises ValueError: when a part cannot be read; never for what :meth:`from_json` gave.
         """
         try:
-            return Dialog(
+            dialog = Dialog(
                 self.call_id,
                 self.local_tag,
                 self.remote_tag,
@@ -141,6 +143,8 @@ class DialogState:
             )
         except MalformedMessage as error:
             raise ValueError(f"the target of the saved session: {error}") from None
+        dialog.is_near = self.is_near
+        return dialog
 
     def restore(
         self, core: UserAgentCore, profile: Profile, settings: SessionTimerSettings, now: float, user: object = None
@@ -185,6 +189,7 @@ class DialogState:
             "remote_target": self.remote_target,
             "peer": self.peer,
             "is_caller": self.is_caller,
+            "is_near": self.is_near,
             "is_secure": self.is_secure,
             "is_tls": self.is_tls,
             "local_cseq": self.local_cseq,

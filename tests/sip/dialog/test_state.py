@@ -84,6 +84,7 @@ class RoundTripTests(SynchronousTestCase):
     @given(dialogs(), st.integers(0, 2**33), st.dictionaries(st.text("abc", max_size=5), st.text("xyz é", max_size=9)))
     def test_any_dialog(self, dialog: Dialog, saved: int, extra: dict[str, str]) -> None:
         """Whatever a dialog is, its text gives the same one, and the same text again (row:H33)."""
+        dialog.is_near = bool(saved % 2)
         state = DialogState(dialog, saved)
         state.extra = extra
         text = state.to_json()
@@ -94,7 +95,8 @@ class RoundTripTests(SynchronousTestCase):
         self.assertEqual((again.to_json(), again.extra), (text, extra))
         revived = again.dialog()
         self.assertEqual((revived.id, revived.is_early), (dialog.id, False))
-        for name in ("local", "remote", "peer", "is_caller", "is_secure", "is_tls", "route_set", "remote_cseq"):
+        names = ("local", "remote", "peer", "is_caller", "is_near", "is_secure", "is_tls", "route_set", "remote_cseq")
+        for name in names:
             self.assertEqual(getattr(revived, name), getattr(dialog, name), name)
         self.assertEqual(revived.remote_target, dialog.remote_target)
         self.assertTrue(dialog.local_cseq <= revived.local_cseq < 2**31)
@@ -255,6 +257,7 @@ class HostileTests(SynchronousTestCase):
             "remote_target": (*bad_texts, "", "x", "sip:a@b@c", "<sip:a@b.example>"),
             "peer": bad_texts,
             "is_caller": (None, 0, 1, "true", [], {}),
+            "is_near": (None, 0, 1, "true", [], {}),
             "is_secure": (None, 0, 1, "true", [], {}),
             "is_tls": (None, 0, 1, "true", [], {}, False),
             "local_cseq": (None, "1", -1, 2**31, 1.0, True, 10**400, [], {}),
