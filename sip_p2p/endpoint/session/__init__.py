@@ -10,6 +10,7 @@ module                what                                                      
 ``life``              its state, what waits in it, and its end
 ``events``            what it tells, and in which order
 ``states``            the states, and why one went into another                                   RFC 3261 section 21
+``set_up``            what both kinds have until they stand
 ``calling``           one that we establish, until it stands
 ``answering``         one that a peer wants to establish, until it stands
 ``offers``            where an application's offers and answers come from                         RFC 3264, RFC 6337

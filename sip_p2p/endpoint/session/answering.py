@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.session.offers import Fixed, ask, described, refusal_of, source_of
 from sip_p2p.endpoint.session.participant import EarlyDialog, early_usage
+from sip_p2p.endpoint.session.set_up import SetUp
 from sip_p2p.endpoint.session.states import (
     SignalingInput,
     SignalingState,
@@ -39,24 +40,17 @@ __all__ = ["Answering"]
 
 
 @final
-class Answering:
+class Answering(SetUp):
     """What a session that a peer wants to establish has beside the session itself, until it stands.
 
     :ivar invitation: the core's part.
     """
 
-    __slots__ = ("_asked", "_done", "_session", "invitation")
+    __slots__ = ("invitation",)
 
     def __init__(self, invitation: ServerInvitation) -> None:
+        super().__init__()
         self.invitation = invitation
-        self._session: SignalingSession | None = None
-        self._done: Deferred[SignalingSession] | None = None
-        self._asked: Deferred[ContentDescription | None] | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more can come of it."""
-        return self._session is None
 
     @property
     def early_usages(self) -> tuple[InviteUsage, ...]:
@@ -65,7 +59,7 @@ class Answering:
 
     def belongs_to(self, session: SignalingSession) -> None:
         """*session* is the one; called once."""
-        self._session = session
+        super().belongs_to(session)
         self.invitation.user = session
 
     # -- what the application decides ----------------------------------------------------------------------------------
@@ -227,9 +221,7 @@ class Answering:
         :returns: whether the peer is still to be heard of.
         """
         session = self._session
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.cancel()
+        self.stop_asking()
         if session is None:
             return False
         driver = session.endpoint.connection_manager.driver
@@ -243,23 +235,6 @@ class Answering:
             usage.bye(driver.now(), fields)
             return False
         return True
-
-    def settle(self, error: BaseException | None) -> None:
-        """Tell whoever waits for the outcome."""
-        session, done = self._session, self._done
-        self._done = None
-        if done is not None and not done.called and session is not None:
-            if error is None:
-                done.callback(session)
-            else:
-                done.errback(Failure(error))
-
-    def close(self) -> None:
-        """Nothing more comes of it."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.cancel()
-        self._session = self._done = None
 
     # -- what the core tells -------------------------------------------------------------------------------------------
 

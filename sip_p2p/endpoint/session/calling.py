@@ -18,6 +18,7 @@ from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalRespo
 from sip_p2p.endpoint.session.offers import ask, source_of, tell_source
 from sip_p2p.endpoint.session.participant import EarlyDialog
 from sip_p2p.endpoint.session.recovery import Recovery
+from sip_p2p.endpoint.session.set_up import SetUp
 from sip_p2p.endpoint.session.states import SignalingInput, SignalingState, SignalingTransitionReason, reason_of_error
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation, RequestFailed, SessionTerminated
@@ -159,54 +160,29 @@ class Redirecting:
 
 
 @final
-class Calling:
+class Calling(SetUp):
     """What a session that we establish has beside the session itself, until it stands.
 
     :ivar plan: what the INVITE is made of.
     :ivar via: where it is sent instead of where its target leads.
     :ivar family: which addresses may be used.
     :ivar invitation: the core's part, once there is one.
-    :ivar refused: what the application said to an offer of the peer's, which ends the call.
     """
 
-    __slots__ = (
-        "_asked",
-        "_descriptions",
-        "_done",
-        "_options",
-        "_redirecting",
-        "_session",
-        "family",
-        "invitation",
-        "plan",
-        "refused",
-        "via",
-    )
+    __slots__ = ("_descriptions", "_options", "_redirecting", "family", "invitation", "plan", "via")
 
     def __init__(
         self, plan: RequestPlan, options: CallOptions, via: Target | None, family: AddressFamilyHint | None
     ) -> None:
+        super().__init__()
         self.plan = plan
         self.via = via
         self.family = family
         self._options = options
-        self._session: SignalingSession | None = None
-        self._done: Deferred[SignalingSession] | None = None
-        self._asked: Deferred[Any] | None = None
         self._redirecting: Redirecting | None = None
         # What each branch has answered: only that of the one that wins counts in the end.
         self._descriptions: dict[InviteUsage, ContentDescription] = {}
         self.invitation: ClientInvitation | None = None
-        self.refused: BaseException | None = None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more can come of it."""
-        return self._session is None
-
-    def belongs_to(self, session: SignalingSession) -> None:
-        """*session* is the one; called once."""
-        self._session = session
 
     def establish(self, session: SignalingSession, offer: Any) -> Deferred[SignalingSession]:
         """Call; see :meth:`.SignalingSession.establish`."""
@@ -236,7 +212,11 @@ class Calling:
 
     def _no_offer(self, failure: Failure) -> None:
         """The application has none, or what it has cannot be sent: nothing was asked of anybody."""
+        is_withdrawn = self._asked is None and failure.check(CancelledError) is not None
         self._asked = None
+        if is_withdrawn:
+            # The session ends, and says so by itself.
+            return
         error = failure.value
         if self._session is not None and error is not None:
             self._fail(error, reason_of_error(error), None)
@@ -270,9 +250,7 @@ class Calling:
         :returns: whether the peer is still to be heard of.
         """
         session, invitation = self._session, self.invitation
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.cancel()
+        self.stop_asking()
         if session is None or invitation is None:
             return False
         driver = session.endpoint.connection_manager.driver
@@ -288,20 +266,10 @@ class Calling:
         if redirecting is not None and not redirecting.is_decided:
             redirecting.withdraw()
 
-    def settle(self, error: BaseException | None) -> None:
-        """Tell whoever waits for the outcome."""
-        session, done = self._session, self._done
-        self._done = None
-        if done is not None and not done.called and session is not None:
-            if error is None:
-                done.callback(session)
-            else:
-                done.errback(Failure(self.refused or error))
-
     def close(self) -> None:
         """Nothing more comes of it."""
         self._nobody_decides()
-        self._session = self._done = None
+        super().close()
 
     # -- what the core tells -------------------------------------------------------------------------------------------
 
