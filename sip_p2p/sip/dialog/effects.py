@@ -130,15 +130,17 @@ class InDialogRequestReceived:
     """A request in a dialog of ours passed every check and waits for the application's answer.
 
     :ivar dialog: the dialog; its ``user`` is the usage.
+    :ivar is_put_off: it was said once more, after what had to be told first.
     """
 
-    __slots__ = ("dialog", "flow", "request", "transaction")
+    __slots__ = ("dialog", "flow", "is_put_off", "request", "transaction")
 
     def __init__(self, transaction: ServerTransaction, request: Request, flow: Flow, dialog: Dialog) -> None:
         self.transaction = transaction
         self.request = request
         self.flow = flow
         self.dialog = dialog
+        self.is_put_off = False
 
 
 @final

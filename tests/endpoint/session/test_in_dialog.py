@@ -7,8 +7,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from sip_p2p import IncomingRequest, InvalidOperation, OperationTimeout, RequestFailed
+from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
-from tests.endpoint.session.calls import CallTestCase
+from tests.endpoint.session.calls import ANSWER, BOB, OFFER, CallTestCase
 
 
 class InDialogTests(CallTestCase):
@@ -177,3 +178,27 @@ class InDialogTests(CallTestCase):
         self.assertRaises(ValueError, self.session.request, "INFO", body=b"x")
         self.assertRaises(ValueError, self.session.request, "a b")
         self.assertRaises(ValueError, self.session.request, "INFO", headers=[("Subject", "a\r\nb")])
+
+
+class TogetherTests(CallTestCase):
+    """What a peer says as soon as the session stands for it."""
+
+    def test_with_the_ack(self) -> None:
+        """A request that comes in one delivery with the ACK is told once the session stands, and before a BYE behind it
+        (row:H25)."""
+        told: list[str] = []
+
+        def called(session: SignalingSession) -> Any:
+            session.state_changed.subscribe(lambda event: told.append(event.state.name))
+            session.message_received.subscribe(lambda event: told.append(f"{event.text} {session.state.name}"))
+            return session.accept(ANSWER)
+
+        self.bob.session_received.subscribe(called)
+
+        def talk(session: SignalingSession) -> None:
+            session.send_message("hello").addErrback(lambda _: None)
+            session.terminate()
+
+        self.run_until(self.alice.invite(BOB, OFFER).addCallback(talk))
+        self.network.advance(1)
+        self.assertEqual(told, ["CONNECTING", "CONNECTED", "hello CONNECTED", "DISCONNECTED"])

@@ -73,7 +73,7 @@ class EffectTests(SynchronousTestCase):
         """What an effect is made of is what it keeps: each argument becomes the attribute of its name."""
         for kind in (AckWanted, InDialogRequestReceived):
             arguments = list(inspect.signature(kind.__init__).parameters)[1:]
-            self.assertEqual(sorted(arguments), sorted(kind.__slots__))
+            self.assertLessEqual(set(arguments), set(kind.__slots__))
             values = [object() for _ in arguments]
             effect = kind(*values)  # type: ignore[arg-type]
             self.assertEqual([getattr(effect, name) for name in arguments], values)
