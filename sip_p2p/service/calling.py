@@ -20,7 +20,7 @@ from sip_p2p.service.party import make_party
 from sip_p2p.service.sending import AddressedOptions, LastHeard, proof, proved_by
 from sip_p2p.service.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, reliability, session_timer
 from sip_p2p.service.silence import Silence
-from sip_p2p.service.words import ExitCode, Words, call_exit_code, explain
+from sip_p2p.service.words import ExitCode, Words, call_exit_code, explain_call
 from sip_p2p.sip.dialog.description import SDP, ContentDescription
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 
@@ -210,7 +210,7 @@ class _Call:
         if ending is not None and ending.reason is SignalingTransitionReason.TERMINATED_LOCALLY:
             # Whoever waited for the answer gave up: that ends the session before it is heard of here.
             raise CancelledError
-        words = explain(error, "peer" if self._options.proxy is None else "proxy")
+        words = explain_call(error, self._rang, "peer" if self._options.proxy is None else "proxy")
         return self._told.ended(call_exit_code(error, self._rang), words, error)
 
     def _answered(self, session: SignalingSession) -> None:

@@ -57,7 +57,7 @@ def session_timer(options: Mapping[str, Any]) -> SessionTimerSettings:
     least = _whole("session-timer-least", options["session-timer-least"])
     if options["session-timer"] == "off":
         return SessionTimerSettings(None, minimum=least, is_enabled=False)
-    interval = _whole("session-timer", options["session-timer"])
+    interval = _whole("session-timer", options["session-timer"], ", nor off")
     if interval < least:
         raise usage.UsageError(
             f"--session-timer {interval} is less than --session-timer-least {least}: you would not go along with it"
@@ -76,7 +76,8 @@ def answer_options(options: Mapping[str, Any]) -> AnswerOptions:
     return AnswerOptions(reliable, max_ring=seconds("max-ring", options["max-ring"], least=0.001), session_timer=timer)
 
 
-def _whole(name: str, text: str) -> int:
+def _whole(name: str, text: str, or_else: str = "") -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 6 and int(text) >= 90):
-        raise usage.UsageError(f"--{name} {printable(text)} is not a whole number of seconds from 90 to 999999")
+        what = f"a whole number of seconds from 90 to 999999{or_else}"
+        raise usage.UsageError(f"--{name} {printable(text)} is not {what}")
     return int(text)

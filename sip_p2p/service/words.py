@@ -27,7 +27,7 @@ from sip_p2p.sip.diagnostics import parse_warnings
 if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
 
-__all__ = ["TLS_WORDS", "ExitCode", "Words", "call_exit_code", "exit_code", "explain"]
+__all__ = ["TLS_WORDS", "ExitCode", "Words", "call_exit_code", "exit_code", "explain", "explain_call"]
 
 
 class ExitCode(enum.IntEnum):
@@ -219,6 +219,18 @@ _CALL_CODES = {
     487: ExitCode.NO_ANSWER,
     600: ExitCode.BUSY,
 }
+
+
+def explain_call(failure: BaseException, rang: bool, first_hop: str = "peer") -> Words:
+    """The same as :func:`explain` for a call that *failure* ended before it was answered.
+
+    :param rang: whether the peer was told of it.
+    """
+    if not isinstance(failure, OperationTimeout):
+        return explain(failure, first_hop)
+    if rang:
+        return Words("It rang, and nobody answered.", "--max-ring waits longer.")
+    return Words("No answer to the call came in time.", "The peer may be overloaded or may have dropped the request.")
 
 
 def explain(failure: BaseException, first_hop: str = "peer") -> Words:

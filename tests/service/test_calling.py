@@ -255,7 +255,7 @@ class NotAnsweredTests(CallCase):
 
         code, out, err = await self.outcome(ring, "--max-ring", "0.3")
         self.assertEqual((code, out.splitlines()[1]), (ExitCode.NO_ANSWER, "180 Ringing"))
-        self.assertTrue(err.startswith("sip-p2p: "), err)
+        self.assertEqual(err, "sip-p2p: It rang, and nobody answered.\n         --max-ring waits longer.\n")
         self.assertTrue(sessions[0].is_over)
 
     async def test_nobody_says_anything(self) -> None:
@@ -265,8 +265,10 @@ class NotAnsweredTests(CallCase):
         target = f"sip:alice@127.0.0.1:{silent.getHost().port};transport=tcp"
         options = parsed(*URI, "--max-ring", "0.2", target)
         options.limits = options.limits.replace(drain_timeout=0.2)
-        code = await place_call(reactor, options, io.StringIO(), io.StringIO())
+        err = io.StringIO()
+        code = await place_call(reactor, options, io.StringIO(), err)
         self.assertEqual(code, ExitCode.TIMEOUT)
+        self.assertTrue(err.getvalue().startswith("sip-p2p: No answer to the call came in time.\n"), err.getvalue())
 
     async def test_no_connection(self) -> None:
         """Nobody there is code 4."""

@@ -35,7 +35,7 @@ class SessionOptionsTests(SynchronousTestCase):
             ("max-ring", "x\x1b", "--max-ring x\\x1b is not a number of seconds"),
             ("reliable", "maybe", "--reliable maybe is neither off nor supported nor required"),
             ("session-timer", "89", "--session-timer 89 is not a whole number of seconds from 90 to 999999"),
-            ("session-timer", "on", "--session-timer on is not a whole number"),
+            ("session-timer", "on", "--session-timer on is not a whole number of seconds from 90 to 999999, nor off"),
             ("session-timer-least", "1e9", "--session-timer-least 1e9 is not a whole number"),
             ("session-timer-least", "2000", "--session-timer 1800 is less than --session-timer-least 2000"),
         ):
