@@ -99,6 +99,8 @@ class Station(LineReceiver):
         elif session.state is SignalingState.CONNECTED:
             said = session.send_message(line.decode("utf-8", "replace"))
             said.addErrback(lambda failure: self.say(f"not heard: {failure.value}"))
+        else:
+            self.say("not heard: the door is not open yet")
 
     def connectionLost(self, reason: object = None) -> None:
         """The keyboard is gone."""

@@ -177,6 +177,8 @@ class IntercomTests(CallCase):
         target = (await flat.find(r"^flat is (sip:\S+)$"))[1]
         door = self.example("intercom", "0", "door", target)
         await flat.find(r"^ringing: ")
+        door.write("anybody?\n")
+        await door.find(r"^not heard: the door is not open yet$")
         self.assertEqual(await self.call(target).ended(), 6)
         door.close_input()
         await flat.find(r"^closed: the caller gave up before there was an answer$")
