@@ -45,4 +45,6 @@ async def main(reactor: IReactorTime, folder: str, text: str, *targets: str) -> 
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        raise SystemExit(f"usage: {sys.argv[0]} FOLDER TEXT TARGET...")
     react(main, sys.argv[1:])

@@ -124,4 +124,6 @@ async def main(reactor: Any, folder: str, first: str, second: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        raise SystemExit(f"usage: {sys.argv[0]} FOLDER FIRST SECOND")
     react(main, sys.argv[1:])

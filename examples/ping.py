@@ -42,4 +42,6 @@ async def main(reactor: IReactorTime, folder: str, target: str, times: str = "3"
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        raise SystemExit(f"usage: {sys.argv[0]} FOLDER TARGET [TIMES]")
     react(main, sys.argv[1:])

@@ -239,3 +239,13 @@ class ListTests(TestCase):
         text = Path(__file__).read_text("utf-8")
         names = {path.stem for path in (ROOT / "examples").glob("*.py")}
         self.assertEqual({name for name in names if f'"{name}"' not in text and f"{name}:" not in text}, set())
+
+
+class UsageTests(ExampleCase):
+    """What a program that lacks an argument says."""
+
+    async def test_usage(self) -> None:
+        """An example that needs arguments and gets none says which, and ends."""
+        for name in ("click_to_dial", "ping", "broadcaster"):
+            program = self.start(f"{name}.py")
+            self.assertIn("FOLDER", (await program.find(r"usage: (.*)"))[1])

@@ -190,6 +190,10 @@ class Capabilities:
         self._recv_info = texts.get("recv_info")
         self.user_agent = texts.get("user_agent", "")
 
+    def __repr__(self) -> str:
+        methods = self.methods
+        return f"<Capabilities: {'unknown' if methods is None else ' '.join(sorted(methods))}>"
+
 
 @functools.lru_cache(maxsize=256)
 def _remembered(text: str) -> str:

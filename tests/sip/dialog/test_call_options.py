@@ -51,7 +51,7 @@ class FieldsTests(SynchronousTestCase):
     )
 
     def test_extensions(self) -> None:
-        """What we can do is said once, beside what the application says (RFC 3262 section 4, RFC 6228 section 4; row:H35)."""
+        """What we can do is said once, beside what the application says (RFC 3262 and 6228, section 4). row:H35"""
         for reliable, fields, expected in self.CASES:
             self.assertEqual(CallOptions(reliable=reliable).complete(fields, None), expected, (reliable, fields))
 

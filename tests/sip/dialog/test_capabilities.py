@@ -33,6 +33,11 @@ class CapabilityTests(SynchronousTestCase):
             self.assertEqual((capabilities.is_focus, capabilities.instance_id, capabilities.gruu), (False, None, None))
             self.assertEqual(capabilities.user_agent, "")
 
+    def test_in_a_log(self) -> None:
+        """It reads as what the peer can do. row:H30"""
+        self.assertEqual(repr(heard(("Allow", "INVITE, ACK"))), "<Capabilities: ACK INVITE>")
+        self.assertEqual(repr(Capabilities()), "<Capabilities: unknown>")
+
     def test_what_it_says(self) -> None:
         """Methods, extensions, bodies, program and features are as its fields say. row:H30"""
         capabilities = heard(
