@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.framing import StreamFramer
+from sip_p2p.sip.message import Response
 from sip_p2p.sip.outputs import Output, RequestReceived, SendMessage
 from sip_p2p.sip.parse import parse_datagram, parse_message
 from sip_p2p.sip.profile import Profile
@@ -11,7 +12,7 @@ from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 
-__all__ = ["HERE", "CoreBench", "message"]
+__all__ = ["HERE", "CoreBench", "answer_of", "delivered", "message", "statuses_of"]
 
 HERE = "sip:user@example.com"
 
@@ -92,3 +93,11 @@ def statuses_of(outputs: list[Output]) -> list[int]:
 def delivered(outputs: list[Output]) -> list[str]:
     """The methods of the requests that reached the application."""
     return [output.request.method for output in outputs if isinstance(output, RequestReceived)]
+
+
+def answer_of(outputs: list[Output]) -> Response:
+    """The one response among *outputs*."""
+    (sent,) = [output for output in outputs if isinstance(output, SendMessage)]
+    response = parse_message(sent.data)
+    assert isinstance(response, Response)
+    return response

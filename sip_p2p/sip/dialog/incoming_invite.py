@@ -19,6 +19,7 @@ from sip_p2p.sip.dialog.session_timer import OPTION_TAG as TIMER_TAG
 from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings
 from sip_p2p.sip.fields import parse_contact, parse_name_addrs, parse_seconds, parse_tokens, split_values
 from sip_p2p.sip.name_addr import NameAddr, parse_name_addr
+from sip_p2p.sip.preferences import parse_request_disposition
 from sip_p2p.sip.readings import warning_value
 from sip_p2p.sip.uri import SipUri, parse_uri
 
@@ -112,8 +113,12 @@ def may_ring_elsewhere(request: Request) -> bool:
     """
     headers = request.headers
     for value in headers.get_all("Request-Disposition"):
-        if any(element.strip(" \t").lower() == "no-fork" for element in value.split(",")):
-            return False
+        try:
+            if "no-fork" in parse_request_disposition(value):
+                return False
+        except MalformedMessage:
+            # What cannot be read forbids nothing.
+            continue
     return sum(len(split_values(value)) for value in headers.get_all("Via")) > 1
 
 
