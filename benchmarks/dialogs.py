@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.memory import Growth, pss, settle
+from benchmarks.memory import Growth, growth_goals, growth_table, pss, settle
 from benchmarks.processes import Server, start_python
 from benchmarks.report import Goal, goals_table, machine, table
 from benchmarks.setting import FULL, QUICK, Setting
@@ -160,19 +160,7 @@ def tables(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> str:
         for each in held
     ]
     first = table("Established dialogs", ("one dialog", "held", "each", "blocks each"), rows)
-    grown = [
-        (
-            each.name,
-            f"{each.count:,}",
-            f"{min(each.sizes) / 2**20:.2f} MiB",
-            f"{max(each.sizes) / 2**20:.2f} MiB",
-            f"{each.octets:.2f}",
-            f"{each.objects:.4f}",
-        )
-        for each in growth
-    ]
-    columns = ("calls, set up and taken down", "counted", "smallest", "largest", "octets each", "blocks each")
-    return first + "\n" + table("Growth over calls", columns, grown)
+    return first + "\n" + growth_table("Growth over calls", "calls, set up and taken down", growth)
 
 
 def goals(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> list[Goal]:
@@ -180,12 +168,7 @@ def goals(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> list[Goal]:
     found = [
         Goal(f"a dialog, {each.side}, {_TITLES[each.transport]}", each.octets / 1024, _MOST_KIB, "KiB") for each in held
     ]
-    for each in growth:
-        enough = each.count >= _ENOUGH
-        name, why = f"growth over {each.count:,} calls, {each.name}", "too few calls"
-        found.append(Goal(name, each.octets if enough else None, _MOST_OCTETS, "octets each", why))
-        found.append(Goal(name, each.objects if enough else None, _MOST_BLOCKS, "blocks each", why))
-    return found
+    return found + growth_goals("calls", growth, _ENOUGH, _MOST_OCTETS, _MOST_BLOCKS)
 
 
 def main() -> None:

@@ -250,9 +250,14 @@ def tables(held: Sequence[Held], growth: Sequence[Growth]) -> str:
         for each in held
     ]
     first = table("Memory", ("one of", "server", "counted", "KiB", "octets"), rows)
-    grown = [
+    return first + "\n" + growth_table("Growth", "transactions", growth, "MESSAGE over ")
+
+
+def growth_table(title: str, what: str, growth: Sequence[Growth], prefix: str = "") -> str:
+    """The sizes over many of *what*, a line for each of *growth*."""
+    rows = [
         (
-            f"MESSAGE over {each.name}",
+            prefix + each.name,
             f"{each.count:,}",
             f"{min(each.sizes) / 2**20:.2f} MiB",
             f"{max(each.sizes) / 2**20:.2f} MiB",
@@ -261,8 +266,7 @@ def tables(held: Sequence[Held], growth: Sequence[Growth]) -> str:
         )
         for each in growth
     ]
-    columns = ("transactions", "counted", "smallest", "largest", "octets each", "blocks each")
-    return first + "\n" + table("Growth", columns, grown)
+    return table(title, (what, "counted", "smallest", "largest", "octets each", "blocks each"), rows)
 
 
 def goals(held: Sequence[Held], growth: Sequence[Growth]) -> list[Goal]:
@@ -272,12 +276,17 @@ def goals(held: Sequence[Held], growth: Sequence[Growth]) -> list[Goal]:
         for each in held
         if each.server == "ours" and "idle" in each.name
     ]
+    return found + growth_goals("transactions", growth, _ENOUGH, _MOST_OCTETS, _MOST_OBJECTS)
+
+
+def growth_goals(what: str, growth: Sequence[Growth], enough: int, octets: float, blocks: float) -> list[Goal]:
+    """That no more than so many octets and blocks stay for each of *what*; fewer than *enough* of them tell nothing."""
+    found = []
     for each in growth:
-        enough = each.count >= _ENOUGH
-        name = f"growth over {each.count:,} transactions, {each.name}"
-        why = "too few transactions"
-        found.append(Goal(name, each.octets if enough else None, _MOST_OCTETS, "octets each", why))
-        found.append(Goal(name, each.objects if enough else None, _MOST_OBJECTS, "blocks each", why))
+        is_enough = each.count >= enough
+        name, why = f"growth over {each.count:,} {what}, {each.name}", f"too few {what}"
+        found.append(Goal(name, each.octets if is_enough else None, octets, "octets each", why))
+        found.append(Goal(name, each.objects if is_enough else None, blocks, "blocks each", why))
     return found
 
 
