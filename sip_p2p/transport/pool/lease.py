@@ -1,7 +1,7 @@
 """Leases: whoever needs a connection to stay holds one (rows E5, E7).
 
-A connection that nobody holds is closed when it has not been used for a while. A session of a later layer holds a lease
-for the life of its dialog, an eager reconnection one for as long as it lasts; a request by itself needs none.
+A connection that nobody holds is closed when it has not been used for a while. A session holds a lease for the life of
+its dialog, an eager reconnection one for as long as it lasts; a request by itself needs none.
 """
 
 from __future__ import annotations
