@@ -11,7 +11,10 @@ module              what
 ``session_options`` those of sessions: how long it may ring, reliable responses, timers
 ``party``           a connection manager and an endpoint made from options
 ``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
+``assembly``        that service made from its options: the party, its application, what stands beside it
 ``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
+``parts``           what stands beside the party: the HTTP API, instruments, a supervisor's messenger
+``happenings``      what happens, told to whoever follows it
 ``json_lines``      what it writes: one JSON object a line
 ``silence``         the session descriptions of programs without media
 ``check``           ``--check``: everything looked at and explained, nothing bound

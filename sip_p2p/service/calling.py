@@ -68,7 +68,7 @@ class CallingOptions(AddressedOptions):
         ["json", "j", "tell what happens as JSON, one object a line"],
         ["late-offer", None, "let the peer make the offer; what is offered otherwise is the answer then"],
     ]
-    repeatable: ClassVar[tuple[str, ...]] = (*AddressedOptions.repeatable, "header")
+    repeatable: ClassVar[tuple[str, ...]] = ("header",)
 
     def __init__(self) -> None:
         super().__init__()

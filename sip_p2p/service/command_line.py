@@ -41,6 +41,12 @@ class CommandOptions(usage.Options):
     """What every command line of ours does its own way: the order of arguments, repetition, version and help."""
 
     repeatable: ClassVar[tuple[str, ...]] = ()
+    """The options of this class itself that may be given several times; those of its bases are not named again."""
+
+    @classmethod
+    def may_repeat(cls, name: str) -> bool:
+        """Whether the option *name* may be given several times, with other values."""
+        return any(name in vars(each).get("repeatable", ()) for each in cls.__mro__)
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read *options*, those of the process when None.
@@ -63,7 +69,7 @@ class CommandOptions(usage.Options):
         for option, value in found:
             name = self.synonyms.get(option.lstrip("-").replace("-", "_"), option.lstrip("-"))
             name = name.replace("_", "-")
-            if name not in self.repeatable and values.setdefault(name, value) != value:
+            if not self.may_repeat(name) and values.setdefault(name, value) != value:
                 raise usage.UsageError(f"--{name} is given twice: {printable(values[name])} and {printable(value)}")
             takes_value = option.startswith("--") and f"{option[2:]}=" in self.longOpt
             if takes_value:

@@ -84,7 +84,7 @@ class PartyOptions(PeerOptions):
         ["proxy-name", None, None, "the name that the proxy's certificate must prove, if it is not its host"],
     ]
 
-    repeatable: ClassVar[tuple[str, ...]] = (*PeerOptions.repeatable, "resolve", "trust")
+    repeatable: ClassVar[tuple[str, ...]] = ("resolve", "trust")
 
     def __init__(self) -> None:
         super().__init__()
@@ -230,9 +230,7 @@ class Options(PartyOptions):
         ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
     ]
 
-    repeatable: ClassVar[tuple[str, ...]] = (
-        *PartyOptions.repeatable, "allow", "listen", "redirect-to", "server-certificate", "trusted-proxy",
-    )  # fmt: skip
+    repeatable: ClassVar[tuple[str, ...]] = ("allow", "listen", "redirect-to", "server-certificate", "trusted-proxy")
 
     def __init__(self) -> None:
         super().__init__()

@@ -177,7 +177,7 @@ class RequestOptions(RequestingOptions):
         ["body", "b", None, "file with the body; - is standard input"],
         ["content-type", None, None, "the body's content type"],
     ]
-    repeatable: ClassVar[tuple[str, ...]] = (*RequestingOptions.repeatable, "header")
+    repeatable: ClassVar[tuple[str, ...]] = ("header",)
 
     def opt_header(self, field: str) -> None:
         """'NAME: VALUE': one more header field; may be given several times"""

@@ -18,10 +18,10 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, FirstError, ensureDeferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python import usage
@@ -29,14 +29,10 @@ from twisted.python.failure import Failure
 
 from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
-from sip_p2p.observe.trace import Tap, TraceWriter
-from sip_p2p.service.application import Application, ApplicationError, load_application
-from sip_p2p.service.check import another_name
-from sip_p2p.service.json_lines import JsonLines
+from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.options import Options
-from sip_p2p.service.party import make_party
 from sip_p2p.service.signals import Signals
-from sip_p2p.service.state import instance_id
 from sip_p2p.service.words import explain
 from sip_p2p.transport.clock import use_monotonic_time
 
@@ -45,14 +41,13 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorCore, IReactorFromThreads
 
-    from sip_p2p.endpoint.listener import Listener
     from sip_p2p.errors import TlsFailure
+    from sip_p2p.observe.trace import Tap, TraceWriter
     from sip_p2p.service.logs import ServiceLog
+    from sip_p2p.service.parts import Part
     from sip_p2p.service.party import Party
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
-
-_events = Logger("sip_p2p.service.events")
 
 
 class StartFailed(SystemExit, Exception):
@@ -73,6 +68,7 @@ class SipService(Service):
     :ivar application: what to do with what arrives.
     :ivar manager: the connection manager.
     :ivar endpoint: the party.
+    :ivar happenings: where what happens is told, to whoever follows it.
     :param party: who it is; it is ended with the service, which can therefore be started once.
     :param application: what to do with what arrives.
     :param listen: where to listen.
@@ -84,6 +80,7 @@ class SipService(Service):
         then.
     :param logs_to_file: whether a failed start should stand in the log, too: it is not on the terminal.
     :param log: the log file, where it is ours to open anew.
+    :param happenings: where what happens is told.
     """
 
     def __init__(
@@ -101,6 +98,7 @@ class SipService(Service):
         owns_process: bool = False,
         logs_to_file: bool = False,
         log: ServiceLog | None = None,
+        happenings: Happenings | None = None,
     ) -> None:
         self._reactor = reactor
         self._party = party
@@ -120,10 +118,16 @@ class SipService(Service):
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
         self._last: Deferred[None] | None = None
+        self._parts: tuple[Part, ...] = ()
+        self.happenings = happenings or Happenings()
         self._log = Logger("sip_p2p.service")
         self.manager = party.manager
         self.endpoint = party.endpoint
         self.name = "sip-p2p"
+
+    def add_part(self, part: Part) -> None:
+        """Let *part* live as long as the service does; before it is started."""
+        self._parts = (*self._parts, part)
 
     def privilegedStartService(self) -> None:
         """Bind the ports.
@@ -170,17 +174,19 @@ class SipService(Service):
             self.manager.add_tap(self._tap)
         failed: list[StartFailed] = []
         try:
+            bound = [part.listen() for part in self._parts]
             started = [self.manager.start_listening(description) for description in self._listen]
         except (SipError, ValueError) as error:
             raise self._start_failed(error) from None
-        self._listening = gatherResults(started, consumeErrors=True).addCallbacks(self._bound, self._not_bound)
+        everything: list[Deferred[Any]] = [*started, *(waiting for waiting in bound if waiting is not None)]
+        self._listening = gatherResults(everything, consumeErrors=True).addCallbacks(self._bound, self._not_bound)
         self._listening.addErrback(self._note_failure, failed)
         if failed:
             raise failed[0]
         return self._listening
 
-    def _bound(self, listeners: list[Listener]) -> None:
-        for listener in listeners:
+    def _bound(self, _: object) -> None:
+        for listener in self.manager.listeners:
             host, port = listener.address
             self._log.info(
                 "{uri} listens on {transport} {host}:{port}",
@@ -189,7 +195,7 @@ class SipService(Service):
                 host=f"[{host}]" if ":" in host else host,
                 port=port,
             )
-        if not listeners:
+        if not self._listen:
             self._log.info("{uri} only sends: there is no --listen", uri=str(self.endpoint.aor))
 
     def _not_bound(self, failure: Failure) -> Failure:
@@ -206,6 +212,8 @@ class SipService(Service):
             self._log.failure("the application failed at its start")
             words = f"the application failed at its start: {type(error).__name__}: {error}"
             raise self._start_failed(words) from error
+        for part in self._parts:
+            part.started()
 
     def _note_failure(self, failure: Failure, failed: list[StartFailed]) -> None:
         """A start that failed: raised by whoever is still starting, the end of the process for one that comes late."""
@@ -241,6 +249,8 @@ class SipService(Service):
             except OSError as error:
                 self._log.error("the {what} cannot be opened anew: {error}", what=what, error=error.strerror)
         changes = self._party.reload()
+        for part in self._parts:
+            changes += part.reload()
         self._log.info("reloaded: {said}", said=printable("; ".join(changes) or "nothing has changed", 512))
 
     def hurry(self) -> None:
@@ -262,6 +272,8 @@ class SipService(Service):
             super().stopService()  # type: ignore[no-untyped-call]
             if self._owns_process and self._is_started:
                 self._signals.stopping()
+            for part in self._parts:
+                part.stopping()
             self._stopping = self._let_finish().addCallback(self._terminate)
 
         def done(result: None) -> None:
@@ -294,10 +306,20 @@ class SipService(Service):
         self._last = last
         last.addTimeout(max(latest - self._reactor.seconds(), 0.1), self._reactor)
         last.addErrback(self._late)
+        last.addBoth(self._end_parts)
         return last.addBoth(self._ended)
 
     def _late(self, failure: Failure) -> None:
         self._log.failure("the application did not stop as it should", failure=failure)
+
+    def _end_parts(self, _: object) -> Deferred[Any]:
+        """What stands beside the party ends after it, the last one first."""
+        ending = [maybeDeferred(part.ended) for part in reversed(self._parts)]
+        return gatherResults(ending, consumeErrors=True).addErrback(self._end_failed)
+
+    def _end_failed(self, failure: Failure) -> None:
+        first = cast("FirstError", failure.value).subFailure
+        self._log.failure("something beside the party did not end as it should", failure=first)
 
     def _ended(self, _: object) -> None:
         self._last = None
@@ -315,6 +337,8 @@ def makeService(options: Options) -> SipService:
     """
     from twisted.internet import reactor
 
+    from sip_p2p.service.assembly import make
+
     try:
         return make(cast("IReactorTime", reactor), options, owns_process=True)
     except (usage.UsageError, ApplicationError, OSError, ValueError) as error:
@@ -326,65 +350,6 @@ def _told(line: str) -> StartFailed:
     if sys.__stderr__ is not None:
         print(line, file=sys.__stderr__, flush=True)
     return StartFailed(line)
-
-
-def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False) -> SipService:
-    """The service that *options* describe, on *reactor*.
-
-    :raises UsageError: when the options do not make a party.
-    :raises ApplicationError: when the application cannot be had.
-    :raises OSError: when a file or folder cannot be used.
-    :raises ValueError: when the state folder holds something else.
-    """
-    application = load_application(options["application"], JsonLines(_to_log) if options.is_daemon else None)
-    identity = None if options["state"] is None else instance_id(options["state"])
-    trace = None if options["trace"] is None else TraceWriter(options["trace"])
-    try:
-        party = make_party(
-            reactor,
-            options,
-            is_clear_text=options.is_clear_text,
-            policy=options.policy,
-            instance_id=identity,
-            authorize=None if type(application).authorize is Application.authorize else application.authorize,
-            answers=options.answers,
-        )
-    except usage.UsageError:
-        if trace is not None:
-            trace.close()
-        raise
-    credential = party.credential
-    if credential is not None and options.listen:
-        text = another_name(options, credential)
-        if text:
-            Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
-    tap = None
-    if trace is not None:
-        tap = Tap(local=party.endpoint.aor.host, secrets=bool(options["trace-with-secrets"]), writer=trace)
-        if options["trace-with-secrets"]:
-            Logger("sip_p2p.service").warn(
-                "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself",
-                path=options["trace"],
-            )
-    return SipService(
-        reactor,
-        party,
-        application,
-        listen=tuple(options.listen),
-        trace=trace,
-        tap=tap,
-        drain=options.drain,
-        finish_sessions=options.finish_sessions,
-        redirect_to=tuple(options.redirect_to),
-        owns_process=owns_process,
-        logs_to_file=options.logs_to_file,
-        log=options.log,
-    )
-
-
-def _to_log(line: str) -> None:
-    """Where the events of a daemon go, which has no standard output."""
-    _events.info("{line}", line=line.rstrip("\n"))
 
 
 def _as_deferred(result: Awaitable[None] | None) -> Deferred[None]:

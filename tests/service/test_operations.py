@@ -22,7 +22,8 @@ from sip_p2p import RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint, S
 from sip_p2p.errors import ListenFailed, SipError
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.application import Application
-from sip_p2p.service.service import StartFailed, make
+from sip_p2p.service.assembly import make
+from sip_p2p.service.service import StartFailed
 from sip_p2p.transport.trust.credential import Credential
 from tests.service.support import TWISTD, Process, keys, parsed, run
 from tests.service.test_service import identity, port_is_free

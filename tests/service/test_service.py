@@ -22,9 +22,10 @@ from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import RequestFailed
 from sip_p2p.observe.trace import read_trace
 from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.assembly import make
 from sip_p2p.service.calling import CallingOptions, place_call
 from sip_p2p.service.sending import AskOptions, SendOptions, perform
-from sip_p2p.service.service import SipService, StartFailed, make
+from sip_p2p.service.service import SipService, StartFailed
 from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.support import COMMAND, TWIST, TWISTD, Process, keys, parsed, run
 from tests.support import SynchronousTestCase, TestCase, reactor

@@ -1,0 +1,103 @@
+"""What happens in a running service, told to whoever follows it: lines on standard output, the HTTP API, webhooks.
+
+One :class:`Happening` is one event with a number, a time and fields that JSON can hold. The newest are kept, so that a
+follower who was away for a moment can ask for what it missed. Who follows cannot harm who is told of: what a follower
+raises is logged, and the others hear of the event all the same.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import time
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.transport.throttle import LogBounds, ThrottledLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Happening", "Happenings", "stamp"]
+
+
+def stamp(moment: float) -> str:
+    """*moment*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
+    words = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="milliseconds")
+    return words.replace("+00:00", "Z")
+
+
+@final
+class Happening:
+    """One thing that happened.
+
+    :ivar number: its place among all that happened in this process, counted from 1.
+    :ivar at: when, in seconds since 1970.
+    :ivar event: its kind, such as ``message`` or ``session-state``.
+    :ivar fields: what there is to know about it; values that JSON can hold.
+    """
+
+    __slots__ = ("at", "event", "fields", "number")
+
+    def __init__(self, number: int, at: float, event: str, fields: Mapping[str, object]) -> None:
+        self.number = number
+        self.at = at
+        self.event = event
+        self.fields = fields
+
+    def as_json(self) -> dict[str, object]:
+        """The event as one object: its number, time and kind, then its fields."""
+        return {"id": self.number, "time": stamp(self.at), "event": self.event, **self.fields}
+
+    def __repr__(self) -> str:
+        return f"<Happening {self.number} {self.event}>"
+
+
+@final
+class Happenings:
+    """Tells everything that happens to everybody who follows, in the order in which it happened.
+
+    :param capacity: how many of the newest are kept.
+    :param clock: seconds since 1970.
+    """
+
+    def __init__(self, capacity: int = 1024, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._kept: collections.deque[Happening] = collections.deque(maxlen=capacity)
+        self._followers: tuple[Callable[[Happening], object], ...] = ()
+        self._count = 0
+        self._log = ThrottledLog("sip_p2p.service.happenings", time.monotonic, LogBounds())
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest; 0 before the first."""
+        return self._count
+
+    def emit(self, event: str, **fields: object) -> Happening:
+        """Something of the kind *event* has happened; every follower hears of it before this returns."""
+        check_thread()
+        self._count += 1
+        happening = Happening(self._count, self._clock(), event, fields)
+        self._kept.append(happening)
+        for follower in self._followers:
+            try:
+                follower(happening)
+            except Exception:
+                self._log.failure("who follows the events failed on {event}", event=event)
+        return happening
+
+    def since(self, number: int) -> tuple[Happening, ...]:
+        """What is kept of all that happened after the event *number*, oldest first."""
+        return tuple(happening for happening in self._kept if happening.number > number)
+
+    def follow(self, follower: Callable[[Happening], object]) -> Callable[[], None]:
+        """Call *follower* with everything that happens from now on.
+
+        :returns: what ends that; it may be called more than once.
+        """
+        self._followers = (*self._followers, follower)
+
+        def leave() -> None:
+            self._followers = tuple(each for each in self._followers if each is not follower)
+
+        return leave

@@ -1,0 +1,42 @@
+"""What stands beside the party in a service: each is started after it, and has ended before it is gone.
+
+The HTTP API, the instruments that look at the wire and whoever tells a supervisor how we are: none of them is needed to
+speak SIP, each can be left out, and the service treats all of them alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+
+__all__ = ["Part"]
+
+
+class Part:
+    """One of them. Every method may be left out."""
+
+    def listen(self) -> Deferred[None] | None:
+        """Bind what has to be bound, while the process still has its privileges, before the party's own ports.
+
+        :raises StartFailed: or fails with it or another error, and the service does not start.
+        """
+        return None
+
+    def started(self) -> None:
+        """The party listens, and the application has been told."""
+
+    def reload(self) -> list[str]:
+        """SIGHUP: read files anew.
+
+        :returns: what has changed, in words.
+        """
+        return []
+
+    def stopping(self) -> None:
+        """A stop has begun: the party takes nothing new, and what is in flight goes on for a while."""
+
+    def ended(self) -> Deferred[None] | None:
+        """The party is gone, and nothing more will happen: close everything."""
+        return None

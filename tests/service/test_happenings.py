@@ -1,0 +1,62 @@
+"""What happens in a service, told to whoever follows it."""
+
+from __future__ import annotations
+
+from sip_p2p.service.happenings import Happening, Happenings, stamp
+from tests.support import SynchronousTestCase
+
+
+class HappeningsTests(SynchronousTestCase):
+    """Everything is told to everybody, in order, and the newest is kept."""
+
+    def setUp(self) -> None:
+        """Three are kept, at a time that stands still."""
+        self.happenings = Happenings(capacity=3, clock=lambda: 86_400.25)
+
+    def test_followers_hear_everything_in_order(self) -> None:
+        """Every follower hears of each event, with its number, its time and its fields."""
+        heard: list[Happening] = []
+        self.happenings.follow(heard.append)
+        self.happenings.emit("message", text="hello")
+        self.happenings.emit("stopped")
+        self.assertEqual(
+            [happening.as_json() for happening in heard],
+            [
+                {"id": 1, "time": "1970-01-02T00:00:00.250Z", "event": "message", "text": "hello"},
+                {"id": 2, "time": "1970-01-02T00:00:00.250Z", "event": "stopped"},
+            ],
+        )
+
+    def test_who_leaves_hears_no_more(self) -> None:
+        """A follower that has left is told of nothing, and may leave twice."""
+        heard: list[Happening] = []
+        leave = self.happenings.follow(heard.append)
+        leave()
+        leave()
+        self.happenings.emit("message")
+        self.assertEqual(heard, [])
+
+    def test_what_was_missed(self) -> None:
+        """What happened since a number can be had as far back as it is kept; the older is gone."""
+        for _ in range(5):
+            self.happenings.emit("message")
+        self.assertEqual([happening.number for happening in self.happenings.since(3)], [4, 5])
+        self.assertEqual([happening.number for happening in self.happenings.since(0)], [3, 4, 5])
+        self.assertEqual(self.happenings.newest, 5)
+
+    def test_a_follower_that_raises(self) -> None:
+        """What a follower raises is logged and harms neither the others nor who tells."""
+        heard: list[Happening] = []
+
+        def fail(happening: Happening) -> None:
+            raise RuntimeError(happening.event)
+
+        self.happenings.follow(fail)
+        self.happenings.follow(heard.append)
+        self.happenings.emit("message")
+        self.assertEqual(len(heard), 1)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_times(self) -> None:
+        """A time is written in UTC, to the millisecond (RFC 3339)."""
+        self.assertEqual(stamp(0), "1970-01-01T00:00:00.000Z")
