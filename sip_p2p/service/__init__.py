@@ -13,6 +13,7 @@ module              what
 ``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
 ``assembly``        that service made from its options: the party, its application, what stands beside it
 ``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
+``setting``         what each of those that are built in is made with
 ``parts``           what stands beside the party: the HTTP API, instruments, a supervisor's messenger
 ``happenings``      what happens, told to whoever follows it
 ``json_lines``      what it writes: one JSON object a line
