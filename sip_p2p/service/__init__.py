@@ -20,6 +20,7 @@ module              what
 ``silence``         the session descriptions of programs without media
 ``check``           ``--check``: everything looked at and explained, nothing bound
 ``state``           what is kept between two runs: the instance id
+``supervision``     a supervisor is told how we are: systemd, or the parent of workers
 ``signals``         SIGHUP reads files anew; a second SIGTERM ends a stop at once
 ``logs``            a log file that can be opened anew and outlives a full disk
 ``cli``             the ``sip-p2p`` command and its exit codes

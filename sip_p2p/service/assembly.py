@@ -5,6 +5,7 @@ Everything that needs a file is read here; nothing is bound or dialled before th
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
@@ -18,6 +19,7 @@ from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
 from sip_p2p.service.service import SipService
 from sip_p2p.service.state import instance_id
+from sip_p2p.service.supervision import Supervision
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -67,7 +69,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
                 "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself",
                 path=options["trace"],
             )
-    return SipService(
+    service = SipService(
         reactor,
         party,
         application,
@@ -81,6 +83,13 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         logs_to_file=options.logs_to_file,
         log=options.log,
     )
+    if owns_process:
+        supervision = Supervision.from_environment(
+            reactor, service, options.drain + options.finish_sessions, os.environ
+        )
+        if supervision is not None:
+            service.add_part(supervision)
+    return service
 
 
 def _to_log(line: str) -> None:

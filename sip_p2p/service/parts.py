@@ -27,6 +27,9 @@ class Part:
     def started(self) -> None:
         """The party listens, and the application has been told."""
 
+    def reloading(self) -> None:
+        """SIGHUP: files are about to be read anew."""
+
     def reload(self) -> list[str]:
         """SIGHUP: read files anew.
 

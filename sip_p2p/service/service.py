@@ -39,13 +39,14 @@ from sip_p2p.transport.clock import use_monotonic_time
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from twisted.internet.interfaces import IReactorCore, IReactorFromThreads
+    from twisted.internet.interfaces import IReactorCore
 
     from sip_p2p.errors import TlsFailure
     from sip_p2p.observe.trace import Tap, TraceWriter
     from sip_p2p.service.logs import ServiceLog
     from sip_p2p.service.parts import Part
     from sip_p2p.service.party import Party
+    from sip_p2p.service.signals import SignalReactor
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
 
@@ -103,7 +104,7 @@ class SipService(Service):
         self._reactor = reactor
         self._party = party
         self._log_file = log
-        self._signals = Signals(cast("IReactorFromThreads", reactor), self.reload, self.hurry)
+        self._signals = Signals(cast("SignalReactor", reactor), self.reload, self.hurry)
         self.application = application
         self._listen = listen
         self._trace = trace
@@ -242,6 +243,8 @@ class SipService(Service):
 
         What cannot be read leaves in use what was read before, and the log says so. Open connections live on.
         """
+        for part in self._parts:
+            part.reloading()
         for what, written in (("log", self._log_file), ("trace", self._trace)):
             try:
                 if written is not None:

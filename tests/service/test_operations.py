@@ -204,6 +204,21 @@ class StopTests(ProcessCase):
         self.assertEqual(len(failed), 1)
         self.assertNotIn("Traceback", service.errors() + "".join(service.lines))
 
+    async def test_two_signals_at_once(self) -> None:
+        """row:M15: SIGTERM and SIGINT that come together are one wish to stop, and nothing is said of it."""
+        service = Process(
+            self, (*TWISTD, "-n", "--pidfile="), "sip-p2p", *identity(), "--allow", "b.example", "--listen", LISTEN
+        )
+        await deferToThread(service.wait_for, "listens on tls")
+        service.signal(signal.SIGSTOP)
+        service.signal(signal.SIGTERM)
+        service.signal(signal.SIGINT)
+        service.signal(signal.SIGCONT)
+        await deferToThread(service.wait)
+        said = service.errors() + "".join(service.lines)
+        self.assertNotIn("ReactorNotRunning", said)
+        self.assertNotIn("Traceback", said)
+
 
 class RestartTests(ProcessCase):
     """A peer that is there again, and one that was away for a while."""

@@ -21,6 +21,10 @@ class Turns:
         """Keep it for the next turn."""
         self.waiting.append(callable)
 
+    def callWhenRunning(self, callable: Any, *args: object, **kwargs: object) -> None:
+        """It runs."""
+        callable(*args, **kwargs)
+
     def turn(self) -> None:
         """Do what waits."""
         waiting, self.waiting = self.waiting, []
@@ -36,7 +40,7 @@ class SignalTests(SynchronousTestCase):
         self.told: list[str] = []
         self.turns = Turns()
         self.signals = Signals(
-            self.turns,  # type: ignore[arg-type]
+            self.turns,
             lambda: self.told.append("reload"),
             lambda: self.told.append("hurry"),
         )
@@ -67,6 +71,19 @@ class SignalTests(SynchronousTestCase):
         self.signals.started()
         os.kill(os.getpid(), signal.SIGHUP)
         self.assertEqual((self.told, len(self.turns.waiting)), ([], 1))
+
+    def test_two_in_one_turn(self) -> None:
+        """row:M15: SIGTERM and SIGINT in one turn of the reactor ask for one stop: a reactor begins only one."""
+        asked: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.signal(number, lambda number, _: asked.append(number)))
+        self.signals.started()
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        self.assertEqual((asked, self.told), ([signal.SIGTERM], []))
+        self.signals.stopping()
+        self.send(signal.SIGINT)
+        self.assertEqual((asked, self.told), ([signal.SIGTERM], ["hurry"]))
 
     def test_another_thread(self) -> None:
         """A reactor in another thread than the main one leaves the signals alone."""
