@@ -10,6 +10,7 @@ import random
 from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.delivery import Delivery
+from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import (
         AckReceived,
@@ -42,13 +44,16 @@ _FAR_TOO_MANY = 4
 class Dispatch:
     """The transaction user of one connection manager.
 
+    :ivar heard: told of each request before an application is asked, with the session that it belongs to; those that
+        make a session, or change one, are the session's to tell.
     :ivar waiting_answers: the requests that an application has been given and has not answered.
     """
 
-    __slots__ = ("_failures_log", "_manager", "_parties", "_peers_log", "waiting_answers")
+    __slots__ = ("_failures_log", "_manager", "_parties", "_peers_log", "heard", "waiting_answers")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
+        self.heard: Event[tuple[IncomingRequest, SignalingSession | None]] = Event()
         self.waiting_answers: dict[ServerTransaction, IncomingRequest] = {}
         self._parties: dict[ServerTransaction, RealTimeEndpoint] = {}
         self._peers_log: ThrottledLog | None = None
@@ -93,6 +98,8 @@ class Dispatch:
         if incoming.method == "INVITE" and endpoint.takes_sessions:
             manager.sessions.received(output, endpoint)
             return
+        if self.heard:
+            self.heard.tell((incoming, None))
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self.wait_for(incoming, endpoint)

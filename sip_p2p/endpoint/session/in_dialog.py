@@ -47,6 +47,8 @@ def receive(session: SignalingSession, output: InDialogRequestReceived) -> None:
         incoming.respond(500, headers=(("Retry-After", str(random.randint(2, 8))),))
         return
     flow.presents(output.request.via)
+    if manager.dispatch.heard:
+        manager.dispatch.heard.tell((incoming, session))
     incoming.run(handlers)
     if not incoming.is_answered:
         manager.dispatch.wait_for(incoming, session.endpoint)

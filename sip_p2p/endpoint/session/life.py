@@ -74,6 +74,7 @@ class SessionLife:
         "call_id",
         "endpoint",
         "is_incoming",
+        "number",
         "recovery",
         "remote_description",
         "set_up",
@@ -87,6 +88,7 @@ class SessionLife:
         """
         self.endpoint = endpoint
         self.call_id = call_id
+        self.number = 0
         self.is_incoming = isinstance(set_up, Answering)
         self.application_context: object = None
         self.recovery = Recovery.LIMITED
@@ -178,8 +180,13 @@ class SessionLife:
         state = self._state = following(previous, happened)
         if state is previous:
             return False
-        if self.hears("state_changed"):
-            self.tell("state_changed", SignalingStateChanged(previous, state, reason, message))
+        everybody = self.endpoint.connection_manager.sessions.state_changed
+        is_heard = self.hears("state_changed")
+        if is_heard or everybody:
+            change = SignalingStateChanged(previous, state, reason, message)
+            everybody.tell((self._self, change))
+            if is_heard:
+                self.tell("state_changed", change)
         return True
 
     @property

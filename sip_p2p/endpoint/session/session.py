@@ -60,6 +60,7 @@ class SignalingSession(SessionLife):
     :ivar endpoint: the party of ours.
     :ivar is_incoming: whether the peer wanted it.
     :ivar call_id: the Call-ID (row H2).
+    :ivar number: its place among all sessions of its connection manager, counted from 1.
     :ivar application_context: for the application's own use.
     :ivar recovery: what is done when the way to the peer is lost (row H32).
     :ivar remote_description: the peer's last offer or answer; None before there was one.

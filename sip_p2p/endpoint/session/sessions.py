@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.session import exchange, in_dialog
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
@@ -37,6 +38,7 @@ from sip_p2p.sip.dialog.usage import InviteUsage, UsageState
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
 
@@ -50,12 +52,14 @@ _ENDS = (ConnectionFailure, EndpointTerminated, OfferRejected, OperationTimeout,
 class Sessions:
     """The sessions of one connection manager.
 
+    :ivar begun: told of each session as it begins, before its handlers are.
     :ivar errands: their requests on the way.
+    :ivar state_changed: told of each change of state of any of them, before the session's own handlers are.
     :ivar totals: how many there were: of either side, and how many of them came to stand.
     :ivar watching: those whose messages somebody wants to see.
     """
 
-    __slots__ = ("_endings", "_live", "_manager", "_parties", "errands", "totals", "watching")
+    __slots__ = ("_endings", "_live", "_manager", "_parties", "begun", "errands", "state_changed", "totals", "watching")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
@@ -65,6 +69,8 @@ class Sessions:
         self._endings = Endings(manager)
         self.errands = Errands(manager)
         self.watching = Watching(manager)
+        self.begun: Event[SignalingSession] = Event()
+        self.state_changed: Event[tuple[SignalingSession, SignalingStateChanged]] = Event()
         self.totals = {"sessions_in": 0, "sessions_out": 0, "sessions_established": 0}
 
     def __len__(self) -> int:
@@ -91,6 +97,11 @@ class Sessions:
         """Whether *endpoint* has one left, or something to be sent for one that was."""
         return endpoint in self._parties or self.errands.under_way(endpoint) > 0
 
+    @property
+    def live(self) -> tuple[SignalingSession, ...]:
+        """Those that are not gone yet, the oldest first."""
+        return tuple(self._live)
+
     def of(self, endpoint: RealTimeEndpoint) -> tuple[SignalingSession, ...]:
         """Those of one party."""
         return tuple(session for session in self._live if session.endpoint is endpoint)
@@ -100,6 +111,9 @@ class Sessions:
         self._live[session] = None
         self._parties[session.endpoint] += 1
         self.totals["sessions_in" if session.is_incoming else "sessions_out"] += 1
+        session.number = self.totals["sessions_in"] + self.totals["sessions_out"]
+        if self.begun:
+            self.begun.tell(session)
 
     def gone(self, session: SignalingSession) -> None:
         """Nothing more is to be done for it."""
