@@ -8,8 +8,9 @@ where no empty line ends the head everything counts as head.
 from __future__ import annotations
 
 import re
+from typing import final
 
-__all__ = ["SECRET_FIELDS", "redact_head", "split_message"]
+__all__ = ["NO_BODIES", "SECRET_FIELDS", "BodyPolicy", "redact_body", "redact_head", "split_message"]
 
 SECRET_FIELDS = frozenset(
     {
@@ -32,6 +33,10 @@ _LINE_END = re.compile(r"(\r\n|\n|\r)")
 _FIELD_NAME = re.compile(r"([^\x00-\x20:]+)[ \t]*:")
 _SCHEME = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9-]{0,31})[ \t]")
 _BETWEEN_URIS = re.compile(r"([\x00-\x20<>\"]+)")
+_KEY = re.compile(rb"(?im)(?:^|(?<=\r))(k=|a=crypto:|a=key-mgmt:|a=ice-pwd:)[^\r\n]*")
+_TYPE_FIELD = re.compile(r"(?i)[\r\n](?:content-type|c)[ \t]*:([^\r\n]*)")
+_ENCODING_FIELD = re.compile(r"(?i)[\r\n](?:content-encoding|e)[ \t]*:([^\r\n]*)")
+_MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/(?:\*|[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})")
 _BEFORE_USER = ("sip:", "sips:", "://")
 
 
@@ -66,6 +71,88 @@ def redact_head(head: str) -> str:
             kept.append(pieces[index - 1])
         kept.append(line if withheld else _without_passwords(line))
     return "".join(kept)
+
+
+def redact_body(content_type: str, body: bytes) -> bytes:
+    """*body* without its keys.
+
+    In SDP, also as a part of a multipart body, those are the values of ``k=`` (RFC 4566), ``a=crypto`` (RFC 4568),
+    ``a=key-mgmt`` (RFC 4567) and ``a=ice-pwd`` (RFC 8839); a message or a piece of one (``message/sip``,
+    ``message/sipfrag``) loses what a head loses.
+
+    :param content_type: such as ``application/sdp``, without parameters, in lower case.
+    """
+    if content_type in ("message/sip", "message/sipfrag"):
+        end = _HEAD_END.search(body)
+        cut = len(body) if end is None else end.start()
+        return redact_head(body[:cut].decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") + body[cut:]
+    if content_type == "application/sdp" or content_type.startswith("multipart/"):
+        return _KEY.sub(rb"\1" + _WITHHELD.encode("ascii"), body)
+    return body
+
+
+@final
+class BodyPolicy:
+    """Whose bodies are kept: nobody's, everybody's, or those of some types.
+
+    :ivar types: the content types, in lower case: ``text/plain``, or ``text/*`` for all of a kind.
+    :ivar is_all: whether all are.
+    """
+
+    __slots__ = ("is_all", "types")
+
+    def __init__(self, *types: str, is_all: bool = False) -> None:
+        self.types = frozenset(each.lower() for each in types)
+        self.is_all = is_all
+
+    @classmethod
+    def parse(cls, text: str) -> BodyPolicy:
+        """What ``none``, ``all`` or ``text/plain,application/sdp`` say.
+
+        :raises ValueError: for anything else.
+        """
+        if text == "none":
+            return cls()
+        if text == "all":
+            return cls(is_all=True)
+        types = [each.strip(" \t") for each in text.split(",")]
+        wrong = next((each for each in types if not _MEDIA_TYPE.fullmatch(each)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} is neither none nor all nor a content type such as text/plain or text/*")
+        return cls(*types)
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no body is kept."""
+        return not (self.is_all or self.types)
+
+    def keeps(self, content_type: str) -> bool:
+        """Whether a body of this type, in lower case and without parameters, is kept."""
+        return self.is_all or content_type in self.types or f"{content_type.partition('/')[0]}/*" in self.types
+
+    def kept(self, head: str, body: bytes) -> bytes | None:
+        """What is kept of the *body* that followed *head*, without its keys; None where nothing is.
+
+        One in a content encoding cannot be looked into: it is kept, as it came, where all are.
+        """
+        if self.is_none:
+            return None
+        content_type = _field(_TYPE_FIELD, head).partition(";")[0].strip(" \t").lower()
+        if _field(_ENCODING_FIELD, head).lower() not in ("", "identity"):
+            return body if self.is_all else None
+        return redact_body(content_type, body) if self.keeps(content_type) else None
+
+    def __str__(self) -> str:
+        return "all" if self.is_all else ",".join(sorted(self.types)) or "none"
+
+
+NO_BODIES = BodyPolicy()
+"""The policy that keeps no body."""
+
+
+def _field(pattern: re.Pattern[str], head: str) -> str:
+    found = pattern.search(head)
+    return "" if found is None else found[1].strip(" \t")
 
 
 def _without_passwords(line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from sip_p2p.sip.flow import Flow
@@ -21,10 +22,13 @@ PAUSED_TO_WRITE = 1
 PAUSED_FOR_ANSWERS = 2
 """Too many of the peer's requests wait for our answer."""
 
+_numbers = count(1)
+
 
 class LiveFlow(Flow):
     """A flow that can be written to and closed.
 
+    :ivar number: its place among all flows of this process, counted from 1: what logs, traces and the API call it.
     :ivar local_host: our own address on it.
     :ivar local_port: our own port.
     :ivar is_incoming: whether the peer opened it.
@@ -52,6 +56,7 @@ class LiveFlow(Flow):
         "local_port",
         "may_request",
         "messages",
+        "number",
         "opened",
         "restraint",
         "sent",
@@ -74,6 +79,7 @@ class LiveFlow(Flow):
         super().__init__(
             transport, reliable, sent_by, remote[0], remote[1], "" if identities is None else identities.key
         )
+        self.number = next(_numbers)
         self.local_host, self.local_port = local
         self.is_incoming = is_incoming
         self.verified = verified
