@@ -1,0 +1,192 @@
+// What the service is known to be at the moment, fetched once and then kept true by its events.
+
+import { follow, get, Problem } from "./api.js";
+import { calmly, seconds } from "./dom.js";
+import { Wire } from "./sip.js";
+
+const MOST_EVENTS = 300;
+const RATE_PERIOD = 2000;
+const MOST_RATES = 90;
+
+/** Which lists an event makes stale. */
+const STALE = {
+  "flow-opened": ["flows", "identities"],
+  "flow-lost": ["flows", "identities"],
+  "flow-closed": ["flows", "identities"],
+  session: ["sessions"],
+  "session-state": ["sessions"],
+  "session-failed": ["sessions"],
+  "tls-failure": ["failures"],
+  "certificate-expiring": ["certificates"],
+  reloaded: ["certificates", "service"],
+  state: ["service"],
+  overload: ["service"],
+  started: ["service"],
+  stopping: ["service"],
+  "listener-lost": ["service"],
+};
+
+const LISTS = ["flows", "sessions", "identities", "certificates", "failures"];
+
+/** How many messages went one way, of all that is counted by method and by status. */
+function passed(counters, way) {
+  let sum = 0;
+  for (const [name, value] of Object.entries(counters)) {
+    if (name.startsWith(`requests_${way}_`) || name.startsWith(`responses_${way}_`)) sum += value;
+  }
+  return sum;
+}
+
+export class Store extends EventTarget {
+  constructor() {
+    super();
+    this.service = null;
+    this.lists = Object.fromEntries(LISTS.map((name) => [name, []]));
+    this.problems = {};
+    this.events = [];
+    this.rates = [];
+    this.counters = {};
+    this.wire = new Wire();
+    this.link = "connecting";
+    this.traces = "unknown";
+    this.refreshers = Object.fromEntries([...LISTS, "service"].map((name) => [name, calmly(1000, () => this.fetch(name))]));
+    this.leaveEvents = null;
+    this.leaveTrace = null;
+    this.watchers = 0;
+  }
+
+  tell(kind) {
+    this.dispatchEvent(new CustomEvent(kind));
+  }
+
+  on(kind, listener) {
+    this.addEventListener(kind, listener);
+    return () => this.removeEventListener(kind, listener);
+  }
+
+  /** Begin, or begin anew after a token was given. */
+  start() {
+    this.leaveEvents?.();
+    clearInterval(this.rateTimer);
+    this.become("connecting");
+    this.leaveEvents = follow("/v1/events", (event, data) => this.happened(event, data), (state, error) => this.linked(state, error));
+    this.rateTimer = setInterval(() => this.measure(), RATE_PERIOD);
+    this.measure();
+  }
+
+  linked(state, error) {
+    // What was missed while nobody listened is fetched.
+    if (state === "open") this.refresh();
+    this.become(state === "refused" && error?.status === 401 ? "locked" : state);
+  }
+
+  become(link) {
+    if (this.link === link) return;
+    this.link = link;
+    this.tell("link");
+  }
+
+  refresh() {
+    for (const refresh of Object.values(this.refreshers)) refresh();
+  }
+
+  async fetch(name) {
+    try {
+      const answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
+      if (name === "service") this.service = answer;
+      else this.lists[name] = Array.isArray(answer) ? answer : answer[name] ?? answer.items ?? [];
+      this.problems[name] = null;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.problems[name] = error;
+    }
+    this.tell(name);
+  }
+
+  happened(event, data) {
+    const kind = data.event ?? event;
+    this.events.push({ ...data, event: kind, at: seconds(data.time) });
+    if (this.events.length > MOST_EVENTS * 1.2) this.events = this.events.slice(-MOST_EVENTS);
+    for (const name of STALE[kind] ?? []) this.refreshers[name]();
+    this.tell("events");
+  }
+
+  /** Counters twice make a rate. */
+  async measure() {
+    if (document.hidden || this.link === "locked") return;
+    let found;
+    try {
+      found = await get("/v1/metrics");
+    } catch {
+      return;
+    }
+    const at = performance.now() / 1000;
+    const counters = found.counters ?? found.metrics ?? found;
+    const last = this.measured;
+    this.measured = { at, counters };
+    this.counters = counters;
+    if (last) {
+      const rate = (way) => Math.max((passed(counters, way) - passed(last.counters, way)) / (at - last.at), 0);
+      this.rates.push({ at, received: rate("in"), sent: rate("out") });
+      if (this.rates.length > MOST_RATES) this.rates.shift();
+    }
+    this.tell("rates");
+  }
+
+  /** Follow the wire for as long as somebody looks at it; the result ends that. */
+  watch() {
+    this.watchers += 1;
+    if (this.watchers === 1) this.beginTrace();
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.watchers -= 1;
+      if (this.watchers === 0) {
+        this.leaveTrace?.();
+        this.leaveTrace = null;
+      }
+    };
+  }
+
+  beginTrace() {
+    const path = () => `/v1/trace?since=${this.wire.newest}&limit=1000`;
+    const catchUp = async () => {
+      try {
+        const answer = await get(path());
+        const events = Array.isArray(answer) ? answer : answer.events ?? answer.trace ?? answer.items ?? [];
+        for (const event of events) this.wire.add(event);
+        this.traces = "on";
+      } catch (error) {
+        if (!(error instanceof Problem)) throw error;
+        this.traces = error.status === 404 || error.status === 503 ? "off" : "unknown";
+        this.problems.trace = error;
+      }
+      this.tell("wire");
+    };
+    let held = [];
+    this.leaveTrace = follow(
+      "/v1/trace/follow",
+      (_, event) => {
+        if (held) held.push(event);
+        else if (this.wire.add(event)) this.tell("wire");
+      },
+      async (state) => {
+        if (state !== "open") return;
+        // What comes while the past is fetched comes after it.
+        held = [];
+        await catchUp();
+        const late = held;
+        held = null;
+        for (const event of late ?? []) this.wire.add(event);
+        this.tell("wire");
+      },
+    );
+    catchUp();
+  }
+
+  get localName() {
+    const uri = this.service?.uri ?? this.service?.endpoint?.uri ?? "";
+    return uri.replace(/^sips?:/, "").split(";")[0].split("@").pop() || "this party";
+  }
+}
