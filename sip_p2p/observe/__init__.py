@@ -10,6 +10,11 @@ Start with :mod:`~sip_p2p.observe.trace`.
 module      what
 ==========  =====================================================================
 ``trace``   the tap, its ring in memory, JSON lines in a file, and their reader
+``recorder``  what each flow carried lately, asked and followed
+``transactions``  transactions as they pass
+``pcapng``  messages as packets, in a file for Wireshark
+``hep``     messages for a Homer server
+``keylog``  the keys of TLS connections, in a file for Wireshark
 ``redact``  what is taken out of a message before anybody keeps it
 ``ladder``  events in, a text ladder out
 ``text``    a peer's text made safe for a log line or a terminal
