@@ -7,6 +7,9 @@ module              what
 ==================  ================================================================================================
 ``options``         the options that both share, and those of the service; each mistake has one clear line
 ``peer_options``    those that say how peers are known, where they are found, how much of them is borne
+``option_table``    every option as a value, read from the option classes: what is generated goes by it
+``config``          options from a file and from the environment, and which of them wins
+``config_file``     what stands in a TOML file, and in which line
 ``command_line``    what every command line of ours does its own way
 ``session_options`` those of sessions: how long it may ring, reliable responses, timers
 ``party``           a connection manager and an endpoint made from options
@@ -29,6 +32,7 @@ module              what
 ``doctor``          its ``doctor``, on the way to a peer
 ``listener_check``  its ``doctor``, for a listener
 ``probing``         what answers on a port, and what TLS there asks for
+``findings``        what was looked at and what is so, for ``check`` and ``doctor``
 ``diagnosis``       what is wrong, from what the three before have seen; values only
 ``keys``            its ``pki``
 ``drawing``         its ``ladder``

@@ -43,10 +43,33 @@ class CommandOptions(usage.Options):
     repeatable: ClassVar[tuple[str, ...]] = ()
     """The options of this class itself that may be given several times; those of its bases are not named again."""
 
+    for_command_line: ClassVar[tuple[str, ...]] = ()
+    """Those of this class itself that have no meaning in a file, as they say what is to be done now."""
+
     @classmethod
     def may_repeat(cls, name: str) -> bool:
         """Whether the option *name* may be given several times, with other values."""
         return any(name in vars(each).get("repeatable", ()) for each in cls.__mro__)
+
+    @classmethod
+    def is_for_command_line(cls, name: str) -> bool:
+        """Whether the option *name* has no meaning in a file."""
+        return any(name in vars(each).get("for_command_line", ()) for each in cls.__mro__)
+
+    def named(self, given: Sequence[str]) -> tuple[list[tuple[str, str, str]], list[str]]:
+        """The options in *given*, each with its full name, as it was written, and its value; and the arguments.
+
+        :raises UsageError: an option is unknown, or lacks its value.
+        """
+        try:
+            found, arguments = getopt.gnu_getopt(list(given), self.shortOpt, self.longOpt)
+        except getopt.GetoptError as error:
+            raise usage.UsageError(printable(str(error))) from None
+        named = []
+        for option, value in found:
+            name = self.synonyms.get(option.lstrip("-").replace("-", "_"), option.lstrip("-"))
+            named.append((name.replace("_", "-"), option, value))
+        return named, arguments
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read *options*, those of the process when None.
@@ -60,15 +83,10 @@ class CommandOptions(usage.Options):
 
     def _options_first(self, given: list[str]) -> list[str]:
         """*given* with its options before its arguments, each under its full name."""
-        try:
-            found, arguments = getopt.gnu_getopt(given, self.shortOpt, self.longOpt)
-        except getopt.GetoptError as error:
-            raise usage.UsageError(printable(str(error))) from None
+        found, arguments = self.named(given)
         ordered: list[str] = []
         values: dict[str, str] = {}
-        for option, value in found:
-            name = self.synonyms.get(option.lstrip("-").replace("-", "_"), option.lstrip("-"))
-            name = name.replace("_", "-")
+        for name, option, value in found:
             if not self.may_repeat(name) and values.setdefault(name, value) != value:
                 raise usage.UsageError(f"--{name} is given twice: {printable(values[name])} and {printable(value)}")
             takes_value = option.startswith("--") and f"{option[2:]}=" in self.longOpt

@@ -1,6 +1,6 @@
 """What is wrong, from what was seen: the judgements of ``sip-p2p doctor``, as values in and values out.
 
-No input or output, no clock, no Twisted reactor: the doctor looks, and asks here what it means. Each :class:`Finding`
+No input or output, no clock, no Twisted reactor: the doctor looks, and asks here what it means. Each :class:`.Finding`
 says in plain words what is so and, where it ought to be otherwise, what to do about it. Its cause is a word for
 programs; the words of a cause may change, the word does not.
 """
@@ -8,31 +8,26 @@ programs; the words of a cause may change, the word does not.
 from __future__ import annotations
 
 import datetime
-import enum
 import errno
 import ipaddress
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from twisted.internet import error
 
 from sip_p2p.errors import ConnectionFailure, MalformedMessage, RequestFailed, TlsFailure, TlsFailureReason
-from sip_p2p.observe.text import printable
+from sip_p2p.service.findings import Finding
 from sip_p2p.service.words import ExitCode, exit_code, explain
 from sip_p2p.sip.dates import parse_date
 from sip_p2p.sip.fields import parse_contact
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cryptography import x509
 
     from sip_p2p.sip.message import Response
     from sip_p2p.transport.trust.identity import PeerIdentities
 
 __all__ = [
-    "Finding",
-    "Verdict",
     "of_answer",
     "of_clocks",
     "of_connecting",
@@ -41,83 +36,10 @@ __all__ = [
     "of_names",
     "of_request",
     "of_tls",
-    "worst",
 ]
 
 _SKEW = datetime.timedelta(minutes=1)
 _SUSPICIOUS = datetime.timedelta(days=2)
-
-
-class Verdict(enum.Enum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    NOTE = "note"
-    WRONG = "WRONG"
-
-
-@final
-class Finding:
-    """One thing that was seen.
-
-    :ivar step: what was looked at: ``own``, ``dns``, ``connect``, ``tls``, ``sip``, ``clock``, ``contact``, ``listen``.
-    :ivar verdict: whether it is as it should be.
-    :ivar cause: a word for programs, such as ``name-mismatch``.
-    :ivar what: what is so, a sentence.
-    :ivar remedy: what to do about it; empty where nothing is to be done.
-    :ivar code: with what the command leaves if this is the first thing that is wrong.
-    """
-
-    __slots__ = ("cause", "code", "remedy", "step", "verdict", "what")
-
-    def __init__(
-        self,
-        step: str,
-        verdict: Verdict,
-        cause: str,
-        what: str,
-        remedy: str = "",
-        code: ExitCode = ExitCode.OK,
-    ) -> None:
-        self.step = step
-        self.verdict = verdict
-        self.cause = cause
-        self.what = printable(what, 600)
-        self.remedy = printable(remedy, 600)
-        self.code = code
-
-    @classmethod
-    def ok(cls, step: str, cause: str, what: str) -> Finding:
-        """Something is as it should be."""
-        return cls(step, Verdict.OK, cause, what)
-
-    @classmethod
-    def note(cls, step: str, cause: str, what: str, remedy: str = "") -> Finding:
-        """Something works and may surprise."""
-        return cls(step, Verdict.NOTE, cause, what, remedy)
-
-    @classmethod
-    def wrong(cls, step: str, cause: str, what: str, remedy: str, code: ExitCode) -> Finding:
-        """Something has to be changed."""
-        return cls(step, Verdict.WRONG, cause, what, remedy, code)
-
-    def as_json(self) -> dict[str, str]:
-        """The finding for programs."""
-        return {
-            "step": self.step,
-            "verdict": self.verdict.value.lower(),
-            "cause": self.cause,
-            "what": self.what,
-            "remedy": self.remedy,
-        }
-
-    def __repr__(self) -> str:
-        return f"<Finding {self.step} {self.verdict.value} {self.cause}>"
-
-
-def worst(findings: Iterable[Finding]) -> ExitCode:
-    """With what the command leaves: the code of the first thing that is wrong, as the others mostly follow from it."""
-    return next((each.code for each in findings if each.verdict is Verdict.WRONG), ExitCode.OK)
 
 
 def of_connecting(failure: BaseException, host: str, port: int) -> Finding:

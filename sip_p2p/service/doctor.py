@@ -21,8 +21,6 @@ from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, S
 from sip_p2p.observe.text import printable
 from sip_p2p.service.check import exposed_key
 from sip_p2p.service.diagnosis import (
-    Finding,
-    Verdict,
     of_answer,
     of_clocks,
     of_connecting,
@@ -31,8 +29,8 @@ from sip_p2p.service.diagnosis import (
     of_names,
     of_request,
     of_tls,
-    worst,
 )
+from sip_p2p.service.findings import Finding, Verdict, worst
 from sip_p2p.service.listener_check import examine_listener
 from sip_p2p.service.options import SECURE_PREFIXES, PartyOptions, description_prefix, seconds
 from sip_p2p.service.party import make_party

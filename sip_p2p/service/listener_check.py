@@ -16,7 +16,11 @@ from twisted.python import usage
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import ListenFailed, RequestFailed, SipError, TlsFailure, TlsFailureReason
 from sip_p2p.service.check import exposed_key
-from sip_p2p.service.diagnosis import Finding, of_contact, of_names
+from sip_p2p.service.diagnosis import (
+    of_contact,
+    of_names,
+)
+from sip_p2p.service.findings import Finding
 from sip_p2p.service.options import description_values
 from sip_p2p.service.party import make_party
 from sip_p2p.service.words import ExitCode, exit_code, explain

@@ -10,8 +10,6 @@ from twisted.internet import error
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, TlsFailure, TlsFailureReason
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.diagnosis import (
-    Finding,
-    Verdict,
     of_answer,
     of_clocks,
     of_connecting,
@@ -20,8 +18,8 @@ from sip_p2p.service.diagnosis import (
     of_names,
     of_request,
     of_tls,
-    worst,
 )
+from sip_p2p.service.findings import Finding, Verdict, worst
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dates import format_date
 from sip_p2p.sip.message import Response

@@ -18,8 +18,8 @@ from twisted.python import usage
 
 from sip_p2p import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.pki import CertificateAuthority, IssuedCertificate
-from sip_p2p.service.diagnosis import Finding, Verdict, worst
 from sip_p2p.service.doctor import DoctorOptions, diagnose, show
+from sip_p2p.service.findings import Finding, Verdict, worst
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dates import format_date
 from sip_p2p.testing.zones import Zones

@@ -12,7 +12,7 @@ from twisted.internet.error import CannotListenError
 
 from sip_p2p.errors import ListenFailed
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.diagnosis import Finding, Verdict
+from sip_p2p.service.findings import Finding, Verdict
 from sip_p2p.service.listener_check import of_credential, of_listening, of_usage
 from sip_p2p.service.words import ExitCode
 from sip_p2p.transport.trust.credential import Credential
