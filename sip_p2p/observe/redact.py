@@ -10,7 +10,15 @@ from __future__ import annotations
 import re
 from typing import final
 
-__all__ = ["NO_BODIES", "SECRET_FIELDS", "BodyPolicy", "redact_body", "redact_head", "split_message"]
+__all__ = [
+    "NO_BODIES",
+    "SECRET_FIELDS",
+    "BodyPolicy",
+    "redact_body",
+    "redact_head",
+    "split_message",
+    "without_passwords",
+]
 
 SECRET_FIELDS = frozenset(
     {
@@ -69,7 +77,7 @@ def redact_head(head: str) -> str:
             continue
         if index:
             kept.append(pieces[index - 1])
-        kept.append(line if withheld else _without_passwords(line))
+        kept.append(line if withheld else without_passwords(line))
     return "".join(kept)
 
 
@@ -85,7 +93,8 @@ def redact_body(content_type: str, body: bytes) -> bytes:
     if content_type in ("message/sip", "message/sipfrag"):
         end = _HEAD_END.search(body)
         cut = len(body) if end is None else end.start()
-        return redact_head(body[:cut].decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape") + body[cut:]
+        head = redact_head(body[:cut].decode("utf-8", "surrogateescape"))
+        return head.encode("utf-8", "surrogateescape") + body[cut:]
     if content_type == "application/sdp" or content_type.startswith("multipart/"):
         return _KEY.sub(rb"\1" + _WITHHELD.encode("ascii"), body)
     return body
@@ -155,7 +164,7 @@ def _field(pattern: re.Pattern[str], head: str) -> str:
     return "" if found is None else found[1].strip(" \t")
 
 
-def _without_passwords(line: str) -> str:
+def without_passwords(line: str) -> str:
     """*line* with ``sip:alice:secret@a.example`` written as ``sip:alice:***@a.example`` (RFC 3261 section 19.1.1)."""
     if "@" not in line:
         return line

@@ -8,9 +8,10 @@
     print(ladder(tap.events()))
 
 One event is one message or one note. Credentials, passwords in URIs and bodies are withheld unless ``secrets=True`` is
-said, or a policy keeps the bodies of some types; see :mod:`sip_p2p.observe.redact`. Everything is bounded: the ring by its capacity, an event by ``max_octets``,
-the file by ``max_file_octets`` (it is then renamed to ``NAME.1``, which replaces the one before, and begun anew). A
-trace that can no longer be written is given up with a word in the log and never disturbs a flow.
+said, or a policy keeps the bodies of some types; see :mod:`sip_p2p.observe.redact`. Everything is bounded: the ring by
+its capacity, an event by ``max_octets``, the file by ``max_file_octets`` (it is then renamed to ``NAME.1``, which
+replaces the one before, and begun anew). A trace that can no longer be written is given up with a word in the log and
+never disturbs a flow.
 
 The file has one JSON object a line, in ASCII, with these keys; those without a value are left out.
 

@@ -11,6 +11,7 @@ module              what
 ``config``          options from a file and from the environment, and which of them wins
 ``config_file``     what stands in a TOML file, and in which line
 ``command_line``    what every command line of ours does its own way
+``observe_options`` those of the instruments: what is recorded, counted and logged
 ``session_options`` those of sessions: how long it may ring, reliable responses, timers
 ``party``           a connection manager and an endpoint made from options
 ``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
@@ -18,6 +19,7 @@ module              what
 ``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
 ``setting``         what each of those that are built in is made with
 ``parts``           what stands beside the party: the HTTP API, instruments, a supervisor's messenger
+``instruments``     what looks at the wire: the recorder, the transactions, the figures
 ``happenings``      what happens, told to whoever follows it
 ``json_lines``      what it writes: one JSON object a line
 ``silence``         the session descriptions of programs without media

@@ -15,6 +15,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
 from sip_p2p.service.application import Application, load_application
 from sip_p2p.service.check import another_name
+from sip_p2p.service.instruments import Instruments
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
 from sip_p2p.service.service import SipService
@@ -63,7 +64,12 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
             Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
     tap = None
     if trace is not None:
-        tap = Tap(local=party.endpoint.aor.host, secrets=bool(options["trace-with-secrets"]), writer=trace)
+        tap = Tap(
+            local=party.endpoint.aor.host,
+            secrets=bool(options["trace-with-secrets"]),
+            bodies=options.keep_bodies,
+            writer=trace,
+        )
         if options["trace-with-secrets"]:
             Logger("sip_p2p.service").warn(
                 "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself",
@@ -83,6 +89,8 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         logs_to_file=options.logs_to_file,
         log=options.log,
     )
+    instruments = Instruments.from_options(reactor, party.manager, options, party.endpoint.aor.host)
+    service.add_part(instruments)
     if owns_process:
         supervision = Supervision.from_environment(
             reactor, service, options.drain + options.finish_sessions, os.environ

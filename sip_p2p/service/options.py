@@ -19,6 +19,7 @@ from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.logs import ServiceLog, take_over
+from sip_p2p.service.observe_options import ObserveOptions
 from sip_p2p.service.peer_options import PeerOptions
 from sip_p2p.service.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, answer_options
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
@@ -175,7 +176,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
-class Options(PartyOptions):
+class Options(ObserveOptions, PartyOptions):
     """The options of ``twistd sip-p2p``."""
 
     synopsis = "Usage: twistd [options of twistd] sip-p2p --uri URI [options]"

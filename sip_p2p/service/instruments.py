@@ -1,0 +1,141 @@
+"""The instruments of a service: what looks at the wire while it runs, and what is made of that.
+
+Each is there only where it was asked for. With none of them the driver has no tap, and a message costs what it costs
+without this module.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, cast, final
+
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from sip_p2p.observe.metrics import MetricsCollector
+from sip_p2p.observe.recorder import Recorder
+from sip_p2p.observe.text import printable
+from sip_p2p.observe.transactions import TransactionWatch
+from sip_p2p.service.parts import Part
+from sip_p2p.service.words import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.flow_events import FlowLost
+    from sip_p2p.errors import TlsFailure
+    from sip_p2p.observe.transactions import TransactionRecord
+    from sip_p2p.service.options import Options
+    from sip_p2p.transport.driver import Tap
+
+__all__ = ["Instruments"]
+
+_BETWEEN_LOOKS = 5.0
+_transactions = Logger("sip_p2p.service.transactions")
+
+
+@final
+class Instruments(Part):
+    """What looks at one connection manager.
+
+    :ivar recorder: what passed lately; None where nothing is recorded.
+    :ivar watch: the transactions; None where nobody wants to know of them.
+    :ivar collector: all figures, for Prometheus; without a watch there are no latencies among them.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        manager: RealTimeConnectionManager,
+        *,
+        recorder: Recorder | None = None,
+        watch: TransactionWatch | None = None,
+        transaction_log: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """
+        :param transaction_log: whether the log has a line for each transaction; that needs a *watch*.
+        :param clock: seconds since 1970.
+        """
+        self.recorder = recorder
+        self.watch = watch
+        self.collector = MetricsCollector(manager, watch)
+        self._manager = manager
+        self._clock = clock
+        self._taps: tuple[Tap, ...] = tuple(tap for tap in (recorder, watch) if tap is not None)
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        if watch is not None and transaction_log:
+            watch.follow(log_transaction)
+
+    @classmethod
+    def from_options(
+        cls, reactor: IReactorTime, manager: RealTimeConnectionManager, options: Options, local: str = ""
+    ) -> Instruments:
+        """Those that *options* ask for.
+
+        :param local: what ladders call this side.
+        """
+        recorder = Recorder(options.record, bodies=options.keep_bodies, local=local) if options.record else None
+        is_watched = bool(options.get("http") or options["transaction-log"] or options["opentelemetry"])
+        return cls(
+            reactor,
+            manager,
+            recorder=recorder,
+            watch=TransactionWatch() if is_watched else None,
+            transaction_log=bool(options["transaction-log"]),
+        )
+
+    def listen(self) -> None:
+        """Look from before the first message on."""
+        manager = self._manager
+        for tap in self._taps:
+            manager.add_tap(tap)
+        if self._taps:
+            manager.flow_lost.subscribe(self._flow_lost)
+        if self.recorder is not None:
+            manager.tls_failed.subscribe(self._refused)
+        if self.watch is not None:
+            self._looking.start(_BETWEEN_LOOKS, now=False)
+
+    def ended(self) -> None:
+        """Look at nothing any more."""
+        if self._looking.running:
+            self._looking.stop()
+        for tap in self._taps:
+            self._manager.remove_tap(tap)
+        self.collector.close()
+
+    def _look(self) -> None:
+        cast("TransactionWatch", self.watch).expire(self._clock())
+
+    def _flow_lost(self, lost: FlowLost) -> None:
+        now = self._clock()
+        if self.recorder is not None:
+            self.recorder.flow_ended(lost.flow.number, printable(str(lost.reason), 512), now)
+        if self.watch is not None:
+            self.watch.flow_ended(lost.flow.number, now)
+
+    def _refused(self, failure: TlsFailure) -> None:
+        if self.recorder is not None:
+            self.recorder.note(f"TLS: {explain(failure).what}", self._clock(), remote=failure.peer)
+
+
+def log_transaction(record: TransactionRecord) -> None:
+    """One line in the log for one transaction; the fields of the event are those of its JSON form."""
+    result = str(record.status) if record.status is not None else record.outcome
+    _transactions.info(
+        "{method} {direction} {result} in {milliseconds} ms, {transport} {address} {who}, Call-ID {call_id_text}",
+        result=result,
+        milliseconds=f"{record.duration * 1000:.1f}",
+        who=printable(record.peer or "nobody proved"),
+        call_id_text=printable(record.call_id),
+        record=record.as_json(),
+        method=printable(record.method),
+        direction=record.direction,
+        transport=record.transport.lower(),
+        address=record.remote,
+    )
