@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -92,6 +92,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         websocket: WebSocketOptions | None = None,
         listener_watch: ListenerWatch | None = USUAL_WATCH,
         offer_alpn: bool = True,
+        key_log: Callable[[bytes], None] | None = None,
     ) -> None:
         """
         :param certificate: a PEM file with our certificate, its chain and perhaps its key; or a :class:`Credential`.
@@ -136,6 +137,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             None does not look.
         :param offer_alpn: say ``sip/2`` in the ALPN of the connections that we dial (row D26). False is for servers
             that end every handshake in which a protocol is offered that they have not been told of.
+        :param key_log: is told the keys of every TLS connection, such as a :class:`~sip_p2p.observe.keylog.KeyLog`, so
+            that Wireshark can read what was captured. Whoever sees them and the packets reads everything.
         :param resolver: where names lead; by default DNS as RFC 3263 has it, after this machine's hosts file.
         :param family: which addresses are used, and which come first: ``all``, ``v4``, ``v6``, ``prefer-v4`` or
             ``prefer-v6`` (row E23).
@@ -186,6 +189,7 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             server_certificates=server_certificates,
             need_mutual_tls=need_mutual_tls,
             on_failure=self.tls_failure,
+            key_log=key_log,
         )
         self.certificate_expiring: Event[CertificateExpiring] = Event(log_bounds=self.driver.log_bounds)
         self._renewal = Renewal(reactor, self._settings, reload_interval, self._certificate_expires)
@@ -203,6 +207,8 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
             self._log.warn(
                 "need_mutual_tls is off: peers without a certificate are accepted, and are nobody in particular"
             )
+        if self._settings.key_log is not None:
+            self._log.warn("the keys of all TLS connections are written down: who has them reads what is captured")
 
     @property
     def need_mutual_tls(self) -> bool:

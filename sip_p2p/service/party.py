@@ -19,6 +19,8 @@ from sip_p2p.transport.dns.dns_resolver import DnsResolver
 from sip_p2p.transport.dns.resolver import StaticResolver
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
@@ -67,6 +69,7 @@ def make_party(
     instance_id: str | None = None,
     authorize: Authorize | None = None,
     answers: AnswerOptions | None = None,
+    key_log: Callable[[bytes], None] | None = None,
 ) -> Party:
     """Make what *options* describe; nothing is bound or dialled.
 
@@ -75,6 +78,7 @@ def make_party(
     :param trust_dialed_peers: whether whom we dial may send us requests.
     :param authorize: asked about each connection before it carries a message.
     :param answers: how sessions of peers are answered.
+    :param key_log: is told the keys of every TLS connection.
     :raises UsageError: one line that says what is wrong, and what to do.
     """
     arguments = options.manager_arguments() | {"authorize": authorize}
@@ -91,6 +95,7 @@ def make_party(
                 [*options.trust, *options.trusts()],
                 policy,
                 trust_dialed_peers=trust_dialed_peers,
+                key_log=key_log,
                 **arguments,
                 **options.tls_arguments(),
             )

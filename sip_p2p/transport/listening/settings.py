@@ -64,6 +64,7 @@ class ListenerSettings:
                 need_mutual_tls=mutual,
                 on_failure=None if base is None else base.on_failure,
                 protocol=None if base is None else base.protocol,
+                key_log=None if base is None else base.key_log,
                 **self._seen,
             )
         self._watched = [self._watch(name) for name in _WORDS if name in self._given]

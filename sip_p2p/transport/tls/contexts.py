@@ -23,7 +23,7 @@ from sip_p2p.transport.trust.revocation import RevocationMode
 from sip_p2p.transport.trust.stack import TrustStack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cryptography import x509
 
@@ -52,14 +52,16 @@ class TlsContexts:
     :ivar began: when the first handshake began with them, on the scale of the clock of the connections.
     :ivar client: for connections that we dial.
     :ivar asks_for_staple: whether servers that we dial are asked for an OCSP response.
+    :ivar key_log: is told the keys of every connection, as lines for Wireshark; None where nobody may know them.
     :ivar server: for those that we accept; None without a credential.
     :ivar rules: what peers must pass besides trust and names.
     :ivar sessions: the sessions that we can resume.
     """
 
     __slots__ = (
-        "_named", "anchors", "asks_for_staple", "began", "ciphers", "client", "credential", "maximum_version", "policy",
-        "require_certificate", "revocation", "rules", "server", "server_names", "sessions", "trust", "usage",
+        "_named", "anchors", "asks_for_staple", "began", "ciphers", "client", "credential", "key_log",
+        "maximum_version", "policy", "require_certificate", "revocation", "rules", "server", "server_names",
+        "sessions", "trust", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +77,7 @@ class TlsContexts:
         ciphers: str,
         maximum_version: int,
         resumes: bool,
+        key_log: Callable[[bytes], None] | None = None,
     ) -> None:
         """
         :raises TlsFailure: OpenSSL cannot use a credential.
@@ -90,6 +93,7 @@ class TlsContexts:
         self.server_names = server_names
         self.ciphers = ciphers
         self.maximum_version = maximum_version
+        self.key_log = key_log
         resumes = resumes and self.trust.may_resume
         self.rules = (ChainRule(self.trust, revocation),)
         self.sessions = SessionStore() if resumes else SessionStore(0)
@@ -160,6 +164,9 @@ class TlsContexts:
             store.add_cert(X509.from_cryptography(certificate))
         context.set_verify_depth(_LONGEST_CHAIN)
         context.set_verify(verify_mode, verify)
+        key_log = self.key_log
+        if key_log is not None:
+            context.set_keylog_callback(lambda _, line: key_log(line))
         return context
 
 

@@ -105,6 +105,7 @@ class TlsSettings:
         protocol: type[HoldingTlsProtocol] | None = None,
         ciphers: str = RECOMMENDED_CIPHERS,
         maximum_version: int = 0,
+        key_log: Callable[[bytes], None] | None = None,
     ) -> None:
         """
         :param credential: our certificate and key; None for a party that only dials, and does not prove who it is.
@@ -125,6 +126,8 @@ class TlsSettings:
             first, if the installed Twisted has what it leans on.
         :param ciphers: the cipher suites of TLS 1.2, as OpenSSL writes them.
         :param maximum_version: the highest TLS version, such as ``OpenSSL.SSL.TLS1_2_VERSION``; 0 for no limit.
+        :param key_log: is told the keys of every connection, as lines of the format of RFC 9850. Whoever sees them and
+            the packets reads everything.
         :raises InvalidOperation: mutual TLS without a credential.
         :raises TlsFailure: OpenSSL cannot use a credential.
         :raises ValueError: a name of *server_certificates* is none.
@@ -144,6 +147,7 @@ class TlsSettings:
             ciphers=ciphers,
             maximum_version=maximum_version,
             resumes=resumes,
+            key_log=key_log,
         )
         self.on_failure = on_failure
         self.protocol = choose_protocol() if protocol is None else protocol
@@ -188,6 +192,11 @@ class TlsSettings:
         return self._contexts.server_names
 
     @property
+    def key_log(self) -> Callable[[bytes], None] | None:
+        """What is told the keys of every connection; None where nobody may know them."""
+        return self._contexts.key_log
+
+    @property
     def need_mutual_tls(self) -> bool:
         """Whether both sides must show a certificate."""
         return self._need_mutual_tls
@@ -227,6 +236,7 @@ class TlsSettings:
             ciphers=now.ciphers,
             maximum_version=now.maximum_version,
             resumes=self._resumes,
+            key_log=now.key_log,
         )
 
     def contexts(self, now: float) -> TlsContexts:
