@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sip_p2p.service.application import Application
+from sip_p2p.service.applications import Application
 
 if TYPE_CHECKING:
     from sip_p2p import IncomingRequest, Response, SipPeerToPeerEndpoint

@@ -2,43 +2,47 @@
 
 Both read the same options and build the same party; whoever writes a program uses :mod:`sip_p2p.endpoint` instead.
 
-==================  ================================================================================================
-module              what
-==================  ================================================================================================
-``options``         the options that both share, and those of the service; each mistake has one clear line
-``peer_options``    those that say how peers are known, where they are found, how much of them is borne
-``option_table``    every option as a value, read from the option classes: what is generated goes by it
-``config``          options from a file and from the environment, and which of them wins
-``config_file``     what stands in a TOML file, and in which line
-``command_line``    what every command line of ours does its own way
-``observe_options`` those of the instruments: what is recorded, counted and logged
-``session_options`` those of sessions: how long it may ring, reliable responses, timers
-``party``           a connection manager and an endpoint made from options
-``service``         the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
-``assembly``        that service made from its options: the party, its application, what stands beside it
-``application``     what the service does with what arrives: log it, echo it, or hand it to a class of the user's own
-``setting``         what each of those that are built in is made with
-``parts``           what stands beside the party: the HTTP API, instruments, a supervisor's messenger
-``instruments``     what looks at the wire: the recorder, the transactions, the figures
-``happenings``      what happens, told to whoever follows it
-``json_lines``      what it writes: one JSON object a line
-``silence``         the session descriptions of programs without media
-``check``           ``--check``: everything looked at and explained, nothing bound
-``state``           what is kept between two runs: the instance id
-``supervision``     a supervisor is told how we are: systemd, or the parent of workers
-``signals``         SIGHUP reads files anew; a second SIGTERM ends a stop at once
-``logs``            a log file that can be opened anew and outlives a full disk
-``cli``             the ``sip-p2p`` command and its exit codes
-``sending``         its ``send``, ``options`` and ``request``
-``calling``         its ``call``
-``doctor``          its ``doctor``, on the way to a peer
-``listener_check``  its ``doctor``, for a listener
-``probing``         what answers on a port, and what TLS there asks for
-``findings``        what was looked at and what is so, for ``check`` and ``doctor``
-``diagnosis``       what is wrong, from what the three before have seen; values only
-``keys``            its ``pki``
-``drawing``         its ``ladder``
-``demo``            its ``demo``
-``words``           each failure in words, with what to do about it
-==================  ================================================================================================
+=======================  ===============================================================================================
+module                   what
+=======================  ===============================================================================================
+``options``              the options that both share, and those of the service; each mistake has one clear line
+``peer_options``         those that say how peers are known, where they are found, how much of them is borne
+``option_table``         every option as a value, read from the option classes: what is generated goes by it
+``config``               options from a file and from the environment, and which of them wins
+``config_file``          what stands in a TOML file, and in which line
+``command_line``         what every command line of ours does its own way
+``observe_options``      those of the instruments: what is recorded, counted and logged
+``session_options``      those of sessions: how long it may ring, reliable responses, timers
+``party``                a connection manager and an endpoint made from options
+``service``              the Twisted service: start, listen, drain, stop; what the plugin for ``twistd`` points to
+``assembly``             that service made from its options: the party, its application, what stands beside it
+``applications``         what the service does with what arrives: those that are built in, and what your own derive from
+``application_options``  what those are told on the command line
+``setting``              what each of those that are built in is made with
+``parts``                what stands beside the party: the HTTP API, instruments, a supervisor's messenger
+``chronicle``            everything that happens to the party, told there
+``instruments``          what looks at the wire: the recorder, the transactions, the figures
+``happenings``           what happens, told to whoever follows it
+``webhook``              what comes in is POSTed to a program of the user's, which decides the answer
+``webhook_options``      where that is, and on what terms
+``json_lines``           what it writes: one JSON object a line
+``silence``              the session descriptions of programs without media
+``check``                ``--check``: everything looked at and explained, nothing bound
+``state``                what is kept between two runs: the instance id
+``supervision``          a supervisor is told how we are: systemd, or the parent of workers
+``signals``              SIGHUP reads files anew; a second SIGTERM ends a stop at once
+``logs``                 a log file that can be opened anew and outlives a full disk
+``cli``                  the ``sip-p2p`` command and its exit codes
+``sending``              its ``send``, ``options`` and ``request``
+``calling``              its ``call``
+``doctor``               its ``doctor``, on the way to a peer
+``listener_check``       its ``doctor``, for a listener
+``probing``              what answers on a port, and what TLS there asks for
+``findings``             what was looked at and what is so, for ``check`` and ``doctor``
+``diagnosis``            what is wrong, from what the three before have seen; values only
+``keys``                 its ``pki``
+``drawing``              its ``ladder``
+``demo``                 its ``demo``
+``words``                each failure in words, with what to do about it
+=======================  ===============================================================================================
 """

@@ -13,14 +13,21 @@ from twisted.python import usage
 
 from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
-from sip_p2p.service.application import Application, load_application
+from sip_p2p.service.applications.loader import Loader
+from sip_p2p.service.applications.running import RunningApplication, authorizer
 from sip_p2p.service.check import another_name
+from sip_p2p.service.chronicle import Chronicle
+from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.instruments import Instruments
+from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
 from sip_p2p.service.service import SipService
+from sip_p2p.service.setting import ApplicationSetting
 from sip_p2p.service.state import instance_id
 from sip_p2p.service.supervision import Supervision
+from sip_p2p.service.webhook.deliverer import Deliverer
+from sip_p2p.service.worker import ears_and_mouth
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -40,7 +47,14 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
     """
-    application = load_application(options["application"], JsonLines(_to_log) if options.is_daemon else None)
+    happenings = Happenings()
+    lines = JsonLines(_to_log if options.is_daemon else None)
+    webhook = None
+    if options.webhook is not None:
+        webhook = Deliverer(reactor, happenings, options.webhook, drain=options.drain)
+    setting = ApplicationSetting(happenings, lines, options, reactor, webhook)
+    loader = Loader(options["application"], setting)
+    application = RunningApplication(loader.load(), loader)
     identity = None if options["state"] is None else instance_id(options["state"])
     trace = None if options["trace"] is None else TraceWriter(options["trace"])
     try:
@@ -50,7 +64,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
             is_clear_text=options.is_clear_text,
             policy=options.policy,
             instance_id=identity,
-            authorize=None if type(application).authorize is Application.authorize else application.authorize,
+            authorize=authorizer(application),
             answers=options.answers,
         )
     except usage.UsageError:
@@ -88,13 +102,21 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         owns_process=owns_process,
         logs_to_file=options.logs_to_file,
         log=options.log,
+        happenings=happenings,
     )
     instruments = Instruments.from_options(reactor, party.manager, options, party.endpoint.aor.host)
     service.add_part(instruments)
+    service.add_part(Chronicle(happenings, service.endpoint))
+    if options.http_places:
+        service.add_part(ControlServer(service, instruments, options))
+    if webhook is not None:
+        service.add_part(webhook)
     if owns_process:
-        supervision = Supervision.from_environment(
-            reactor, service, options.drain + options.finish_sessions, os.environ
-        )
+        stop_seconds = options.drain + options.finish_sessions
+        if options.seat is not None:
+            for part in ears_and_mouth(reactor, service, options.seat, stop_seconds):
+                service.add_part(part)
+        supervision = Supervision.from_environment(reactor, service, stop_seconds, os.environ)
         if supervision is not None:
             service.add_part(supervision)
     return service

@@ -10,14 +10,14 @@ import datetime
 import math
 import os
 import stat
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from twisted.internet.task import Clock
 
 from sip_p2p.errors import TlsFailure
-from sip_p2p.observe.text import printable
-from sip_p2p.service.application import Application, ApplicationError, load_application
+from sip_p2p.service.applications.loader import BUILT_IN, ApplicationError, look_at
+from sip_p2p.service.findings import Report
 from sip_p2p.service.options import SECURE_PREFIXES, description_prefix, description_values
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
@@ -31,47 +31,12 @@ from sip_p2p.transport.trust.identity import TrustPolicy
 from sip_p2p.transport.trust.stack import Trust, TrustStack
 
 if TYPE_CHECKING:
+    from sip_p2p.service.applications.base import Application
     from sip_p2p.service.options import Options, PartyOptions
 
-__all__ = ["Report", "another_name", "check", "exposed_key"]
+__all__ = ["another_name", "check", "exposed_key"]
 
 _SOON = 30
-
-
-@final
-class Report:
-    """What was found.
-
-    :ivar passed: whether nothing is wrong.
-    """
-
-    __slots__ = ("_lines", "passed")
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-        self.passed = True
-
-    def ok(self, subject: str, text: str) -> None:
-        """Something is as it should be."""
-        self._add("ok", subject, text)
-
-    def note(self, subject: str, text: str) -> None:
-        """Something works and may surprise."""
-        self._add("note", subject, text)
-
-    def wrong(self, subject: str, text: str) -> None:
-        """Something has to be changed."""
-        self.passed = False
-        self._add("WRONG", subject, text)
-
-    def _add(self, verdict: str, subject: str, text: str) -> None:
-        self._lines.append(f"{verdict:<6}{subject}: {printable(text, 512)}")
-
-    @property
-    def text(self) -> str:
-        """Every finding, a line each, and the verdict."""
-        verdict = "It would start." if self.passed else "It would not work: see what is WRONG."
-        return "\n".join((*self._lines, verdict))
 
 
 def check(options: Options, now: datetime.datetime | None = None) -> Report:
@@ -323,7 +288,7 @@ def _check_limits(options: Options, report: Report) -> None:
 def _check_application(options: Options, report: Report) -> None:
     name = options["application"]
     try:
-        application = load_application(name)
+        application = look_at(options)
     except ApplicationError as error:
         report.wrong("application", str(error))
         return
@@ -333,7 +298,7 @@ def _check_application(options: Options, report: Report) -> None:
 
 def _documented(application: Application) -> str:
     text = (type(application).__doc__ or "").strip().partition("\n")[0]
-    return f"; it says of itself: {text}" if type(application).__module__ != Application.__module__ and text else ""
+    return f"; it says of itself: {text}" if text and type(application) not in BUILT_IN.values() else ""
 
 
 def _check_files(options: Options, report: Report) -> None:

@@ -91,13 +91,14 @@ class Happenings:
         return tuple(happening for happening in self._kept if happening.number > number)
 
     def follow(self, follower: Callable[[Happening], object]) -> Callable[[], None]:
-        """Call *follower* with everything that happens from now on.
+        """Call *follower* with everything that happens from now on; one that follows already is told once all the same.
 
         :returns: what ends that; it may be called more than once.
         """
-        self._followers = (*self._followers, follower)
+        if follower not in self._followers:
+            self._followers = (*self._followers, follower)
 
         def leave() -> None:
-            self._followers = tuple(each for each in self._followers if each is not follower)
+            self._followers = tuple(each for each in self._followers if each != follower)
 
         return leave

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import json
 import sys
 import time
@@ -12,14 +11,16 @@ from typing import TYPE_CHECKING, final
 from twisted.logger import Logger
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.service.happenings import stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.peer import Peer
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.service.happenings import Happening
     from sip_p2p.sip.message import Request
 
 __all__ = ["JsonLines", "address_of", "described", "described_session", "place", "proved"]
@@ -45,9 +46,14 @@ class JsonLines:
 
     def emit(self, event: str, **fields: object) -> None:
         """Write one event with its time; a reader that has gone away is told of once, in the log."""
-        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
-        stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"time": stamp, "event": event, **fields})
+        self._line(self._clock(), event, fields)
+
+    def tell(self, happening: Happening) -> None:
+        """Write what has happened, likewise."""
+        self._line(happening.at, happening.event, happening.fields)
+
+    def _line(self, moment: float, event: str, fields: Mapping[str, object]) -> None:
+        line = json.dumps({"time": stamp(moment), "event": event, **fields})
         if self._broken:
             return
         try:

@@ -17,11 +17,16 @@ from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
+from sip_p2p.service.application_options import ApplicationOptions
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
+from sip_p2p.service.config import ConfigOptions
+from sip_p2p.service.http_options import HttpOptions
 from sip_p2p.service.logs import ServiceLog, take_over
 from sip_p2p.service.observe_options import ObserveOptions
 from sip_p2p.service.peer_options import PeerOptions
+from sip_p2p.service.run_options import RunOptions
 from sip_p2p.service.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, answer_options
+from sip_p2p.service.webhook_options import WebhookOptions
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.transport.keep_alive import KeepAlive
@@ -176,7 +181,7 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
-class Options(ObserveOptions, PartyOptions):
+class Options(ConfigOptions, ApplicationOptions, ObserveOptions, RunOptions, HttpOptions, WebhookOptions, PartyOptions):
     """The options of ``twistd sip-p2p``."""
 
     synopsis = "Usage: twistd [options of twistd] sip-p2p --uri URI [options]"
@@ -192,7 +197,8 @@ class Options(ObserveOptions, PartyOptions):
             "a",
             "log",
             "what to do with what arrives: log (one JSON line an event on standard output), echo (the same, each text "
-            "goes back to its sender, and every session is accepted), or your own class as package.module:Class",
+            "goes back to its sender, and every session is accepted), answer (in one way), control (the HTTP API "
+            "decides), webhook (--webhook decides), or your own class as package.module:Class",
         ],
         ["trace", None, None, "write what passes to this file as JSON lines, without credentials and bodies"],
         ["drain", None, "5", "how many seconds a stop waits for what is in flight, the end of sessions included"],
@@ -230,6 +236,8 @@ class Options(ObserveOptions, PartyOptions):
         ["trace-with-secrets", None, "let the trace keep credentials and bodies; whoever reads it can impersonate you"],
         ["check", None, "look at everything, explain it, bind nothing, and leave: 0 if it would work, 1 if not"],
     ]
+
+    for_command_line: ClassVar[tuple[str, ...]] = ("check",)
 
     repeatable: ClassVar[tuple[str, ...]] = ("allow", "listen", "redirect-to", "server-certificate", "trusted-proxy")
 
@@ -286,7 +294,9 @@ class Options(ObserveOptions, PartyOptions):
 
     @property
     def is_daemon(self) -> bool:
-        """Whether ``twistd`` is about to leave the terminal."""
+        """Whether ``twistd`` is about to leave the terminal, or the parent of this worker has."""
+        if self.seat is not None and self.seat.is_daemon:
+            return True
         return self.parent is not None and "nodaemon" in self.parent and not self.parent["nodaemon"]
 
     @property

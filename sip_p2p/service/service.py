@@ -29,7 +29,7 @@ from twisted.python.failure import Failure
 
 from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
-from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.options import Options
 from sip_p2p.service.signals import Signals
@@ -43,10 +43,13 @@ if TYPE_CHECKING:
 
     from sip_p2p.errors import TlsFailure
     from sip_p2p.observe.trace import Tap, TraceWriter
+    from sip_p2p.service.applications.base import Application
+    from sip_p2p.service.applications.running import RunningApplication
     from sip_p2p.service.logs import ServiceLog
     from sip_p2p.service.parts import Part
     from sip_p2p.service.party import Party
     from sip_p2p.service.signals import SignalReactor
+    from sip_p2p.service.workers import Workers
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
 
@@ -66,7 +69,6 @@ class StartFailed(SystemExit, Exception):
 class SipService(Service):
     """A party as a service.
 
-    :ivar application: what to do with what arrives.
     :ivar manager: the connection manager.
     :ivar endpoint: the party.
     :ivar happenings: where what happens is told, to whoever follows it.
@@ -88,7 +90,7 @@ class SipService(Service):
         self,
         reactor: IReactorTime,
         party: Party,
-        application: Application,
+        application: RunningApplication,
         *,
         listen: tuple[str, ...] = (),
         trace: TraceWriter | None = None,
@@ -105,7 +107,7 @@ class SipService(Service):
         self._party = party
         self._log_file = log
         self._signals = Signals(cast("SignalReactor", reactor), self.reload, self.hurry)
-        self.application = application
+        self._running = application
         self._listen = listen
         self._trace = trace
         self._tap = tap
@@ -125,6 +127,15 @@ class SipService(Service):
         self.manager = party.manager
         self.endpoint = party.endpoint
         self.name = "sip-p2p"
+
+    @property
+    def application(self) -> Application:
+        """What to do with what arrives; another may be set before the service starts."""
+        return self._running.application
+
+    @application.setter
+    def application(self, application: Application) -> None:
+        self._running.application = application
 
     def add_part(self, part: Part) -> None:
         """Let *part* live as long as the service does; before it is started."""
@@ -164,12 +175,7 @@ class SipService(Service):
         """
         if self._listening is not None:
             return self._listening
-        endpoint = self.endpoint
-        endpoint.message_received.subscribe(self.application.message)
-        for method in self.application.methods:
-            endpoint.handle(method, self.application.request)
-        if type(self.application).session is not Application.session:
-            endpoint.session_received.subscribe(self.application.session)
+        self._running.attach(self.endpoint)
         self.manager.tls_failed.subscribe(self._refused)
         if self._tap is not None:
             self.manager.add_tap(self._tap)
@@ -238,10 +244,12 @@ class SipService(Service):
         if self._tap is not None:
             self._tap.note(f"TLS: {explain(failure).what}", time.time(), remote=failure.peer)
 
-    def reload(self) -> None:
+    def reload(self) -> list[str]:
         """Read every file anew that may have changed, and open anew what is written to; SIGHUP does this.
 
         What cannot be read leaves in use what was read before, and the log says so. Open connections live on.
+
+        :returns: what has changed, in words.
         """
         for part in self._parts:
             part.reloading()
@@ -251,10 +259,23 @@ class SipService(Service):
                     written.reopen()
             except OSError as error:
                 self._log.error("the {what} cannot be opened anew: {error}", what=what, error=error.strerror)
-        changes = self._party.reload()
+        changes = self._party.reload() + self._running.reload()
         for part in self._parts:
             changes += part.reload()
         self._log.info("reloaded: {said}", said=printable("; ".join(changes) or "nothing has changed", 512))
+        self.happenings.emit("reloaded", changes=changes)
+        return changes
+
+    def configure(self, options: Options, changed: frozenset[str]) -> set[str]:
+        """Let every part take over what it can of *options*, of which those named in *changed* are others than before.
+
+        :returns: the names of those that were taken over.
+        """
+        return set().union(*(part.configure(options, changed) for part in self._parts))
+
+    def set_stop(self, drain: float, finish_sessions: float, redirect_to: tuple[str, ...]) -> None:
+        """How a stop goes that begins from now on; the arguments are those of the constructor."""
+        self._drain, self._finish_sessions, self._redirect_to = drain, finish_sessions, redirect_to
 
     def hurry(self) -> None:
         """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this. Where sessions were to
@@ -333,8 +354,8 @@ class SipService(Service):
             self._trace.close()
 
 
-def makeService(options: Options) -> SipService:
-    """The service that *options* describe; for ``twistd`` and ``twist``.
+def makeService(options: Options) -> SipService | Workers:
+    """The service that *options* describe, or the parent of its workers; for ``twistd`` and ``twist``.
 
     :raises StartFailed: one line, when it cannot be made.
     """
@@ -342,6 +363,10 @@ def makeService(options: Options) -> SipService:
 
     from sip_p2p.service.assembly import make
 
+    if options.workers > 1 and options.seat is None:
+        from sip_p2p.service.workers import make_workers
+
+        return make_workers(reactor, options)
     try:
         return make(cast("IReactorTime", reactor), options, owns_process=True)
     except (usage.UsageError, ApplicationError, OSError, ValueError) as error:

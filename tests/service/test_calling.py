@@ -13,11 +13,11 @@ from twisted.python import usage
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
-from sip_p2p.service.application import EchoApplication
+from sip_p2p.service.applications.echo import EchoApplication
 from sip_p2p.service.calling import CallingOptions, place_call
-from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.words import ExitCode
 from sip_p2p.sip.dialog.description import ContentDescription
+from tests.service.applications.support import setting
 from tests.service.support import COMMAND, keys, run
 from tests.support import SynchronousTestCase, TestCase, reactor
 
@@ -130,22 +130,19 @@ class AnsweredTests(CallCase):
 
     async def test_the_echo(self) -> None:
         """The call rings and is answered with what was offered, by whom was proved; then it is hung up: code 0."""
-        written: list[str] = []
-        code, out, err = await self.outcome(EchoApplication(JsonLines(written.append)).session)
+        code, out, err = await self.outcome(EchoApplication(setting()).session)
         self.assertEqual((code, err), (ExitCode.OK, ""))
         lines = out.splitlines()
         self.assertEqual(lines[:2], [f"calling {TO}", "180 Ringing"])
         self.assertTrue(lines[2].startswith("answered from a.example at 127.0.0.1:"), lines[2])
         self.assertEqual((lines[3], lines[-2]), ("  v=0", "  a=inactive"))
         self.assertTrue(lines[-1].startswith("hanging up after 0."), lines[-1])
-        states = [json.loads(line).get("reason") for line in written]
-        self.assertEqual(states[-1], "terminated_remotely")
 
     async def test_json(self) -> None:
         """``--json`` has each event as one object, the last with the exit code."""
         path = Path(self.mktemp())
         path.write_bytes(b"hello")
-        echo = EchoApplication(JsonLines(lambda line: None))
+        echo = EchoApplication(setting())
         code, out, _ = await self.outcome(echo.session, "--json", "--body", str(path), "--content-type", "text/plain")
         events = [json.loads(line) for line in out.splitlines()]
         self.assertEqual([each["event"] for each in events], ["calling", "progress", "answered", "hung-up", "ended"])

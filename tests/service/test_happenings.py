@@ -36,6 +36,16 @@ class HappeningsTests(SynchronousTestCase):
         self.happenings.emit("message")
         self.assertEqual(heard, [])
 
+    def test_who_follows_twice(self) -> None:
+        """One that follows already is told once, and has left when it leaves."""
+        heard: list[Happening] = []
+        self.happenings.follow(heard.append)
+        leave = self.happenings.follow(heard.append)
+        self.happenings.emit("message")
+        leave()
+        self.happenings.emit("message")
+        self.assertEqual(len(heard), 1)
+
     def test_what_was_missed(self) -> None:
         """What happened since a number can be had as far back as it is kept; the older is gone."""
         for _ in range(5):

@@ -21,7 +21,7 @@ from twisted.python import usage
 from sip_p2p import RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint, StaticResolver, TrustPolicy
 from sip_p2p.errors import ListenFailed, SipError
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.application import Application
+from sip_p2p.service.applications import Application
 from sip_p2p.service.assembly import make
 from sip_p2p.service.service import StartFailed
 from sip_p2p.transport.trust.credential import Credential
@@ -182,7 +182,7 @@ class StopTests(ProcessCase):
         os.mkdir(folder)
         Path(folder, "slow.py").write_text(
             "from twisted.internet.defer import Deferred\n"
-            "from sip_p2p.service.application import LogApplication\n"
+            "from sip_p2p.service.applications.log import LogApplication\n"
             "class Slow(LogApplication):\n"
             "    def message(self, event):\n"
             "        super().message(event)\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from sip_p2p.service.application import Application
+from sip_p2p.service.applications import Application
 from sip_p2p.service.assembly import make
 from sip_p2p.service.options import Options
 from sip_p2p.service.parts import Part

@@ -21,7 +21,8 @@ from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import RequestFailed
 from sip_p2p.observe.trace import read_trace
-from sip_p2p.service.application import Application, ApplicationError
+from sip_p2p.service.applications import Application
+from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.assembly import make
 from sip_p2p.service.calling import CallingOptions, place_call
 from sip_p2p.service.sending import AskOptions, SendOptions, perform
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sip_p2p.endpoint.incoming import IncomingRequest
-    from sip_p2p.service.application import Answer
+    from sip_p2p.service.applications import Answer
 
 LISTEN = "tls:port=0:interface=127.0.0.1"
 
@@ -203,7 +204,7 @@ class ServiceTests(TestCase):
         folder = self.mktemp()
         os.mkdir(folder)
         Path(folder, "choosy.py").write_text(
-            "from sip_p2p.service.application import Application\n"
+            "from sip_p2p.service.applications import Application\n"
             "class Choosy(Application):\n"
             "    asked = []\n"
             "    def authorize(self, connection):\n"
@@ -506,7 +507,7 @@ class _Here:
 SLOW = """
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
-from sip_p2p.service.application import Application
+from sip_p2p.service.applications import Application
 
 class Slow(Application):
     def message(self, event):

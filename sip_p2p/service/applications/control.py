@@ -1,0 +1,37 @@
+"""``control``: whoever has the HTTP API decides about sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sip_p2p.service.applications.base import Answer, Application
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.session.session import SignalingSession
+
+__all__ = ["ControlApplication"]
+
+
+class ControlApplication(Application):
+    """Lets each session ring until the HTTP API accepts, refuses or redirects it; messages are accepted.
+
+    What nobody decides within ``--max-ring`` is answered 480. A change that the peer offers within a session is refused
+    with 488, unless it is none.
+    """
+
+    def message(self, event: IncomingRequest) -> Answer:
+        """Accept it: the event tells what it says."""
+        return None
+
+    def session(self, session: SignalingSession) -> Awaitable[object] | None:
+        """Let it ring; messages within it are accepted."""
+        session.message_received.subscribe(_accept)
+        session.ring()
+        return None
+
+
+def _accept(event: IncomingRequest) -> None:
+    """200: the event tells what it says."""
