@@ -55,6 +55,10 @@ class InheritedSocket:
         if not listens:
             raise ValueError(f"the socket {name!r} does not listen for streams: set ListenStream= in its unit")
 
+    def copy(self) -> int:
+        """Another descriptor of the same socket, for whoever passes it on; it is the caller's to close."""
+        return os.dup(self._descriptor)
+
     def listen(self, factory: Any) -> Deferred[IListeningPort]:
         """Accept on it. It stays open when that ends: it is not ours, and peers wait in it for the next one."""
         return execute(self._adopt, factory)
