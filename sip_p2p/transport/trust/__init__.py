@@ -19,6 +19,7 @@ module                 what                                                     
 ``issuers``            who stood above a peer when it was verified
 ``chain_rule``         the whole chain, also when a session is resumed
 ``judgement``          the judgement, passed twice
+``https``              the same for HTTPS servers, which we ask as clients                 RFC 9110
 ``failure``            what went wrong, in our terms                                     RFC 8446 section 6
 =====================  ================================================================  ====================
 """

@@ -80,23 +80,22 @@ class PeerIdentities:
 
         :raises ValueError: the alternative names are malformed, or one holds a control or non-ASCII character.
         """
-        try:
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
-            return cls()
-        except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-            raise ValueError(f"the certificate's alternative names cannot be read: {error}") from None
-        uris = [_checked(name) for name in names.get_values_for_type(x509.UniformResourceIdentifier)]
-        hosts = [_checked(name) for name in names.get_values_for_type(x509.DNSName)]
+        uris, hosts, addresses = _names_of(certificate)
         # RFC 5922 section 7.1: DNS entries count only where no URI entry is an identity.
         domains = [uri for uri in map(_sip_domain, uris) if uri] or [host for host in map(_domain, hosts) if host]
-        addresses = [
-            normalise_name(str(address))
-            for address in names.get_values_for_type(x509.IPAddress)
-            # Entries of twice the length are networks, which only name constraints may hold.
-            if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address))
-        ]
         return cls(domains, addresses)
+
+    @classmethod
+    def hosts_from_certificate(cls, certificate: x509.Certificate) -> PeerIdentities:
+        """The names under which *certificate* serves what is no SIP, such as HTTPS (RFC 9110 section 4.3.4).
+
+        ``DNS`` entries, each for exactly itself, and ``IP`` entries. A SIP domain is none of them: who may take calls
+        for a domain may not answer for its web site.
+
+        :raises ValueError: as :meth:`from_certificate`.
+        """
+        _, hosts, addresses = _names_of(certificate)
+        return cls([host for host in map(_domain, hosts) if host], addresses)
 
     @classmethod
     def of_names(cls, names: Iterable[str]) -> PeerIdentities:
@@ -282,6 +281,28 @@ def _is_below(name: str, suffixes: frozenset[str]) -> bool:
         return False
     labels = name.split(".")
     return any("." + ".".join(labels[start:]) in suffixes for start in range(1, len(labels)))
+
+
+def _names_of(certificate: x509.Certificate) -> tuple[list[str], list[str], list[str]]:
+    """The URI and DNS entries of *certificate* as they stand, and its addresses in normal form; none without names.
+
+    :raises ValueError: the alternative names are malformed, or one holds a control or non-ASCII character.
+    """
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return [], [], []
+    except (x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(f"the certificate's alternative names cannot be read: {error}") from error
+    uris = [_checked(name) for name in names.get_values_for_type(x509.UniformResourceIdentifier)]
+    hosts = [_checked(name) for name in names.get_values_for_type(x509.DNSName)]
+    addresses = [
+        normalise_name(str(address))
+        for address in names.get_values_for_type(x509.IPAddress)
+        # Entries of twice the length are networks, which only name constraints may hold.
+        if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address))
+    ]
+    return uris, hosts, addresses
 
 
 def _checked(name: str) -> str:
