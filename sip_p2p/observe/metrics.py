@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.flow_events import FlowOpened
     from sip_p2p.observe.transactions import TransactionRecord, TransactionWatch
 
 __all__ = ["DURATION_BUCKETS", "HANDSHAKE_BUCKETS", "Latencies", "MetricsCollector"]
@@ -133,13 +134,16 @@ class MetricsCollector(Collector):
             self._leave()
             self._leave = None
 
-    def handshake(self, seconds: float, *, is_client: bool, was_resumed: bool) -> None:
-        """A TLS handshake was completed, *seconds* after it began."""
-        key = ("out" if is_client else "in", "resumed" if was_resumed else "full")
+    def flow_opened(self, opened: FlowOpened) -> None:
+        """A flow may carry messages: how long did its handshake take?"""
+        verified = opened.flow.verified
+        if verified is None:
+            return
+        key = ("out" if verified.is_client else "in", "resumed" if verified.was_resumed else "full")
         found = self._handshakes.get(key)
         if found is None:
             found = self._handshakes[key] = Latencies(HANDSHAKE_BUCKETS)
-        found.observe(seconds)
+        found.observe(verified.handshake_seconds)
 
     def _ended(self, record: TransactionRecord) -> None:
         method = record.method if record.method in KNOWN_METHODS else "other"

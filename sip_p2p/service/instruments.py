@@ -99,6 +99,7 @@ class Instruments(Part):
         if self.recorder is not None:
             manager.tls_failed.subscribe(self._refused)
         if self.watch is not None:
+            manager.flow_opened.subscribe(self.collector.flow_opened)
             self._looking.start(_BETWEEN_LOOKS, now=False)
 
     def ended(self) -> None:

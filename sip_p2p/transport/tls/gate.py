@@ -158,7 +158,8 @@ class PeerGate(Protocol):
             return
         if verified.identities is not None:
             self.terms.settings.count_handshake(was_resumed)
-        self._stop_timeout()
+        verified.was_resumed = was_resumed
+        verified.handshake_seconds = self._stop_timeout()
         self._is_verified = True
         verified.is_for_callers = self.terms.settings.is_for_callers
         tls.verified = verified
@@ -284,10 +285,14 @@ class PeerGate(Protocol):
         self.refuse(Refused(TlsFailureReason.HANDSHAKE_TIMEOUT, f"after {seconds:g} s"))
         self._tls.abortConnection()
 
-    def _stop_timeout(self) -> None:
-        if self._timeout is not None:
-            self._timeout.cancel()
-            self._timeout = None
+    def _stop_timeout(self) -> float:
+        """Stop waiting; tell for how many seconds it was waited."""
+        timeout, self._timeout = self._timeout, None
+        if timeout is None:
+            return 0.0
+        left = timeout.getTime() - self.terms.clock.seconds()
+        timeout.cancel()
+        return max(0.0, self._patience - left)
 
     def _report(self, failure: TlsFailure) -> None:
         report = self.terms.settings.on_failure

@@ -57,10 +57,13 @@ class VerifiedPeer:
     :ivar trusted_by: by what the peer is known; None without a certificate.
     :ivar is_for_callers: whether it was believed by a listener that believes others than those who are believed when we
         dial: what the peer has proved is enough to ask us, and not to be asked by us.
+    :ivar handshake_seconds: how long it took from the TCP connection to here.
+    :ivar was_resumed: whether the session of an earlier connection was taken up again.
     """
 
     __slots__ = (
-        "_certificate", "cipher", "identities", "is_client", "is_for_callers", "matched", "tls_version", "trusted_by"
+        "_certificate", "cipher", "handshake_seconds", "identities", "is_client", "is_for_callers", "matched",
+        "tls_version", "trusted_by", "was_resumed",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +85,8 @@ class VerifiedPeer:
         self.is_client = is_client
         self.trusted_by = trusted_by
         self.is_for_callers = False
+        self.handshake_seconds = 0.0
+        self.was_resumed = False
 
     @property
     def certificate(self) -> x509.Certificate | None:
