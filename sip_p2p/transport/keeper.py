@@ -140,6 +140,12 @@ class FlowKeeper:
         self.offers_control = False
 
     @property
+    def flows(self) -> tuple[LiveFlow, ...]:
+        """Every flow that may carry messages: the connections that are ready, and the peers that are known by UDP."""
+        streams = (each.flow for each in self.connections)
+        return (*(flow for flow in streams if flow is not None and flow.is_open), *self.datagrams.flows)
+
+    @property
     def handshakes(self) -> int:
         """How many accepted connections have no flow yet."""
         return self.admission.handshakes

@@ -158,6 +158,11 @@ class DatagramPort(DatagramProtocol):
         self.forged = 0
         self.stopped: Callable[[], None] | None = None
 
+    @property
+    def flows(self) -> tuple[DatagramFlow, ...]:
+        """The peers that are known."""
+        return (*self._chosen.values(), *self._strangers.values())
+
     def flow_to(self, host: str, port: int) -> DatagramFlow:
         """The flow to an address that we want to write to."""
         key = (host, port)

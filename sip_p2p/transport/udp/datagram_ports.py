@@ -42,6 +42,11 @@ class DatagramPorts:
         self._overflowed_before = 0
 
     @property
+    def flows(self) -> tuple[DatagramFlow, ...]:
+        """Every peer that is known."""
+        return tuple(flow for ports in self._ports.values() for port in ports for flow in port.flows)
+
+    @property
     def ignored(self) -> int:
         """How many datagrams were neither messages nor worth an answer."""
         return self._ignored_before + sum(port.ignored for ports in self._ports.values() for port in ports)

@@ -1,0 +1,30 @@
+"""The HTTP API of the service: what ``--http`` opens, to steer a running party and to see into it.
+
+Everything is made from one table of routes (:mod:`.table`): what is dispatched, what is checked before a handler sees
+it, and the OpenAPI document. Start at :mod:`.server`; ``docs/http.rst`` has it from the outside.
+
+==================  ================================================================================================
+module              what
+==================  ================================================================================================
+``server``          the part of the service that listens, and what its handlers reach
+``listening``       ``--http``: where it listens, and why some places are refused
+``access``          who may ask: tokens, and the rules that keep web pages of others out (Host, Origin, Sec-Fetch)
+``channel``         HTTP/1.1 on twisted.web, with bounds on size, time and number
+``exchange``        one request and its answer, from the table to the octets
+``routes``          what a route is, and how one is found
+``table``           all of them
+``schemas``         the part of JSON Schema by which requests are checked and the document is written
+``shapes``          what the objects of the API look like
+``openapi``         the OpenAPI document
+``problems``        every error, as RFC 9457 has them
+``streams``         server-sent events, and what becomes of who does not read them
+``party``           the service, its flows, identities, certificates and failed handshakes
+``messages``        requests that are sent, and what became of them
+``sessions``        sessions: begun, answered, changed and ended
+``descriptions``    responses, session descriptions and bodies as JSON, without credentials
+``insight``         events, traces and metrics
+``operation``       health, reload, drain and the doctor
+``idempotency``     a request that is sent twice has one effect
+``console``         the files of the web console
+==================  ================================================================================================
+"""

@@ -1,0 +1,188 @@
+"""HTTP/1.1 on twisted.web, with bounds on what a client can make us hold or wait for.
+
+twisted.web reads the requests (RFC 9112). What is added: the whole request must come within :data:`REQUEST_TIMEOUT`
+however it trickles, content is bounded while it comes, and there are only so many connections. HTTP/2 and web sockets
+are left out: nothing here needs them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.web.http import HTTPChannel, Request
+
+from sip_p2p.service.http.problems import KINDS, Problem
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.service.http.access import Access
+
+__all__ = [
+    "MOST_CONNECTIONS",
+    "MOST_CONTENT",
+    "MOST_HEADER_FIELDS",
+    "MOST_HEADER_OCTETS",
+    "REQUEST_TIMEOUT",
+    "ControlChannel",
+    "ControlFactory",
+    "ControlRequest",
+    "Service",
+]
+
+MOST_CONTENT = 256 * 1024
+"""Octets of content in one request; more is answered 413, and the connection closed."""
+
+MOST_HEADER_OCTETS = 16 * 1024
+"""Octets of a request before its content; more is answered 400, and the connection closed."""
+
+MOST_HEADER_FIELDS = 64
+"""Header fields of one request; likewise."""
+
+MOST_CONNECTIONS = 128
+"""Connections at a time, and with them requests that are answered at a time; more are closed at once."""
+
+REQUEST_TIMEOUT = 30.0
+"""Seconds in which a request must have come from its first octet to its last, for which a connection may be idle
+between two of them, and in which an answer must have been taken; then the connection is closed."""
+
+_log = Logger()
+
+
+class Service(Protocol):
+    """Who answers."""
+
+    def handle(self, request: ControlRequest) -> None:
+        """Answer *request*, whose content is complete."""
+
+
+class ControlRequest(Request):
+    """One request; it goes to the factory's service."""
+
+    channel: ControlChannel
+    content: io.BytesIO
+
+    def gotLength(self, length: int | None) -> None:
+        """The header has ended: the content is kept in memory, as it is bounded."""
+        self.content = io.BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """More of the content has come; a length that was not told is bounded here."""
+        if self.content.tell() + len(data) > MOST_CONTENT:
+            self.channel.refuse(Problem("too-large", f"The content has more than {MOST_CONTENT} octets."))
+            return
+        self.content.write(data)
+
+    def process(self) -> None:
+        """All of it is there."""
+        if not self.channel.is_refused:
+            self.channel.factory.service.handle(self)
+
+
+class ControlChannel(HTTPChannel):
+    """One connection.
+
+    :ivar is_refused: whether it was told to go away, and nothing more of it is read.
+    """
+
+    totalHeadersSize = MOST_HEADER_OCTETS
+    maxHeaders = MOST_HEADER_FIELDS
+    requestFactory = ControlRequest
+    timeOut = REQUEST_TIMEOUT
+    factory: ControlFactory
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_refused = False
+        self._has_begun = False
+
+    def connectionLost(self, reason: Any) -> None:
+        """It is gone."""
+        self.factory.connections.discard(self)
+        super().connectionLost(reason)
+
+    def dataReceived(self, data: bytes) -> None:
+        """More has come."""
+        if not self.is_refused:
+            super().dataReceived(data)
+
+    def resetTimeout(self) -> None:
+        """The time for a request begins with its first octet, and no further octet prolongs it."""
+        if not self._has_begun:
+            self._has_begun = True
+            super().resetTimeout()
+
+    def requestDone(self, request: Request) -> None:
+        """A request is answered; the next one has its own time."""
+        self._has_begun = False
+        super().requestDone(request)
+
+    def allHeadersReceived(self) -> None:
+        """The header has ended; what announces too much is refused before it is sent."""
+        if self.length is not None and self.length > MOST_CONTENT:
+            self.refuse(Problem("too-large", f"The content has more than {MOST_CONTENT} octets."))
+            return
+        super().allHeadersReceived()
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer a request that has not come in full with *problem*, and close."""
+        if self.is_refused:
+            return
+        self.is_refused = True
+        content = json.dumps(problem.as_json()).encode("ascii")
+        head = (
+            f"HTTP/1.1 {problem.status} {KINDS[problem.kind].title}\r\nContent-Type: application/problem+json\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode("ascii") + content)
+        self.loseConnection()
+
+    def abort(self) -> None:
+        """Drop it at once, with whatever waits to be written."""
+        self.transport.abortConnection()
+
+
+class ControlFactory(Factory):
+    """The connections of one listener.
+
+    :ivar connections: those that are open.
+    :ivar service: who answers.
+    :ivar access: who may ask.
+    :ivar turned_away: how many connections there was no room for.
+    """
+
+    noisy = False
+    protocol = ControlChannel
+
+    def __init__(self, reactor: IReactorTime, service: Service, access: Access) -> None:
+        self._reactor = reactor
+        self.service = service
+        self.access = access
+        self.connections: set[ControlChannel] = set()
+        self.turned_away = 0
+
+    def buildProtocol(self, addr: Any) -> ControlChannel | None:
+        """A connection has come; None where there are too many."""
+        if len(self.connections) >= MOST_CONNECTIONS:
+            self.turned_away += 1
+            return None
+        channel = ControlChannel()
+        channel.factory = self
+        channel.callLater = self._reactor.callLater
+        self.connections.add(channel)
+        return channel
+
+    def log(self, request: Request) -> None:
+        """A request was answered: a line for who looks closely. The query is left out, it may name people."""
+        path = request.uri.partition(b"?")[0].decode("ascii", "replace")
+        method = request.method.decode("ascii", "replace")
+        _log.debug("{method} {path}: {status}", method=method, path=path, status=request.code)
+
+    def close(self) -> None:
+        """Drop every connection."""
+        for channel in tuple(self.connections):
+            channel.abort()

@@ -1,0 +1,160 @@
+"""What happens and what passes, now and a while ago: events, traces and metrics."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from sip_p2p.service.http.problems import Problem
+from sip_p2p.service.http.routes import Answer
+from sip_p2p.service.http.streams import EVENT_STREAM
+
+if TYPE_CHECKING:
+    from sip_p2p.observe.trace import TraceEvent
+    from sip_p2p.service.happenings import Happening
+    from sip_p2p.service.http.routes import Call
+    from sip_p2p.service.http.server import ControlServer
+
+__all__ = ["MOST_TRACED", "MOST_TRACED_OCTETS", "events", "metrics", "prometheus", "trace", "trace_follow", "trace_pcapng"]
+
+MOST_TRACED = 1000
+"""Messages in one answer."""
+
+MOST_TRACED_OCTETS = 4 * 1024 * 1024
+"""The octets of their heads and bodies; what is over is left for the next request, from ``next`` on."""
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+def events(server: ControlServer, call: Call) -> Answer | None:
+    """Follow what happens; or, asked for JSON, what is kept of it."""
+    wanted = frozenset(call.query.get("event", ()))
+    happenings = server.service.happenings
+    since = _since(call, happenings.newest)
+    kept = happenings.since(since) if since is not None else ()
+
+    def is_wanted(happening: Happening) -> bool:
+        return not wanted or happening.event in wanted
+
+    if not _streams(call):
+        kept = happenings.since(since or 0)
+        return Answer({"events": [each.as_json() for each in kept if is_wanted(each)], "newest": happenings.newest})
+    if call.request.method == b"HEAD":
+        return Answer(None, content_type=EVENT_STREAM)
+
+    def told(happening: Happening) -> None:
+        if is_wanted(happening):
+            stream.send(happening.event, happening.as_json(), happening.number)
+
+    leaves: list[Any] = []
+    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves])
+    oldest = kept[0].number if kept else happenings.newest + 1
+    missed = 0 if since is None else oldest - since - 1
+    stream.send("hello", {"instance": server.instance, "newest": happenings.newest, "missed": missed})
+    for each in kept:
+        told(each)
+    if not stream.is_over:
+        leaves.append(happenings.follow(told))
+    return None
+
+
+def _streams(call: Call) -> bool:
+    """Whether the answer is to go on: as it does unless JSON alone is asked for."""
+    accept = call.header("accept") or "*/*"
+    return EVENT_STREAM in accept or "application/json" not in accept
+
+
+def _since(call: Call, newest: int) -> int | None:
+    """The number of the last event that the follower has seen; None where it wants only what comes.
+
+    One that is higher than any comes from before a restart: all that is kept happened after it.
+    """
+    text = call.header("last-event-id")
+    number = call.query.get("since")
+    if text is not None and text:
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise Problem("bad-request", "The Last-Event-ID is not the number of an event.")
+        number = int(text)
+    if number is None:
+        return None
+    return number if number <= newest else 0
+
+
+def _recorder(server: ControlServer) -> Any:
+    recorder = None if server.instruments is None else getattr(server.instruments, "recorder", None)
+    if recorder is None:
+        raise Problem("unavailable", "Nothing is recorded: the service was started with --record 0.")
+    return recorder
+
+
+def _filters(call: Call) -> dict[str, Any]:
+    filters = {name: call.query[name] for name in ("call_id", "peer", "method") if name in call.query}
+    if "flow" in call.query:
+        filters["flow"] = call.query["flow"]
+    return filters
+
+
+def _traced(event: TraceEvent) -> dict[str, object]:
+    fields: dict[str, object] = json.loads(event.to_json())
+    return {"number": event.number, **fields}
+
+
+def trace(server: ControlServer, call: Call) -> Answer:
+    """What is recorded, oldest first."""
+    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since", 0)
+    found = _recorder(server).events(**_filters(call), since=since, limit=limit)
+    said: list[dict[str, object]] = []
+    octets = 0
+    for each in found:
+        octets += len(each.head) + len(each.body or b"")
+        if said and octets > MOST_TRACED_OCTETS:
+            break
+        said.append(_traced(each))
+    return Answer({"events": said, "next": said[-1]["number"] if said else since})
+
+
+def trace_follow(server: ControlServer, call: Call) -> Answer | None:
+    """Follow what passes."""
+    recorder = _recorder(server)
+    filters = _filters(call)
+    text = call.header("last-event-id") or ""
+    since = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else call.query.get("since")
+    if call.request.method == b"HEAD":
+        return Answer(None, content_type=EVENT_STREAM)
+    leaves: list[Any] = []
+    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves])
+
+    def told(event: TraceEvent) -> None:
+        stream.send(event.kind, _traced(event), event.number)
+
+    if since is not None:
+        for each in recorder.events(**filters, since=since, limit=MOST_TRACED):
+            told(each)
+    if not stream.is_over:
+        leaves.append(recorder.follow(told, **filters))
+    return None
+
+
+def trace_pcapng(server: ControlServer, call: Call) -> Answer:
+    """What is recorded, as a file that Wireshark reads."""
+    from sip_p2p.observe.pcapng import capture
+
+    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since", 0)
+    found = _recorder(server).events(**_filters(call), since=since, limit=limit)
+    headers = [("Content-Disposition", 'attachment; filename="sip-p2p.pcapng"')]
+    return Answer(capture(found), content_type="application/x-pcapng", headers=headers)
+
+
+def metrics(server: ControlServer, call: Call) -> Answer:
+    """Every counter and gauge of the connection manager, and the API's own."""
+    counters = dict(server.service.manager.metrics())
+    counters |= {f"http_{name}": value for name, value in server.counters().items()}
+    return Answer({"counters": counters})
+
+
+def prometheus(server: ControlServer, call: Call) -> Answer:
+    """The same and the histograms, as Prometheus reads them."""
+    collector = None if server.instruments is None else getattr(server.instruments, "collector", None)
+    if collector is None:
+        raise Problem("unavailable", "There are no instruments: prometheus_client is not installed.")
+    return Answer(collector.render(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,277 @@
+"""The table of routes: every path of the API, what it takes, and what it answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sip_p2p.service.http import insight, messages, openapi, operation, party
+from sip_p2p.service.http.routes import Parameter, Reply, Route
+from sip_p2p.service.http.shapes import listed, ref
+from sip_p2p.service.http.streams import EVENT_STREAM
+
+if TYPE_CHECKING:
+    from sip_p2p.service.http.schemas import Schema
+
+__all__ = ["ROUTES"]
+
+_STREAM: Schema = {"type": "string"}
+_NONE = Reply("It is done.")
+
+
+def _text(most: int = 256) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": most}
+
+
+def _number(least: int, most: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+_MOST = 2**53 - 1
+
+WAIT = Parameter(
+    "Prefer", {"type": "string"}, "wait=SECONDS (RFC 7240) waits for the outcome, up to 60 seconds", "header"
+)
+KEY = Parameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": '^"?[!#-\\[\\]-~]{1,255}"?$'},
+    "the same key with the same content gets what the first request made",
+    "header",
+)
+LAST = Parameter(
+    "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "the number of the last event that was seen", "header"
+)
+SENDING = (WAIT, KEY)
+SENT = {
+    200: Reply("It has ended within the time of Prefer: wait.", ref("Request")),
+    202: Reply("It is on its way.", ref("Request"), headers={"Location": "where to ask what became of it"}),
+}
+
+_TRACE = (
+    Parameter("flow", _number(0, _MOST), "only what passed on this flow"),
+    Parameter("call_id", _text(), "only what has this Call-ID"),
+    Parameter("peer", _text(), "only what this identity or address has to do with"),
+    Parameter("method", _text(32), "only requests of this method and their responses"),
+    Parameter("since", _number(0, _MOST), "only what has a higher number"),
+)
+_TRACED = {"type": "object", "required": ["events", "next"], "properties": {"events": {"type": "array", "items": ref("TraceEvent")}, "next": {"type": "integer"}}}
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/v1", party.service, "What this is, and how it is", "service", {200: Reply("It.", ref("Service"))}),
+    Route(
+        "GET",
+        "/v1/flows",
+        party.flows,
+        "The connections, and the peers by UDP",
+        "flows",
+        {200: Reply("Those that there are.", listed("flows", "Flow"))},
+        parameters=(
+            Parameter("peer", _text(), "only those that prove this identity, or lead to this address"),
+            Parameter("limit", _number(1, party.MOST_LISTED), "how many at most"),
+        ),
+    ),
+    Route("GET", "/v1/flows/{id}", party.flow, "One flow", "flows", {200: Reply("It.", ref("Flow"))}),
+    Route("DELETE", "/v1/flows/{id}", party.close_flow, "Close a flow", "flows", {204: _NONE}),
+    Route(
+        "GET",
+        "/v1/identities",
+        party.identities,
+        "Who we are, who may talk to us, and who has proved to be whom",
+        "identities",
+        {200: Reply("They.", ref("Identities"))},
+    ),
+    Route(
+        "GET",
+        "/v1/certificates",
+        party.certificates,
+        "The certificates that we rely on, with the days that they are still valid",
+        "identities",
+        {200: Reply("They.", listed("certificates", "Certificate"))},
+    ),
+    Route(
+        "GET",
+        "/v1/failures",
+        party.failures,
+        "The last TLS connections that came to nothing, and why",
+        "identities",
+        {200: Reply("The newest first.", listed("failures", "TlsTrouble"))},
+        parameters=(Parameter("limit", _number(1, party.MOST_FAILURES), "how many at most"),),
+    ),
+    Route(
+        "POST",
+        "/v1/messages",
+        messages.send_message,
+        "Send a MESSAGE",
+        "requests",
+        SENT,
+        body=ref("NewMessage"),
+        parameters=SENDING,
+        problems=("too-many", "unavailable", "conflict"),
+    ),
+    Route(
+        "POST",
+        "/v1/requests",
+        messages.send_request,
+        "Send a request of any method that is not a session's",
+        "requests",
+        SENT,
+        body=ref("NewRequest"),
+        parameters=SENDING,
+        problems=("too-many", "unavailable", "conflict"),
+    ),
+    Route(
+        "GET",
+        "/v1/requests",
+        messages.requests,
+        "The requests that this API has sent",
+        "requests",
+        {200: Reply("The newest first.", listed("requests", "Request"))},
+        parameters=(
+            Parameter("state", {"type": "string", "enum": ["pending", "answered", "failed"]}, "only these"),
+            Parameter("limit", _number(1, messages.MOST_KEPT), "how many at most; 100 without it"),
+        ),
+    ),
+    Route(
+        "GET",
+        "/v1/requests/{id}",
+        messages.request,
+        "What became of a request",
+        "requests",
+        {200: Reply("It.", ref("Request"))},
+        parameters=(WAIT,),
+    ),
+    Route(
+        "DELETE",
+        "/v1/requests/{id}",
+        messages.cancel,
+        "Wait for its answer no longer",
+        "requests",
+        {204: _NONE},
+    ),
+    Route(
+        "GET",
+        "/v1/events",
+        insight.events,
+        "Follow what happens",
+        "events",
+        {200: Reply("Server-sent events; as JSON, what is kept of them.", _STREAM, EVENT_STREAM)},
+        parameters=(
+            Parameter("event", {"type": "array", "items": _text(64), "maxItems": 32}, "only events of this kind"),
+            Parameter("since", _number(0, _MOST), "begin after the event of this number"),
+            LAST,
+        ),
+        problems=("too-many",),
+    ),
+    Route(
+        "GET",
+        "/v1/trace",
+        insight.trace,
+        "The messages that are recorded",
+        "trace",
+        {200: Reply("The oldest first.", _TRACED)},
+        parameters=(*_TRACE, Parameter("limit", _number(1, insight.MOST_TRACED), "how many at most")),
+        problems=("unavailable",),
+    ),
+    Route(
+        "GET",
+        "/v1/trace/follow",
+        insight.trace_follow,
+        "Follow the messages that pass",
+        "trace",
+        {200: Reply("Server-sent events.", _STREAM, EVENT_STREAM)},
+        parameters=(*_TRACE, LAST),
+        problems=("too-many", "unavailable"),
+    ),
+    Route(
+        "GET",
+        "/v1/trace.pcapng",
+        insight.trace_pcapng,
+        "The messages that are recorded, for Wireshark",
+        "trace",
+        {200: Reply("A capture file.", {"type": "string"}, "application/x-pcapng")},
+        parameters=(*_TRACE, Parameter("limit", _number(1, insight.MOST_TRACED), "how many at most")),
+        problems=("unavailable",),
+    ),
+    Route(
+        "GET",
+        "/v1/metrics",
+        insight.metrics,
+        "Everything that is counted, by name",
+        "metrics",
+        {200: Reply("Counters and gauges.", ref("Metrics"))},
+    ),
+    Route(
+        "GET",
+        "/metrics",
+        insight.prometheus,
+        "The metrics for Prometheus",
+        "metrics",
+        {200: Reply("In its text format.", {"type": "string"}, "text/plain")},
+        problems=("unavailable",),
+    ),
+    Route(
+        "POST",
+        "/v1/reload",
+        operation.reload,
+        "Read every file anew, as SIGHUP does",
+        "operation",
+        {200: Reply("What has changed.", ref("Reloaded"))},
+        problems=("unavailable",),
+    ),
+    Route(
+        "POST",
+        "/v1/drain",
+        operation.drain,
+        "Take no new work, and let what is under way go on",
+        "operation",
+        {202: Reply("It has begun.", {"type": "object"})},
+        body=ref("Drain"),
+        needs_body=False,
+        problems=("unavailable",),
+    ),
+    Route(
+        "GET",
+        "/v1/openapi.json",
+        openapi.openapi,
+        "This document",
+        "service",
+        {200: Reply("It.", {"type": "object"})},
+    ),
+    Route(
+        "GET",
+        "/v1/problems",
+        party.problem_kinds,
+        "The kinds of errors",
+        "service",
+        {200: Reply("All of them.", listed("problems", "ProblemKind"))},
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/v1/problems/{name}",
+        party.problem_kind,
+        "What an error means",
+        "service",
+        {200: Reply("It.", ref("ProblemKind"))},
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/health/live",
+        operation.live,
+        "Whether the process answers",
+        "health",
+        {200: Reply("It does.", ref("Health"))},
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/health/ready",
+        operation.ready,
+        "Whether new work is taken",
+        "health",
+        {200: Reply("It is.", ref("Health"))},
+        is_open=True,
+        problems=("unavailable",),
+    ),
+)
+"""All of them."""
