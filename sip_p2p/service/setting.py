@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sip_p2p.service.happenings import Happenings
     from sip_p2p.service.json_lines import JsonLines
     from sip_p2p.service.options import Options
+    from sip_p2p.service.webhook.deliverer import Deliverer
 
 __all__ = ["ApplicationSetting"]
 
@@ -21,9 +22,11 @@ class ApplicationSetting(NamedTuple):
     :ivar lines: where the applications that print write, one JSON object a line.
     :ivar options: the command line, checked.
     :ivar reactor: the clock.
+    :ivar webhook: what goes to the hook of ``--webhook``; None without one.
     """
 
     happenings: Happenings
     lines: JsonLines
     options: Options
     reactor: IReactorTime
+    webhook: Deliverer | None = None
