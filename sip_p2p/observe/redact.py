@@ -32,9 +32,17 @@ SECRET_FIELDS = frozenset(
     }
 )
 """The header fields whose values are withheld: digest and bearer credentials (RFC 3261 section 22, RFC 8898), the
-signed passport of RFC 8224 with its compact form, and the opaque data of RFC 7433."""
+signed passport of RFC 8224 with its compact form, and the opaque data of RFC 7433. Besides them those whose name says
+so, such as ``Cookie`` or ``X-Api-Token``. Challenges stay: their nonce is worth nothing without what is withheld."""
 
 _WITHHELD = "(withheld)"
+
+# In the name of a header field, or of a parameter of a URI.
+_SECRET_WORDS = "authorization|authentication-info|token|secret|passw|cookie|credential|api-?key"
+_SECRET_NAME = re.compile(f"(?i){_SECRET_WORDS}")
+_SECRET_PARAMETER = re.compile(f'(?i)([?&;][a-z0-9_.-]*(?:{_SECRET_WORDS})[a-z0-9_-]*=)[^&;,>"\\x00-\\x20]+')
+# Where a head has none of these, and no password, nothing is looked at line by line.
+_SUSPECT = (*_SECRET_WORDS.replace("api-?key", "api-key|apikey").split("|"), "identity", "user-to-user", "\ny", "\ry")
 
 _HEAD_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE_END = re.compile(r"(\r\n|\n|\r)")
@@ -61,6 +69,8 @@ def split_message(data: bytes) -> tuple[str, bytes]:
 
 def redact_head(head: str) -> str:
     """*head* without its secrets: the field names and authentication schemes stay, their values do not."""
+    if not _may_hold_secrets(head):
+        return head
     pieces = _LINE_END.split(head)
     kept: list[str] = []
     withheld = False
@@ -68,7 +78,7 @@ def redact_head(head: str) -> str:
         line = pieces[index]
         if line[:1] not in (" ", "\t"):
             name = _FIELD_NAME.match(line)
-            withheld = name is not None and name[1].lower() in SECRET_FIELDS
+            withheld = name is not None and _is_secret(name[1])
             if name is not None and withheld:
                 scheme = _SCHEME.match(line, name.end())
                 line = f"{name[1]}: {scheme[1]} {_WITHHELD}" if scheme else f"{name[1]}: {_WITHHELD}"
@@ -79,6 +89,26 @@ def redact_head(head: str) -> str:
             kept.append(pieces[index - 1])
         kept.append(line if withheld else without_passwords(line))
     return "".join(kept)
+
+
+def _is_secret(name: str) -> bool:
+    return name.lower() in SECRET_FIELDS or _SECRET_NAME.search(name) is not None
+
+
+def _may_hold_secrets(head: str) -> bool:
+    """Whether it is worth the while to look at each line; most heads have nothing to withhold."""
+    lowered = head.lower()
+    for word in _SUSPECT:
+        if word in lowered:
+            return True
+    if lowered.startswith("y"):
+        return True
+    # A password stands between a second colon of a URI and an at sign.
+    for piece in head.split("@")[:-1]:
+        start = max(piece.rfind(" "), piece.rfind("<"), piece.rfind("\n"))
+        if piece.count(":", start + 1) > 1:
+            return True
+    return False
 
 
 def redact_body(content_type: str, body: bytes) -> bytes:
@@ -165,7 +195,9 @@ def _field(pattern: re.Pattern[str], head: str) -> str:
 
 
 def without_passwords(line: str) -> str:
-    """*line* with ``sip:alice:secret@a.example`` written as ``sip:alice:***@a.example`` (RFC 3261 section 19.1.1)."""
+    """*line* with ``sip:alice:secret@a.example`` written as ``sip:alice:***@a.example`` (RFC 3261 section 19.1.1), and
+    the values of parameters and headers of URIs withheld whose name says that they are secret."""
+    line = _SECRET_PARAMETER.sub(r"\1***", line)
     if "@" not in line:
         return line
     words = _BETWEEN_URIS.split(line)
