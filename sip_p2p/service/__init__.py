@@ -9,6 +9,7 @@ module                   what
 ``peer_options``         those that say how peers are known, where they are found, how much of them is borne
 ``option_table``         every option as a value, read from the option classes: what is generated goes by it
 ``config``               options from a file and from the environment, and which of them wins
+``reconfiguration``      what SIGHUP takes over of a changed file
 ``config_file``          what stands in a TOML file, and in which line
 ``command_line``         what every command line of ours does its own way
 ``observe_options``      those of the instruments: what is recorded, counted and logged
@@ -30,6 +31,10 @@ module                   what
 ``check``                ``--check``: everything looked at and explained, nothing bound
 ``state``                what is kept between two runs: the instance id
 ``supervision``          a supervisor is told how we are: systemd, or the parent of workers
+``run_options``          in how many processes it runs
+``workers``              the parent of these: it starts them, starts the dead anew, and passes on what it is told
+``worker``               one of them: what its parent says to it, and what it says back
+``shared_sockets``       what they listen on, together and each alone
 ``signals``              SIGHUP reads files anew; a second SIGTERM ends a stop at once
 ``logs``                 a log file that can be opened anew and outlives a full disk
 ``cli``                  the ``sip-p2p`` command and its exit codes

@@ -17,11 +17,13 @@ from sip_p2p.service.applications.loader import Loader
 from sip_p2p.service.applications.running import RunningApplication, authorizer
 from sip_p2p.service.check import another_name
 from sip_p2p.service.chronicle import Chronicle
+from sip_p2p.service.exports import Exports
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.instruments import Instruments
 from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
+from sip_p2p.service.reconfiguration import Reconfiguration
 from sip_p2p.service.service import SipService
 from sip_p2p.service.setting import ApplicationSetting
 from sip_p2p.service.state import instance_id
@@ -57,6 +59,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     application = RunningApplication(loader.load(), loader)
     identity = None if options["state"] is None else instance_id(options["state"])
     trace = None if options["trace"] is None else TraceWriter(options["trace"])
+    exports = _exports(reactor, options, trace)
     try:
         party = make_party(
             reactor,
@@ -66,11 +69,14 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
             instance_id=identity,
             authorize=authorizer(application),
             answers=options.answers,
+            key_log=exports.key_log,
         )
     except usage.UsageError:
+        exports.close()
         if trace is not None:
             trace.close()
         raise
+    exports.attach(party.manager, options.keep_bodies, party.endpoint.aor.host)
     credential = party.credential
     if credential is not None and options.listen:
         text = another_name(options, credential)
@@ -104,8 +110,10 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         log=options.log,
         happenings=happenings,
     )
+    service.add_part(Reconfiguration(service, options))
     instruments = Instruments.from_options(reactor, party.manager, options, party.endpoint.aor.host)
     service.add_part(instruments)
+    service.add_part(exports)
     service.add_part(Chronicle(happenings, service.endpoint))
     if options.http_places:
         service.add_part(ControlServer(service, instruments, options))
@@ -120,6 +128,15 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         if supervision is not None:
             service.add_part(supervision)
     return service
+
+
+def _exports(reactor: IReactorTime, options: Options, trace: TraceWriter | None) -> Exports:
+    try:
+        return Exports(reactor, options)
+    except (OSError, ValueError):
+        if trace is not None:
+            trace.close()
+        raise
 
 
 def _to_log(line: str) -> None:

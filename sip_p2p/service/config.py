@@ -27,6 +27,7 @@ from sip_p2p.service.option_table import PREFIX, Option, OptionKind, option_tabl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Self
 
 __all__ = ["COMMAND_LINE", "OFF", "ConfigOptions", "Configuration", "Given"]
 
@@ -165,6 +166,15 @@ class Configuration:
             if self.options[name].takes_value or value.text != OFF
         ]
 
+    def texts(self) -> dict[str, list[str]]:
+        """What every option is, where that is anything, whoever said it; what is usual included."""
+        found = {name: [option.default] for name, option in self.options.items() if option.default is not None}
+        for name, values in self.given.items():
+            texts = [value.text for value in values]
+            if self.options[name].takes_value or texts != [OFF]:
+                found[name] = texts
+        return found
+
     def place_of(self, name: str) -> str:
         """Where the value of an option stands; empty where nobody has given it one."""
         places = dict.fromkeys(value.place for value in self.given.get(name, ()))
@@ -192,6 +202,8 @@ class ConfigOptions(CommandOptions):
 
     :ivar configuration: what was given, and where.
     :ivar environment: the environment that is read; that of the process unless it is set before the parsing.
+    :ivar arguments: the command line as it was given.
+    :ivar folder: where it was given, for the names of files in it.
     """
 
     optParameters: ClassVar = [
@@ -211,6 +223,7 @@ class ConfigOptions(CommandOptions):
         self.configuration = Configuration(())
         self.environment: Mapping[str, str] = os.environ
         self.arguments: list[str] = []
+        self.folder = os.curdir
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Read *options*, and what the file and the environment say besides.
@@ -218,6 +231,7 @@ class ConfigOptions(CommandOptions):
         :raises UsageError: one line that says what is wrong, and where it stands.
         """
         given = self.arguments = list(sys.argv[1:] if options is None else options)
+        self.folder = os.getcwd()
         if "--_shell-completion" not in given[-2:-1]:
             self.configuration = Configuration.gather(self, given, self.environment)
             given = [*self.configuration.arguments, *given]
@@ -225,6 +239,16 @@ class ConfigOptions(CommandOptions):
             super().parseOptions(given)
         except usage.UsageError as error:
             raise usage.UsageError(self.configuration.located(str(error))) from None
+
+    def again(self) -> Self:
+        """The same command line and environment with what the file says now.
+
+        :raises UsageError: for a mistake, as the first time.
+        """
+        options = type(self)()
+        options.environment = self.environment
+        options.parseOptions(self.arguments)
+        return options
 
     def postOptions(self) -> None:
         """Say which file was read."""

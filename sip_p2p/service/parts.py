@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
+    from sip_p2p.service.options import Options
+
 __all__ = ["Part"]
 
 
@@ -36,6 +38,15 @@ class Part:
         :returns: what has changed, in words.
         """
         return []
+
+    def configure(self, options: Options, changed: frozenset[str]) -> set[str]:
+        """SIGHUP: the configuration file says something else; take over what can be taken over while it runs.
+
+        :param options: all of them as they would be after a restart, checked.
+        :param changed: the names of those that are others than before.
+        :returns: the names of those that hold from now on; a restart is needed for all others.
+        """
+        return set()
 
     def stopping(self) -> None:
         """A stop has begun: the party takes nothing new, and what is in flight goes on for a while."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.check import Report, check
+from sip_p2p.service.check import check
+from sip_p2p.service.findings import Report
 from sip_p2p.service.options import Options
 from tests.service.support import keys, parsed
 from tests.support import SynchronousTestCase
