@@ -129,22 +129,30 @@ export function soon(work) {
   };
 }
 
-/** Run `work` now and then at most every `pause` milliseconds. */
+/**
+ * Run `work` now and then at most every `pause` milliseconds, never twice at a time; what takes long is done more seldom,
+ * so that it takes a tenth of the time at most.
+ */
 export function calmly(pause, work) {
-  let timer = 0;
+  let rests = false;
   let again = false;
   const run = async () => {
-    timer = setTimeout(() => {
-      timer = 0;
-      if (again) {
-        again = false;
-        run();
-      }
-    }, pause);
-    await work();
+    rests = true;
+    const begun = performance.now();
+    try {
+      await work();
+    } finally {
+      setTimeout(() => {
+        rests = false;
+        if (again) {
+          again = false;
+          run();
+        }
+      }, Math.max(pause, 9 * (performance.now() - begun)));
+    }
   };
   return () => {
-    if (timer) again = true;
+    if (rests) again = true;
     else run();
   };
 }

@@ -88,36 +88,36 @@ function resultHead(method, to, state) {
 function outcome(method, to, found) {
   const response = found.response;
   if (response) {
-    const headers = Array.isArray(response.headers) ? response.headers : Object.entries(response.headers ?? {});
-    const told = headers.map((each) => (Array.isArray(each) ? each : [each.name, each.value])).filter(([name]) => /^(allow|accept|supported|server|user-agent|warning|retry-after|contact)$/i.test(name));
+    const told = response.headers.filter(({ name }) => /^(allow|accept|supported|server|user-agent|warning|retry-after|contact)$/i.test(name));
     return [
       resultHead(method, to, pill(toneOf(response.status), `${response.status} ${response.reason ?? ""}`)),
-      found.words ? h("p", { class: "what" }, found.words) : null,
-      told.length ? h("dl", {}, told.map(([name, value]) => [h("dt", {}, name), h("dd", { class: "mono" }, [value].flat().join(", "))])) : null,
+      told.length ? h("dl", {}, told.map(({ name, value }) => [h("dt", {}, name), h("dd", { class: "mono" }, value)])) : null,
       response.text ? h("pre", { class: "body" }, response.text) : null,
       ladderLink(found),
     ];
   }
-  const failure = found.failure ?? found.problem ?? {};
-  const words = typeof failure === "string" ? failure : failure.words ?? failure.what ?? failure.detail ?? failure.title ?? "It has failed.";
+  const failure = found.failure ?? {};
   const isPending = found.state === "pending";
   return [
     resultHead(method, to, pill(isPending ? "warn" : "bad", isPending ? "no answer yet" : "failed")),
-    h("p", { class: "what" }, isPending ? "The answer may still come." : words),
+    h("p", { class: "what" }, isPending ? "The answer may still come." : failure.words),
     failure.remedy ? h("p", { class: "remedy" }, h("b", {}, "What to do: "), failure.remedy) : null,
     ladderLink(found),
   ];
 }
 
-const ladderLink = (found) => h("p", { class: "small-print" }, moment(Date.now() / 1000), found.call_id ? [" · ", h("a", { href: `#/ladders?call=${encodeURIComponent(found.call_id)}` }, "its ladder")] : null);
+function ladderLink(found) {
+  const callId = found.response?.headers.find(({ name }) => name.toLowerCase() === "call-id")?.value;
+  return h("p", { class: "small-print" }, moment(Date.now() / 1000), callId ? [" · ", h("a", { href: `#/ladders?call=${encodeURIComponent(callId)}` }, "its ladder")] : null);
+}
 
 const VERDICTS = { ok: ["good", "in order"], note: ["warn", "note"], wrong: ["bad", "wrong"] };
 
 /** What is wrong on the way to a peer, or with a listener, and what to do about it. */
 export function doctorPage(store, params) {
-  const patient = h("input", { type: "text", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "off", placeholder: "sip:bob@b.example, or tls:port=5061", value: params.get("patient") ?? "" });
+  const patient = h("input", { type: "text", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "off", placeholder: "sip:bob@b.example", value: params.get("patient") ?? "" });
   const submit = h("button", { type: "submit", class: "primary" }, "Examine");
-  const form = h("form", { class: "panel form inline", "aria-label": "The patient" }, field("patient", "Patient", patient, "The URI of a peer, or a description of a listener. Every step on the way is looked at: certificate, DNS, connection, TLS, SIP."), h("p", { class: "actions" }, submit));
+  const form = h("form", { class: "panel form inline", "aria-label": "The patient" }, field("patient", "Patient", patient, "The URI of a peer. Every step on the way is looked at: our certificate, DNS, the connection, TLS, SIP."), h("p", { class: "actions" }, submit));
   const report = h("section", { class: "report", "aria-live": "polite", "aria-label": "What was found" });
   let isOver = false;
   form.addEventListener("submit", async (event) => {
@@ -126,7 +126,7 @@ export function doctorPage(store, params) {
     fill(report, h("p", { class: "muted working" }, "Looking at every step on the way…"));
     try {
       const { location, body } = await send("POST", "/v1/doctor", { patient: patient.value.trim() }, { once: true });
-      const found = await settled(location ?? `/v1/doctor/${body.id}`, (job) => !isOver && ["pending", "running"].includes(job.state), 120);
+      const found = await settled(location ?? `/v1/doctor/${body.id}`, (job) => !isOver && job.state === "running", 120);
       fill(report, findings(found));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -138,16 +138,14 @@ export function doctorPage(store, params) {
 }
 
 function findings(job) {
-  const found = job.findings ?? job.report?.findings ?? [];
-  if (!found.length) return h("p", { class: "notice bad" }, job.failure?.words ?? job.words ?? job.failure ?? "The doctor has found nothing to say.");
-  const wrong = found.filter((finding) => verdict(finding) === "wrong").length;
+  const found = job.findings ?? [];
+  if (job.state !== "done") return h("p", { class: "notice bad" }, job.failure?.words ?? "The doctor is still at it; ask again in a moment.");
+  const wrong = found.filter((finding) => finding.verdict === "wrong").length;
   return [
     h("h2", {}, wrong ? `${wrong} of ${found.length} steps ${wrong === 1 ? "is" : "are"} wrong` : "Everything is in order"),
     h("ol", { class: "findings" }, found.map((finding) => {
-      const [tone, words] = VERDICTS[verdict(finding)] ?? ["plain", verdict(finding)];
+      const [tone, words] = VERDICTS[finding.verdict] ?? ["plain", finding.verdict];
       return h("li", { class: `finding ${tone}` }, h("p", { class: "finding-head" }, pill(tone, words), h("span", { class: "mono muted" }, finding.step)), h("p", { class: "what" }, finding.what), finding.remedy ? h("p", { class: "remedy" }, icon("next"), finding.remedy) : null);
     })),
   ];
 }
-
-const verdict = (finding) => String(finding.verdict ?? finding.level ?? "").toLowerCase();

@@ -1,12 +1,12 @@
 // The ladder: a lifeline for each party, an arrow for each message, time running down. Drawn as SVG; every arrow can be
 // pointed at, reached with the keyboard and heard.
 
-import { clock, h, s, shown, span } from "./dom.js";
+import { clock, count, h, s, shown, span } from "./dom.js";
 import { carried, label, party, repeated } from "./sip.js";
 
 const ROW = 46;
 const TOP = 10;
-const SMALLEST_GAP = 190;
+const SMALLEST_GAP = 150;
 const LARGEST_GAP = 520;
 const MOST_PARTIES = 7;
 const LETTER = 7.25;
@@ -20,8 +20,10 @@ const PEERS = "\u0000peers";
  * through us reads from left to right. More parties than can be told apart share one lifeline.
  */
 export function layout(messages, width) {
-  const isNarrow = width < 620;
-  const margin = isNarrow ? 66 : 128;
+  const isNarrow = width < 480;
+  const margin = isNarrow ? 66 : 112;
+  // Half of the box above a lifeline at either end.
+  const half = width < 620 ? 66 : 104;
   const left = [];
   const right = [];
   for (const message of messages) {
@@ -29,17 +31,17 @@ export function layout(messages, width) {
     if (!name || left.includes(name) || right.includes(name)) continue;
     (message.direction === "in" ? left : right).push(name);
   }
-  const many = left.length + right.length > MOST_PARTIES;
-  const names = many ? [null, PEERS] : [...left, null, ...right];
+  const others = left.length + right.length;
+  const many = others > MOST_PARTIES || (others > 1 && (width - margin - 2 * half) / others < SMALLEST_GAP);
+  const names = many ? [PEERS, null] : [...left, null, ...right];
   const gaps = Math.max(names.length - 1, 1);
-  const half = isNarrow ? 40 : 76;
   const room = (width - margin - 2 * half) / gaps;
-  const gap = Math.max(isNarrow ? 150 : SMALLEST_GAP, Math.min(room, LARGEST_GAP));
+  const gap = Math.max(SMALLEST_GAP, Math.min(room, LARGEST_GAP));
   const columns = names.map((name, index) => ({ name, x: margin + half + index * gap }));
   const here = columns.find((column) => column.name === null);
   const again = repeated(messages);
   const rows = messages.map((message, index) => {
-    const there = many ? columns[1] : columns.find((column) => column.name === party(message));
+    const there = many ? columns[0] : columns.find((column) => column.name === party(message));
     const isOut = message.direction === "out";
     return {
       message,
@@ -51,7 +53,7 @@ export function layout(messages, width) {
     };
   });
   const spread = columns[columns.length - 1].x + half;
-  return { columns, rows, many, here, gap, margin, isNarrow, width: Math.max(width, spread), height: TOP + rows.length * ROW + 8 };
+  return { columns, rows, many, here, gap, half, margin, isNarrow, width: Math.max(width, spread), height: TOP + rows.length * ROW + 8 };
 }
 
 /** From the answer that made a call to what ended it, as stretches of rows on our lifeline. */
@@ -195,7 +197,7 @@ export class Ladder {
     this.svg.setAttribute("viewBox", `0 0 ${plan.width} ${plan.height}`);
     this.drawLines();
     plan.rows.slice(same).forEach((row, offset) => this.svg.append(drawnRow(row, same + offset, plan, false)));
-    if (same === 0) this.drawHeads();
+    this.drawHeads();
     this.mark();
   }
 
@@ -217,22 +219,23 @@ export class Ladder {
   }
 
   drawHeads() {
-    const { columns, gap, width, many } = this.plan;
+    const { columns, gap, half, width, many } = this.plan;
+    const own = this.messages.find((message) => message.local)?.local || this.localName;
     const proved = new Set(this.messages.map((message) => message.peer).filter(Boolean));
     const places = new Map(this.messages.map((message) => [party(message), message.remote]));
     this.heads.style.width = `${width}px`;
     this.heads.replaceChildren(
       ...columns.map(({ name, x }) => {
         const isPeers = name === PEERS;
-        const title = name === null ? this.localName || "this party" : isPeers ? "their peers" : name;
-        const kind = name === null ? "this party" : isPeers ? "" : proved.has(name) ? `✓ ${places.get(name) ?? ""}` : "not proved";
+        const title = name === null ? own : isPeers ? `${count(proved.size, "proved peer")}` : name;
+        const kind = name === null ? "this party" : isPeers ? "named at each message" : proved.has(name) ? `✓ ${places.get(name) ?? ""}` : "not proved";
         const box = h(
           "div",
           { class: `head${name === null ? " own" : proved.has(name) || (many && isPeers) ? " proved" : " claimed"}`, title: shown(title) },
           h("bdi", { class: "name" }, title),
           h("span", { class: "place" }, kind),
         );
-        const room = Math.min(gap - 14, 250);
+        const room = Math.min(gap - 12, 2 * half - 6);
         box.style.width = `${room}px`;
         box.style.left = `${Math.max(x - room / 2, 2)}px`;
         return box;

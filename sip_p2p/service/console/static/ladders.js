@@ -1,7 +1,7 @@
 // The page of ladders: every call on the left, its ladder in the middle, one message in full on the right; live.
 
 import { download, Problem } from "./api.js";
-import { count, fill, h, icon, moment, pill, say, span, who } from "./dom.js";
+import { clock, count, fill, h, icon, moment, pill, say, span, who } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Ladder } from "./ladder.js";
 import { narrowing } from "./lists.js";
@@ -10,7 +10,13 @@ import { address, asText, brief, fields, label, party } from "./sip.js";
 const MOST_ROWS = 400;
 const EVERYTHING = "";
 
-const between = (call) => `${brief(address(call.first.from)) || "?"} → ${brief(address(call.first.to)) || "?"}`;
+/** A party as a list has room for it: without our own domain, which everything there has to do with. */
+function near(value, local) {
+  const words = brief(address(value));
+  return words.endsWith(`@${local}`) ? words.slice(0, -local.length - 1) : words || "?";
+}
+
+const between = (call) => `${near(call.first.from, call.first.local)} → ${near(call.first.to, call.first.local)}`;
 
 /** `params` may hold call, peer, flow and message: what to show first. */
 export function laddersPage(store, params) {
@@ -36,7 +42,7 @@ export function laddersPage(store, params) {
   const live = h("button", { type: "button", class: "small quiet live", "aria-pressed": "true", onclick: () => freeze(frozen === null) }, h("span", { class: "dot", "aria-hidden": "true" }), h("span", {}, "Live"));
   const copy = h("button", { type: "button", class: "small quiet", onclick: () => copyText(asText(chosenMessages())) }, icon("copy"), "Copy as text");
   const save = h("button", { type: "button", class: "small quiet", onclick: () => savePackets() }, icon("download"), "pcapng");
-  const back = h("button", { type: "button", class: "small quiet back", onclick: () => showPane("calls") }, icon("back"), "Calls");
+  const back = h("button", { type: "button", class: "small quiet to-calls", onclick: () => showPane("calls") }, icon("back"), "Calls");
   const stage = h("div", { class: "stage" });
   const nothing = h("div", { class: "empty" });
   const detail = h("section", { class: "detail", "aria-label": "The message", hidden: true });
@@ -167,7 +173,7 @@ export function laddersPage(store, params) {
   /** The message as it passed: its start line, its fields, its body. */
   function octets(message) {
     const lines = fields(message.head).map(([name, value]) => h("div", { class: "field" }, h("span", { class: "field-name" }, `${name}: `), h("span", { class: `field-value${value.includes("[withheld]") ? " withheld" : ""}` }, value)));
-    const body = message.body ?? null;
+    const body = message.body?.replaceAll("\r\n", "\n") ?? null;
     return h(
       "div",
       { class: "octets", tabindex: "0", role: "group", "aria-label": "The message as it passed" },
@@ -227,6 +233,6 @@ function callCell(call) {
     "div",
     { class: "call" },
     h("div", { class: "call-line" }, h("span", { class: "method" }, call.method), h("bdi", { class: "call-between" }, between(call))),
-    h("div", { class: "call-line" }, pill(call.tone, call.state || "–"), h("span", { class: "muted" }, `${call.count} · ${[...call.parties][0] ?? party(call.first)}`), h("span", { class: "muted call-at" }, moment(call.first.at))),
+    h("div", { class: "call-line" }, pill(call.tone, call.state || "–"), h("span", { class: "muted" }, count(call.count, "message")), h("span", { class: "muted call-at" }, moment(call.first.at, clock(call.first.at).slice(0, 8)))),
   );
 }

@@ -3,7 +3,7 @@
 import { Problem, send } from "./api.js";
 import { count, fill, h, icon, moment, pill, say, seconds, span, who } from "./dom.js";
 import { Grid } from "./grid.js";
-import { brief, toneOf } from "./sip.js";
+import { address, brief } from "./sip.js";
 
 /** The head of a page: its title, what it says of itself, and what can be done there. */
 export function titled(title, words, ...tools) {
@@ -56,46 +56,36 @@ const ladderOf = (name, value) => `#/ladders?${name}=${encodeURIComponent(value)
 
 /** Every connection, and who has proved to be at its other end. */
 export function flowsPage(store) {
-  const identity = (flow) => flow.peer ?? flow.identity ?? "";
   return listPage(store, {
     name: "flows",
     title: "Flows",
     label: "Narrow down: name, address, transport",
-    words: (all) => `${count(all.length, "connection")}; ${count(all.filter(identity).length, "peer")} proved by certificate`,
-    search: (flow) => [identity(flow), ...(flow.identities ?? []), flow.address, flow.remote, flow.transport, flow.tls_version, flow.local, flow.id].join(" "),
+    words: (all) => `${count(all.length, "connection")}; ${count(all.filter((flow) => flow.is_verified).length, "peer")} proved by certificate`,
+    search: (flow) => [flow.peer, ...flow.identities, flow.remote, flow.transport, flow.tls_version, flow.local, flow.id].join(" "),
     grid: {
       label: "Flows",
-      key: (flow) => String(flow.id ?? flow.flow),
+      key: (flow) => flow.id,
       sortedBy: 6,
-      descending: true,
-      opened: (flow) => (location.hash = ladderOf("flow", flow.id ?? flow.flow)),
+      opened: (flow) => (location.hash = ladderOf("flow", flow.id)),
       empty: h("div", {}, h("h2", {}, "Nobody is connected"), h("p", {}, "A peer that connects, or that is dialled, appears here with what its certificate has proved.")),
       columns: [
-        { title: "Peer", width: "minmax(180px, 2.4fr)", few: "minmax(0, 1fr)", order: (flow) => identity(flow) || `~${flow.address ?? flow.remote}`, cell: (flow) => who(identity(flow), flow.address ?? flow.remote) },
-        { title: "Address", width: "minmax(150px, 1.6fr)", wide: true, order: (flow) => flow.address ?? flow.remote, cell: (flow) => h("bdi", { class: "mono" }, flow.address ?? flow.remote) },
-        { title: "Transport", width: "minmax(96px, 1fr)", few: "92px", order: (flow) => flow.tls_version || flow.transport, cell: (flow) => `${flow.transport}${flow.tls_version ? ` ${flow.tls_version.replace("TLSv", "")}` : ""}` },
-        { title: "Opened by", width: "96px", wide: true, order: (flow) => String(isIncoming(flow)), cell: (flow) => (isIncoming(flow) ? "the peer" : "us") },
-        { title: "In", width: "76px", wide: true, order: (flow) => flow.messages ?? flow.received ?? 0, cell: (flow) => number(flow.messages ?? flow.received ?? flow.messages_received) },
-        { title: "Out", width: "76px", wide: true, order: (flow) => flow.sent ?? 0, cell: (flow) => number(flow.sent ?? flow.messages_sent) },
-        { title: "Open for", width: "112px", few: "96px", order: openedAt, cell: (flow) => opened(flow) },
+        { title: "Peer", width: "minmax(180px, 2.4fr)", few: "minmax(0, 1fr)", order: (flow) => flow.peer || `~${flow.remote}`, cell: (flow) => who(flow.peer, flow.remote, flow.is_verified) },
+        { title: "Address", width: "minmax(150px, 1.6fr)", wide: true, order: (flow) => flow.remote, cell: (flow) => h("bdi", { class: "mono" }, flow.remote) },
+        { title: "Transport", width: "minmax(96px, 1fr)", few: "76px", order: (flow) => flow.tls_version || flow.transport, cell: (flow) => `${flow.transport}${flow.tls_version ? ` ${flow.tls_version.replace("TLSv", "")}` : ""}` },
+        { title: "Opened by", width: "96px", wide: true, order: (flow) => flow.direction, cell: (flow) => (flow.direction === "in" ? "the peer" : "us") },
+        { title: "In", width: "76px", wide: true, order: (flow) => flow.messages_in, cell: (flow) => number(flow.messages_in) },
+        { title: "Out", width: "76px", wide: true, order: (flow) => flow.messages_out, cell: (flow) => number(flow.messages_out) },
+        { title: "Open for", width: "112px", wide: true, order: (flow) => -flow.opened, cell: (flow) => moment(flow.opened, span(Date.now() / 1000 - flow.opened)) },
         { name: "Actions", width: "84px", few: "52px", cell: (flow) => closing(store, flow) },
       ],
     },
   });
 }
 
-const isIncoming = (flow) => flow.is_incoming ?? flow.direction === "in";
-const openedAt = (flow) => seconds(flow.opened ?? flow.since) || -(flow.seconds ?? flow.age ?? 0);
-const number = (value) => h("span", { class: "number" }, value === undefined ? "–" : value.toLocaleString("en-GB"));
-
-function opened(flow) {
-  const at = openedAt(flow);
-  return at > 0 ? moment(at, span(Date.now() / 1000 - at)) : span(-at);
-}
+const number = (value) => h("span", { class: "number" }, value.toLocaleString("en-GB"));
 
 function closing(store, flow) {
-  const id = flow.id ?? flow.flow;
-  return h("button", { type: "button", class: "quiet small", "aria-label": `Close the flow ${id} with ${flow.peer || flow.address}`, onclick: () => act(store, "flows", `Close the connection with ${flow.peer || flow.address}?`, "DELETE", `/v1/flows/${encodeURIComponent(id)}`) }, icon("close"), h("span", { class: "wide" }, "Close"));
+  return h("button", { type: "button", class: "quiet small", "aria-label": `Close the flow ${flow.id} with ${flow.peer || flow.remote}`, onclick: () => act(store, "flows", `Close the connection with ${flow.peer || flow.remote}?`, "DELETE", `/v1/flows/${encodeURIComponent(flow.id)}`) }, icon("close"), h("span", { class: "wide" }, "Close"));
 }
 
 /** Ask whether it is meant, do it, and tell what came of it. */
@@ -111,45 +101,58 @@ export async function act(store, list, question, method, path, body) {
   store.refreshers[list]();
 }
 
-const STATES = { established: "good", incoming: "warn", connecting: "warn", ringing: "warn", establishing: "warn", terminating: "note", terminated: "plain", idle: "plain" };
+const STATES = { connected: "good", incoming: "warn", connecting: "warn", alerted: "warn", redirecting: "note" };
 
 /** Calls as this party has them, with what can be done to each. */
 export function sessionsPage(store) {
-  const state = (session) => String(session.state ?? "").toLowerCase();
   return listPage(store, {
     name: "sessions",
     title: "Sessions",
     label: "Narrow down: name, state, Call-ID",
-    words: (all) => `${count(all.length, "session")}, ${all.filter((session) => state(session) === "established").length} established`,
-    search: (session) => [session.peer, session.from, session.to, session.remote_uri, session.call_id, state(session)].join(" "),
+    words: (all) => `${count(all.length, "session")}, ${all.filter((session) => session.state === "connected").length} connected`,
+    search: (session) => [session.peer, session.remote, session.local, session.call_id, session.state].join(" "),
     grid: {
       label: "Sessions",
-      key: (session) => String(session.id),
+      key: (session) => session.id,
       height: 48,
       opened: (session) => (location.hash = ladderOf("call", session.call_id)),
       empty: h("div", {}, h("h2", {}, "No sessions"), h("p", {}, "Calls in either direction appear here while they last.")),
       columns: [
-        { title: "With", width: "minmax(170px, 2fr)", few: "minmax(0, 1fr)", order: far, cell: (session) => who(session.peer, brief(far(session))) },
-        { title: "State", width: "130px", few: "106px", order: state, cell: (session) => pill(STATES[state(session)] ?? "plain", state(session).replaceAll("_", " ")) },
-        { title: "Begun by", width: "92px", wide: true, order: (session) => String(isIncoming(session)), cell: (session) => (isIncoming(session) ? "the peer" : "us") },
+        { title: "With", width: "minmax(170px, 2fr)", few: "minmax(0, 1fr)", order: far, cell: (session) => who(session.peer, far(session)) },
+        { title: "State", width: "130px", few: "106px", order: (session) => session.state, cell: (session) => pill(STATES[session.state] ?? "plain", session.state) },
+        { title: "Begun by", width: "92px", wide: true, order: (session) => session.direction, cell: (session) => (session.direction === "in" ? "the peer" : "us") },
         { title: "Call-ID", width: "minmax(120px, 1.6fr)", wide: true, cell: (session) => h("bdi", { class: "mono" }, session.call_id) },
-        { name: "Actions", width: "250px", few: "minmax(96px, auto)", cell: (session) => deeds(store, session, state(session)) },
+        { name: "Actions", width: "250px", few: "minmax(96px, auto)", cell: (session) => deeds(store, session) },
       ],
     },
   });
 }
 
-const far = (session) => session.remote_uri ?? (isIncoming(session) ? session.from : session.to) ?? session.peer ?? "";
+const far = (session) => brief(address(session.remote ?? "")) || session.peer || "unknown";
 
-function deeds(store, session, state) {
+function deeds(store, session) {
   const path = `/v1/sessions/${encodeURIComponent(session.id)}`;
-  const name = session.peer || brief(far(session));
+  const name = far(session);
   const deed = (words, kind, method, tail, body) =>
     h("button", { type: "button", class: `small ${kind}`, "aria-label": `${words}: ${name}`, onclick: () => act(store, "sessions", "", method, path + tail, body) }, words);
-  if (state === "incoming" && isIncoming(session)) {
-    return h("div", { class: "deeds" }, deed("Ring", "quiet", "POST", "/ring", {}), deed("Answer", "primary", "POST", "/answer", {}), deed("Reject", "quiet", "POST", "/reject", { status: 486 }));
+  if (session.direction === "in" && ["incoming", "alerted"].includes(session.state)) {
+    return h("div", { class: "deeds" }, deed("Ring", "quiet", "POST", "/ring", {}), deed("Answer", "primary", "POST", "/answer", silence(session.offer)), deed("Reject", "quiet", "POST", "/reject", { status: 486 }));
   }
-  return h("div", { class: "deeds" }, deed(state === "established" ? "Hang up" : "End", "quiet", "DELETE", ""));
+  return h("div", { class: "deeds" }, deed(session.state === "connected" ? "Hang up" : "End", "quiet", "DELETE", ""));
+}
+
+/**
+ * The body of an answer without media: every stream of the offer is taken and nothing is sent on it (RFC 3264 section
+ * 6.1). Where the peer has made no offer, one of an audio stream on which nobody sends.
+ */
+export function silence(offer) {
+  const head = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n";
+  const media = (offer?.text ?? "m=audio 9 RTP/AVP 0").split(/\r?\n/).filter((line) => line.startsWith("m="));
+  const streams = media.map((line) => {
+    const [kind, port, ...rest] = line.split(" ");
+    return `${[kind, port === "0" ? "0" : "9", ...rest].join(" ")}\r\na=inactive\r\n`;
+  });
+  return { description: head + streams.join(""), content_type: "application/sdp" };
 }
 
 /** Handshakes that have failed, with the reason in words and what to do about it. */
@@ -159,7 +162,7 @@ export function failuresPage(store) {
   const trouble = h("div");
   let wanted = "";
   const draw = () => {
-    const all = [...store.lists.failures].sort((one, other) => (when(other) || 0) - (when(one) || 0));
+    const all = [...store.lists.failures].sort((one, other) => seconds(other.time) - seconds(one.time));
     const chosen = all.filter((failure) => !wanted || JSON.stringify(failure).toLowerCase().includes(wanted));
     say(tally, wanted ? `${chosen.length} of ${all.length}` : `${count(all.length, "failed handshake")} kept; newest first`);
     const key = JSON.stringify(chosen);
@@ -180,17 +183,17 @@ export function failuresPage(store) {
   return { title: "Failures", element: h("div", { class: "page" }, titled("Failed handshakes", tally, filter), trouble, list), end: leave };
 }
 
-const when = (failure) => seconds(failure.at ?? failure.time);
-
+/** One of them. */
 export function failureCard(failure) {
-  const reason = String(failure.reason ?? "").toLowerCase().replaceAll("_", " ");
+  const reason = failure.reason.toLowerCase().replaceAll("_", " ");
+  const shownNames = failure.certificate ? `it showed a certificate for ${failure.certificate.names.join(", ") || failure.certificate.subject}, issued by ${failure.certificate.issuer}` : "";
   return h(
     "li",
     { class: "card failure" },
-    h("p", { class: "failure-head" }, h("span", { class: "failure-peer" }, icon("failures"), h("bdi", {}, failure.peer || failure.address || failure.remote || "unknown")), moment(when(failure))),
-    h("p", { class: "what" }, failure.words ?? failure.what ?? failure.detail ?? reason),
+    h("p", { class: "failure-head" }, h("span", { class: "failure-peer" }, icon("failures"), h("bdi", {}, failure.peer || "unknown")), moment(seconds(failure.time))),
+    h("p", { class: "what" }, failure.words),
     failure.remedy ? h("p", { class: "remedy" }, h("b", {}, "What to do: "), failure.remedy) : null,
-    h("p", { class: "muted small-print" }, reason, failure.count > 1 ? ` · ${failure.count} times` : ""),
+    h("p", { class: "muted small-print" }, [reason, shownNames].filter(Boolean).join(" · ")),
   );
 }
 
@@ -212,6 +215,7 @@ export function certificatesPage(store) {
   return { title: "Certificates", element: h("div", { class: "page" }, titled("Certificates", tally, reload), trouble, list), end: leave };
 }
 
+/** How long it is still valid, in a colour that says whether that is enough. */
 export function daysLeft(certificate) {
   const days = Number(certificate.days_left);
   const kind = days < 0 ? "bad" : days < 14 ? "bad" : days < 30 ? "warn" : "good";
@@ -219,16 +223,13 @@ export function daysLeft(certificate) {
 }
 
 function certificateCard(certificate) {
-  const names = certificate.names ?? certificate.identities ?? certificate.subject_alternative_names ?? [];
   const row = (title, value, kind = "") => (value === undefined || value === null || value === "" ? null : [h("dt", {}, title), h("dd", { class: kind }, value)]);
   const not = (text) => (text ? new Date(seconds(text) * 1000).toLocaleString() : "");
   return h(
     "li",
     { class: "card certificate" },
-    h("p", { class: "failure-head" }, h("b", {}, h("bdi", {}, [names].flat().join(", ") || certificate.subject || certificate.path)), daysLeft(certificate)),
+    h("p", { class: "failure-head" }, h("b", {}, h("bdi", {}, certificate.names.join(", ") || certificate.subject)), daysLeft(certificate)),
     h("meter", { min: 0, max: 90, low: 14, high: 30, optimum: 90, value: Math.max(Math.min(certificate.days_left, 90), 0), "aria-label": `${Math.floor(certificate.days_left)} days left` }),
-    h("dl", {}, row("For", certificate.role ?? certificate.use ?? certificate.purpose), row("File", certificate.path ?? certificate.file, "mono"), row("Issuer", certificate.issuer), row("Valid from", not(certificate.not_before)), row("Until", not(certificate.not_after)), row("Serial", certificate.serial ?? certificate.serial_number, "mono"), row("SHA-256", certificate.fingerprint ?? certificate.sha256, "mono")),
+    h("dl", {}, row("Use", certificate.use), row("Subject", certificate.subject), row("Issuer", certificate.issuer), row("Valid from", not(certificate.not_before)), row("Until", not(certificate.not_after)), row("Serial", certificate.serial, "mono"), row("SHA-256", certificate.sha256, "mono")),
   );
 }
-
-export { toneOf };

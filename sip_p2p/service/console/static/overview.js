@@ -72,7 +72,7 @@ function chart(rates) {
   const width = 600;
   const height = 120;
   const top = Math.max(1, ...rates.map((rate) => Math.max(rate.received, rate.sent))) * 1.15;
-  const most = 90;
+  const most = Math.max(rates.length, 15);
   const at = (index) => ((index + most - rates.length) / (most - 1)) * width;
   const points = (name) => rates.map((rate, index) => `${at(index).toFixed(1)} ${(height - (rate[name] / top) * (height - 8) - 2).toFixed(1)}`);
   const line = (name) => (rates.length > 1 ? s("path", { class: `line ${name}`, d: `M${points(name).join("L")}` }) : null);
@@ -105,46 +105,45 @@ export function overviewPage(store) {
   const drawFigures = () => {
     const { flows, sessions, failures } = store.lists;
     const last = store.rates[store.rates.length - 1];
-    const verified = flows.filter((flow) => flow.peer ?? flow.identity).length;
-    const up = sessions.filter((session) => String(session.state).toLowerCase() === "established").length;
-    const fresh = failures.filter((failure) => Date.now() / 1000 - seconds(failure.at ?? failure.time) < 3600).length;
+    const verified = flows.filter((flow) => flow.is_verified).length;
+    const up = sessions.filter((session) => session.state === "connected").length;
+    const fresh = failures.filter((failure) => Date.now() / 1000 - seconds(failure.time) < 3600).length;
     fill(
       figures,
       figure("Connections", flows.length.toLocaleString("en-GB"), `${verified.toLocaleString("en-GB")} proved by certificate`, "#/flows"),
-      figure("Sessions", sessions.length.toLocaleString("en-GB"), `${up.toLocaleString("en-GB")} established`, "#/sessions"),
-      figure("Messages a second", last ? perSecond(last.received + last.sent) : "–", last ? `${perSecond(last.received)} in, ${perSecond(last.sent)} out` : "measuring", "#/ladders"),
+      figure("Sessions", sessions.length.toLocaleString("en-GB"), `${up.toLocaleString("en-GB")} connected`, "#/sessions"),
+      figure("Messages / s", last ? perSecond(last.received + last.sent) : "–", last ? `${perSecond(last.received)} in, ${perSecond(last.sent)} out` : "measuring", "#/ladders"),
       figure("Failed handshakes", failures.length.toLocaleString("en-GB"), fresh ? `${fresh} in the last hour` : "none in the last hour", "#/failures", fresh ? "alarmed" : ""),
     );
   };
   const drawRates = () => {
     fill(pulse, chart(store.rates));
     const last = store.rates[store.rates.length - 1];
-    fill(legend, h("span", { class: "key received" }, `in ${last ? perSecond(last.received) : "–"}/s`), h("span", { class: "key sent" }, `out ${last ? perSecond(last.sent) : "–"}/s`), h("span", { class: "muted" }, "the last three minutes"));
+    fill(legend, h("span", { class: "key received" }, `in ${last ? perSecond(last.received) : "–"}/s`), h("span", { class: "key sent" }, `out ${last ? perSecond(last.sent) : "–"}/s`), h("span", { class: "muted" }, store.rates.length > 1 ? `the last ${span(last.at - store.rates[0].at)}` : ""));
     drawFigures();
     drawTroubles();
   };
   const drawPeers = () => {
     const byName = new Map();
     for (const flow of store.lists.flows) {
-      const name = flow.peer ?? flow.identity ?? "";
-      const key = name || `${flow.address ?? flow.remote}`;
-      const entry = byName.get(key) ?? { name, key, flows: 0, messages: 0 };
+      const key = flow.peer || flow.remote;
+      const entry = byName.get(key) ?? { verified: flow.is_verified, key, flows: 0, messages: 0 };
       entry.flows += 1;
-      entry.messages += (flow.messages ?? flow.received ?? 0) + (flow.sent ?? 0);
+      entry.messages += flow.messages_in + flow.messages_out;
       byName.set(key, entry);
     }
     const busiest = [...byName.values()].sort((one, other) => other.messages - one.messages).slice(0, 8);
     fill(
       peers,
       busiest.length
-        ? busiest.map((entry) => h("li", {}, h("a", { href: `#/ladders?peer=${encodeURIComponent(entry.key)}` }, who(entry.name, entry.key)), h("span", { class: "muted" }, `${count(entry.flows, "connection")}, ${count(entry.messages, "message")}`)))
+        ? busiest.map((entry) => h("li", {}, h("a", { href: `#/ladders?peer=${encodeURIComponent(entry.key)}` }, who(entry.key, "", entry.verified)), h("span", { class: "muted" }, `${entry.flows > 1 ? `${count(entry.flows, "connection")}, ` : ""}${count(entry.messages, "message")}`)))
         : h("li", { class: "muted" }, "Nobody is connected."),
     );
     drawFigures();
   };
   const drawTroubles = () => {
     const said = [];
-    for (const certificate of store.lists.certificates) if (certificate.days_left < 30) said.push(h("li", {}, h("a", { href: "#/certificates" }, [certificate.names ?? certificate.subject].flat().join(", ")), daysLeft(certificate)));
+    for (const certificate of store.lists.certificates) if (certificate.days_left < 30) said.push(h("li", {}, h("a", { href: "#/certificates" }, certificate.names.join(", ") || certificate.subject), daysLeft(certificate)));
     for (const [name, value] of Object.entries(store.counters)) {
       if (value && name.startsWith("limit_")) said.push(h("li", {}, h("span", { class: "mono" }, name.slice(6)), pill("warn", `reached ${count(value, "time")}`)));
     }
@@ -154,8 +153,8 @@ export function overviewPage(store) {
   const drawService = () => {
     const service = store.service ?? {};
     const fact = (title, value, kind = "") => (value === undefined || value === null || value === "" ? null : [h("dt", {}, title), h("dd", { class: kind }, value)]);
-    const places = (service.listening ?? service.listeners ?? []).map((place) => h("span", { class: "mono place" }, typeof place === "string" ? place : `${place.transport} ${place.address}`));
-    say(state, service.uri ? `${service.uri} ${stateWords(service)}` : "");
+    const places = (service.listening ?? []).map((place) => h("span", { class: "mono place" }, `${place.transport} ${place.address}`));
+    say(state, service.is_draining ? "it takes no new work, and what is under way goes on" : "");
     const begun = seconds(service.started);
     fill(
       listening,
@@ -163,7 +162,7 @@ export function overviewPage(store) {
       fact("Contact", service.contact, "mono"),
       fact("Listens on", places.length ? places : "nothing: it only sends"),
       fact("Application", service.application),
-      fact("Up for", Number.isFinite(begun) ? moment(begun, span(Date.now() / 1000 - begun)) : Number.isFinite(service.uptime) ? span(service.uptime) : ""),
+      fact("Up for", Number.isFinite(begun) ? moment(begun, span(Date.now() / 1000 - begun)) : ""),
       fact("Version", service.version),
     );
     fill(trouble, complaint(store.problems.service));
@@ -199,8 +198,4 @@ export function overviewPage(store) {
     ),
   );
   return { title: "Overview", element, end: () => leaves.forEach((leave) => leave()) };
-}
-
-function stateWords(service) {
-  return service.state ? `is ${String(service.state).toLowerCase()}` : "";
 }

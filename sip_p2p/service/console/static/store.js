@@ -10,9 +10,8 @@ const MOST_RATES = 90;
 
 /** Which lists an event makes stale. */
 const STALE = {
-  "flow-opened": ["flows", "identities"],
-  "flow-lost": ["flows", "identities"],
-  "flow-closed": ["flows", "identities"],
+  "flow-opened": ["flows"],
+  "flow-lost": ["flows"],
   session: ["sessions"],
   "session-state": ["sessions"],
   "session-failed": ["sessions"],
@@ -26,7 +25,7 @@ const STALE = {
   "listener-lost": ["service"],
 };
 
-const LISTS = ["flows", "sessions", "identities", "certificates", "failures"];
+const LISTS = ["flows", "sessions", "certificates", "failures"];
 
 /** How many messages went one way, of all that is counted by method and by status. */
 function passed(counters, way) {
@@ -72,6 +71,7 @@ export class Store extends EventTarget {
     this.leaveEvents = follow("/v1/events", (event, data) => this.happened(event, data), (state, error) => this.linked(state, error));
     this.rateTimer = setInterval(() => this.measure(), RATE_PERIOD);
     this.measure();
+    setTimeout(() => this.measure(), RATE_PERIOD / 4);
   }
 
   linked(state, error) {
@@ -94,7 +94,9 @@ export class Store extends EventTarget {
     try {
       const answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
       if (name === "service") this.service = answer;
-      else this.lists[name] = Array.isArray(answer) ? answer : answer[name] ?? answer.items ?? [];
+      else this.lists[name] = answer[name];
+      // An age grows; the moment of birth stays.
+      if (name === "flows") for (const flow of this.lists.flows) flow.opened = Date.now() / 1000 - flow.age;
       this.problems[name] = null;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -121,7 +123,7 @@ export class Store extends EventTarget {
       return;
     }
     const at = performance.now() / 1000;
-    const counters = found.counters ?? found.metrics ?? found;
+    const counters = found.counters;
     const last = this.measured;
     this.measured = { at, counters };
     this.counters = counters;
@@ -150,17 +152,14 @@ export class Store extends EventTarget {
   }
 
   beginTrace() {
-    const path = () => `/v1/trace?since=${this.wire.newest}&limit=1000`;
     const catchUp = async () => {
       try {
-        const answer = await get(path());
-        const events = Array.isArray(answer) ? answer : answer.events ?? answer.trace ?? answer.items ?? [];
+        const { events } = await get(`/v1/trace?since=${this.wire.newest}&limit=1000`);
         for (const event of events) this.wire.add(event);
         this.traces = "on";
       } catch (error) {
         if (!(error instanceof Problem)) throw error;
-        this.traces = error.status === 404 || error.status === 503 ? "off" : "unknown";
-        this.problems.trace = error;
+        this.traces = error.status === 503 ? "off" : "unknown";
       }
       this.tell("wire");
     };
@@ -186,7 +185,6 @@ export class Store extends EventTarget {
   }
 
   get localName() {
-    const uri = this.service?.uri ?? this.service?.endpoint?.uri ?? "";
-    return uri.replace(/^sips?:/, "").split(";")[0].split("@").pop() || "this party";
+    return (this.service?.uri ?? "").replace(/^sips?:/, "").split(";")[0].split("@").pop() || "this party";
   }
 }
