@@ -120,6 +120,11 @@ class Process:
                 return line
         raise AssertionError(f"{text!r} never came; this did: {self.lines} {self.errors()}")
 
+    @property
+    def number(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         """Send a signal."""
         self._process.send_signal(number)
