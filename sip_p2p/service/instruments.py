@@ -18,6 +18,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.observe.transactions import TransactionWatch
 from sip_p2p.service.parts import Part
 from sip_p2p.service.words import explain
+from sip_p2p.service.worker import this_seat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +63,8 @@ class Instruments(Part):
         """
         self.recorder = recorder
         self.watch = watch
-        self.collector = MetricsCollector(manager, watch)
+        seat = this_seat()
+        self.collector = MetricsCollector(manager, watch, labels={} if seat is None else {"worker": str(seat.number)})
         self._manager = manager
         self._clock = clock
         self._taps: tuple[Tap, ...] = tuple(tap for tap in (recorder, watch) if tap is not None)
