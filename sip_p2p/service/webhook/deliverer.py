@@ -174,6 +174,7 @@ class Deliverer(Part):
     def ended(self) -> Deferred[None] | None:
         """Close everything; what is left of the events now is lost, and counted."""
         self._leave()
+        self._questions.close()
         self._outbox.close()
         if self._outbox.lost:
             self._log.warn("webhook: {lost} events were lost in all", lost=self._outbox.lost)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 from OpenSSL import SSL
 from treq.client import HTTPClient
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError, ConnectionLost, DNSLookupError
 from twisted.internet.interfaces import IStreamClientEndpoint
@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
 from sip_p2p.errors import TlsFailure
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
     from twisted.web.client import URI
-    from twisted.web.iweb import IBodyProducer, IResponse
+    from twisted.web.iweb import IResponse
 
     from sip_p2p.transport.trust.https import HttpsPolicy
 
@@ -87,7 +87,7 @@ class Poster:
     async def _post(self, body: bytes, headers: Headers) -> bytes:
         try:
             response = await self._client.post(
-                self._url, data=body, headers=headers, allow_redirects=False, unbuffered=True
+                self._url, data=_Octets(body), headers=headers, allow_redirects=False, unbuffered=True
             )
             _check_status(response)
             return await _body_of(response)
@@ -129,6 +129,30 @@ def make_agent(reactor: IReactorTime, policy: HttpsPolicy | None, connections: i
     pool.retryAutomatically = False
     agent = Agent.usingEndpointFactory(reactor, _Endpoints(reactor, policy, timeout), pool)
     return cast("IAgent", _Closing(agent, pool))
+
+
+@implementer(IBodyProducer)
+@final
+class _Octets:
+    """A body that is there at once."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.length = len(body)
+
+    def startProducing(self, consumer: Any) -> Deferred[None]:
+        """Write all of it."""
+        consumer.write(self._body)
+        return succeed(None)
+
+    def pauseProducing(self) -> None:
+        """It is written already."""
+
+    def resumeProducing(self) -> None:
+        """It is written already."""
+
+    def stopProducing(self) -> None:
+        """It is written already."""
 
 
 @implementer(IAgent)

@@ -8,7 +8,7 @@ under way at once (``--webhook-concurrency``), and so many more wait for one of 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
@@ -19,7 +19,7 @@ from sip_p2p.service.webhook.failure import FailureKind, HookFailure
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IReactorTime
+    from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
     from sip_p2p.service.webhook.breaker import Breaker
 
@@ -74,6 +74,8 @@ class Questions:
         self._told = told
         self._queue: dict[Deferred[None], None] = {}
         self._latest: float | None = None
+        self._end: IDelayedCall | None = None
+        self._under_way: dict[Deferred[Any], Deferred[Any]] = {}
         self.tries = 0
 
     @property
@@ -83,7 +85,25 @@ class Questions:
 
     def hurry(self, seconds: float) -> None:
         """Whoever asks has at most so many *seconds* left from now on: the party stops."""
-        self._latest = self._reactor.seconds() + seconds
+        if self._latest is None:
+            self._latest = self._reactor.seconds() + seconds
+            self._end = self._reactor.callLater(seconds, self._too_late)
+
+    def close(self) -> None:
+        """There is no time left at all: what is still asked fails."""
+        if self._latest is None:
+            self._latest = self._reactor.seconds()
+        if self._end is not None:
+            self._end.cancel()
+        self._too_late()
+
+    def _too_late(self) -> None:
+        self._end = None
+        under_way, self._under_way = self._under_way, {}
+        for asked, asking in under_way.items():
+            # First the failure that has a SIP answer, then the end of what is under way, which nobody hears of.
+            asked.errback(HookFailure(FailureKind.OUT_OF_TIME, "the party stops"))
+            asking.cancel()
 
     def ask(self, delivery: str, body: bytes, read: Callable[[bytes], T]) -> Deferred[T]:
         """Ask the hook.
@@ -93,20 +113,29 @@ class Questions:
         :returns: fires with what *read* made of it; fails with :class:`.HookFailure`. Cancelling it ends the try that
             is under way, and there is no further one.
         """
-        inner: list[Deferred[T]] = []
-        is_over = [False]
+        asked: Deferred[T] = Deferred(self._cancelled)
+        asking = Deferred.fromCoroutine(self._ask(delivery, body, read, asked))
+        if not asking.called:
+            self._under_way[asked] = asking
 
-        def cancel(_: Deferred[T]) -> None:
-            is_over[0] = True
-            inner[0].cancel()
+        def tell(outcome: T | Failure) -> None:
+            self._under_way.pop(asked, None)
+            if asked.called:
+                return
+            if isinstance(outcome, Failure):
+                asked.errback(outcome)
+            else:
+                asked.callback(outcome)
 
-        asked: Deferred[T] = Deferred(cancel)
-        inner.append(Deferred.fromCoroutine(self._ask(delivery, body, read, is_over)))
-        inner[0].addCallbacks(
-            lambda value: None if asked.called else asked.callback(value),
-            lambda failure: None if asked.called else asked.errback(failure),
-        )
+        asking.addBoth(tell)
         return asked
+
+    def _cancelled(self, asked: Deferred[Any]) -> None:
+        """Nobody wants the answer any more."""
+        asking = self._under_way.pop(asked, None)
+        asked.errback(CancelledError())
+        if asking is not None:
+            asking.cancel()
 
     def _left(self, deadline: float) -> float:
         """The seconds until *deadline*, or until the party stops."""
@@ -114,7 +143,7 @@ class Questions:
             deadline = min(deadline, self._latest)
         return deadline - self._reactor.seconds()
 
-    async def _ask(self, delivery: str, body: bytes, read: Callable[[bytes], T], is_over: list[bool]) -> T:
+    async def _ask(self, delivery: str, body: bytes, read: Callable[[bytes], T], asked: Deferred[T]) -> T:
         deadline = self._reactor.seconds() + self._patience
         await self._take_place(deadline)
         try:
@@ -123,12 +152,10 @@ class Questions:
                 try:
                     return self._read(await self._try(delivery, body, deadline), read)
                 except HookFailure as failure:
-                    if is_over[0]:
-                        raise CancelledError from None
+                    if asked.called:
+                        raise
                     wait = self._pause_after(failure, pause, deadline)
                 await deferLater(self._reactor, wait)
-                if is_over[0]:
-                    raise CancelledError
                 pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             self._leave_place()
