@@ -39,7 +39,7 @@ class HttpOptions(CommandOptions):
     repeatable: ClassVar[tuple[str, ...]] = ("http", "http-allow")
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.http: list[str] = []
         self.http_allow: list[str] = []
         self.http_places: list[Place] = []
@@ -59,7 +59,7 @@ class HttpOptions(CommandOptions):
 
         :raises UsageError: one line.
         """
-        super().postOptions()
+        super().postOptions()  # type: ignore[no-untyped-call]
         if self["http-token-file"] is not None:
             self["http-token-file"] = file_path("http-token-file", self["http-token-file"])
         for name in ("http-token-file", "http-allow-clear-text"):

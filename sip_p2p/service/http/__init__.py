@@ -23,7 +23,8 @@ module              what
 ``sessions``        sessions: begun, answered, changed and ended
 ``descriptions``    responses, session descriptions and bodies as JSON, without credentials
 ``insight``         events, traces and metrics
-``operation``       health, reload, drain and the doctor
+``operation``       health, reload and drain
+``doctor``          the doctor, as jobs
 ``idempotency``     a request that is sent twice has one effect
 ``console``         the files of the web console
 ==================  ================================================================================================

@@ -11,7 +11,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel, Request
 
@@ -19,6 +19,7 @@ from sip_p2p.service.http.problems import KINDS, Problem
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
+    from twisted.python.failure import Failure
 
     from sip_p2p.service.http.access import Access
 
@@ -92,41 +93,41 @@ class ControlChannel(HTTPChannel):
     totalHeadersSize = MOST_HEADER_OCTETS
     maxHeaders = MOST_HEADER_FIELDS
     requestFactory = ControlRequest
-    timeOut = REQUEST_TIMEOUT
+    timeOut: Any = REQUEST_TIMEOUT
     factory: ControlFactory
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.is_refused = False
         self._has_begun = False
 
-    def connectionLost(self, reason: Any) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
         self.factory.connections.discard(self)
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
         """More has come."""
         if not self.is_refused:
-            super().dataReceived(data)
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def resetTimeout(self) -> None:
         """The time for a request begins with its first octet, and no further octet prolongs it."""
         if not self._has_begun:
             self._has_begun = True
-            super().resetTimeout()
+            super().resetTimeout()  # type: ignore[no-untyped-call]
 
     def requestDone(self, request: Request) -> None:
         """A request is answered; the next one has its own time."""
         self._has_begun = False
-        super().requestDone(request)
+        super().requestDone(request)  # type: ignore[no-untyped-call]
 
     def allHeadersReceived(self) -> None:
         """The header has ended; what announces too much is refused before it is sent."""
         if self.length is not None and self.length > MOST_CONTENT:
             self.refuse(Problem("too-large", f"The content has more than {MOST_CONTENT} octets."))
             return
-        super().allHeadersReceived()
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]
 
     def refuse(self, problem: Problem) -> None:
         """Answer a request that has not come in full with *problem*, and close."""
@@ -138,12 +139,14 @@ class ControlChannel(HTTPChannel):
             f"HTTP/1.1 {problem.status} {KINDS[problem.kind].title}\r\nContent-Type: application/problem+json\r\n"
             f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         )
-        self.transport.write(head.encode("ascii") + content)
-        self.loseConnection()
+        connection: Any = self
+        connection.write(head.encode("ascii") + content)
+        connection.loseConnection()
 
     def abort(self) -> None:
         """Drop it at once, with whatever waits to be written."""
-        self.transport.abortConnection()
+        connection: Any = self.transport
+        connection.abortConnection()
 
 
 class ControlFactory(Factory):
@@ -156,7 +159,6 @@ class ControlFactory(Factory):
     """
 
     noisy = False
-    protocol = ControlChannel
 
     def __init__(self, reactor: IReactorTime, service: Service, access: Access) -> None:
         self._reactor = reactor
@@ -165,14 +167,15 @@ class ControlFactory(Factory):
         self.connections: set[ControlChannel] = set()
         self.turned_away = 0
 
-    def buildProtocol(self, addr: Any) -> ControlChannel | None:
+    def buildProtocol(self, addr: Any) -> ControlChannel | None:  # type: ignore[override]
         """A connection has come; None where there are too many."""
         if len(self.connections) >= MOST_CONNECTIONS:
             self.turned_away += 1
             return None
         channel = ControlChannel()
         channel.factory = self
-        channel.callLater = self._reactor.callLater
+        # twisted.web counts its time by the reactor of the process otherwise.
+        setattr(channel, "callLater", self._reactor.callLater)  # noqa: B010
         self.connections.add(channel)
         return channel
 

@@ -18,10 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cryptography.x509 import Certificate
+    from twisted.python.failure import Failure
 
     from sip_p2p.sip.message import Response
 
-__all__ = ["WITHHELD", "body_of", "certificate", "content", "description", "described_offer", "failure", "fields_of", "response"]
+__all__ = [
+    "WITHHELD",
+    "body_of",
+    "certificate",
+    "content",
+    "described_offer",
+    "description",
+    "failure",
+    "fields_of",
+    "response",
+]
 
 WITHHELD = "(withheld)"
 """What stands in the place of a credential."""
@@ -47,7 +58,7 @@ def response(answer: Response) -> dict[str, object]:
     """A response of a peer."""
     fields = [
         {"name": name, "value": WITHHELD if name.lower() in SECRET_FIELDS else value}
-        for name, value in answer.headers.items()
+        for name, value in answer.headers
     ]
     return {
         "status": answer.status,
@@ -62,9 +73,11 @@ def description(said: ContentDescription | None) -> dict[str, object] | None:
     return None if said is None else content(said.body, said.content_type)
 
 
-def failure(error: BaseException) -> dict[str, object]:
+def failure(failed: Failure) -> dict[str, object]:
     """What went wrong, in words and with a word for programs: the class of the error, or the reason of a TLS
     failure."""
+    error = failed.value
+    assert error is not None
     words = explain(error)
     reason = getattr(error, "reason", None)
     name = getattr(reason, "name", None) or type(error).__name__

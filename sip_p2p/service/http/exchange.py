@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from inspect import iscoroutine
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.web.http import datetimeToString
 
@@ -22,8 +22,6 @@ from sip_p2p.service.http.schemas import from_text, mismatches
 from sip_p2p.service.http.shapes import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from twisted.python.failure import Failure
 
     from sip_p2p.service.http.channel import ControlRequest
@@ -64,21 +62,17 @@ def handle(server: ControlServer, request: ControlRequest) -> None:
         error = failure.value
         problem = problem_of(error) if isinstance(error, Exception) else None
         if problem is None:
-            _log.failure("the HTTP API failed on {method} {path}", failure, method=_text(request.method), path=_path(request))
+            _log.failure(
+                "the HTTP API failed on {method} {path}", failure, method=_text(request.method), path=_path(request)
+            )
             problem = Problem("internal-error", "The service failed on this request; its log says how.")
         write_problem(request, problem)
 
     def run() -> Any:
         result = _judge(server, request)
-        return result if isinstance(result, Deferred) else ensureDeferred(result) if isawaitable(result) else result  # type: ignore[arg-type]
+        return ensureDeferred(result) if iscoroutine(result) else result
 
-    _ran(run).addCallbacks(answered).addErrback(failed)
-
-
-def _ran(run: Callable[[], Any]) -> Deferred[Any]:
-    from twisted.internet.defer import maybeDeferred
-
-    return maybeDeferred(run)
+    maybeDeferred(run).addCallbacks(answered).addErrback(failed)
 
 
 def _judge(server: ControlServer, request: ControlRequest) -> Any:
@@ -113,7 +107,7 @@ def _header(request: ControlRequest, name: str) -> str | None:
         if name in ("host", "authorization", "origin", "content-type", "idempotency-key", "last-event-id"):
             raise Problem("bad-request", f"There is more than one {name} field.")
         return ", ".join(values)
-    return cast("str", values[0])
+    return values[0]
 
 
 def _path(request: ControlRequest) -> str:
@@ -125,8 +119,8 @@ def _path(request: ControlRequest) -> str:
 
 
 def _check_accept(route: Route, accept: str | None) -> None:
-    offered = {reply.content_type for reply in route.replies.values() if reply.schema is not None}
-    if accept is not None and offered and not any(accepts(accept, each) for each in offered):
+    offered = {*route.also} | {reply.content_type for reply in route.replies.values() if reply.schema is not None}
+    if accept is not None and offered and "*/*" not in offered and not any(accepts(accept, each) for each in offered):
         raise Problem("not-acceptable", f"Here is {' and '.join(sorted(offered))}.")
 
 
@@ -193,7 +187,9 @@ def _content(route: Route, request: ControlRequest) -> tuple[Any, bytes]:
     media = (_header(request, "content-type") or "").partition(";")[0].strip().lower()
     if media != JSON or _header(request, "content-encoding") not in (None, "identity"):
         raise Problem(
-            "unsupported-media-type", f"The content is {media or 'of no type'}; send {JSON}.", headers=[("Accept", JSON)]
+            "unsupported-media-type",
+            f"The content is {media or 'of no type'}; send {JSON}.",
+            headers=[("Accept", JSON)],
         )
     try:
         value = json.loads(octets.decode("utf-8"), parse_constant=_no_number)
@@ -210,7 +206,7 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def begin(request: ControlRequest, status: int, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+def begin(request: Any, status: int, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
     """The head of an answer whose content follows in pieces."""
     request.setResponseCode(status)
     for name, value in HEADERS:
@@ -222,7 +218,7 @@ def begin(request: ControlRequest, status: int, content_type: str, headers: tupl
         request.setHeader(name, value)
 
 
-def _write(request: ControlRequest, answer: Answer) -> None:
+def _write(request: Any, answer: Answer) -> None:
     content = answer.content
     if content is None:
         octets, content_type = b"", ""
@@ -231,7 +227,7 @@ def _write(request: ControlRequest, answer: Answer) -> None:
     else:
         octets, content_type = json.dumps(content).encode("ascii") + b"\n", answer.content_type
     begin(request, answer.status, content_type, answer.headers)
-    if answer.status != 204:
+    if answer.status not in (204, 304):
         request.setHeader("Content-Length", str(len(octets)))
     if octets:
         request.write(octets)

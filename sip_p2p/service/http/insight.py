@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from sip_p2p.service.http.routes import Call
     from sip_p2p.service.http.server import ControlServer
 
-__all__ = ["MOST_TRACED", "MOST_TRACED_OCTETS", "events", "metrics", "prometheus", "trace", "trace_follow", "trace_pcapng"]
+__all__ = [
+    "MOST_TRACED",
+    "MOST_TRACED_OCTETS",
+    "events",
+    "metrics",
+    "prometheus",
+    "trace",
+    "trace_follow",
+    "trace_pcapng",
+]
 
 MOST_TRACED = 1000
 """Messages in one answer."""

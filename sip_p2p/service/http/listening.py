@@ -194,9 +194,7 @@ def listen_at(
     :raises ValueError: a file of its description cannot be used; or a socket of systemd's is not one.
     """
     if place.kind == "unix":
-        return execute(
-            reactor.listenUNIX, place.path, factory, backlog=_BACKLOG, mode=place.mode, wantPID=True
-        )
+        return execute(reactor.listenUNIX, place.path, factory, backlog=_BACKLOG, mode=place.mode, wantPID=True)
     if place.kind == "systemd":
         values = place.parsed.values
         return InheritedSocket(reactor, values.get("name", values.get("index", ""))).listen(factory)
@@ -206,9 +204,7 @@ def listen_at(
     return TcpSource(reactor, place.port, place.host, backlog).listen(factory)
 
 
-def _secured(
-    place: Place, reactor: Any, factory: Any, manager: RealTimeConnectionManager, allow: Sequence[str]
-) -> Any:
+def _secured(place: Place, reactor: Any, factory: Any, manager: RealTimeConnectionManager, allow: Sequence[str]) -> Any:
     """TLS in front of *factory*: with the party's certificate and authorities, and never with the party's --allow."""
     base = None
     is_mutual = place.is_mutual(allow)
@@ -227,7 +223,9 @@ def _secured(
         parsed.values.setdefault("allow", ",".join(allow))
     layer = tls_layer(reactor, place.text, parsed, base, HANDSHAKE_TIMEOUT, HTTP_PROTOCOL)
     secured = layer(factory)
-    return secured if base is None else _Following(secured, base, manager)
+    if base is None or not isinstance(manager, RealTimeServerTlsConnectionManager):
+        return secured
+    return _Following(secured, base, manager)
 
 
 class _Following:

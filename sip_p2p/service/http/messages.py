@@ -105,7 +105,7 @@ class SentRequest:
         if isinstance(error, CancelledError):
             self._outcome = {"failure": {"error": "Cancelled", "words": "It was called off.", "remedy": ""}}
             return
-        self._outcome = {"failure": descriptions.failure(error)}
+        self._outcome = {"failure": descriptions.failure(failure)}
         if isinstance(error, RequestFailed):
             self._outcome["response"] = descriptions.response(error.response)
 
@@ -181,9 +181,7 @@ class Requests:
         :raises Problem: too many are under way.
         """
         if self.pending >= MOST_PENDING:
-            raise Problem(
-                "too-many", f"{MOST_PENDING} requests are under way already.", headers=[("Retry-After", "1")]
-            )
+            raise Problem("too-many", f"{MOST_PENDING} requests are under way already.", headers=[("Retry-After", "1")])
         running = start()
         self._count += 1
         made = SentRequest(self._count, method, to, session)

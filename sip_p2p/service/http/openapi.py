@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import sip_p2p
+from sip_p2p.service.http.console import to_console
 from sip_p2p.service.http.problems import KINDS
 from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.http.shapes import SHAPES, ref
@@ -49,7 +50,9 @@ def document(routes: Routes) -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    name = route.handler.__name__
+    name = (
+        f"{route.handler.__name__}_{route.path.strip('/')}" if route.handler is to_console else route.handler.__name__
+    )
     made: dict[str, Any] = {
         "operationId": name,
         "summary": route.summary,

@@ -1,4 +1,4 @@
-"""Health, reload, drain and the doctor."""
+"""Health, reload and drain."""
 
 from __future__ import annotations
 

@@ -24,7 +24,20 @@ if TYPE_CHECKING:
     from sip_p2p.service.http.server import ControlServer
     from sip_p2p.transport.flow import LiveFlow
 
-__all__ = ["MOST_FAILURES", "MOST_LISTED", "Failures", "certificates", "close_flow", "failures", "flow", "flows", "identities", "problem_kind", "problem_kinds", "service"]
+__all__ = [
+    "MOST_FAILURES",
+    "MOST_LISTED",
+    "Failures",
+    "certificates",
+    "close_flow",
+    "failures",
+    "flow",
+    "flows",
+    "identities",
+    "problem_kind",
+    "problem_kinds",
+    "service",
+]
 
 MOST_FAILURES = 256
 """How many failed handshakes are remembered; the oldest gives way."""

@@ -115,7 +115,7 @@ class Call:
         return None if value is None else str(value)
 
 
-Handler: TypeAlias = "Callable[[ControlServer, Call], Answer | None | Awaitable[Answer | None]]"
+Handler: TypeAlias = "Callable[[ControlServer, Call], Answer | Awaitable[Answer | None] | None]"
 """What answers; None means that the handler writes to the request itself."""
 
 
@@ -135,9 +135,11 @@ class Route:
     :ivar is_open: whether everybody may ask, without a token.
     :ivar problems: the kinds of problems of its own.
     :ivar words: more about it, for the document.
+    :ivar also: the content types that its answer may have besides those of its replies.
     """
 
     __slots__ = (
+        "also",
         "body",
         "handler",
         "is_open",
@@ -167,6 +169,7 @@ class Route:
         is_open: bool = False,
         problems: tuple[str, ...] = (),
         words: str = "",
+        also: tuple[str, ...] = (),
     ) -> None:
         self.method = method
         self.path = path
@@ -180,6 +183,7 @@ class Route:
         self.is_open = is_open
         self.problems = problems
         self.words = words
+        self.also = also
 
     @property
     def names(self) -> tuple[str, ...]:

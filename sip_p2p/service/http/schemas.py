@@ -33,9 +33,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 _ARTICLES = {"array": "an array", "integer": "an integer", "null": "null", "object": "an object"}
 
 
-def mismatches(
-    schema: Schema, value: Any, named: Mapping[str, Schema], pointer: str = ""
-) -> Iterator[dict[str, str]]:
+def mismatches(schema: Schema, value: Any, named: Mapping[str, Schema], pointer: str = "") -> Iterator[dict[str, str]]:
     """Where *value* does not fit *schema*: the place as a JSON pointer (RFC 6901), and what is wrong there.
 
     :param named: the schemas that may be referred to.
@@ -83,9 +81,7 @@ def _text(schema: Schema, value: str, pointer: str) -> Iterator[dict[str, str]]:
         yield {"pointer": pointer, "detail": "it holds half of a surrogate pair, which no text has"}
 
 
-def _array(
-    schema: Schema, value: list[Any], named: Mapping[str, Schema], pointer: str
-) -> Iterator[dict[str, str]]:
+def _array(schema: Schema, value: list[Any], named: Mapping[str, Schema], pointer: str) -> Iterator[dict[str, str]]:
     if len(value) > schema.get("maxItems", math.inf):
         yield {"pointer": pointer, "detail": f"it has more than {schema['maxItems']} items"}
         return

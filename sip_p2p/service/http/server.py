@@ -13,6 +13,8 @@ from twisted.logger import Logger
 from sip_p2p.observe.text import printable
 from sip_p2p.service.http.access import Access, Tokens
 from sip_p2p.service.http.channel import ControlFactory
+from sip_p2p.service.http.console import Console
+from sip_p2p.service.http.doctor import Jobs
 from sip_p2p.service.http.exchange import handle
 from sip_p2p.service.http.listening import is_private_port, listen_at
 from sip_p2p.service.http.messages import Requests
@@ -20,6 +22,7 @@ from sip_p2p.service.http.openapi import document
 from sip_p2p.service.http.party import Failures
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Routes
+from sip_p2p.service.http.sessions import SessionBook
 from sip_p2p.service.http.streams import Followers
 from sip_p2p.service.http.table import ROUTES
 from sip_p2p.service.parts import Part
@@ -51,6 +54,9 @@ class ControlServer(Part):
     :ivar started_at: when, in seconds since 1970.
     :ivar followers: who follows events.
     :ivar requests: what was sent.
+    :ivar sessions: those that live, and for a while those that have ended.
+    :ivar jobs: what the doctor does.
+    :ivar console: the files of the console.
     :ivar failures: the handshakes that failed.
     :ivar is_draining: whether no new work is taken, because somebody asked for that.
     """
@@ -70,6 +76,9 @@ class ControlServer(Part):
         self.started_at = time.time()
         self.followers = Followers(self.reactor)
         self.requests = Requests(self.reactor)
+        self.sessions = SessionBook(service.manager)
+        self.jobs = Jobs()
+        self.console = Console()
         self.failures = Failures()
         self.is_draining = False
         self._is_running = False
@@ -77,12 +86,13 @@ class ControlServer(Part):
         self._tokens = None if path is None else Tokens(path)
         self._listening: list[tuple[Place, ControlFactory, IListeningPort]] = []
 
-    # -- as a part of the service ---------------------------------------------------------------------------------------
+    # -- as a part of the service --------------------------------------------------------------------------------------
 
     def listen(self) -> Deferred[None]:
-        """Bind every place of ``--http``. Fails where one cannot be bound, or others reach it whom nothing keeps out."""
+        """Bind every place of ``--http``; fails where one cannot be bound."""
         manager, options = self.service.manager, self.options
         manager.tls_failed.subscribe(self.failures.note)
+        self.sessions.listen()
         starting: list[Deferred[Any]] = []
         for place in options.http_places:
             factory = ControlFactory(self.reactor, self, Access(self._tokens, is_local=place.is_loopback))
@@ -131,15 +141,17 @@ class ControlServer(Part):
     def ended(self) -> Deferred[None]:
         """Close everything, the streams in order."""
         self.requests.cancel_all()
+        self.jobs.cancel_all()
         self.followers.close()
         self.service.manager.tls_failed.unsubscribe(self.failures.note)
+        self.sessions.close()
         ending = [maybeDeferred(port.stopListening) for _, _, port in self._listening]
         for _, factory, _ in self._listening:
             factory.close()
         self._listening = []
         return gatherResults(ending, consumeErrors=True).addCallback(lambda _: None)
 
-    # -- for its handlers ------------------------------------------------------------------------------------------------
+    # -- for its handlers ----------------------------------------------------------------------------------------------
 
     def handle(self, request: ControlRequest) -> None:
         """Answer *request*."""
@@ -167,9 +179,7 @@ class ControlServer(Part):
         :raises Problem: it does not.
         """
         if not self._is_running:
-            raise Problem(
-                "unavailable", "The service is starting or stopping.", headers=[("Retry-After", "5")]
-            )
+            raise Problem("unavailable", "The service is starting or stopping.", headers=[("Retry-After", "5")])
 
     def counters(self) -> dict[str, int]:
         """What the API counts of itself."""

@@ -130,7 +130,10 @@ SHAPES: dict[str, dict[str, Any]] = {
             "is_verified": {**_TRUTH, "description": "whether TLS proved who the peer is"},
             "trusted_by": _text("authority, pinned key or first use", may_be_null=True),
             "cipher": _text(),
-            "certificate": {"description": "the peer's; null without one", "anyOf": [ref("Certificate"), {"type": "null"}]},
+            "certificate": {
+                "description": "the peer's; null without one",
+                "anyOf": [ref("Certificate"), {"type": "null"}],
+            },
             "age": {**_ANY_NUMBER, "description": "for how many seconds it can be used"},
             "messages_in": _NUMBER,
             "messages_out": _NUMBER,
@@ -285,7 +288,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     ),
     "Ring": _object(
         "",
-        {"status": {"type": "integer", "minimum": 101, "maximum": 198}, "reason": _text(most=128), **_OFFER, "headers": _FIELDS},
+        {
+            "status": {"type": "integer", "minimum": 101, "maximum": 198},
+            "reason": _text(most=128),
+            **_OFFER,
+            "headers": _FIELDS,
+        },
         is_closed=True,
     ),
     "Accept": _object("", {**_OFFER, "headers": _FIELDS}, is_closed=True),
@@ -344,9 +352,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         },
         is_closed=True,
     ),
-    "Metrics": _object(
-        "counters", {"counters": {"type": "object", "additionalProperties": {"type": "integer"}}}
-    ),
+    "Metrics": _object("counters", {"counters": {"type": "object", "additionalProperties": {"type": "integer"}}}),
     "Health": _object("status", {"status": _text(), "reason": _text()}),
     "Reloaded": _object("changes", {"changes": _TEXTS}),
 }

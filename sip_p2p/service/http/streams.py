@@ -104,7 +104,7 @@ class EventStream:
 
     def __init__(self, followers: Followers, request: ControlRequest, leave: Callable[[], object]) -> None:
         self._followers = followers
-        self._request = request
+        self._request: Any = request
         self._leave: Callable[[], object] | None = leave
         self._waiting: collections.deque[bytes] = collections.deque()
         self._octets = 0
@@ -176,6 +176,10 @@ class EventStream:
         self._followers.gone(self)
         leave()
 
+    @property
+    def _flows(self) -> bool:
+        return self._paused_at is None and not self.is_over
+
     def pauseProducing(self) -> None:
         """The connection takes no more at the moment."""
         if self._paused_at is None:
@@ -184,7 +188,7 @@ class EventStream:
     def resumeProducing(self) -> None:
         """It takes more again: first what has waited."""
         self._paused_at = None
-        while self._waiting and self._paused_at is None and not self.is_over:
+        while self._flows and self._waiting:
             octets = self._waiting.popleft()
             self._octets -= len(octets)
             self._request.write(octets)

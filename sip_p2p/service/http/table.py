@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sip_p2p.service.http import insight, messages, openapi, operation, party
-from sip_p2p.service.http.routes import Parameter, Reply, Route
-from sip_p2p.service.http.shapes import listed, ref
+from sip_p2p.service.http import console, doctor, insight, messages, openapi, operation, party, sessions
+from sip_p2p.service.http.routes import JSON, Parameter, Reply, Route
+from sip_p2p.service.http.shapes import SHAPES, listed, ref
 from sip_p2p.service.http.streams import EVENT_STREAM
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ __all__ = ["ROUTES"]
 
 _STREAM: Schema = {"type": "string"}
 _NONE = Reply("It is done.")
+_SAME = Reply("The file is the one whose ETag stands in If-None-Match.")
+_SESSION = Reply("It.", ref("Session"))
+_PAGE = Reply("The file.", {"type": "string"}, "*/*", {"ETag": "another one where the file is another one"})
 
 
 def _text(most: int = 256) -> dict[str, Any]:
@@ -38,7 +41,10 @@ KEY = Parameter(
     "header",
 )
 LAST = Parameter(
-    "Last-Event-ID", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "the number of the last event that was seen", "header"
+    "Last-Event-ID",
+    {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    "the number of the last event that was seen",
+    "header",
 )
 SENDING = (WAIT, KEY)
 SENT = {
@@ -53,7 +59,11 @@ _TRACE = (
     Parameter("method", _text(32), "only requests of this method and their responses"),
     Parameter("since", _number(0, _MOST), "only what has a higher number"),
 )
-_TRACED = {"type": "object", "required": ["events", "next"], "properties": {"events": {"type": "array", "items": ref("TraceEvent")}, "next": {"type": "integer"}}}
+_TRACED = {
+    "type": "object",
+    "required": ["events", "next"],
+    "properties": {"events": {"type": "array", "items": ref("TraceEvent")}, "next": {"type": "integer"}},
+}
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1", party.service, "What this is, and how it is", "service", {200: Reply("It.", ref("Service"))}),
@@ -120,6 +130,78 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        "/v1/sessions",
+        sessions.sessions,
+        "The sessions",
+        "sessions",
+        {200: Reply("The newest first.", listed("sessions", "Session"))},
+        parameters=(
+            Parameter(
+                "state", SHAPES["Session"]["properties"]["state"], "only those; disconnected: those that are over"
+            ),
+            Parameter("limit", _number(1, sessions.MOST_SESSIONS), "how many at most"),
+        ),
+    ),
+    Route(
+        "POST",
+        "/v1/sessions",
+        sessions.create_session,
+        "Begin a session",
+        "sessions",
+        {201: Reply("It is being established.", ref("Session"), headers={"Location": "the session"})},
+        body=ref("NewSession"),
+        parameters=(KEY,),
+        problems=("conflict", "unavailable"),
+    ),
+    Route("GET", "/v1/sessions/{id}", sessions.session, "One session", "sessions", {200: _SESSION}),
+    Route(
+        "DELETE",
+        "/v1/sessions/{id}",
+        sessions.end_session,
+        "End a session, as its state demands: CANCEL, a refusal or BYE",
+        "sessions",
+        {204: _NONE},
+    ),
+    *(
+        Route(
+            "POST",
+            f"/v1/sessions/{{id}}/{verb}",
+            handler,
+            words,
+            "sessions",
+            {200: _SESSION},
+            body=ref(shape),
+            needs_body=shape == "Redirect",
+            problems=("conflict", "unavailable"),
+        )
+        for verb, handler, words, shape in (
+            ("ring", sessions.ring_session, "Tell the caller that it rings", "Ring"),
+            ("answer", sessions.accept_session, "Accept a session", "Accept"),
+            ("reject", sessions.reject_session, "Refuse a session", "Reject"),
+            ("redirect", sessions.redirect_session, "Send the caller elsewhere", "Redirect"),
+        )
+    ),
+    *(
+        Route(
+            "POST",
+            f"/v1/sessions/{{id}}/{verb}",
+            handler,
+            words,
+            "sessions",
+            SENT,
+            body=ref(shape),
+            needs_body=shape == "NewSessionRequest",
+            parameters=SENDING,
+            problems=("too-many", "conflict", "unavailable"),
+        )
+        for verb, handler, words, shape in (
+            ("renegotiate", sessions.renegotiate_session, "Change what was agreed", "Renegotiate"),
+            ("messages", sessions.send_message_in_session, "Send a MESSAGE in a session", "NewSessionMessage"),
+            ("requests", sessions.send_in_session, "Send another request in a session", "NewSessionRequest"),
+        )
+    ),
+    Route(
+        "GET",
         "/v1/requests",
         messages.requests,
         "The requests that this API has sent",
@@ -160,6 +242,7 @@ ROUTES: tuple[Route, ...] = (
             LAST,
         ),
         problems=("too-many",),
+        also=(JSON,),
     ),
     Route(
         "GET",
@@ -229,6 +312,27 @@ ROUTES: tuple[Route, ...] = (
         problems=("unavailable",),
     ),
     Route(
+        "POST",
+        "/v1/doctor",
+        doctor.start_doctor,
+        "Find out what is wrong on the way to a peer",
+        "doctor",
+        {202: Reply("It has begun.", ref("DoctorJob"), headers={"Location": "where to ask what was found"})},
+        body=ref("Patient"),
+        problems=("too-many", "unavailable"),
+    ),
+    Route(
+        "GET",
+        "/v1/doctor",
+        doctor.doctor_jobs,
+        "The jobs",
+        "doctor",
+        {200: Reply("The newest first.", listed("jobs", "DoctorJob"))},
+    ),
+    Route(
+        "GET", "/v1/doctor/{id}", doctor.doctor_job, "What was found", "doctor", {200: Reply("It.", ref("DoctorJob"))}
+    ),
+    Route(
         "GET",
         "/v1/openapi.json",
         openapi.openapi,
@@ -272,6 +376,43 @@ ROUTES: tuple[Route, ...] = (
         {200: Reply("It is.", ref("Health"))},
         is_open=True,
         problems=("unavailable",),
+    ),
+    Route(
+        "GET",
+        "/",
+        console.to_console,
+        "To the console",
+        "console",
+        {308: Reply("It is there.", headers={"Location": "the console"})},
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/console",
+        console.to_console,
+        "To the console",
+        "console",
+        {308: Reply("It is there.", headers={"Location": "the console"})},
+        is_open=True,
+    ),
+    Route(
+        "GET",
+        "/console/",
+        console.console,
+        "The console",
+        "console",
+        {200: _PAGE, 304: _SAME},
+        is_open=True,
+        problems=("not-found",),
+    ),
+    Route(
+        "GET",
+        "/console/{name}",
+        console.console_file,
+        "A file of the console",
+        "console",
+        {200: _PAGE, 304: _SAME},
+        is_open=True,
     ),
 )
 """All of them."""
