@@ -43,7 +43,7 @@ def main() -> int:
     print(transactions.tables(transactions.measure_transactions(scale)), flush=True)
     goals = parse.goals(timed)
     with Setting(scale) as setting:
-        servers = ("floor", "ours", "stock", "Kamailio") if program else ("floor", "ours", "stock")
+        servers = exchange.SERVERS if program else exchange.SERVERS[:-1]
         figures = exchange.measure_exchanges(setting, servers=servers)
         print(exchange.tables(figures), flush=True)
         goals += exchange.goals(figures)

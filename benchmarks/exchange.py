@@ -24,10 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["CASES", "SERVERS", "TRANSPORTS", "Case", "Figures", "goals", "main", "measure_exchanges", "tables"]
 
 TRANSPORTS = ("tls", "tcp", "udp")
-SERVERS = ("floor", "ours", "stock", "Kamailio")
-"""The servers; ``stock`` is ours over Twisted's own TLS protocol."""
+SERVERS = ("floor", "ours", "stock", "seen", "Kamailio")
+"""The servers; ``stock`` is ours over Twisted's own TLS protocol, ``seen`` ours with all that a service looks with
+under ``--http``: the record, the watch and the figures."""
 _TITLES = {"tls": "mutual TLS", "tcp": "TCP", "udp": "UDP"}
-_RATIOS = (("ours", "floor"), ("ours", "Kamailio"), ("ours", "stock"), ("ours", "before"), ("Kamailio", "floor"))
+_RATIOS = (
+    ("ours", "floor"),
+    ("ours", "Kamailio"),
+    ("ours", "stock"),
+    ("ours", "before"),
+    ("seen", "ours"),
+    ("Kamailio", "floor"),
+)
 _SATURATED = 0.9
 
 
@@ -114,7 +122,7 @@ def _start(name: str, setting: Setting, allocator: str) -> list[Server]:
         program = kamailio.find()
         return [kamailio.start(program, setting.folder, setting.server, setting.trust, allocator)] if program else []
     module = "floor" if name == "floor" else "server"
-    own = ["--stock-tls"] if name == "stock" else []
+    own = {"stock": ["--stock-tls"], "seen": ["--instruments"]}.get(name, [])
     return [start_python(name, module, setting.folder, *_keys(setting), *own)]
 
 

@@ -28,6 +28,9 @@ from sip_p2p import (
     SipPeerToPeerEndpoint,
     Timers,
 )
+from sip_p2p.observe.recorder import Recorder
+from sip_p2p.observe.transactions import TransactionWatch
+from sip_p2p.service.instruments import Instruments
 
 if TYPE_CHECKING:
     from sip_p2p import IncomingRequest, SignalingSession
@@ -50,7 +53,7 @@ def _take(session: SignalingSession) -> None:
 
 
 async def _serve(
-    certificate: str, trust: str, timers: Timers | None, stock_tls: bool, **bounds: float
+    certificate: str, trust: str, timers: Timers | None, stock_tls: bool, instruments: bool, **bounds: float
 ) -> dict[str, int]:
     limits = Limits(connections_per_identity=100_000).replace(**bounds)
     secure = RealTimeServerTlsConnectionManager(
@@ -63,6 +66,8 @@ async def _serve(
         endpoint = SipPeerToPeerEndpoint("sip:bob@bob.example", manager)
         endpoint.message_received.subscribe(_answer)
         endpoint.session_received.subscribe(_take)
+        if instruments:
+            Instruments(reactor, manager, recorder=Recorder(), watch=TransactionWatch()).listen()
     listeners = {
         "tls": await secure.start_listening("tls:port=0:interface=127.0.0.1"),
         "tcp": await clear.start_listening("tcp:port=0:interface=127.0.0.1"),
@@ -78,6 +83,7 @@ def main() -> None:
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     parser.add_argument("--t1", type=float, help="RFC 3261's T1 in seconds, with T2 eight times as much")
     parser.add_argument("--stock-tls", action="store_true", help="move the bytes with Twisted's own TLS protocol")
+    parser.add_argument("--instruments", action="store_true", help="record, watch and count, as a service with --http")
     parser.add_argument(
         "--pending-requests",
         type=int,
@@ -108,6 +114,7 @@ def main() -> None:
             options.trust,
             timers,
             options.stock_tls,
+            options.instruments,
             pending_requests=options.pending_requests,
             overload_lag=options.overload_lag,
         )

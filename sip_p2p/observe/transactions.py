@@ -62,7 +62,8 @@ class TransactionRecord:
     :ivar direction: ``in`` when the peer asked, ``out`` when we did.
     :ivar flow: the number of the flow on which the request went.
     :ivar transport: such as ``TLS``.
-    :ivar remote: the address of the other side, ``host:port``.
+    :ivar remote_host: the address of the other side, without brackets.
+    :ivar remote_port: its port.
     :ivar peer: the identity that the other side has proved; empty where there is none.
     :ivar started: when the request passed for the first time, in seconds since 1970.
     :ivar provisional: how many seconds after that the first provisional response passed, 100 apart; None without one.
@@ -74,7 +75,6 @@ class TransactionRecord:
 
     __slots__ = (
         "_data",
-        "_remote",
         "direction",
         "duration",
         "flow",
@@ -83,6 +83,8 @@ class TransactionRecord:
         "outcome",
         "peer",
         "provisional",
+        "remote_host",
+        "remote_port",
         "retransmissions",
         "started",
         "status",
@@ -101,7 +103,8 @@ class TransactionRecord:
         self.method = method
         self.flow: int = getattr(flow, "number", 0)
         self.transport = flow.transport
-        self._remote = (flow.remote_host, flow.remote_port)
+        self.remote_host = flow.remote_host
+        self.remote_port = flow.remote_port
         self.peer = flow.peer
         # Most records are only counted, so it is read when somebody asks.
         self._data = data if len(data) <= _MOST_KEPT else data[: max(0, data.rfind(b"\n", 0, _MOST_KEPT))]
@@ -115,7 +118,7 @@ class TransactionRecord:
     @property
     def remote(self) -> str:
         """The address of the other side, ``host:port``."""
-        return host_and_port(*self._remote)
+        return host_and_port(self.remote_host, self.remote_port)
 
     @property
     def call_id(self) -> str:
