@@ -24,11 +24,15 @@ module                   what
 ``chronicle``            everything that happens to the party, told there
 ``instruments``          what looks at the wire: the recorder, the transactions, the figures
 ``happenings``           what happens, told to whoever follows it
+``http``                 the HTTP API: it steers a running service and sees into it
+``http_options``         where it listens, and who may ask
 ``webhook``              what comes in is POSTed to a program of the user's, which decides the answer
 ``webhook_options``      where that is, and on what terms
 ``json_lines``           what it writes: one JSON object a line
 ``silence``              the session descriptions of programs without media
 ``check``                ``--check``: everything looked at and explained, nothing bound
+``check_options``        its words on each option, and on files
+``check_parts``          its words on what stands beside the party
 ``state``                what is kept between two runs: the instance id
 ``supervision``          a supervisor is told how we are: systemd, or the parent of workers
 ``run_options``          in how many processes it runs

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import math
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,7 +16,10 @@ from twisted.internet.task import Clock
 
 from sip_p2p.errors import TlsFailure
 from sip_p2p.service.applications.loader import BUILT_IN, ApplicationError, look_at
+from sip_p2p.service.check_options import can_write, check_config, check_files, explain_options, exposed_key
+from sip_p2p.service.check_parts import check_parts
 from sip_p2p.service.findings import Report
+from sip_p2p.service.listener_check import of_usage
 from sip_p2p.service.options import SECURE_PREFIXES, description_prefix, description_values
 from sip_p2p.service.state import INSTANCE_FILE
 from sip_p2p.service.words import explain
@@ -28,13 +30,14 @@ from sip_p2p.transport.listening.descriptions import listening_endpoint
 from sip_p2p.transport.tls.settings import TlsSettings
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from sip_p2p.transport.trust.identity import TrustPolicy
+from sip_p2p.transport.trust.key_usage import KeyUsagePolicy
 from sip_p2p.transport.trust.stack import Trust, TrustStack
 
 if TYPE_CHECKING:
     from sip_p2p.service.applications.base import Application
-    from sip_p2p.service.options import Options, PartyOptions
+    from sip_p2p.service.options import Options
 
-__all__ = ["another_name", "check", "exposed_key"]
+__all__ = ["another_name", "check"]
 
 _SOON = 30
 
@@ -46,6 +49,8 @@ def check(options: Options, now: datetime.datetime | None = None) -> Report:
     """
     moment = datetime.datetime.now(datetime.UTC) if now is None else now
     report = Report()
+    report.findings.extend(explain_options(options))
+    check_config(options, report)
     report.ok("uri", f"{options.uri}: peers that dial it look for {options.uri.host if options.uri else ''}")
     credential = trust = None
     if options["certificate"] is None and options.is_clear_text:
@@ -62,7 +67,9 @@ def check(options: Options, now: datetime.datetime | None = None) -> Report:
     _check_flows(options, report)
     _check_limits(options, report)
     _check_application(options, report)
-    _check_files(options, report)
+    _check_state(options, report)
+    check_files(options, report)
+    check_parts(options, report)
     return report
 
 
@@ -84,14 +91,9 @@ def _check_certificate(options: Options, report: Report, moment: datetime.dateti
     exposed = exposed_key(options)
     if exposed:
         report.note("private key", exposed)
+    for finding in of_usage(credential, KeyUsagePolicy.parse(options["key-usage"] or "sip-either")):
+        report.add(finding)
     return credential
-
-
-def exposed_key(options: PartyOptions) -> str:
-    """What is to be said of a private key that other users of the machine may read; empty where they may not."""
-    key = options["private-key"] or options["certificate"]
-    mode = 0 if key is None else stat.S_IMODE(os.stat(key).st_mode)
-    return f"{key} can be read by others (mode {mode:04o}): chmod 600 it" if mode & 0o077 else ""
 
 
 def _check_names(options: Options, credential: Credential, report: Report) -> None:
@@ -301,28 +303,13 @@ def _documented(application: Application) -> str:
     return f"; it says of itself: {text}" if text and type(application) not in BUILT_IN.values() else ""
 
 
-def _check_files(options: Options, report: Report) -> None:
-    trace, state = options["trace"], options["state"]
-    if trace is not None:
-        if os.path.isdir(trace) or not os.path.isdir(os.path.dirname(trace)) or not _can_write(trace):
-            report.wrong("trace", f"{trace} cannot be written: name a file in a folder that you may write to")
-        else:
-            report.ok("trace", f"what passes goes to {trace}")
-        if options["trace-with-secrets"]:
-            report.note("trace", "credentials and bodies are kept: whoever reads the file can impersonate you")
+def _check_state(options: Options, report: Report) -> None:
+    state = options["state"]
+    if options["trace-with-secrets"]:
+        report.note("trace", "credentials and bodies are kept: whoever reads the file can impersonate you")
     if state is None:
         report.note("state", "no --state: after each start you are a new instance to your peers")
-    elif (os.path.exists(state) and not os.path.isdir(state)) or not _can_write(os.path.join(state, INSTANCE_FILE)):
+    elif (os.path.exists(state) and not os.path.isdir(state)) or not can_write(os.path.join(state, INSTANCE_FILE)):
         report.wrong("state", f"{state} is not a folder that can be written to")
     else:
         report.ok("state", f"the instance id is kept in {state}")
-
-
-def _can_write(path: str) -> bool:
-    """Whether a file could be made or written; its missing folders are for a start to make."""
-    if os.path.exists(path):
-        return os.access(path, os.W_OK)
-    folder = os.path.dirname(path)
-    while folder and not os.path.exists(folder):
-        folder = os.path.dirname(folder)
-    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)

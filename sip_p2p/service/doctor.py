@@ -19,7 +19,7 @@ from twisted.python import usage
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure, TlsFailureReason
 from sip_p2p.observe.text import printable
-from sip_p2p.service.check import exposed_key
+from sip_p2p.service.check_options import exposed_key
 from sip_p2p.service.diagnosis import (
     of_answer,
     of_clocks,

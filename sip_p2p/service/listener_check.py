@@ -15,7 +15,7 @@ from twisted.python import usage
 
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import ListenFailed, RequestFailed, SipError, TlsFailure, TlsFailureReason
-from sip_p2p.service.check import exposed_key
+from sip_p2p.service.check_options import exposed_key
 from sip_p2p.service.diagnosis import (
     of_contact,
     of_names,

@@ -255,7 +255,7 @@ class CheckTests(SynchronousTestCase):
             "WRONG listen: cannot listen on 'tls:port=x'",
             "WRONG listen: cannot listen on 'tls:0:certKey=none.pem'",
             "WRONG listen: cannot listen on 'what:1'",
-            "WRONG application: nothing is neither log nor echo",
+            "WRONG application: nothing is none of ",
             "WRONG trace: ",
             "WRONG state: ",
         )
