@@ -147,11 +147,11 @@ class MetricsCollector(Collector):
 
     def _ended(self, record: TransactionRecord) -> None:
         method = record.method if record.method in KNOWN_METHODS else "other"
-        outcome = (record.direction, method, record.outcome)
-        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
-        if record.status is None:
-            return
         key = (record.direction, method)
+        if record.status is None:
+            outcome = (*key, record.outcome)
+            self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+            return
         found = self._durations.get(key)
         if found is None:
             found = self._durations[key] = Latencies()
@@ -303,7 +303,10 @@ class MetricsCollector(Collector):
         yield self._counter(
             "sip_p2p_transactions_ended",
             "Transactions that ended, by how.",
-            self._outcomes.items(),
+            [
+                *(((*key, "answered"), sum(found.counts)) for key, found in self._durations.items()),
+                *self._outcomes.items(),
+            ],
             ("direction", "method", "outcome"),
         )
 

@@ -31,8 +31,7 @@ from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from sip_p2p.observe.trace import Direction
-    from sip_p2p.sip.flow import Flow
+    from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["KEPT_AFTER_THE_END", "MOST_OCTETS", "RecordedFlow", "Recorder"]
 
@@ -46,21 +45,10 @@ _NOTES = 256
 _HEAD_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
-@final
-class _Kept:
-    """One message as it passed, or one note."""
-
-    __slots__ = ("at", "clipped", "data", "direction", "facts", "length", "note", "number")
-
-    def __init__(self, number: int, at: float, direction: Direction, facts: FlowFacts | None, data: bytes) -> None:
-        self.number = number
-        self.at = at
-        self.direction: Direction = direction
-        self.facts = facts
-        self.data = data
-        self.length = -1
-        self.clipped = False
-        self.note: TraceEvent | None = None
+# One message as it passed: its number, when, whether it went out, its octets, how many of body there were, and whether
+# more passed than was kept; or one note, with its event in the place of the octets. A tuple of such things is the
+# cheapest there is: the garbage collector does not look at it again.
+_Kept = tuple[int, float, bool, "bytes | TraceEvent", int, bool]
 
 
 @final
@@ -105,7 +93,7 @@ class RecordedFlow:
         self.peer = facts.peer
         self.messages = ring.messages
         self.kept = len(ring.kept)
-        self.latest = ring.kept[-1].at if ring.kept else 0.0
+        self.latest = ring.kept[-1][1] if ring.kept else 0.0
         self.ended = ring.ended
         self.reason = ring.reason
 
@@ -126,9 +114,8 @@ class _Wish:
 
     def may_want(self, kept: _Kept) -> bool:
         """Whether it is worth the while to read it."""
-        if self.flow is not None and (0 if kept.facts is None else kept.facts.number) != self.flow:
-            return False
-        return kept.note is not None or self.trace_of in kept.data
+        data = kept[3]
+        return not self.trace_of or not isinstance(data, bytes) or self.trace_of in data
 
     def wanted(self, event: TraceEvent) -> bool:
         """Whether *event* passes every filter."""
@@ -193,56 +180,56 @@ class Recorder:
         """How many octets of messages are kept."""
         return self._octets
 
-    def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
+    def message(self, direction: str, flow: LiveFlow, data: bytes, now: float) -> None:
         """One message passed *flow* at *now*, seconds since 1970; *data* is all of it."""
-        number = getattr(flow, "number", 0)
-        ring = self._rings.get(number)
+        number = flow.number
+        rings = self._rings
+        ring = rings.get(number)
         if ring is None:
             ring = self._new_ring(flow, number)
         else:
-            self._rings.move_to_end(number)
-        self._count += 1
-        kept = _Kept(self._count, now, "out" if direction == "out" else "in", ring.facts, data)
-        if self._keeps_heads_only or len(data) > self._max_octets:
-            self._shorten(kept)
+            rings.move_to_end(number)
+        self._count = count = self._count + 1
+        if (self._keeps_heads_only and not data.endswith(b"\r\n\r\n")) or len(data) > self._max_octets:
+            kept: _Kept = self._shortened(count, now, direction == "out", data)
+        else:
+            kept = (count, now, direction == "out", data, -1, False)
         held = ring.kept
         held.append(kept)
         ring.messages += 1
-        size = len(kept.data)
+        size = len(kept[3])  # type: ignore[arg-type]
         if len(held) > self._per_flow:
-            size -= len(held.popleft().data)
+            size -= _size(held.popleft())
         ring.octets += size
         self._octets += size
         if self._octets > self._most_octets:
             self._make_room(ring)
         if self._followers:
-            self._tell(kept)
+            self._tell(kept, ring.facts)
 
-    def _shorten(self, kept: _Kept) -> None:
-        """Keep of a message what is to be kept; of a line that is too long nothing, or half of a secret could stay."""
-        data = kept.data
+    def _shortened(self, number: int, now: float, goes_out: bool, data: bytes) -> _Kept:
+        """What is kept of a message; of a line that is too long nothing, or half of a secret could stay."""
+        most = self._max_octets
         end = data.find(b"\r\n\r\n")
+        begins = end + 4
         if end < 0:
             found = _HEAD_END.search(data)
             begins, end = (len(data), len(data)) if found is None else (found.end(), found.start())
+        length = len(data) - begins
+        is_clipped = len(data) > most
+        if end > most:
+            cut = max(data.rfind(b"\n", 0, most), data.rfind(b"\r", 0, most))
+            data = data[:cut] if cut > 0 else data[: data.find(b" ") + 1][:most]
+        elif is_clipped and not self._keeps_heads_only:
+            # A piece of a message in a body has lines that can hold secrets, too.
+            is_sip = b"message/sip" in data[:end].lower()
+            cut = data.rfind(b"\n", begins, most) if is_sip else most
+            data = data[: max(cut, end)]
         else:
-            begins = end + 4
-        kept.length = len(data) - begins
-        if len(data) > self._max_octets:
-            kept.clipped = True
-            if end > self._max_octets:
-                cut = max(data.rfind(b"\n", 0, self._max_octets), data.rfind(b"\r", 0, self._max_octets))
-                kept.data = data[:cut] if cut > 0 else data[: data.find(b" ") + 1][: self._max_octets]
-                return
-            if not self._keeps_heads_only:
-                # A piece of a message in a body has lines that can hold secrets, too.
-                is_sip = b"message/sip" in data[:end].lower()
-                cut = data.rfind(b"\n", begins, self._max_octets) if is_sip else self._max_octets
-                kept.data = data[: max(cut, end)]
-                return
-        kept.data = data[:end]
+            data = data[:end]
+        return (number, now, goes_out, data, length, is_clipped)
 
-    def _new_ring(self, flow: Flow, number: int) -> _Ring:
+    def _new_ring(self, flow: LiveFlow, number: int) -> _Ring:
         self._forget_the_old()
         if len(self._rings) >= self._flows:
             self._drop(next(iter(self._rings)))
@@ -264,7 +251,7 @@ class Recorder:
         while self._octets > self._most_octets and len(self._rings) > 1:
             self._drop(next(iter(self._rings)))
         while self._octets > self._most_octets and ring.kept:
-            size = len(ring.kept.popleft().data)
+            size = _size(ring.kept.popleft())
             ring.octets -= size
             self._octets -= size
 
@@ -276,10 +263,9 @@ class Recorder:
         """
         at = self._clock() if now is None else now
         ring = self._rings.get(flow)
+        facts = None if ring is None else ring.facts
         self._count += 1
-        kept = _Kept(self._count, at, "in", None if ring is None else ring.facts, b"")
-        facts = kept.facts
-        kept.note = TraceEvent(
+        event = TraceEvent(
             "note",
             at,
             time=in_words(at),
@@ -289,19 +275,20 @@ class Recorder:
             remote=remote or ("" if facts is None else facts.remote),
             peer=peer or ("" if facts is None else facts.peer),
             note=text[: self._max_octets],
-            number=kept.number,
+            number=self._count,
             flow=flow,
         )
+        kept: _Kept = (self._count, at, False, event, 0, False)
         if ring is None:
             self._notes.append(kept)
         else:
             ring.kept.append(kept)
             if len(ring.kept) > self._per_flow:
-                size = len(ring.kept.popleft().data)
+                size = _size(ring.kept.popleft())
                 ring.octets -= size
                 self._octets -= size
         if self._followers:
-            self._tell(kept)
+            self._tell(kept, facts)
 
     def flow_ended(self, number: int, reason: str, now: float | None = None) -> None:
         """The flow *number* is gone, for this *reason* in words; its ring is kept for a while."""
@@ -338,15 +325,16 @@ class Recorder:
         """
         self._forget_the_old()
         wish = _Wish(flow, call_id, peer, method)
-        rings: Iterable[_Ring] = self._rings.values() if flow is None else filter(None, [self._rings.get(flow)])
-        found = [kept for ring in rings for kept in ring.kept if kept.number > since and wish.may_want(kept)]
-        found += [kept for kept in self._notes if kept.number > since and wish.may_want(kept)]
-        found.sort(key=lambda kept: kept.number, reverse=not since)
+        rings = list(self._rings.values()) if flow is None else [self._rings[flow]] if flow in self._rings else []
+        sources: list[tuple[FlowFacts | None, Iterable[_Kept]]] = [(ring.facts, ring.kept) for ring in rings]
+        sources.append((None, self._notes))
+        found = [(kept, facts) for facts, held in sources for kept in held if kept[0] > since and wish.may_want(kept)]
+        found.sort(key=_number, reverse=not since)
         chosen: list[TraceEvent] = []
-        for kept in found:
+        for kept, facts in found:
             if limit is not None and len(chosen) >= limit:
                 break
-            event = self._shown(kept)
+            event = self._shown(kept, facts)
             if wish.wanted(event):
                 chosen.append(event)
         if not since:
@@ -376,13 +364,13 @@ class Recorder:
 
         return leave
 
-    def _tell(self, kept: _Kept) -> None:
+    def _tell(self, kept: _Kept, facts: FlowFacts | None) -> None:
         event: TraceEvent | None = None
         for wish, callback in self._followers:
             if not wish.may_want(kept):
                 continue
             if event is None:
-                event = self._shown(kept)
+                event = self._shown(kept, facts)
             if not wish.wanted(event):
                 continue
             try:
@@ -390,16 +378,24 @@ class Recorder:
             except Exception:
                 self._log.failure("who follows the messages failed")
 
-    def _shown(self, kept: _Kept) -> TraceEvent:
+    def _shown(self, kept: _Kept, facts: FlowFacts | None) -> TraceEvent:
         """The event, without its secrets."""
-        if kept.note is not None:
-            return kept.note
-        assert kept.facts is not None, "a message has come by a flow"
-        event = event_of(
-            kept.direction, kept.facts, kept.data, kept.at, max_octets=self._max_octets, bodies=self.bodies
-        )
-        event.number = kept.number
-        event.clipped = kept.clipped
-        if kept.length >= 0:
-            event.length = kept.length
+        number, at, goes_out, data, length, is_clipped = kept
+        if isinstance(data, TraceEvent):
+            return data
+        assert facts is not None, "a message has come by a flow"
+        event = event_of("out" if goes_out else "in", facts, data, at, max_octets=self._max_octets, bodies=self.bodies)
+        event.number = number
+        event.clipped = is_clipped
+        if length >= 0:
+            event.length = length
         return event
+
+
+def _size(kept: _Kept) -> int:
+    data = kept[3]
+    return len(data) if isinstance(data, bytes) else 0
+
+
+def _number(found: tuple[_Kept, FlowFacts | None]) -> int:
+    return found[0][0]

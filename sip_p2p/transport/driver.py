@@ -15,6 +15,7 @@ something is due earlier than it.
 
 from __future__ import annotations
 
+from time import time
 from typing import TYPE_CHECKING, Protocol, cast, final
 
 from twisted.internet.base import ReactorBase
@@ -65,7 +66,7 @@ _ONE_TURN = 0.0001
 class Tap(Protocol):
     """Sees every message as it is read from or written to a flow (TLS is off by then). It must not raise."""
 
-    def message(self, direction: str, flow: Flow, data: bytes, now: float) -> None:
+    def message(self, direction: str, flow: LiveFlow, data: bytes, now: float) -> None:
         """*data* went ``in`` or ``out``; *now* is the wall clock, seconds since 1970."""
 
 
@@ -290,11 +291,10 @@ class Driver:
 
     def show(self, direction: str, flow: LiveFlow, data: bytes) -> None:
         """Show one message to every tap; one that raises is logged and stays harmless."""
-        from time import time
-
+        now = time()
         for tap in self._taps:
             try:
-                tap.message(direction, flow, data, time())
+                tap.message(direction, flow, data, now)
             except Exception:
                 self._log.failure("a tap raised")
 
