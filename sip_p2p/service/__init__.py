@@ -41,6 +41,7 @@ module                   what
 ``shared_sockets``       what they listen on, together and each alone
 ``signals``              SIGHUP reads files anew; a second SIGTERM ends a stop at once
 ``logs``                 a log file that can be opened anew and outlives a full disk
+``log_format``      what it is made of, where that is JSON
 ``cli``                  the ``sip-p2p`` command and its exit codes
 ``sending``              its ``send``, ``options`` and ``request``
 ``calling``              its ``call``
@@ -51,7 +52,7 @@ module                   what
 ``diagnosis``            what is wrong, from what the three before have seen; values only
 ``keys``                 its ``pki``
 ``drawing``              its ``ladder``
-``demo``                 its ``demo``
+``demo``, ``kept_demo``  its ``demo``
 ``words``                each failure in words, with what to do about it
 =======================  ===============================================================================================
 """

@@ -111,7 +111,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         happenings=happenings,
     )
     service.add_part(Reconfiguration(service, options))
-    instruments = Instruments.from_options(reactor, party.manager, options, party.endpoint.aor.host)
+    instruments = Instruments.from_options(reactor, party.manager, options, service.happenings)
     service.add_part(instruments)
     service.add_part(exports)
     service.add_part(Chronicle(happenings, service.endpoint))

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, cast, final
 
 from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from sip_p2p.observe.metrics import MetricsCollector
@@ -23,12 +24,15 @@ from sip_p2p.service.worker import this_seat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.errors import TlsFailure
+    from sip_p2p.observe.spans import SpanTeller
     from sip_p2p.observe.transactions import TransactionRecord
+    from sip_p2p.service.happenings import Happenings
     from sip_p2p.service.options import Options
     from sip_p2p.transport.driver import Tap
 
@@ -54,11 +58,14 @@ class Instruments(Part):
         *,
         recorder: Recorder | None = None,
         watch: TransactionWatch | None = None,
-        transaction_log: bool = False,
+        happenings: Happenings | None = None,
+        spans: Callable[[], SpanTeller] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """
-        :param transaction_log: whether the log has a line for each transaction; that needs a *watch*.
+        :param happenings: where each transaction is told, besides a line in the log; None for neither. It needs a
+            *watch*, and so does the next.
+        :param spans: what makes the one who tells OpenTelemetry, when the process is the one that stays.
         :param clock: seconds since 1970.
         """
         self.recorder = recorder
@@ -70,25 +77,32 @@ class Instruments(Part):
         self._taps: tuple[Tap, ...] = tuple(tap for tap in (recorder, watch) if tap is not None)
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
-        if watch is not None and transaction_log:
-            watch.follow(log_transaction)
+        self._happenings = happenings
+        self._make_spans = spans
+        self._spans: SpanTeller | None = None
+        if watch is not None and happenings is not None:
+            watch.follow(self._transaction_ended)
 
     @classmethod
     def from_options(
-        cls, reactor: IReactorTime, manager: RealTimeConnectionManager, options: Options, local: str = ""
+        cls, reactor: IReactorTime, manager: RealTimeConnectionManager, options: Options, happenings: Happenings
     ) -> Instruments:
         """Those that *options* ask for.
 
-        :param local: what ladders call this side.
+        :param happenings: where transactions are told, if that is asked for.
         """
+        uri = options.uri
+        local = "" if uri is None else uri.host
+        spans = _spans_of(str(uri)) if options["opentelemetry"] else None
         recorder = Recorder(options.record, bodies=options.keep_bodies, local=local) if options.record else None
-        is_watched = bool(options.get("http") or options["transaction-log"] or options["opentelemetry"])
+        is_watched = bool(options.http_places or options["transaction-log"] or options["opentelemetry"])
         return cls(
             reactor,
             manager,
             recorder=recorder,
             watch=TransactionWatch() if is_watched else None,
-            transaction_log=bool(options["transaction-log"]),
+            happenings=happenings if options["transaction-log"] else None,
+            spans=spans,
         )
 
     def listen(self) -> None:
@@ -103,14 +117,19 @@ class Instruments(Part):
         if self.watch is not None:
             manager.flow_opened.subscribe(self.collector.flow_opened)
             self._looking.start(_BETWEEN_LOOKS, now=False)
+            if self._make_spans is not None:
+                self._spans = self._make_spans()
+                self.watch.follow(self._spans.told)
 
-    def ended(self) -> None:
-        """Look at nothing any more."""
+    def ended(self) -> Deferred[None] | None:
+        """Look at nothing any more; what OpenTelemetry is still to hear leaves in a thread."""
         if self._looking.running:
             self._looking.stop()
         for tap in self._taps:
             self._manager.remove_tap(tap)
         self.collector.close()
+        spans, self._spans = self._spans, None
+        return None if spans is None else deferToThread(spans.close)
 
     def _look(self) -> None:
         cast("TransactionWatch", self.watch).expire(self._clock())
@@ -126,9 +145,23 @@ class Instruments(Part):
         if self.recorder is not None:
             self.recorder.note(f"TLS: {explain(failure).what}", self._clock(), remote=failure.peer)
 
+    def _transaction_ended(self, record: TransactionRecord) -> None:
+        fields = record.as_json()
+        log_transaction(record, fields)
+        if self._happenings is not None:
+            self._happenings.emit("transaction", **{name: fields[name] for name in fields if name != "time"})
 
-def log_transaction(record: TransactionRecord) -> None:
-    """One line in the log for one transaction; the fields of the event are those of its JSON form."""
+
+def _spans_of(party: str) -> Callable[[], SpanTeller]:
+    """What makes the one who tells OpenTelemetry; it starts a thread, which a process that forks away would lose."""
+    # An extra: nobody else needs it.
+    from sip_p2p.observe.spans import SpanTeller
+
+    return lambda: SpanTeller.to_collector(party)
+
+
+def log_transaction(record: TransactionRecord, fields: dict[str, object]) -> None:
+    """One line in the log for one transaction; *fields* are its JSON form, which the event of the log has as well."""
     result = str(record.status) if record.status is not None else record.outcome
     _transactions.info(
         "{method} {direction} {result} in {milliseconds} ms, {transport} {address} {who}, Call-ID {call_id_text}",
@@ -136,7 +169,7 @@ def log_transaction(record: TransactionRecord) -> None:
         milliseconds=f"{record.duration * 1000:.1f}",
         who=printable(record.peer or "nobody proved"),
         call_id_text=printable(record.call_id),
-        record=record.as_json(),
+        transaction=fields,
         method=printable(record.method),
         direction=record.direction,
         transport=record.transport.lower(),

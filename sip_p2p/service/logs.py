@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.logger import textFileLogObserver
 from twisted.python.logfile import LogFile
 
+from sip_p2p.service.log_format import json_log_observer
+
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from twisted.logger import ILogObserver
 
-__all__ = ["ServiceLog", "open_log", "take_over"]
+__all__ = ["ServiceLog", "open_log", "open_standard_log", "take_over"]
 
 _DEFAULT_NAME = "twistd.log"
 _taken: list[ServiceLog] = []
@@ -31,11 +33,13 @@ class ServiceLog:
     """A log file that outlives its disk: what cannot be written is counted, told of once, and nobody else notices.
 
     :ivar path: the file.
+    :ivar is_json: whether it is made of JSON.
     :ivar lost: how many lines could not be written since the last one that could.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_json: bool = False) -> None:
         self.path = os.path.abspath(path)
+        self.is_json = is_json
         self.lost = 0
         self._file: Any = None
 
@@ -51,7 +55,8 @@ class ServiceLog:
         # As twistd does by itself: only where nobody has another use for the signal.
         if signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, None):
             signal.signal(signal.SIGUSR1, self._rotate)
-        return textFileLogObserver(self)  # type: ignore[arg-type]
+        make = json_log_observer if self.is_json else textFileLogObserver
+        return make(self)  # type: ignore[arg-type]
 
     def write(self, data: bytes | str) -> None:
         """Append *data*."""
@@ -93,18 +98,21 @@ class ServiceLog:
             print(f"sip-p2p: the log {self.path} cannot be written: {why}", file=sys.__stderr__, flush=True)
 
 
-def take_over(twistd: MutableMapping[str, Any] | None) -> ServiceLog | None:
+def take_over(twistd: MutableMapping[str, Any] | None, *, is_json: bool = False) -> ServiceLog | None:
     """Tell ``twistd``, by its options, to write its log file through a :class:`ServiceLog`.
 
     :param twistd: the options of the program that runs the service; None, or those of another program, change nothing.
+    :param is_json: whether the log is to be made of JSON, also where it goes to the terminal.
     :returns: the log; None where it is no file of ``twistd``'s.
     """
     if twistd is None or "nodaemon" not in twistd or twistd.get("logger") or twistd.get("syslog"):
         return None
     name = twistd.get("logfile")
     if name == "-" or (not name and twistd["nodaemon"]):
+        if is_json:
+            twistd["logger"] = f"{__name__}.{open_standard_log.__name__}"
         return None
-    log = ServiceLog(name or _DEFAULT_NAME)
+    log = ServiceLog(name or _DEFAULT_NAME, is_json=is_json)
     # It takes a name here, and no object.
     _taken[:] = [log]
     twistd["logger"] = f"{__name__}.{open_log.__name__}"
@@ -114,3 +122,8 @@ def take_over(twistd: MutableMapping[str, Any] | None) -> ServiceLog | None:
 def open_log() -> ILogObserver:
     """What ``twistd`` calls when it begins to log."""
     return _taken[0].observer()
+
+
+def open_standard_log() -> ILogObserver:
+    """The same for a log of JSON on standard output."""
+    return json_log_observer(sys.stdout)

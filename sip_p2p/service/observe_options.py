@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import ClassVar
 
 from twisted.python import usage
@@ -34,7 +35,7 @@ class ObserveOptions(CommandOptions):
             "keep-bodies",
             None,
             "none",
-            "whose bodies the record and the trace keep: none, all, or content types such as text/plain,application/sdp;"
+            "whose bodies the record and the trace keep: none, all, or types such as text/plain,application/sdp;"
             " keys in SDP are withheld all the same",
         ],
         ["log-format", None, "text", "what the log is made of: text, or json (one object a line)"],
@@ -62,7 +63,7 @@ class ObserveOptions(CommandOptions):
         super().postOptions()
         text = self["record"]
         if text is None:
-            self.record = DEFAULT_RECORD if self.get("http") else 0
+            self.record = DEFAULT_RECORD if getattr(self, "http", None) else 0
         elif text.isascii() and text.isdigit() and len(text) <= 6 and int(text) <= MOST_RECORDED:
             self.record = int(text)
         else:
@@ -73,5 +74,14 @@ class ObserveOptions(CommandOptions):
             self.keep_bodies = BodyPolicy.parse(self["keep-bodies"])
         except ValueError as error:
             raise usage.UsageError(f"--keep-bodies: {printable(str(error))}") from None
+        if self["opentelemetry"] and not _has_opentelemetry():
+            raise usage.UsageError("--opentelemetry needs what the extra brings: pip install 'sip-p2p[opentelemetry]'")
         if self["log-format"] not in ("text", "json"):
             raise usage.UsageError(f"--log-format {printable(self['log-format'])} is neither text nor json")
+
+
+def _has_opentelemetry() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False

@@ -316,7 +316,7 @@ class Options(ConfigOptions, ApplicationOptions, ObserveOptions, RunOptions, Htt
             if self.parent is None:
                 raise
             raise SystemExit(f"sip-p2p: {error}") from None
-        self.log = take_over(self.parent)
+        self.log = take_over(self.parent, is_json=self["log-format"] == "json")
         if self["check"]:
             from sip_p2p.service.check import check
 
