@@ -24,6 +24,9 @@ module                   what
 ``chronicle``            everything that happens to the party, told there
 ``instruments``          what looks at the wire: the recorder, the transactions, the figures
 ``happenings``           what happens, told to whoever follows it
+``export_options``       captures, a Homer server, the keys of TLS: what is handed to other programs
+``exports``              that, while the service runs
+``hep_sender``           what brings messages to the Homer server
 ``http``                 the HTTP API: it steers a running service and sees into it
 ``http_options``         where it listens, and who may ask
 ``webhook``              what comes in is POSTed to a program of the user's, which decides the answer
@@ -52,6 +55,11 @@ module                   what
 ``diagnosis``            what is wrong, from what the three before have seen; values only
 ``keys``                 its ``pki``
 ``drawing``              its ``ladder``
+``tracing``              its ``trace``
+``trace_source``         where both get what they show
+``showing``              its ``show`` and its ``control``
+``control_client``       what asks a running service, for all of these
+``control_options``      and which service that is
 ``demo``, ``kept_demo``  its ``demo``
 ``words``                each failure in words, with what to do about it
 =======================  ===============================================================================================

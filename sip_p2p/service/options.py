@@ -20,6 +20,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.service.application_options import ApplicationOptions
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.config import ConfigOptions
+from sip_p2p.service.export_options import ExportOptions
 from sip_p2p.service.http_options import HttpOptions
 from sip_p2p.service.logs import ServiceLog, take_over
 from sip_p2p.service.observe_options import ObserveOptions
@@ -181,7 +182,16 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     return host, int(port)
 
 
-class Options(ConfigOptions, ApplicationOptions, ObserveOptions, RunOptions, HttpOptions, WebhookOptions, PartyOptions):
+class Options(
+    ConfigOptions,
+    ApplicationOptions,
+    ObserveOptions,
+    RunOptions,
+    ExportOptions,
+    HttpOptions,
+    WebhookOptions,
+    PartyOptions,
+):
     """The options of ``twistd sip-p2p``."""
 
     synopsis = "Usage: twistd [options of twistd] sip-p2p --uri URI [options]"
