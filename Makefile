@@ -1,5 +1,6 @@
 # Everything sets itself up: python3 with its venv module and make are all that is needed.
-#   make demo          two parties find each other, prove who they are and talk, with the SIP ladder on the screen
+#   make demo          two parties find each other, prove who they are and talk, with the SIP ladder on the screen;
+#                      make demo ARGS=--keep goes on, with a console in your browser
 #   make test          all tests that need nothing but Python
 #   make check         lint, types, tests and documents, as CI runs them
 # A different Python: make test PYTHON=python3.13. One suite: make test TESTS=tests.sip.
@@ -21,7 +22,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 demo: $(VENV)/.installed
-	@$(BIN)/sip-p2p demo
+	@$(BIN)/sip-p2p demo $(ARGS)
 
 test: $(VENV)/.test
 	@mkdir -p build
@@ -66,6 +67,7 @@ rows: $(VENV)/.installed
 	@$(BIN)/python tools/figures.py
 	@$(BIN)/python tools/certificate_matrix.py
 	@$(BIN)/python tools/limits_table.py
+	@$(BIN)/python tools/manpages.py
 
 # What tests.sip alone covers of sip_p2p.sip: its code is to be shown by its own tests, not by what passes through it.
 coverage: $(VENV)/.test

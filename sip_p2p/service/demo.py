@@ -1,16 +1,17 @@
 """``sip-p2p demo``: two parties find each other, prove who they are, talk and call; a third one fails to.
 
 Everything happens in one process on loopback, with certificates made on the spot and nothing left behind. The exit
-code is 0 only if all went as it should.
+code is 0 only if all went as it should. With ``--keep`` it goes on (:mod:`.kept_demo`).
 """
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from twisted.internet.defer import Deferred
+from twisted.python import usage
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
@@ -20,6 +21,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.drawing import draws_lines, terminal_width
+from sip_p2p.service.kept_demo import Company
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.silence import silent_answer, silent_offer
 from sip_p2p.service.words import ExitCode, explain
@@ -39,10 +41,30 @@ _PATIENCE = 4.0
 
 
 class DemoOptions(CommandOptions):
-    """``sip-p2p demo`` takes no arguments."""
+    """The options of ``sip-p2p demo``.
 
-    synopsis = "Usage: sip-p2p demo"
-    longdesc = "Two parties on this machine prove to each other who they are and talk; a third one is refused."
+    :ivar port: where the console listens; 0 for any free port.
+    """
+
+    synopsis = "Usage: sip-p2p demo [options]"
+    longdesc = (
+        "Two parties on this machine prove to each other who they are and talk; a third one is refused. With --keep "
+        "they go on, and one of them has a console to look at in a browser, until Ctrl-C."
+    )
+    optFlags: ClassVar = [["keep", "k", "go on, with a console in the browser"]]
+    optParameters: ClassVar = [["port", "p", "0", "the port of the console on this machine; any free one without it"]]
+
+    def postOptions(self) -> None:
+        """Check the port.
+
+        :raises UsageError: it is none, or there is nothing for it.
+        """
+        text = self["port"]
+        if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+            raise usage.UsageError(f"--port {printable(text)} is not a port")
+        self.port = int(text)
+        if self.port and not self["keep"]:
+            raise usage.UsageError("--port is given without --keep: there is no console")
 
 
 @final
@@ -53,7 +75,7 @@ class Demonstration:
         self.reactor = reactor
         self._folder = folder
         self.out = out
-        self._addresses: dict[str, tuple[str, int | None]] = {}
+        self.addresses: dict[str, tuple[str, int | None]] = {}
         self._managers: list[RealTimeServerTlsConnectionManager] = []
         self.complaints: list[str] = []
 
@@ -75,14 +97,14 @@ class Demonstration:
         endpoint = SipPeerToPeerEndpoint(uri, manager)
         if listens:
             listener = await manager.start_listening("tls:port=0:interface=127.0.0.1")
-            self._addresses[endpoint.aor.host] = listener.address
+            self.addresses[endpoint.aor.host] = listener.address
             self.say(f"  {uri} listens on {listener.address[0]}:{listener.port}, mutual TLS, and lets {allow} in")
         return endpoint
 
     def introduce(self) -> None:
         """What DNS would do: from now on everybody finds everybody by name."""
         for manager in self._managers:
-            manager.resolver = StaticResolver(self._addresses, manager.resolver)
+            manager.resolver = StaticResolver(self.addresses, manager.resolver)
 
     def heard(self, who: str, event: IncomingRequest, expected: str) -> None:
         """Tell what somebody got, and from whom that is proved to be."""
@@ -99,8 +121,11 @@ class Demonstration:
             self.expect(not left, f"something is left over: {left}")
 
 
-async def demonstrate(reactor: IReactorTime, out: TextIO) -> ExitCode:
-    """Play it on *reactor* and tell it to *out*."""
+async def demonstrate(reactor: IReactorTime, out: TextIO, keep: int | None = None) -> ExitCode:
+    """Play it on *reactor* and tell it to *out*.
+
+    :param keep: go on until this is cancelled, with the console at this port, 0 for any free one; None ends it.
+    """
     with tempfile.TemporaryDirectory(prefix="sip-p2p-demo-") as folder:
         stage = Demonstration(reactor, Path(folder), out)
         try:
@@ -115,6 +140,26 @@ async def demonstrate(reactor: IReactorTime, out: TextIO) -> ExitCode:
     if stage.complaints:
         return ExitCode.USAGE
     stage.say("Everything went as it should.")
+    if keep is None:
+        stage.say("--keep goes on, with a console in your browser: make demo ARGS=--keep")
+        return ExitCode.OK
+    return await _go_on(reactor, out, keep)
+
+
+async def _go_on(reactor: IReactorTime, out: TextIO, port: int) -> ExitCode:
+    """The same people once more, for as long as somebody looks."""
+    with tempfile.TemporaryDirectory(prefix="sip-p2p-demo-") as folder:
+        stage = Demonstration(reactor, Path(folder), out)
+        company = Company(stage, Path(folder), port)
+        stage.say("\nIt goes on:")
+        try:
+            await company.gather()
+            stage.say(f"\nThe console is at {company.address}\nCtrl-C ends it.")
+            out.flush()
+            await company.live()
+        finally:
+            await company.end()
+            await stage.end()
     return ExitCode.OK
 
 

@@ -176,7 +176,13 @@ export function follow(path, told, changed = () => {}, { silence = 60000 } = {})
       pause = 500;
       const blocks = new EventBlocks(({ event, data, id }) => {
         if (id !== undefined) last = id;
-        told(event, JSON.parse(data));
+        let read;
+        try {
+          read = JSON.parse(data);
+        } catch {
+          return;
+        }
+        told(event, read);
       });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
@@ -199,9 +205,11 @@ export function follow(path, told, changed = () => {}, { silence = 60000 } = {})
         changed("lost");
       } catch (error) {
         if (life.signal.aborted) return;
-        const refused = error instanceof Problem && [401, 403, 404].includes(error.status);
+        const refused = error instanceof Problem && [401, 403, 404, 503].includes(error.status);
         changed(refused ? "refused" : "lost", error);
-        if (refused) return;
+        // A service that starts or stops says 503, too: it may be another one in a moment.
+        if (refused && error.status !== 503) return;
+        if (refused) pause = 5000;
       }
       await new Promise((resolve) => setTimeout(resolve, pause));
       pause = Math.min(pause * 2, 10000);

@@ -80,9 +80,9 @@ function drawTallies() {
 
 function drawParty() {
   say(byId("party"), store.service?.uri ?? "");
-  const state = String(store.service?.state ?? "").toLowerCase();
-  say(byId("state"), state);
-  byId("state").className = state ? `pill ${["idle", "active", "started", "running", "ready", "established"].includes(state) ? "good" : "warn"}` : "";
+  const { is_ready: isReady, is_draining: isDraining, state = "" } = store.service ?? {};
+  say(byId("state"), isDraining ? "draining" : isReady ? "ready" : state);
+  byId("state").className = `pill ${isReady ? "good" : "warn"}`;
   if (page) document.title = `${page.title} – ${store.localName} – sip-p2p`;
 }
 

@@ -2,10 +2,11 @@
 
 import { Problem, send, settled } from "./api.js";
 import { fill, h, icon, moment, pill } from "./dom.js";
-import { titled } from "./lists.js";
+import { silence, titled } from "./lists.js";
 import { toneOf } from "./sip.js";
 
 const WAIT = 10;
+const NAMES = { INVITE: "a call", other: "another method" };
 
 /** A field of a form with its label and a word of help. */
 function field(name, title, control, help) {
@@ -33,7 +34,7 @@ export function sendPage(store, params) {
   const results = h("ol", { class: "cards results", "aria-label": "What was sent, newest first", "aria-live": "polite" });
   const to = h("input", { type: "text", required: true, autocomplete: "off", spellcheck: "false", autocapitalize: "off", placeholder: "sip:bob@b.example", value: params.get("to") ?? "", list: "known-peers" });
   const known = h("datalist", { id: "known-peers" });
-  const kinds = ["MESSAGE", "OPTIONS", "other"].map((kind, index) => h("label", { class: "choice" }, h("input", { type: "radio", name: "kind", value: kind, checked: index === 0, onchange: () => show() }), h("span", {}, kind === "other" ? "another method" : kind)));
+  const kinds = ["MESSAGE", "OPTIONS", "INVITE", "other"].map((kind, index) => h("label", { class: "choice" }, h("input", { type: "radio", name: "kind", value: kind, checked: index === 0, onchange: () => show() }), h("span", {}, NAMES[kind] ?? kind)));
   const method = h("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "INFO", pattern: "[A-Za-z0-9!%*_+`'~.\\-]+" });
   const type = h("input", { type: "text", autocomplete: "off", spellcheck: "false", placeholder: "text/plain" });
   const text = h("textarea", { rows: 4 });
@@ -48,7 +49,7 @@ export function sendPage(store, params) {
     methodBox.hidden = kind() !== "other";
     method.required = kind() === "other";
     typeBox.hidden = kind() !== "other";
-    textBox.hidden = kind() === "OPTIONS";
+    textBox.hidden = ["OPTIONS", "INVITE"].includes(kind());
     text.required = kind() === "MESSAGE";
   }
 
@@ -56,6 +57,10 @@ export function sendPage(store, params) {
     event.preventDefault();
     const what = kind();
     const asked = { to: to.value.trim() };
+    if (what === "INVITE") {
+      await call(asked.to);
+      return;
+    }
     if (what !== "MESSAGE") asked.method = what === "OPTIONS" ? "OPTIONS" : method.value.trim().toUpperCase();
     if (what !== "OPTIONS" && text.value) asked.text = text.value;
     if (what === "other" && text.value) asked.content_type = type.value.trim() || "text/plain";
@@ -74,11 +79,27 @@ export function sendPage(store, params) {
     }
     done();
   });
+  /** A call has no answer to wait for: it lives on the page of sessions. */
+  async function call(target) {
+    const done = whileBusy(form, submit, "Calling…");
+    const card = h("li", { class: "card result" });
+    try {
+      const { body } = await send("POST", "/v1/sessions", { to: target, ...silence() }, { once: true });
+      const ladder = h("a", { href: `#/ladders?call=${encodeURIComponent(body.call_id)}` }, "its ladder");
+      fill(card, resultHead("INVITE", target, pill("warn", body.state)), h("p", { class: "small-print" }, moment(Date.now() / 1000), " · ", ladder, " · ", h("a", { href: "#/sessions" }, "sessions")));
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      fill(card, resultHead("INVITE", target, pill("bad", "not sent")), h("p", { class: "what" }, error.message));
+    }
+    results.prepend(card);
+    done();
+  }
+
   const drawKnown = () => fill(known, [...new Set(store.lists.flows.map((flow) => flow.peer).filter(Boolean))].slice(0, 50).map((peer) => h("option", { value: `sip:${peer}` })));
   const leave = store.on("flows", drawKnown);
   drawKnown();
   show();
-  return { title: "Send", element: h("div", { class: "page" }, titled("Send", "A text, a question, or any other request outside a session."), h("div", { class: "split" }, form, results)), end: leave };
+  return { title: "Send", element: h("div", { class: "page" }, titled("Send", "A text, a question, a call without media, or any other request."), h("div", { class: "split" }, form, results)), end: leave };
 }
 
 function resultHead(method, to, state) {

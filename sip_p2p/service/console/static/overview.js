@@ -30,7 +30,7 @@ const KINDS = {
 const bare = (text) => String(text ?? "").replace(/^.*<([^>]*)>.*$/s, "$1").replace(/^sips?:/, "").split(";")[0];
 
 /** One event in a sentence. */
-export function sentence(event) {
+export function sentence(event, names = new Map()) {
   const other = event.peer || event.address || event.remote || "";
   switch (event.event) {
     case "message":
@@ -40,9 +40,9 @@ export function sentence(event) {
     case "transaction":
       return `${event.method ?? ""} ${event.direction === "out" ? "to" : "from"} ${other}: ${event.status ?? event.outcome ?? ""}`;
     case "session":
-      return `${bare(event.from) || other} calls`;
+      return event.direction === "out" ? `we call ${bare(event.to)}` : `${bare(event.from) || other} calls`;
     case "session-state":
-      return `${event.previous_state ?? ""} → ${event.state ?? ""} (${String(event.reason ?? "").replaceAll("_", " ")})`;
+      return [names.get(event.call_id), `${event.state}${event.reason && event.reason !== "none" ? `: ${event.reason.replaceAll("_", " ")}` : ""}`].filter(Boolean).join(" · ");
     case "flow-opened":
     case "flow-lost":
       return [other || "unknown", event.transport, event.words ?? event.reason].filter(Boolean).join(" · ");
@@ -56,9 +56,9 @@ export function sentence(event) {
   }
 }
 
-function logLine(event) {
+function logLine(event, names) {
   const [tone, words] = KINDS[event.event] ?? ["plain", String(event.event).replaceAll("-", " ")];
-  const text = h("bdi", { class: "log-words" }, sentence(event));
+  const text = h("bdi", { class: "log-words" }, sentence(event, names));
   const body = event.call_id
     ? h("a", { href: `#/ladders?call=${encodeURIComponent(event.call_id)}` }, text)
     : event.event === "tls-failure"
@@ -148,7 +148,7 @@ export function overviewPage(store) {
       if (value && name.startsWith("limit_")) said.push(h("li", {}, h("span", { class: "mono" }, name.slice(6)), pill("warn", `reached ${count(value, "time")}`)));
     }
     if (store.counters.senders_refused) said.push(h("li", {}, "From was not proved", pill("bad", `${count(store.counters.senders_refused, "request")} refused`)));
-    fill(troubles, said.length ? said.slice(0, 10) : h("li", { class: "muted" }, icon("proved"), " No bound was reached, and no certificate ends soon."));
+    fill(troubles, said.length ? said.slice(0, 10) : h("li", { class: "muted" }, icon("proved"), h("span", {}, "No bound was reached, and no certificate ends soon.")));
   };
   const drawService = () => {
     const service = store.service ?? {};
@@ -171,7 +171,7 @@ export function overviewPage(store) {
     const newest = store.events.slice(-LOG).reverse();
     const held = log.contains(document.activeElement) && document.activeElement !== log;
     // A link that has the focus stays where it is until it has lost it.
-    if (!held) fill(log, newest.length ? newest.map(logLine) : h("li", { class: "muted log-line" }, "Nothing has happened yet."));
+    if (!held) fill(log, newest.length ? newest.map((event) => logLine(event, store.names)) : h("li", { class: "muted log-line" }, "Nothing has happened yet."));
   };
 
   const leaves = [

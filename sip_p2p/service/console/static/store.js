@@ -2,7 +2,7 @@
 
 import { follow, get, Problem } from "./api.js";
 import { calmly, seconds } from "./dom.js";
-import { Wire } from "./sip.js";
+import { address, brief, Wire } from "./sip.js";
 
 const MOST_EVENTS = 300;
 const RATE_PERIOD = 2000;
@@ -45,6 +45,8 @@ export class Store extends EventTarget {
     this.events = [];
     this.rates = [];
     this.counters = {};
+    this.names = new Map();
+    this.instance = "";
     this.wire = new Wire();
     this.link = "connecting";
     this.traces = "unknown";
@@ -68,7 +70,7 @@ export class Store extends EventTarget {
     this.leaveEvents?.();
     clearInterval(this.rateTimer);
     this.become("connecting");
-    this.leaveEvents = follow("/v1/events", (event, data) => this.happened(event, data), (state, error) => this.linked(state, error));
+    this.leaveEvents = follow("/v1/events?since=0", (event, data) => this.happened(event, data), (state, error) => this.linked(state, error));
     this.rateTimer = setInterval(() => this.measure(), RATE_PERIOD);
     this.measure();
     setTimeout(() => this.measure(), RATE_PERIOD / 4);
@@ -105,12 +107,34 @@ export class Store extends EventTarget {
     this.tell(name);
   }
 
-  happened(event, data) {
-    const kind = data.event ?? event;
+  happened(kind, data) {
+    if (kind === "hello") {
+      this.greeted(data);
+      return;
+    }
     this.events.push({ ...data, event: kind, at: seconds(data.time) });
+    if (kind === "session") this.names.set(data.call_id, brief(address(data.direction === "out" ? data.to : data.from)));
+    if (this.names.size > MOST_EVENTS * 4) this.names.delete(this.names.keys().next().value);
     if (this.events.length > MOST_EVENTS * 1.2) this.events = this.events.slice(-MOST_EVENTS);
     for (const name of STALE[kind] ?? []) this.refreshers[name]();
     this.tell("events");
+  }
+
+  /** Another process than before counts everything anew. */
+  greeted({ instance }) {
+    if (this.instance && this.instance !== instance) {
+      this.events = [];
+      this.rates = [];
+      this.measured = null;
+      this.wire.clear();
+      if (this.leaveTrace) {
+        this.leaveTrace();
+        this.beginTrace();
+      }
+      this.tell("events");
+      this.tell("wire");
+    }
+    this.instance = instance;
   }
 
   /** Counters twice make a rate. */
@@ -152,36 +176,16 @@ export class Store extends EventTarget {
   }
 
   beginTrace() {
-    const catchUp = async () => {
-      try {
-        const { events } = await get(`/v1/trace?since=${this.wire.newest}&limit=1000`);
-        for (const event of events) this.wire.add(event);
-        this.traces = "on";
-      } catch (error) {
-        if (!(error instanceof Problem)) throw error;
-        this.traces = error.status === 503 ? "off" : "unknown";
-      }
-      this.tell("wire");
-    };
-    let held = [];
     this.leaveTrace = follow(
-      "/v1/trace/follow",
+      `/v1/trace/follow?since=${this.wire.newest}`,
       (_, event) => {
-        if (held) held.push(event);
-        else if (this.wire.add(event)) this.tell("wire");
+        if (this.wire.add(event)) this.tell("wire");
       },
-      async (state) => {
-        if (state !== "open") return;
-        // What comes while the past is fetched comes after it.
-        held = [];
-        await catchUp();
-        const late = held;
-        held = null;
-        for (const event of late ?? []) this.wire.add(event);
+      (state, error) => {
+        this.traces = state === "open" ? "on" : error?.status === 503 ? "off" : "unknown";
         this.tell("wire");
       },
     );
-    catchUp();
   }
 
   get localName() {
