@@ -23,6 +23,8 @@ from sip_p2p.service.drawing import LadderOptions
 from sip_p2p.service.keys import KeysOptions
 from sip_p2p.service.options import CommandOptions
 from sip_p2p.service.sending import AskOptions, RequestingOptions, RequestOptions, SendOptions, perform
+from sip_p2p.service.showing import ControlCommandOptions, ShowOptions
+from sip_p2p.service.tracing import TraceOptions
 from sip_p2p.service.words import ExitCode
 
 if TYPE_CHECKING:
@@ -47,7 +49,10 @@ class SipOptions(CommandOptions):
         ["call", None, CallingOptions, "call a peer, wait, and hang up"],
         ["doctor", None, DoctorOptions, "find out what is wrong on the way to a peer, or with a listener of your own"],
         ["pki", None, KeysOptions, "make a private authority and certificates"],
-        ["ladder", None, LadderOptions, "draw the ladder of a trace"],
+        ["ladder", None, LadderOptions, "draw the ladder of a trace or of a running service"],
+        ["trace", None, TraceOptions, "show the messages of a trace or of a running service, or write a capture"],
+        ["show", None, ShowOptions, "how a running service is: its flows, sessions, certificates, failures"],
+        ["control", None, ControlCommandOptions, "any request to the HTTP API of a running service"],
         ["demo", None, DemoOptions, "two parties prove who they are and talk; a third is refused"],
     ]
 
@@ -82,10 +87,15 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> ExitCode:
         command = options.subOptions
         if isinstance(command, KeysOptions):
             return command.run(out)
-        if isinstance(command, LadderOptions):
+        if isinstance(command, LadderOptions | TraceOptions):
+            if command.needs_reactor:
+                return _in_reactor(lambda reactor: command.show(reactor, out, err))
             return command.run(out, err)
+        if isinstance(command, ShowOptions | ControlCommandOptions):
+            return _in_reactor(lambda reactor: command.show(reactor, out, err))
         if isinstance(command, DemoOptions):
-            return _in_reactor(lambda reactor: demonstrate(reactor, out))
+            keep = command.port if command["keep"] else None
+            return _in_reactor(lambda reactor: demonstrate(reactor, out, keep))
         if isinstance(command, DoctorOptions):
             return _in_reactor(lambda reactor: _examine(reactor, command, out))
         if isinstance(command, CallingOptions):

@@ -141,6 +141,11 @@ class SipService(Service):
         """Let *part* live as long as the service does; before it is started."""
         self._parts = (*self._parts, part)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What lives beside the party, in the order in which it was added."""
+        return self._parts
+
     def privilegedStartService(self) -> None:
         """Bind the ports.
 
