@@ -23,6 +23,8 @@ __all__ = ["main", "pages"]
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from twisted.python import usage  # noqa: E402
+
 import sip_p2p  # noqa: E402
 from sip_p2p.service.cli import SipOptions  # noqa: E402
 from sip_p2p.service.command_line import CommandOptions  # noqa: E402
@@ -131,7 +133,7 @@ def _groups(kind: type[CommandOptions]) -> Iterator[tuple[str, list[Option]]]:
     """The options of *kind* by the class in which they stand, and what that class says of itself."""
     table = option_table(kind)
     others = [group for group in dict.fromkeys(option.group for option in table) if group not in _FIRST]
-    order: list[type[CommandOptions]] = [*_FIRST, *others]
+    order: list[type[usage.Options]] = [*_FIRST, *others]
     for group in order:
         options = [option for option in table if option.group is group]
         title = _plain((group.__doc__ or "").strip().partition("\n\n")[0]) if group is not kind else ""

@@ -70,7 +70,7 @@ class Option:
         kind: OptionKind,
         default: str | None,
         text: str,
-        group: type[CommandOptions],
+        group: type[usage.Options],
         is_for_command_line: bool,
     ) -> None:
         self.name = name
