@@ -50,7 +50,7 @@ class WebhookApplication(Application):
         draw: Callable[[int, int], int] = random.randint,
     ) -> None:
         self.deliverer = deliverer
-        self.methods = deliverer.settings.methods  # type: ignore[misc]
+        self.methods = deliverer.settings.methods
         self._happenings = setting.happenings
         self._reactor = setting.reactor
         self._draw = draw

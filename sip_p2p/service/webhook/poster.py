@@ -54,6 +54,9 @@ _IDLE_SECONDS = 60.0
 # An answer without a body that nobody needs to read.
 _NO_CONTENT = 204
 _TOO_MANY = 429
+_COMPRESSED = "x-compressed"
+# What treq is told: it reads URLs, and addresses of IPv6 do not survive that.
+_ANYWHERE = "http://webhook.invalid/"
 
 
 class _TooMuch(Exception):
@@ -70,8 +73,7 @@ class Poster:
     """
 
     def __init__(self, agent: IAgent, url: str, refusal: Callable[[], TlsFailure | None] = lambda: None) -> None:
-        self._client = HTTPClient(_Bare(agent))
-        self._url = url
+        self._client = HTTPClient(_Bare(agent, url))
         self._refusal = refusal
 
     def post(self, body: bytes, fields: Mapping[str, str]) -> Deferred[bytes]:
@@ -85,16 +87,23 @@ class Poster:
         return Deferred.fromCoroutine(self._post(body, headers))
 
     async def _post(self, body: bytes, headers: Headers) -> bytes:
+        failure: HookFailure | None = None
         try:
             response = await self._client.post(
-                self._url, data=_Octets(body), headers=headers, allow_redirects=False, unbuffered=True
+                _ANYWHERE, data=_Octets(body), headers=headers, allow_redirects=False, unbuffered=True
             )
-            _check_status(response)
-            return await _body_of(response)
-        except (HookFailure, CancelledError):
+            failure = _failure_of(response)
+            said = await _body_of(response)
+        except HookFailure as failed:
+            # What the head says against an answer counts more than what becomes of its body.
+            raise failure or failed from None
+        except CancelledError:
             raise
         except Exception as error:
             raise self._in_our_terms(error) from None
+        if failure is not None:
+            raise failure
+        return said
 
     def _in_our_terms(self, error: Exception) -> HookFailure:
         reasons = _reasons(error)
@@ -178,47 +187,49 @@ class _Closing:
 @implementer(IAgent)
 @final
 class _Bare:
-    """An agent without what treq adds: compression and cookies."""
+    """An agent that asks one URL, and without what treq adds: compression and cookies."""
 
-    def __init__(self, agent: IAgent) -> None:
+    def __init__(self, agent: IAgent, url: str) -> None:
         self._agent = agent
+        self._url = url.encode("ascii")
 
     def request(
         self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
     ) -> Deferred[IResponse]:
-        """Ask for nothing but the answer as it is."""
+        """Ask the URL, and for nothing but the answer as it is."""
         plain = Headers() if headers is None else headers.copy()
         plain.setRawHeaders("accept-encoding", ["identity"])
         plain.removeHeader("cookie")
-        return self._agent.request(method, uri, plain, bodyProducer).addCallback(_bare)
+        return self._agent.request(method, self._url, plain, bodyProducer).addCallback(_bare)
 
 
 def _bare(response: IResponse) -> IResponse:
-    response.headers.removeHeader("set-cookie")
-    encoding = response.headers.getRawHeaders("content-encoding", [])
-    if encoding and encoding != ["identity"]:
-        _abandon(response)
-        raise HookFailure(FailureKind.UNREADABLE, "its answer is compressed, which nobody asked for")
+    headers = response.headers
+    headers.removeHeader("set-cookie")
+    encoding = headers.getRawHeaders("content-encoding", [])
+    headers.removeHeader("content-encoding")
+    if any(each.strip().lower() not in ("", "identity") for each in encoding):
+        # Under its own name treq would unpack what it stands for.
+        headers.setRawHeaders(_COMPRESSED, ["yes"])
     return response
 
 
-def _check_status(response: IResponse) -> None:
-    """Whether the hook took the delivery.
-
-    :raises HookFailure: it did not.
-    """
+def _failure_of(response: IResponse) -> HookFailure | None:
+    """What the head of an answer says against it; None where the hook took the delivery."""
     code = response.code
+    if response.version[:2] != (b"HTTP", 1):
+        return HookFailure(FailureKind.UNREADABLE, "what it says is no HTTP")
     if 200 <= code < 300:
-        return
-    retry_after = _retry_after(response.headers)
-    _abandon(response)
+        if response.headers.hasHeader(_COMPRESSED):
+            return HookFailure(FailureKind.UNREADABLE, "its answer is compressed, which nobody asked for")
+        return None
     if code >= 500:
-        raise HookFailure(FailureKind.SERVER_ERROR, f"status {code}", retry_after)
+        return HookFailure(FailureKind.SERVER_ERROR, f"status {code}", _retry_after(response.headers))
     if code == _TOO_MANY:
-        raise HookFailure(FailureKind.BUSY, f"status {code}", retry_after)
+        return HookFailure(FailureKind.BUSY, f"status {code}", _retry_after(response.headers))
     if 300 <= code < 400:
-        raise HookFailure(FailureKind.REDIRECTED, f"status {code}")
-    raise HookFailure(FailureKind.REFUSED if code >= 400 else FailureKind.UNREADABLE, f"status {code}")
+        return HookFailure(FailureKind.REDIRECTED, f"status {code}")
+    return HookFailure(FailureKind.REFUSED if code >= 400 else FailureKind.UNREADABLE, f"status {code}")
 
 
 def _retry_after(headers: Headers) -> float | None:
@@ -229,19 +240,10 @@ def _retry_after(headers: Headers) -> float | None:
 
 
 def _body_of(response: IResponse) -> Deferred[bytes]:
-    done: Deferred[bytes] = Deferred(lambda _: reader.stop())
+    done: Deferred[bytes] = Deferred(lambda _: reader.cancelled())
     reader = _Reader(done, response.code)
     response.deliverBody(reader)
     return done
-
-
-def _abandon(response: IResponse) -> None:
-    """Nobody wants the body."""
-    ignored: Deferred[bytes] = Deferred()
-    ignored.addBoth(lambda _: None)
-    reader = _Reader(ignored, response.code)
-    response.deliverBody(reader)
-    reader.stop()
 
 
 @final
@@ -260,15 +262,18 @@ class _Reader(Protocol):
         if self._size > LARGEST_ANSWER:
             self._parts.clear()
             self._fail(HookFailure(FailureKind.TOO_LARGE))
-            self.stop()
+            self._close()
         elif self._done is not None:
             self._parts.append(data)
 
-    def stop(self) -> None:
-        """Nobody wants the rest: close the connection."""
-        transport = cast("Any", self.transport)
-        if transport is not None:
-            (getattr(transport, "abortConnection", None) or transport.loseConnection)()
+    def cancelled(self) -> None:
+        """Nobody wants it any more."""
+        self._done = None
+        self._close()
+
+    def _close(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over, or what there was of it."""

@@ -14,10 +14,12 @@ Left out: revocation, resumed sessions, pinned keys, HTTP/2, proxies.
 from __future__ import annotations
 
 import ssl
+import warnings
 from typing import TYPE_CHECKING, cast, final
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
@@ -38,6 +40,7 @@ from sip_p2p.transport.trust.stack import Doubt, Grant, Shown, Trust, TrustedBy,
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
 __all__ = ["HttpsAuthorities", "HttpsPolicy", "system_authorities"]
 
@@ -60,7 +63,10 @@ def system_authorities() -> TrustAnchors:
     for path in (paths.cafile, paths.capath):
         if path is not None:
             try:
-                return TrustAnchors.from_files(path)
+                with warnings.catch_warnings():
+                    # Some authorities have certificates that are older than today's rules; that is nobody's concern.
+                    warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+                    return TrustAnchors.from_files(path)
             except ValueError:
                 continue
     raise ValueError("this machine has no list of public authorities: install ca-certificates, or name a file")
@@ -105,12 +111,18 @@ class HttpsPolicy:
     Nothing that the application writes leaves before the server has been found good.
     """
 
-    def __init__(self, trust: TrustAnchors | str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        trust: TrustAnchors | str | os.PathLike[str],
+        judges: Callable[[HttpsAuthorities], Trust] = lambda authorities: authorities,
+    ) -> None:
         """
         :param trust: the authorities that may vouch for servers: theirs, or the path of a PEM file or folder;
             :func:`system_authorities` for those of the machine.
+        :param judges: makes what judges of these authorities; with it a rule of one's own can stand before theirs.
         :raises ValueError: the file cannot be used; the message names it.
         """
+        self._judges = judges
         self._trust = self._stack(trust)
         self._refusals: dict[tuple[str, int], TlsFailure] = {}
         self._creators: dict[tuple[str, int], _ConnectionCreator] = {}
@@ -142,10 +154,9 @@ class HttpsPolicy:
             creator = self._creators[key] = _ConnectionCreator(*key, self._trust, self._refusals)
         return creator
 
-    @staticmethod
-    def _stack(trust: TrustAnchors | str | os.PathLike[str]) -> TrustStack:
+    def _stack(self, trust: TrustAnchors | str | os.PathLike[str]) -> TrustStack:
         anchors = trust if isinstance(trust, TrustAnchors) else TrustAnchors.from_files(trust)
-        return TrustStack((HttpsAuthorities(anchors),))
+        return TrustStack((self._judges(HttpsAuthorities(anchors)),))
 
 
 @implementer(IOpenSSLClientConnectionCreator)

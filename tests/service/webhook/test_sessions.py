@@ -1,4 +1,4 @@
-"""A session that the hook decides about: accepted, refused, redirected, left ringing, given up while the hook thinks."""
+"""A session that the hook decides about: accepted, refused, redirected, left ringing, given up meanwhile."""
 
 from __future__ import annotations
 
