@@ -185,6 +185,7 @@ class RealTimeEndpoint(Party):
             self.connection_manager.tokens,
             unsafe_headers=False,
         )
+        plan.max_forwards = str(arguments.get("max_forwards", 70))
         call_id = arguments.get("call_id")
         if call_id is not None:
             plan.call_id = parse_call_id(call_id)

@@ -10,9 +10,21 @@ from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.observe.text import printable
 from sip_p2p.service.command_line import CommandOptions, file_path, seconds
+from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.body import parse_media_type
 
 __all__ = ["ApplicationOptions"]
+
+_IN_SESSIONS = "it belongs to a session, and goes on within it"
+_OF_DIALOGS = "it makes a dialog of its own"
+_NOT_FORWARDED = {
+    **dict.fromkeys(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"), _IN_SESSIONS),
+    **dict.fromkeys(("SUBSCRIBE", "REFER"), _OF_DIALOGS),
+    "MESSAGE": "it does anyway",
+    "OPTIONS": "it asks what we can do ourselves",
+    "REGISTER": "it says where somebody is, and we know nobody's place",
+}
+"""What ``--forward-methods`` cannot name, and why."""
 
 
 class ApplicationOptions(CommandOptions):
@@ -34,12 +46,19 @@ class ApplicationOptions(CommandOptions):
         ["answer-type", None, "application/sdp", "the media type of --answer-body"],
         ["answer-after", None, "0", "with --application answer: for how many seconds a session rings before"],
         ["forward-to", None, None, "with --application forward: the URI that everything goes on to, sip:bob@b.example"],
+        [
+            "forward-methods",
+            None,
+            "INFO",
+            "with --application forward: which requests go on beside MESSAGE and sessions, with commas between them",
+        ],
     ]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.answer_status = 200
         self.answer_after = 0.0
+        self.forward_methods: tuple[str, ...] = ()
 
     def postOptions(self) -> None:
         """Check what can be checked without touching a file.
@@ -66,6 +85,13 @@ class ApplicationOptions(CommandOptions):
             raise usage.UsageError(f"--answer-type: {printable(str(error))}") from None
 
     def _check_forward(self) -> None:
+        methods = tuple(filter(None, (method.strip() for method in self["forward-methods"].split(","))))
+        for method in methods:
+            if TOKEN.fullmatch(method) is None:
+                raise usage.UsageError(f"--forward-methods: {printable(method)} is no method")
+            if method in _NOT_FORWARDED:
+                raise usage.UsageError(f"--forward-methods: {method} cannot go on: {_NOT_FORWARDED[method]}")
+        self.forward_methods = methods
         text = self["forward-to"]
         if text is None:
             if self["application"] == "forward":

@@ -207,8 +207,9 @@ class Options(
             "a",
             "log",
             "what to do with what arrives: log (one JSON line an event on standard output), echo (the same, each text "
-            "goes back to its sender, and every session is accepted), answer (in one way), control (the HTTP API "
-            "decides), webhook (--webhook decides), or your own class as package.module:Class",
+            "goes back to its sender, and every session is accepted), answer (in one way), forward (--forward-to "
+            "gets it), control (the HTTP API decides), webhook (--webhook decides), or your own class as "
+            "package.module:Class",
         ],
         ["trace", None, None, "write what passes to this file as JSON lines, without credentials and bodies"],
         ["drain", None, "5", "how many seconds a stop waits for what is in flight, the end of sessions included"],

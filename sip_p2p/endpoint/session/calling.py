@@ -59,6 +59,8 @@ class CallArguments(TypedDict, total=False):
     :ivar automatic_ack: whether the ACK goes out by itself (row H15), as it does by default.
     :ivar via: send the INVITE there instead of where the target leads (row E22).
     :ivar family: which addresses may be used, and which come first (row E23).
+    :ivar max_forwards: how many hops the INVITE may take, 0 to 255: 70 by default; who passes a call on gives one less
+        than it came with (RFC 7332).
     :ivar recovery: what is done when the way to the peer is lost (row H32): ``Recovery.LIMITED`` by default.
     """
 
@@ -72,6 +74,7 @@ class CallArguments(TypedDict, total=False):
     automatic_ack: bool
     via: Target | None
     family: AddressFamilyHint | str | None
+    max_forwards: int
     recovery: Recovery
 
 
@@ -79,6 +82,7 @@ def check_arguments(arguments: CallArguments) -> None:
     """What only a type checker would see is told here as well, before there is a session.
 
     :raises TypeError: for an argument that there is not, and for one of the wrong type.
+    :raises ValueError: for a number of hops that cannot be.
     """
     unknown = arguments.keys() - CallArguments.__annotations__.keys()
     if unknown:
@@ -88,6 +92,8 @@ def check_arguments(arguments: CallArguments) -> None:
         raise TypeError(f"recovery is one of Recovery's, not {type(recovery).__name__}")
     if timer is not None and not isinstance(timer, SessionTimerSettings):
         raise TypeError(f"session_timer is SessionTimerSettings or None, not {type(timer).__name__}")
+    if not 0 <= arguments.get("max_forwards", 70) <= 255:
+        raise ValueError(f"a request takes between 0 and 255 hops, not {arguments['max_forwards']}")
 
 
 @final

@@ -29,6 +29,10 @@ module              what
 ``echo``            sends each text back, accepts each session and answers each offer with itself
 ``answer``          answers everything in one way that the command line says
 ``control``         leaves every session to the HTTP API
+``forward``         passes everything on to another party, and its answers back
+``bridge``          a session and the one that is established for it, until both stand
+``crossing``        what happens within the two
+``passing``         header fields and outcomes: what goes across, and what stays
 ==================  ================================================================================================
 """
 

@@ -7,7 +7,7 @@ else notices.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from sip_p2p.sip.message import Response
 
@@ -30,11 +30,11 @@ Answer: TypeAlias = Response | int | Awaitable[Response | int | None] | None
 class Application:
     """What the service does with what arrives. Every method may be left out.
 
-    :cvar methods: the methods other than MESSAGE whose requests go to :meth:`request`; the endpoint's ``Allow`` names
+    :ivar methods: the methods other than MESSAGE whose requests go to :meth:`request`; the endpoint's ``Allow`` names
         them.
     """
 
-    methods: ClassVar[tuple[str, ...]] = ()
+    methods: tuple[str, ...] = ()
 
     @classmethod
     def make(cls, setting: ApplicationSetting) -> Self:

@@ -22,6 +22,7 @@ from sip_p2p.service.applications.answer import AnswerApplication
 from sip_p2p.service.applications.base import Application
 from sip_p2p.service.applications.control import ControlApplication
 from sip_p2p.service.applications.echo import EchoApplication
+from sip_p2p.service.applications.forward import ForwardApplication
 from sip_p2p.service.applications.log import LogApplication
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.json_lines import JsonLines
@@ -40,6 +41,7 @@ BUILT_IN: dict[str, type[Application]] = {
     "answer": AnswerApplication,
     "control": ControlApplication,
     "echo": EchoApplication,
+    "forward": ForwardApplication,
     "log": LogApplication,
     "webhook": WebhookApplication,
 }
