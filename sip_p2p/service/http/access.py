@@ -33,6 +33,7 @@ MOST_TOKENS = 16
 _LEAST_CHARACTERS = 16
 _MOST_OCTETS = 8192
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?")
 _SAFE = frozenset(("GET", "HEAD"))
 _CHALLENGE = 'Bearer realm="sip_p2p"'
 
@@ -175,12 +176,10 @@ class Access:
 
 
 def _names_loopback(host: str | None) -> bool:
-    if host is None:
+    found = _HOST.fullmatch(host or "")
+    if found is None:
         return False
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
+    name = found[1].removeprefix("[").removesuffix("]")
     return name.rstrip(".").lower() == "localhost" or is_loopback(name)
 
 

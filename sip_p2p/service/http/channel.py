@@ -11,6 +11,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel, Request
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sip_p2p.service.http.access import Access
 
 __all__ = [
+    "CLOSE_TIMEOUT",
     "MOST_CONNECTIONS",
     "MOST_CONTENT",
     "MOST_HEADER_FIELDS",
@@ -50,6 +52,9 @@ MOST_CONNECTIONS = 128
 REQUEST_TIMEOUT = 30.0
 """Seconds in which a request must have come from its first octet to its last, for which a connection may be idle
 between two of them, and in which an answer must have been taken; then the connection is closed."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that connections have at the end of the service to take what was written to them; then they are dropped."""
 
 _log = Logger()
 
@@ -103,7 +108,7 @@ class ControlChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is gone."""
-        self.factory.connections.discard(self)
+        self.factory.gone(self)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
 
     def dataReceived(self, data: bytes) -> None:
@@ -121,6 +126,10 @@ class ControlChannel(HTTPChannel):
         """A request is answered; the next one has its own time."""
         self._has_begun = False
         super().requestDone(request)  # type: ignore[no-untyped-call]
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """A line of the header has no end."""
+        self.refuse(Problem("bad-request", "A line of the header is too long."))
 
     def allHeadersReceived(self) -> None:
         """The header has ended; what announces too much is refused before it is sent."""
@@ -141,6 +150,11 @@ class ControlChannel(HTTPChannel):
         )
         connection: Any = self
         connection.write(head.encode("ascii") + content)
+        connection.loseConnection()
+
+    def end(self) -> None:
+        """Close it once what was written has left."""
+        connection: Any = self
         connection.loseConnection()
 
     def abort(self) -> None:
@@ -166,6 +180,7 @@ class ControlFactory(Factory):
         self.access = access
         self.connections: set[ControlChannel] = set()
         self.turned_away = 0
+        self._closed: Deferred[None] | None = None
 
     def buildProtocol(self, addr: Any) -> ControlChannel | None:  # type: ignore[override]
         """A connection has come; None where there are too many."""
@@ -185,7 +200,32 @@ class ControlFactory(Factory):
         method = request.method.decode("ascii", "replace")
         _log.debug("{method} {path}: {status}", method=method, path=path, status=request.code)
 
-    def close(self) -> None:
-        """Drop every connection."""
+    def gone(self, channel: ControlChannel) -> None:
+        """A connection has ended."""
+        self.connections.discard(channel)
+        if self._closed is not None and not self.connections:
+            closed, self._closed = self._closed, None
+            closed.callback(None)
+
+    def close(self) -> Deferred[None]:
+        """Close every connection; those that do not take what was written within :data:`CLOSE_TIMEOUT` are dropped.
+
+        :returns: fires when all are gone.
+        """
+        if not self.connections:
+            return succeed(None)
+        closed = self._closed = Deferred()
+        for channel in tuple(self.connections):
+            channel.end()
+        late = self._reactor.callLater(CLOSE_TIMEOUT, self._abort)
+
+        def over(result: None) -> None:
+            if late.active():
+                late.cancel()
+            return result
+
+        return closed.addCallback(over)
+
+    def _abort(self) -> None:
         for channel in tuple(self.connections):
             channel.abort()

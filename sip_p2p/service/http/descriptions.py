@@ -57,8 +57,7 @@ def content(body: bytes, content_type: str | None) -> dict[str, object]:
 def response(answer: Response) -> dict[str, object]:
     """A response of a peer."""
     fields = [
-        {"name": name, "value": WITHHELD if name.lower() in SECRET_FIELDS else value}
-        for name, value in answer.headers
+        {"name": name, "value": WITHHELD if name.lower() in SECRET_FIELDS else value} for name, value in answer.headers
     ]
     return {
         "status": answer.status,

@@ -145,9 +145,8 @@ class ControlServer(Part):
         self.followers.close()
         self.service.manager.tls_failed.unsubscribe(self.failures.note)
         self.sessions.close()
-        ending = [maybeDeferred(port.stopListening) for _, _, port in self._listening]
-        for _, factory, _ in self._listening:
-            factory.close()
+        ending: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for _, _, port in self._listening]
+        ending += [factory.close() for _, factory, _ in self._listening]
         self._listening = []
         return gatherResults(ending, consumeErrors=True).addCallback(lambda _: None)
 

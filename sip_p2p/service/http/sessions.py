@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
-from sip_p2p.endpoint.session.states import SignalingState
+from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.observe.text import printable
 from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
@@ -154,7 +154,7 @@ class SessionBook:
         if entry is None:
             return
         entry.changed = time.time()
-        entry.reason = change.reason.name.lower()
+        entry.reason = "" if change.reason is SignalingTransitionReason.NONE else change.reason.name.lower()
         entry.status = change.message.status if isinstance(change.message, Response) else None
         if change.state is SignalingState.DISCONNECTED:
             del self._live[entry.key]
