@@ -15,6 +15,7 @@ from __future__ import annotations
 import collections
 import hashlib
 import random
+import threading
 from typing import TYPE_CHECKING, final
 
 from opentelemetry.sdk.trace import TracerProvider
@@ -26,6 +27,8 @@ from sip_p2p.observe.text import printable
 from sip_p2p.sip.counters import KNOWN_METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import Span
@@ -73,16 +76,23 @@ class SpanTeller:
     :param processor: where the spans go.
     :param resource: who tells them; by default what the environment says.
     :param sessions: how many sessions may be open at a time.
+    :param give_up: what ends an export that does not come to its end by itself; called in a thread.
     """
 
     def __init__(
-        self, processor: SpanProcessor, *, resource: Resource | None = None, sessions: int = MOST_SESSIONS
+        self,
+        processor: SpanProcessor,
+        *,
+        resource: Resource | None = None,
+        sessions: int = MOST_SESSIONS,
+        give_up: Callable[[], object] | None = None,
     ) -> None:
         self._ids = _CallIds()
         self._provider = TracerProvider(resource=resource, id_generator=self._ids, shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("sip_p2p", __version__)
         self._most_sessions = sessions
+        self._give_up = give_up
         self._sessions: collections.OrderedDict[str, Span] = collections.OrderedDict()
 
     @classmethod
@@ -97,7 +107,8 @@ class SpanTeller:
 
         # What the environment says comes after what is given here, and wins.
         who = Resource({"service.name": "sip-p2p", "service.version": __version__, "sip.party": party})
-        return cls(BatchSpanProcessor(OTLPSpanExporter()), resource=who.merge(Resource.create()))
+        exporter = OTLPSpanExporter()
+        return cls(BatchSpanProcessor(exporter), resource=who.merge(Resource.create()), give_up=exporter.shutdown)
 
     def told(self, record: TransactionRecord) -> None:
         """A transaction has ended."""
@@ -131,14 +142,21 @@ class SpanTeller:
             self._sessions.popitem(last=False)[1].end()
         return session
 
-    def close(self) -> None:
-        """End what is open and send what waits; blocks for as long as the SDK lets it, so not in the reactor's thread.
+    def close(self, patience: float = 3.0) -> None:
+        """End the sessions that are open, at this moment, and send what waits.
 
-        The open sessions are ended at this moment.
+        It blocks, so it is not for the reactor's thread.
+
+        :param patience: how many seconds that may take; then what has not left is lost.
         """
         while self._sessions:
             self._sessions.popitem()[1].end()
+        timer = None if self._give_up is None else threading.Timer(patience, self._give_up)
+        if timer is not None:
+            timer.start()
         self._provider.shutdown()
+        if timer is not None:
+            timer.cancel()
 
 
 def _attributes(record: TransactionRecord) -> dict[str, AttributeValue]:
