@@ -45,7 +45,7 @@ def explain_options(options: Options) -> Iterator[Finding]:
             what = "not given" if option.default is None else f"{option.default}, as usual"
             yield Finding.ok(f"--{option.name}", "default", what)
             continue
-        what = ", ".join(_shown(option, value.text) for value in given) or "none"
+        what = ", ".join(_shown(option, value.text) for value in given)
         yield Finding.ok(f"--{option.name}", _cause(place), f"{what}, from {place}")
 
 
