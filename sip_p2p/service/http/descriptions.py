@@ -8,9 +8,11 @@ import binascii
 import datetime
 from typing import TYPE_CHECKING, Any
 
+from sip_p2p.errors import MalformedMessage
 from sip_p2p.observe.redact import SECRET_FIELDS
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.words import explain
+from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.dialog.description import SDP, ContentDescription
 from sip_p2p.transport.trust.identity import PeerIdentities
 
@@ -112,6 +114,11 @@ def body_of(given: Mapping[str, Any]) -> tuple[str | bytes, str | None]:
     :raises Problem: there are two, or octets without a type, or what is no base 64.
     """
     text, coded, content_type = given.get("text"), given.get("body_base64"), given.get("content_type")
+    if content_type is not None:
+        try:
+            parse_media_type(content_type)
+        except MalformedMessage as error:
+            raise _wrong("/content_type", error.reason) from None
     if text is not None and coded is not None:
         raise _wrong("/body_base64", "give text or body_base64, and not both")
     if coded is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sip_p2p.errors import EndpointTerminated, InvalidOperation
+from sip_p2p.errors import EndpointTerminated, InvalidOperation, RestrictedHeader
 from sip_p2p.observe.text import printable
 
 if TYPE_CHECKING:
@@ -133,8 +133,14 @@ def problem_of(error: Exception) -> Problem | None:
         return error
     if isinstance(error, EndpointTerminated):
         return Problem("unavailable", f"{error}.")
+    if isinstance(error, RestrictedHeader):
+        return _unfit(error)
     if isinstance(error, InvalidOperation):
         return Problem("conflict", f"{error}.", retryable=bool(getattr(error, "retryable", False)))
     if isinstance(error, ValueError):
-        return Problem("invalid-content", f"{error}.", errors=[{"pointer": "", "detail": printable(str(error), 256)}])
+        return _unfit(error)
     return None
+
+
+def _unfit(error: Exception) -> Problem:
+    return Problem("invalid-content", f"{error}.", errors=[{"pointer": "", "detail": printable(str(error), 256)}])

@@ -170,6 +170,8 @@ class ApiCase(SynchronousTestCase):
     def ask(self, method: str, path: str, content: object = None, headers: dict[str, str] | None = None) -> Got:
         """Ask, and let everything happen that happens at once."""
         self.client.clear()
+        if self.client.wire.disconnecting:
+            self.client = Client(self.client.channel.factory)
         self.client.ask(method, path, content, headers)
         self.network.settle()
         return self.client.got
