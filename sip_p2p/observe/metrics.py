@@ -232,11 +232,20 @@ class MetricsCollector(Collector):
         yield self._counter(
             "sip_p2p_connections_opened", "Connections that came to carry messages.", opened, ("direction",)
         )
+        kept = [
+            ((name.removeprefix("keep_alive_"),), count)
+            for name, count in figures.items()
+            if name.startswith("keep_alive_")
+        ]
+        yield self._counter("sip_p2p_keep_alives", "Keep-alives, and what became of them.", kept, ("event",))
+        dropped = [((name,), figures[f"datagrams_{name}"]) for name in ("ignored", "forged")]
+        yield self._counter("sip_p2p_datagrams_dropped", "Datagrams that nothing came of.", dropped, ("reason",))
         for name, words in (
             ("connections_dialled", "Connections that we began to make."),
             ("connections_lost", "Connections that ended without a goodbye, and not by us."),
             ("connections_refused", "Accepted connections that were one too many."),
             ("throttled", "How often nothing was read from a peer for a while."),
+            ("held_back", "Requests that were not sent because their peer had asked for fewer."),
         ):
             yield self._counter(f"sip_p2p_{name}", words, [((), figures[name])])
 
@@ -270,6 +279,16 @@ class MetricsCollector(Collector):
         if "tls_handshakes" in figures:
             kinds = [(("full",), figures["tls_handshakes"]), (("resumed",), figures["tls_resumptions"])]
             yield self._counter("sip_p2p_tls_handshakes", "Completed TLS handshakes.", kinds, ("kind",))
+            yield self._counter(
+                "sip_p2p_certificate_reloads",
+                "How often files of certificates were read anew.",
+                [((), figures["certificate_reloads"])],
+            )
+            yield self._gauge(
+                "sip_p2p_certificate_troubles",
+                "Files of certificates that cannot be used as they are now.",
+                [((), figures["certificate_troubles"])],
+            )
         days = [
             ((name.removeprefix("certificate_days_left").removeprefix("_") or "own",), count)
             for name, count in figures.items()

@@ -11,6 +11,7 @@ from sip_p2p.observe.recorder import Recorder
 from sip_p2p.observe.redact import BodyPolicy
 from sip_p2p.observe.trace import Tap
 from sip_p2p.transport.flow import LiveFlow
+from tests.documents import ROOT, blocks
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
@@ -255,3 +256,17 @@ class AskingTests(SynchronousTestCase):
             (event.kind, event.note, event.remote, event.peer), ("note", "lost", "192.0.2.7:5061", "b.example")
         )
         self.assertEqual(len(recorder.events()), 2)
+
+
+class PageTests(SynchronousTestCase):
+    """The chapter on seeing inside."""
+
+    def test_the_program(self) -> None:
+        """What docs/observe.rst shows of the recorder runs, follows a message and draws it."""
+        said: list[str] = []
+        program = next(block for block in blocks(ROOT / "docs/observe.rst", "python") if "Recorder" in block)
+        exec(program, names := {"print": lambda *words: said.append(" ".join(map(str, words)))})
+        self.assertEqual(said[:2], ["MESSAGE sip:bob@b.example SIP/2.0", "SIP/2.0 200 OK"])
+        self.assertIn("200 OK (MESSAGE)", said[2])
+        self.assertTrue(said[3].endswith("b.example 2"))
+        names["network"].finish()  # type: ignore[attr-defined]

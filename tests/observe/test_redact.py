@@ -160,7 +160,7 @@ class BodyTests(SynchronousTestCase):
     """Whose bodies are kept, and what they lose all the same."""
 
     def test_the_keys_of_a_description(self) -> None:
-        """row:M11: wherever their line begins and ends, keys in SDP are withheld, in a part of a multipart body, too."""
+        """row:M11: wherever their line begins and ends, keys in SDP are withheld, in a multipart body, too."""
         for content_type in ("application/sdp", "multipart/mixed"):
             for end in (b"\r\n", b"\n", b"\r"):
                 body = end.join(
