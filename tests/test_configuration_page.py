@@ -1,0 +1,96 @@
+"""docs/configuration.rst: its file, its commands and its tables are as it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+
+from sip_p2p.service.reconfiguration import RELOADED
+from tests.documents import ROOT, SCRIPTS, blocks
+from tests.interop.peers.program import Program, free_port
+from tests.support import SynchronousTestCase, TestCase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE = ROOT / "docs/configuration.rst"
+
+
+class PageCase(TestCase):
+    """A folder with the file of the page."""
+
+    timeout = 90
+
+    def setUp(self) -> None:
+        """Write the file, with ports that are free here."""
+        super().setUp()
+        self.folder = Path(self.mktemp()).resolve()
+        self.folder.mkdir()
+        (file,) = blocks(PAGE, "toml")
+        self.file = file.replace("5061", str(free_port())).replace("udp:5060", "udp:0")
+        (self.folder / "party.toml").write_text(self.file)
+
+    def start(self, command: str, environment: Mapping[str, str] | None = None) -> Program:
+        """Start a command of the page with this checkout's code."""
+        words = command.split()
+        program = Program(reactor, [sys.executable, "-u", *SCRIPTS[words[0]], *words[1:]])
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        own = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
+        program.start(str(self.folder), own)
+        self.addCleanup(lambda: Deferred.fromCoroutine(program.stop()))
+        return program
+
+
+class CommandTests(PageCase):
+    """row:M14: what the page tells an operator to type works."""
+
+    async def test_from_the_first_line_to_the_last(self) -> None:
+        """row:M14: certificates, the check, the party itself, and a check with what the environment says besides."""
+        first, second = blocks(PAGE, "sh")
+        pki, check, run = first.splitlines()
+        made = self.start(pki)
+        self.assertEqual(await made.ended(), 0, made.report())
+        checked = self.start(check)
+        self.assertEqual(await checked.ended(), 0, checked.report())
+        self.assertIn("It would start.", checked.output)
+        for line in blocks(PAGE, "text")[2].splitlines():
+            step, _, place = line.partition(": ")
+            self.assertIn(step, checked.output)
+            self.assertTrue(place.split("party.toml")[-1] in checked.output, line)
+        running = self.start(run)
+        await running.find(r'"event": "started"')
+        await running.stop()
+        self.assertNotIn("Traceback", running.output)
+        words = re.fullmatch(r'(\w+)="([^"]*)" (\w+)=(\w+) (.*)\n', second)
+        assert words is not None
+        told = self.start(words[5], {words[1]: words[2], words[3]: words[4]})
+        self.assertEqual(await told.ended(), 0, told.report())
+        # The file wins over both.
+        self.assertIn("--drain: 10, from", told.output)
+
+    async def test_mistakes(self) -> None:
+        """row:M14: the lines that the page shows are those that are printed."""
+        for (written, instead), expected in zip(
+            (("drain = 10", "drian = 10"), ("drain = 10", 'drain = "soon"')), blocks(PAGE, "text")[:2], strict=True
+        ):
+            (self.folder / "party.toml").write_text(self.file.replace(written, instead))
+            program = self.start(blocks(PAGE, "sh")[0].splitlines()[1])
+            self.assertEqual(await program.ended(), 1, program.report())
+            said = re.sub(r"\S*/party\.toml", "party.toml", program.text)
+            self.assertEqual(said.strip(), expected.strip())
+
+
+class TableTests(SynchronousTestCase):
+    """What is taken over."""
+
+    def test_what_is_taken_over(self) -> None:
+        """row:M15: the table names every option that SIGHUP takes over, and no other."""
+        text = PAGE.read_text("utf-8").partition("taken over   ")[2].partition("\nWhat stands beside")[0]
+        named = [name for line in text.splitlines() for name in re.findall(r"``([a-z-]+)``", line[:48])]
+        self.assertEqual(sorted(named), sorted(RELOADED))
