@@ -45,6 +45,7 @@ DISTRIBUTIONS = {
     "attr": "attrs",
     "automat": "Automat",
     "cryptography": "cryptography",
+    "opentelemetry": "opentelemetry-api",
     "twisted": "Twisted",
     "zope": "zope.interface",
 }
@@ -257,10 +258,12 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual(in_fresh_python(program), "False False\n")
 
     def test_dependencies_are_declared(self) -> None:
-        """Whatever is imported from outside the standard library stands in setup.cfg's install_requires."""
+        """Whatever is imported from outside the standard library stands in setup.cfg's install_requires, or in the
+        extra of the one module that needs it."""
         settings = configparser.ConfigParser()
         settings.read(ROOT / "setup.cfg")
-        asked = {re.split(r"[\[ <>=]", line)[0] for line in settings["options"]["install_requires"].split("\n") if line}
+        lines = settings["options"]["install_requires"] + settings["options.extras_require"]["opentelemetry"]
+        asked = {re.split(r"[\[ <>=]", line)[0] for line in lines.split("\n") if line}
         used = {
             item.module.split(".")[0]
             for path in (ROOT / "sip_p2p").rglob("*.py")
@@ -268,3 +271,13 @@ class WorldTests(SynchronousTestCase):
         }
         outside = used - set(sys.stdlib_module_names) - {"sip_p2p"}
         self.assertEqual({DISTRIBUTIONS.get(name, name) for name in outside} - asked, set())
+
+    def test_the_extra_is_left_alone(self) -> None:
+        """Without ``--opentelemetry`` nothing of the extra is imported: one module has it, and nobody that module."""
+        extra = "sip_p2p.observe.spans"
+        for path, layer in sources().items():
+            if layer == "twisted/plugins" or dotted(path) == extra:
+                continue
+            for item in imports_of(path.read_text("utf-8")):
+                self.assertNotEqual(item.module.split(".")[0], "opentelemetry", path.name)
+                self.assertFalse(item.at_once and item.module == extra, path.name)
