@@ -91,7 +91,7 @@ class Place:
             parsed.check_keys(("domain", "index", "name"))
             if parsed.positional:
                 parsed.values["name"] = parsed.positional.pop(0)
-            if parsed.positional or ("index" in parsed.values) is ("name" in parsed.values):
+            if parsed.positional or not all(parsed.values.values()) or ("index" in parsed.values) is ("name" in parsed.values):
                 raise ValueError("systemd: wants index= or name=, and one of them only")
         else:
             raise ValueError(f"{parsed.prefix}: is none of tcp, tls, unix and systemd")

@@ -308,7 +308,7 @@ async def send_in_session(server: ControlServer, call: Call) -> Answer:
 
 
 async def _send(server: ControlServer, call: Call, method: str) -> Answer:
-    given = call.body
+    given = call.body or {}
     body, content_type = descriptions.body_of(given)
     if content_type is None and body:
         content_type = "text/plain; charset=UTF-8"

@@ -22,7 +22,15 @@ class LoopbackCase(TestCase):
         from sip_p2p.service.http.server import ControlServer
 
         options = parsed(
-            "--uri", "sip:user@127.0.0.1", "--listen", "tcp:0:interface=127.0.0.1", "--drain", "0", "--application", "control", *self.arguments
+            "--uri",
+            "sip:user@127.0.0.1",
+            "--listen",
+            "tcp:0:interface=127.0.0.1",
+            "--drain",
+            "0",
+            "--application",
+            "control",
+            *self.arguments,
         )
         self.service = make(reactor, options)
         self.service.startService()

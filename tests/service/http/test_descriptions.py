@@ -47,7 +47,12 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual(descriptions.body_of({}), ("", None))
         self.assertEqual(descriptions.body_of({"text": "a", "content_type": "a/b"}), ("a", "a/b"))
         self.assertEqual(descriptions.body_of({"body_base64": "AA==", "content_type": "a/b"}), (b"\x00", "a/b"))
-        for given in ({"body_base64": "A"}, {"body_base64": "AA=="}, {"text": "", "body_base64": ""}, {"content_type": "a"}):
+        for given in (
+            {"body_base64": "A"},
+            {"body_base64": "AA=="},
+            {"text": "", "body_base64": ""},
+            {"content_type": "a"},
+        ):
             self.assertRaises(Problem, descriptions.body_of, given)
 
     def test_offer(self) -> None:
