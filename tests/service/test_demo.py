@@ -54,8 +54,19 @@ class CommandTests(SynchronousTestCase):
         """Without arguments it plays to the end and leaves with 0; it takes none."""
         done = run(COMMAND, "demo")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertTrue(done.stdout.endswith("Everything went as it should.\n"))
+        self.assertIn("Everything went as it should.\n", done.stdout)
+        self.assertTrue(done.stdout.endswith("make demo ARGS=--keep\n"))
         done = run(COMMAND, "demo", "loudly")
         self.assertEqual(
             (done.returncode, done.stderr), (1, "sip-p2p: what is loudly for? Only options are expected here\n")
         )
+
+    def test_options(self) -> None:
+        """The port of the console is one, and belongs to --keep."""
+        for arguments, line in (
+            (("--keep", "--port", "http"), "--port http is not a port"),
+            (("--keep", "--port", "65536"), "--port 65536 is not a port"),
+            (("--port", "8080"), "--port is given without --keep: there is no console"),
+        ):
+            done = run(COMMAND, "demo", *arguments)
+            self.assertEqual((done.returncode, done.stderr), (1, f"sip-p2p: {line}\n"))

@@ -73,7 +73,7 @@ function drawLink() {
 
 function drawTallies() {
   for (const name of ["flows", "sessions", "failures"]) {
-    const number = store.lists[name].length;
+    const number = store.totals[name];
     say(byId(`tally-${name}`), number ? number.toLocaleString("en-GB") : "");
   }
 }

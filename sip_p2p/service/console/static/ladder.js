@@ -147,6 +147,7 @@ export class Ladder {
     this.opened = opened;
     this.messages = [];
     this.chosen = null;
+    this.current = null;
     this.key = "";
     this.heads = h("div", { class: "heads", "aria-hidden": "true" });
     this.svg = s("svg", { class: "ladder", role: "listbox", "aria-label": "Messages, oldest first" });
@@ -183,6 +184,7 @@ export class Ladder {
     // As long as the lifelines stay where they are, only what is new is drawn.
     let same = 0;
     while (same < drawn.length && same < this.messages.length && drawn[same] === this.messages[same]) same += 1;
+    const held = this.svg.contains(document.activeElement);
     if (key !== this.key || same < drawn.length) {
       same = 0;
       this.svg.replaceChildren();
@@ -199,6 +201,8 @@ export class Ladder {
     plan.rows.slice(same).forEach((row, offset) => this.svg.append(drawnRow(row, same + offset, plan, false)));
     this.drawHeads();
     this.mark();
+    // The arrow that had the focus was drawn anew.
+    if (held && !this.svg.contains(document.activeElement)) this.svg.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
   }
 
   drawLines() {
@@ -251,7 +255,8 @@ export class Ladder {
   /** Which is chosen, and which belong to the same transaction. */
   mark() {
     const index = this.messages.indexOf(this.chosen);
-    const focusable = index < 0 ? 0 : index;
+    // Whoever closes a message is where it stands.
+    const focusable = Math.max(this.messages.indexOf(this.chosen ?? this.current), 0);
     const branch = index < 0 ? "" : this.chosen.branch;
     for (const row of this.svg.querySelectorAll(".row")) {
       const own = Number(row.dataset.index);
@@ -263,6 +268,7 @@ export class Ladder {
 
   choose(message, { focus = false, tell = true } = {}) {
     this.chosen = message;
+    this.current = message ?? this.current;
     this.mark();
     const row = message ? this.rowOf(message) : null;
     if (row && focus) {

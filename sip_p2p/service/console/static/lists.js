@@ -60,7 +60,7 @@ export function flowsPage(store) {
     name: "flows",
     title: "Flows",
     label: "Narrow down: name, address, transport",
-    words: (all) => `${count(all.length, "connection")}; ${count(all.filter((flow) => flow.is_verified).length, "peer")} proved by certificate`,
+    words: (all) => `${all.length < store.totals.flows ? `the first ${all.length} of ` : ""}${count(store.totals.flows ?? 0, "connection")}; ${count(all.filter((flow) => flow.is_verified).length, "peer")} proved by certificate`,
     search: (flow) => [flow.peer, ...flow.identities, flow.remote, flow.transport, flow.tls_version, flow.local, flow.id].join(" "),
     grid: {
       label: "Flows",

@@ -110,7 +110,7 @@ export function overviewPage(store) {
     const fresh = failures.filter((failure) => Date.now() / 1000 - seconds(failure.time) < 3600).length;
     fill(
       figures,
-      figure("Connections", flows.length.toLocaleString("en-GB"), `${verified.toLocaleString("en-GB")} proved by certificate`, "#/flows"),
+      figure("Connections", (store.totals.flows ?? 0).toLocaleString("en-GB"), `${verified.toLocaleString("en-GB")} proved by certificate`, "#/flows"),
       figure("Sessions", sessions.length.toLocaleString("en-GB"), `${up.toLocaleString("en-GB")} connected`, "#/sessions"),
       figure("Messages / s", last ? perSecond(last.received + last.sent) : "–", last ? `${perSecond(last.received)} in, ${perSecond(last.sent)} out` : "measuring", "#/ladders"),
       figure("Failed handshakes", failures.length.toLocaleString("en-GB"), fresh ? `${fresh} in the last hour` : "none in the last hour", "#/failures", fresh ? "alarmed" : ""),

@@ -41,6 +41,7 @@ export class Store extends EventTarget {
     super();
     this.service = null;
     this.lists = Object.fromEntries(LISTS.map((name) => [name, []]));
+    this.totals = {};
     this.problems = {};
     this.events = [];
     this.rates = [];
@@ -96,7 +97,10 @@ export class Store extends EventTarget {
     try {
       const answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
       if (name === "service") this.service = answer;
-      else this.lists[name] = answer[name];
+      else {
+        this.lists[name] = answer[name];
+        this.totals[name] = answer.total ?? answer[name].length;
+      }
       // An age grows; the moment of birth stays.
       if (name === "flows") for (const flow of this.lists.flows) flow.opened = Date.now() / 1000 - flow.age;
       this.problems[name] = null;
