@@ -106,8 +106,7 @@ class LadderDrawer:
 
     :param width: no line is wider, in terminal columns.
     :param ascii_only: draw with ``|``, ``-`` and ``>``, and escape what is not ASCII in the messages.
-    :param most_parties: one more, and the parties that have been silent for longest are forgotten; those that are drawn
-        already stay where they are.
+    :param most_parties: at least two; with one more, the first that has no part in the message loses its column.
     :raises ValueError: when *width* is below :data:`MINIMUM_WIDTH`.
     """
 
@@ -129,10 +128,11 @@ class LadderDrawer:
             self._start = event.at
         if event.kind != "message":
             return
-        for party in (_local(event), _remote(event)):
+        pair = (_local(event), _remote(event))
+        for party in pair:
             if party not in self._parties:
                 if len(self._parties) >= self._most_parties:
-                    del self._parties[0]
+                    self._parties.remove(next(each for each in self._parties if each not in pair))
                 self._parties.append(party)
                 self._is_headed = False
 

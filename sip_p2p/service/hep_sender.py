@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
 from twisted.application.internet import ClientService, backoffPolicy
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IPushProducer, IResolutionReceiver
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IResolutionReceiver
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.logger import Logger
@@ -33,13 +33,16 @@ if TYPE_CHECKING:
     from sip_p2p.observe.hep import HepEncoder
     from sip_p2p.observe.trace import TraceEvent
 
-__all__ = ["LARGEST_BACKLOG", "LOOK_UP_AGAIN", "HepSender", "HepTarget", "authorities"]
+__all__ = ["LARGEST_BACKLOG", "LAST_SECONDS", "LOOK_UP_AGAIN", "HepSender", "HepTarget", "authorities"]
 
 LARGEST_BACKLOG = 1024 * 1024
 """How many octets wait for a collector that does not take them; beyond it the oldest packets are lost."""
 
 LOOK_UP_AGAIN = 30.0
 """After how many seconds a name is looked up again that was not found."""
+
+LAST_SECONDS = 2.0
+"""How many seconds a collector has at the end to take what was written to it; then the connection is dropped."""
 
 _PORTS = {"udp": 9060, "tcp": 9060, "tls": 9061}
 
@@ -183,7 +186,7 @@ class _Datagrams(DatagramProtocol):
         return succeed(None) if port is None else maybeDeferred(port.stopListening)
 
 
-@implementer(IPushProducer)
+@implementer(IHandshakeListener, IPushProducer)
 class _Stream(Protocol):
     """A connection to a collector, which says nothing itself."""
 
@@ -191,7 +194,12 @@ class _Stream(Protocol):
         self._sender = sender
 
     def connectionMade(self) -> None:
-        """Send what has waited."""
+        """Send what has waited, where there is no handshake to come."""
+        if not self._sender.is_tls:
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        """The collector has proved its name: send what has waited."""
         cast("Any", self.transport).registerProducer(self, True)
         self._sender.connected(self)
 
@@ -226,6 +234,9 @@ class _Streams:
         factory.noisy = False
         self._service = ClientService(endpoint, factory, retryPolicy=backoffPolicy(maxDelay=60.0), clock=reactor)
         self._target = target
+        self.is_tls = target.transport == "tls"
+        self._reactor = reactor
+        self._stream: _Stream | None = None
         self._open: _Stream | None = None
         self._waiting: collections.deque[bytes] = collections.deque()
         self._octets = 0
@@ -246,7 +257,7 @@ class _Streams:
 
     def connected(self, stream: _Stream) -> None:
         """*stream* takes what there is."""
-        self._open = stream
+        self._stream = self._open = stream
         while self._waiting and self._open is stream:
             packet = self._waiting.popleft()
             self._octets -= len(packet)
@@ -258,8 +269,8 @@ class _Streams:
 
     def disconnected(self, stream: _Stream) -> None:
         """*stream* is gone."""
-        if self._open is stream:
-            self._open = None
+        if self._stream is stream:
+            self._stream = self._open = None
 
     def send(self, packet: bytes) -> int:
         """Send or keep *packet*; gives how many were lost for it."""
@@ -275,7 +286,19 @@ class _Streams:
         return lost
 
     def stop(self) -> Deferred[None]:
-        return maybeDeferred(self._service.stopService)
+        if self._stream is None:
+            return maybeDeferred(self._service.stopService)
+        transport = cast("Any", self._stream.transport)
+        # A connection with a producer is not closed before that has ended.
+        transport.unregisterProducer()
+        dropping = self._reactor.callLater(LAST_SECONDS, transport.abortConnection)
+
+        def stopped(result: object) -> object:
+            if dropping.active():
+                dropping.cancel()
+            return result
+
+        return maybeDeferred(self._service.stopService).addBoth(stopped)
 
 
 @final

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import TextIO
 
+    from rich.console import Console
     from twisted.internet.interfaces import IReactorTime
 
 __all__ = ["SHOWN", "ControlCommandOptions", "ShowOptions"]
@@ -200,16 +201,23 @@ class ShowOptions(ControlOptions):
         console = console_on(out, width)
         found = said if member is None else said.get(member)
         if listing is None:
-            console.print(_facts(found if isinstance(found, dict) else {}))
+            _put(console, _facts(found if isinstance(found, dict) else {}), out)
             return ExitCode.OK
         rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
         if self.what == "identities":
-            console.print(_facts({name: value for name, value in said.items() if name != "peers"}))
+            _put(console, _facts({name: value for name, value in said.items() if name != "peers"}), out)
         if rows:
-            console.print(_table(listing, rows))
+            _put(console, _table(listing, rows), out)
         else:
             print(listing.nothing, file=out)
         return ExitCode.OK
+
+
+def _put(console: Console, table: Table, out: TextIO) -> None:
+    """Write *table*, without the blanks at the ends of its lines."""
+    with console.capture() as captured:
+        console.print(table, soft_wrap=False)
+    out.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def _table(listing: _Listing, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -229,7 +237,7 @@ def _facts(said: Mapping[str, Any]) -> Table:
     table.add_column(overflow="fold")
     for name, value in said.items():
         if not isinstance(value, dict):
-            table.add_row(Text(printable(name).replace("_", " ")), Text(_words(value)))
+            table.add_row(Text(printable(name)), Text(_words(value)))
     return table
 
 

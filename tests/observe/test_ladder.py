@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip_p2p.observe.ladder import MINIMUM_WIDTH, ladder, select
+from sip_p2p.observe.ladder import MINIMUM_WIDTH, LadderDrawer, ladder, select
 from sip_p2p.observe.text import display_width
 from sip_p2p.observe.trace import Direction, TraceEvent
 from tests.support import SynchronousTestCase
@@ -183,3 +183,45 @@ class SelectTests(SynchronousTestCase):
         self.assertEqual(self.at(peer="192.0.2.7"), [1.0, 2.0, 3.0])
         self.assertEqual(self.at(peer="198.51.100.1:9"), [4.0])
         self.assertEqual(self.at(method="INFO", peer="b.example"), [])
+
+
+class DrawerTests(SynchronousTestCase):
+    """A ladder that is drawn while it happens."""
+
+    def test_a_new_party(self) -> None:
+        """A heading comes before the first arrow, and again when there is another column."""
+        drawer = LadderDrawer(120, ascii_only=True)
+        kinds = [
+            [line.kind for line in drawer.draw(each)]
+            for each in (
+                passed(0.0, "out", "OPTIONS sip:bob@b.example SIP/2.0"),
+                passed(0.1, "in", "SIP/2.0 200 OK"),
+                passed(0.2, "out", "OPTIONS sip:carol@c.example SIP/2.0", peer="c.example"),
+            )
+        ]
+        self.assertEqual(kinds, [["heading", "request"], ["success"], ["heading", "request"]])
+
+    def test_what_lines_are(self) -> None:
+        """Each line says what it shows, and where its arrow stands."""
+        drawer = LadderDrawer(ascii_only=True)
+        expected = {
+            "SIP/2.0 180 Ringing": "provisional",
+            "SIP/2.0 302 Moved": "redirection",
+            "SIP/2.0 486 Busy Here": "failure",
+            "SIP/2.0 nonsense": "failure",
+            "INVITE sip:bob@b.example SIP/2.0": "request",
+        }
+        for start_line, kind in expected.items():
+            line = drawer.draw(passed(0.0, "in", start_line))[-1]
+            self.assertEqual((line.kind, line.text[line.start], line.text[line.end - 1]), (kind, "<", "-"))
+        (line,) = drawer.draw(TraceEvent("note", 1.0, note="refused"))
+        self.assertEqual((line.kind, line.text[line.start :]), ("note", "* refused"))
+
+    def test_parties_are_bounded(self) -> None:
+        """One more than there may be, and the first is forgotten."""
+        drawer = LadderDrawer(200, most_parties=2)
+        for number in range(5):
+            drawer.draw(passed(0.0, "out", "OPTIONS sip:bob@b.example SIP/2.0", peer=f"p{number}.example"))
+        heading = drawer.draw(passed(0.0, "out", "OPTIONS sip:bob@b.example SIP/2.0", peer="last.example"))[0].text
+        self.assertIn("last.example", heading)
+        self.assertNotIn("p0.example", heading)

@@ -24,13 +24,13 @@ class RunTests(SynchronousTestCase):
         for arguments, expected in (
             (
                 (),
-                "sip-p2p: which command? There are send, options, request, call, doctor, pki, ladder, demo; "
-                "sip-p2p --help says more\n",
+                "sip-p2p: which command? There are send, options, request, call, doctor, pki, "
+                "ladder, trace, show, control, demo; sip-p2p --help says more\n",
             ),
             (
                 ("dan\x1bce", "--frob"),
-                "sip-p2p: dan\\x1bce is no command. There are send, options, request, call, doctor, pki, ladder, demo; "
-                "sip-p2p --help says more\n",
+                "sip-p2p: dan\\x1bce is no command. There are send, options, request, call, doctor, pki, "
+                "ladder, trace, show, control, demo; sip-p2p --help says more\n",
             ),
             (("--frob",), "sip-p2p: option --frob not recognized\n"),
             (("send", "--frob"), "sip-p2p: option --frob not recognized\n"),

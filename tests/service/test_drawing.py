@@ -111,8 +111,10 @@ class LadderTests(SynchronousTestCase):
     def test_mistakes(self) -> None:
         """Each has its line."""
         cases = (
-            ((), "ladder needs one file"),
-            (("a", "b"), "ladder needs one file"),
+            ((), "what is to be shown? Give a file that was written with --trace, or --control with"),
+            (("a", "b"), "one file at a time; what is b for?"),
+            (("a", "--control", "8080"), "a file and --control are given: which of them is to be shown?"),
+            (("a", "--flow", "x"), "--flow x is not the number of a flow"),
             (("--width", "39", "a"), "--width 39 is not a number of columns from 40 upwards"),
             (("--width", "x", "a"), "--width x is not a number of columns from 40 upwards"),
         )
