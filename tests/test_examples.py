@@ -40,9 +40,9 @@ class ExampleCase(TestCase):
         self.addCleanup(lambda: as_deferred(program.stop()))
         return program
 
-    def example(self, name: str, *arguments: str) -> Program:
-        """Start one example with the folder of the certificates and *arguments*."""
-        return self.start(f"{name}.py", str(self.folder.resolve()), *arguments)
+    def example(self, name: str, *arguments: str, first: str = "") -> Program:
+        """Start one example with the folder of the certificates, or what it wants *first*, and *arguments*."""
+        return self.start(f"{name}.py", first or str(self.folder.resolve()), *arguments)
 
 
 def as_deferred(coroutine: Coroutine[object, object, object]) -> object:
@@ -231,6 +231,40 @@ class BridgeTests(CallCase):
         await rig.find(r"; the peer ended it$")
 
 
+class WebhookTests(CallCase):
+    """webhook_receiver.py."""
+
+    async def test_a_hook_decides(self) -> None:
+        """row:M14: the service answers messages and calls with what the hook says, and 503 once the hook is gone."""
+        secrets = self.folder / "secrets"
+        secrets.write_text("whsec_YSBzZWNyZXQgb2YgdGhlIHRlc3RzLCBubyBvdGhlcg==\n")
+        hook = self.example("webhook_receiver", "0", first=str(secrets.resolve()))
+        url = (await hook.find(r"^the hook is (\S+)$"))[1]
+        port = free_port()
+        own = [f"{self.folder.resolve()}/{name}.pem" for name in ("localhost", "ca")]
+        keys = ["--certificate", own[0], "--trust", own[1]]
+        service = self.start(
+            *SCRIPTS["twistd"], "-n", "--pidfile=", "sip-p2p", "--uri", "sip:bob@localhost", *keys,
+            "--listen", f"tls:port={port}:interface=127.0.0.1", "--application", "webhook", "--webhook", url,
+            "--webhook-secret-file", str(secrets.resolve()), "--webhook-patience", "1",
+        )  # fmt: skip
+        await service.find("listens on tls")
+        target = f"sip:bob@localhost:{port}"
+        for text, code, told in (("hello", 0, "200 OK"), ("spam", 2, "403 Not here")):
+            sending = self.start(*SCRIPTS["sip-p2p"], "send", "--uri", "sip:me@localhost", *keys, target, text)
+            self.assertEqual(await sending.ended(), code, sending.report())
+            self.assertIn(told, sending.text)
+            await hook.find(f"^localhost says {text}$")
+        call = self.call(target, "--seconds", "0")
+        self.assertEqual(await call.ended(), 0, call.report())
+        await hook.find(r"^session-state disconnected$")
+        await hook.stop()
+        sender = ["send", "--uri", "sip:me@localhost", *keys, "--timeout=4"]
+        late = self.start(*SCRIPTS["sip-p2p"], *sender, target, "late")
+        self.assertEqual(await late.ended(), 2, late.report())
+        self.assertIn("503", late.text)
+
+
 class ListTests(TestCase):
     """That nothing is left out."""
 
@@ -249,3 +283,5 @@ class UsageTests(ExampleCase):
         for name in ("click_to_dial", "ping", "broadcaster"):
             program = self.start(f"{name}.py")
             self.assertIn("FOLDER", (await program.find(r"usage: (.*)"))[1])
+        program = self.start("webhook_receiver.py")
+        self.assertIn("SECRETS", (await program.find(r"usage: (.*)"))[1])

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
     from sip_p2p.service.happenings import Happening, Happenings
     from sip_p2p.service.webhook_options import WebhookSettings
 
-__all__ = ["Deliverer"]
+__all__ = ["LAST_MOMENT", "Deliverer"]
 
 T = TypeVar("T")
+
+LAST_MOMENT = 1.0
+"""For how many seconds the last events are delivered when the party is gone."""
 
 _OWN = "webhook-"
 # For what a stop still has to do when the last question is over.
@@ -76,6 +79,7 @@ class Deliverer(Part):
         self._drain = drain
         self._clock = clock
         self._token = token
+        self._reactor = reactor
         self._log = ThrottledLog("sip_p2p.service.webhook", reactor.seconds, LogBounds())
         self._secrets = _read_secrets(settings.secret_file)
         self._policy = HttpsPolicy(_authorities(settings.trust)) if settings.is_secure else None
@@ -132,7 +136,7 @@ class Deliverer(Part):
         :param key: those with one key are told in order.
         """
         now = self._clock()
-        self._outbox.put(Letter(self._token(), kind, envelope(kind, now, data), key or kind, self._seconds()))
+        self._outbox.put(Letter(self._token(), kind, envelope(kind, now, data), key or kind, self._reactor.seconds()))
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
@@ -172,9 +176,14 @@ class Deliverer(Part):
         return self._outbox.drain()
 
     def ended(self) -> Deferred[None] | None:
-        """Close everything; what is left of the events now is lost, and counted."""
+        """Close everything; what is left of the events, and is not delivered within a moment, is lost, and counted."""
         self._leave()
         self._questions.close()
+        last = self._outbox.drain()
+        last.addTimeout(LAST_MOMENT, self._reactor, onTimeoutCancel=lambda _, __: None)
+        return last.addCallback(self._close)
+
+    def _close(self, _: object) -> Deferred[None] | None:
         self._outbox.close()
         if self._outbox.lost:
             self._log.warn("webhook: {lost} events were lost in all", lost=self._outbox.lost)
@@ -182,9 +191,6 @@ class Deliverer(Part):
         return None if close is None else maybeDeferred(close).addCallback(_nothing)
 
     # -- inside --------------------------------------------------------------------------------------------------------
-
-    def _seconds(self) -> float:
-        return self._outbox.seconds
 
     def _post(self, delivery: str, body: bytes) -> Deferred[bytes]:
         fields = signature_fields(self._secrets, delivery, int(self._clock()), body)
@@ -217,7 +223,7 @@ class Deliverer(Part):
         key = str(happening.fields.get("call_id") or event)
         data = {"number": happening.number, **happening.fields}
         body = envelope(event, happening.at, data)
-        self._outbox.put(Letter(self._token(), event, body, key, self._seconds()))
+        self._outbox.put(Letter(self._token(), event, body, key, self._reactor.seconds()))
 
     def _lost(self, letter: Letter, why: str) -> None:
         words = printable(why, 256)

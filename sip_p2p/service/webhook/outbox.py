@@ -108,11 +108,6 @@ class Outbox:
     def __len__(self) -> int:
         return self._size
 
-    @property
-    def seconds(self) -> float:
-        """The time by which letters grow old."""
-        return self._reactor.seconds()
-
     def put(self, letter: Letter) -> None:
         """Deliver *letter* as soon as it may be."""
         if self._is_closed:

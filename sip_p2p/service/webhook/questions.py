@@ -101,6 +101,9 @@ class Questions:
         self._end = None
         under_way, self._under_way = self._under_way, {}
         for asked, asking in under_way.items():
+            if asked.called:
+                # The place of one that was ended before came too late for it.
+                continue
             # First the failure that has a SIP answer, then the end of what is under way, which nobody hears of.
             asked.errback(HookFailure(FailureKind.OUT_OF_TIME, "the party stops"))
             asking.cancel()

@@ -228,8 +228,10 @@ class Rig:
 
     def finish(self) -> None:
         """End everything, and see that nothing is left."""
-        self.deliverer.ended()
+        ending = self.deliverer.ended()
         self.hook.agent.flush()
+        if ending is not None:
+            self.network.run_until(ending)
         self.network.finish()
 
 

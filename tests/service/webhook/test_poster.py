@@ -1,4 +1,4 @@
-"""One POST: each way in which a hook can fail, on real connections, is told apart; what HTTP clients add is left out."""
+"""One POST: what a hook can do wrong on real connections is told apart; what HTTP clients add is left out."""
 
 from __future__ import annotations
 
