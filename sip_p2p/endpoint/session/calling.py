@@ -175,7 +175,7 @@ class Calling(SetUp):
     :ivar invitation: the core's part, once there is one.
     """
 
-    __slots__ = ("_descriptions", "_options", "_redirecting", "family", "invitation", "plan", "via")
+    __slots__ = ("_descriptions", "_last_words", "_options", "_redirecting", "family", "invitation", "plan", "via")
 
     def __init__(
         self, plan: RequestPlan, options: CallOptions, via: Target | None, family: AddressFamilyHint | None
@@ -186,6 +186,8 @@ class Calling(SetUp):
         self.family = family
         self._options = options
         self._redirecting: Redirecting | None = None
+        # What is said at the end, where it was given up before anybody had heard whether it was accepted.
+        self._last_words: list[tuple[str, str]] = []
         # What each branch has answered: only that of the one that wins counts in the end.
         self._descriptions: dict[InviteUsage, ContentDescription] = {}
         self.invitation: ClientInvitation | None = None
@@ -265,6 +267,7 @@ class Calling(SetUp):
             session.usage.bye(driver.now(), fields)
             return False
         invitation.cancel(driver.now(), fields)
+        self._last_words = fields
         return True
 
     def _nobody_decides(self) -> None:
@@ -360,6 +363,10 @@ class Calling(SetUp):
         session = self._session
         if session is not None:
             session.usage = effect.owner
+            if session.is_over:
+                # It was given up after the 2xx had come, and before this was told (section 15).
+                effect.owner.bye(session.endpoint.connection_manager.driver.now(), self._last_words)
+                return
             description = self._descriptions.get(effect.owner)
             if description is not None and description != session.remote_description:
                 session.remote_description = description

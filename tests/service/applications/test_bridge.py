@@ -268,6 +268,24 @@ class EndTests(ForwardCase):
                 self.assertIs(theirs.state, SignalingState.DISCONNECTED)
                 self.assertEqual(len(self.middle.sessions), 0)
 
+    def test_cancel_and_acceptance_in_one_turn(self) -> None:
+        """row:H16: where CANCEL and the callee's 2xx come in one turn, the callee hears a BYE."""
+        for offer, answer in ((OFFER, ANSWER), (None, OFFER)):
+            for is_accepted_first in (True, False):
+                with self.subTest(offer=offer, is_accepted_first=is_accepted_first):
+                    session, establishing = self.begin(offer)
+                    establishing.addErrback(lambda _: None)
+                    theirs = self.received[-1]
+                    theirs.ring()
+                    self.network.advance(0.5)
+                    if not is_accepted_first:
+                        session.terminate()
+                    theirs.accept(answer).addErrback(lambda _: None)
+                    session.terminate()
+                    self.network.advance(3)
+                    self.assertIs(theirs.state, SignalingState.DISCONNECTED)
+                    self.assertEqual(self.middle.sessions, ())
+
     def test_cancel_before_the_callee_has_heard(self) -> None:
         """row:H16: a CANCEL that comes while the callee is still being looked for leaves nothing behind."""
         for step in range(30):
