@@ -11,6 +11,7 @@ from twisted.python import usage
 from sip_p2p.service.config import COMMAND_LINE, OFF, Configuration
 from sip_p2p.service.option_table import OptionKind, option_table
 from sip_p2p.service.options import Options
+from tests.service.support import TWISTD, run
 from tests.support import SynchronousTestCase
 
 URI = 'uri = "sip:alice@a.example"\n'
@@ -110,6 +111,14 @@ class PrecedenceTests(ConfigCase):
         with contextlib.redirect_stdout(printed):
             self.assertRaises(SystemExit, self.parsed, "no = toml = ", "--help")
         self.assertIn("--config", printed.getvalue())
+
+    def test_completion_needs_no_file(self) -> None:
+        """A shell that completes an option is told of all of them, whatever the file holds."""
+        words = ("--config", "/there/is/none", "--tr", "--_shell-completion", "zsh:4")
+        done = run(TWISTD, "sip-p2p", *words)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        for option in option_table(Options):
+            self.assertIn(f"--{option.name}{'=' * option.takes_value}[", done.stdout)
 
     def test_again(self) -> None:
         """The file is read again with the same command line and environment."""
