@@ -116,10 +116,15 @@ class Instruments(Part):
             manager.tls_failed.subscribe(self._refused)
         if self.watch is not None:
             manager.flow_opened.subscribe(self.collector.flow_opened)
-            self._looking.start(_BETWEEN_LOOKS, now=False)
-            if self._make_spans is not None:
-                self._spans = self._make_spans()
-                self.watch.follow(self._spans.told)
+
+    def started(self) -> None:
+        """Look now and then for what nobody answers, and begin to tell OpenTelemetry."""
+        if self.watch is None:
+            return
+        self._looking.start(_BETWEEN_LOOKS, now=False)
+        if self._make_spans is not None:
+            self._spans = self._make_spans()
+            self.watch.follow(self._spans.told)
 
     def ended(self) -> Deferred[None] | None:
         """Look at nothing any more; what OpenTelemetry is still to hear leaves in a thread."""

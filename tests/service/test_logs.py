@@ -9,7 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from sip_p2p.service.logs import ServiceLog, open_log, take_over
+from sip_p2p.service.logs import ServiceLog, open_log, open_standard_log, take_over
 from tests.support import SynchronousTestCase
 
 
@@ -96,3 +96,18 @@ class TakeOverTests(SynchronousTestCase):
             before = None if options is None else dict(options)
             self.assertIsNone(take_over(options))
             self.assertEqual(options, before)
+
+    def test_json(self) -> None:
+        """A log of JSON is taken over in a file and on the terminal alike; syslog keeps its own form."""
+        terminal = {"nodaemon": True, "logfile": "-", "syslog": False}
+        self.assertIsNone(take_over(terminal, is_json=True))
+        self.assertEqual(terminal["logger"], "sip_p2p.service.logs.open_standard_log")
+        syslog = {"nodaemon": True, "syslog": True}
+        self.assertIsNone(take_over(syslog, is_json=True))
+        self.assertNotIn("logger", syslog)
+        log = take_over({"nodaemon": False, "logfile": self.mktemp(), "syslog": False}, is_json=True)
+        self.assertTrue(log is not None and log.is_json)
+        output = StringIO()
+        self.patch(sys, "stdout", output)
+        open_standard_log()({"log_format": "hello", "log_time": 0.0})
+        self.assertIn('"message": "hello"', output.getvalue())

@@ -44,6 +44,12 @@ class LiveFlowTests(SynchronousTestCase):
         self.assertEqual(flow.peer, "other.example peer.example")
         self.assertTrue(flow.is_open)
 
+    def test_numbers(self) -> None:
+        """No two flows of a process have the same number, and a later one has a higher."""
+        first, second = live("TCP"), live("UDP")
+        self.assertGreater(first.number, 0)
+        self.assertEqual(second.number, first.number + 1)
+
     def test_nothing_proved(self) -> None:
         """A flow on which nothing was proved has no peer that it could be taken for (fault:E7)."""
         self.assertEqual(live("TCP").peer, "")
