@@ -1,0 +1,176 @@
+"""The application that runs, and what takes its place."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from sip_p2p.errors import RequestFailed
+from sip_p2p.service.applications import Application
+from sip_p2p.service.applications.loader import Loader
+from sip_p2p.service.applications.running import RunningApplication, authorizer
+from sip_p2p.testing import Network
+from tests.service.applications.support import setting
+from tests.support import SynchronousTestCase
+
+NAME = "sip_p2p_test_reloaded"
+
+FIRST = """
+from sip_p2p.service.applications import Application
+
+STATUS = 201
+stopped = []
+
+class Mine(Application):
+    methods = ("INFO",)
+
+    def message(self, event):
+        return STATUS
+
+    def request(self, event):
+        return STATUS
+
+    def reload(self):
+        return ["mine was asked"]
+
+    async def stopped(self):
+        stopped.append(STATUS)
+"""
+
+SECOND = """
+from sip_p2p.service.applications import Application
+
+STATUS = 202
+
+class Mine(Application):
+    methods = ("PUBLISH",)
+
+    def message(self, event):
+        return STATUS
+
+    def request(self, event):
+        return STATUS
+
+    def session(self, session):
+        session.reject(603)
+
+    def authorize(self, connection):
+        return True
+"""
+
+
+class ReloadTests(SynchronousTestCase):
+    """row:M14: a class whose file has changed."""
+
+    def setUp(self) -> None:
+        """Bob runs what stands in a file."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        self.path = folder / f"{NAME}.py"
+        self.write(FIRST)
+        sys.path.insert(0, str(folder))
+        self.addCleanup(sys.path.remove, str(folder))
+        self.addCleanup(sys.modules.pop, NAME, None)
+        self.network = Network(delay=0.01)
+        self.alice = self.network.party("sip:alice@a.example")
+        self.bob = self.network.party("sip:bob@b.example")
+        self.addCleanup(self.network.finish)
+        loader = Loader(f"{NAME}:Mine", setting())
+        self.running = RunningApplication(loader.load(), loader)
+        self.running.attach(self.bob)
+
+    def write(self, text: str) -> None:
+        """Another file takes the place of the one there is."""
+        made = self.path.with_suffix(".new")
+        made.write_text(text)
+        os.replace(made, self.path)
+
+    def statuses(self) -> list[int]:
+        """What a MESSAGE, an INFO, a PUBLISH and a session are answered."""
+        asked: list[Any] = [
+            self.alice.send_message("sip:bob@b.example", "x"),
+            self.alice.request("INFO", "sip:bob@b.example"),
+            self.alice.request("PUBLISH", "sip:bob@b.example", headers=(("Event", "x"),)),
+            self.alice.invite("sip:bob@b.example", "v=0"),
+        ]
+        self.network.advance(1)
+        found = []
+        for each in asked:
+            each.addErrback(lambda failure: failure.trap(RequestFailed) and failure.value.response)
+            found.append(self.successResultOf(each).status)
+        return found
+
+    def test_another_takes_over(self) -> None:
+        """row:M14: what comes from then on goes to the new class: its methods, sessions and connections; the old one is
+        told that it has ended."""
+        self.assertEqual(self.statuses(), [201, 201, 405, 405])
+        self.assertIsNone(authorizer(self.running))
+        first = sys.modules[NAME]
+        self.write(SECOND)
+        self.assertEqual(self.running.reload(), [f"the application {NAME}:Mine was read anew"])
+        self.assertEqual(self.statuses(), [202, 481, 202, 603])
+        self.assertIsNotNone(self.bob.connection_manager.keeper.authorization)
+        self.assertEqual(first.stopped, [201])
+        self.write(FIRST)
+        self.running.reload()
+        self.assertEqual(self.statuses(), [201, 201, 405, 405])
+        self.assertIsNone(self.bob.connection_manager.keeper.authorization)
+
+    def test_the_same_file(self) -> None:
+        """Where the file is the same, the application itself is asked what it has to read."""
+        self.assertEqual(self.running.reload(), ["mine was asked"])
+        self.path.unlink()
+        self.assertEqual(self.running.reload(), ["mine was asked"])
+
+    def test_a_broken_file(self) -> None:
+        """row:M14: what is broken leaves the old one in use, whole, and it is not tried again until it changes."""
+        broken = (
+            "STATUS = 299\nraise RuntimeError('no')\n",
+            "class :\n",
+            FIRST.replace("Mine(", "Other("),
+            FIRST.replace("class Mine(Application):", "class Mine:"),
+            FIRST.replace('("INFO",)', '("IN FO",)'),
+        )
+        for text in broken:
+            with self.subTest(text):
+                self.write(text)
+                self.assertEqual(self.running.reload(), [])
+                self.assertEqual(self.statuses(), [201, 201, 405, 405])
+                self.assertEqual(self.running.reload(), ["mine was asked"])
+        self.write(FIRST.replace("STATUS = 201", "STATUS = 203"))
+        self.running.reload()
+        self.assertEqual(self.statuses()[0], 203)
+
+    def test_one_that_fails_at_its_start(self) -> None:
+        """One that fails at its start does not take over."""
+        self.write(FIRST + "\n    def started(self, endpoint):\n        raise RuntimeError('no')\n")
+        self.assertEqual(self.running.reload(), [])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.statuses()[0], 201)
+
+    def test_an_end_that_fails(self) -> None:
+        """An old one that fails at its end harms nobody."""
+        for text in ("raise RuntimeError('no')", "return self.late()"):
+            self.write(
+                FIRST.replace(
+                    "async def stopped(self):\n        stopped.append(STATUS)", f"def stopped(self):\n        {text}"
+                )
+                + "\n    async def late(self):\n        raise RuntimeError('late')\n"
+            )
+            self.running.reload()
+            self.write(SECOND)
+            self.running.reload()
+            self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.statuses()[0], 202)
+
+    def test_without_a_loader(self) -> None:
+        """An application that was given is asked what it has to read, and never replaced."""
+
+        class Mine(Application):
+            def reload(self) -> list[str]:
+                """It has something."""
+                return ["asked"]
+
+        self.assertEqual(RunningApplication(Mine()).reload(), ["asked"])
