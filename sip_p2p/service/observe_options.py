@@ -51,7 +51,7 @@ class ObserveOptions(CommandOptions):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.record = 0
         self.keep_bodies: BodyPolicy = NO_BODIES
 
@@ -60,7 +60,7 @@ class ObserveOptions(CommandOptions):
 
         :raises UsageError: for a value that is none.
         """
-        super().postOptions()
+        super().postOptions()  # type: ignore[no-untyped-call]
         text = self["record"]
         if text is None:
             self.record = DEFAULT_RECORD if getattr(self, "http", None) else 0

@@ -10,8 +10,10 @@ import stat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sip_p2p.observe.redact import BodyPolicy
 from sip_p2p.observe.trace import Tap, TraceError, TraceEvent, TraceWriter, read_trace
 from sip_p2p.sip.flow import Flow
+from sip_p2p.transport.flow import LiveFlow
 from tests.support import SynchronousTestCase
 
 MESSAGE = (
@@ -62,6 +64,28 @@ class TapTests(SynchronousTestCase):
         self.assertNotIn("seven", event.to_json())
         self.assertIsNone(event.body)
         self.assertIn("Authorization: Digest (withheld)", event.head)
+
+    def test_where_it_passed(self) -> None:
+        """An event has its number, that of its flow, and both addresses; those of IPv6 lose their brackets."""
+        live = LiveFlow("TLS", True, "a.example", ("2001:db8::1", 40000), ("2001:db8::2", 5061), is_incoming=True)
+        tap = Tap()
+        for _ in range(2):
+            tap.message("in", live, MESSAGE, 0.0)
+        event = TraceEvent.from_json(tap.events()[1].to_json())
+        self.assertEqual((event.number, event.flow, event.address), (2, live.number, "[2001:db8::1]:40000"))
+        self.assertEqual((event.local_host, event.local_port), ("2001:db8::1", 40000))
+        self.assertEqual((event.remote_host, event.remote_port), ("2001:db8::2", 5061))
+        for text in ("", "nowhere", "host:", "host:port", ":5061", "host:123456"):
+            other = TraceEvent("note", 0.0, address=text, remote=text)
+            self.assertEqual((other.local_host, other.local_port, other.remote_host, other.remote_port), ("", 0, "", 0))
+
+    def test_bodies_by_policy(self) -> None:
+        """row:M11: a policy keeps bodies of some types; credentials are withheld all the same."""
+        tap = Tap(bodies=BodyPolicy("text/plain"))
+        tap.message("in", flow(), MESSAGE, 0.0)
+        (event,) = tap.events()
+        self.assertEqual(event.body, b"meet at seven")
+        self.assertNotIn("hunter2", event.to_json())
 
     def test_secrets_are_kept_when_asked_for(self) -> None:
         """row:M11: ``secrets=True`` keeps the message as it was."""

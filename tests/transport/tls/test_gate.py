@@ -301,6 +301,15 @@ class ResumptionTests(SynchronousTestCase):
                     for side, name in ((pair.client, "b.example"), (pair.server, "a.example")):
                         self.assertEqual(side.transport.verified.matched, name)
                         self.assertEqual(side.transport.verified.certificate, party_credential(name).certificate)
+                        self.assertIs(side.transport.verified.was_resumed, count > 0)
+
+    def test_how_long_it_took(self) -> None:
+        """What a handshake has proved says how long it took from the connection on, each side for itself."""
+        pair = TlsPair(settings("a.example"), settings("b.example"))
+        pair.clock.advance(1.5)
+        connected(pair)
+        for side in (pair.client, pair.server):
+            self.assertEqual(side.transport.verified.handshake_seconds, 1.5)
 
     def test_however_it_ended(self) -> None:
         """A session outlives its connection, whether that was closed in order, aborted by either side or cut off."""
