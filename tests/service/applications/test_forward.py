@@ -6,8 +6,16 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.errors import OperationTimeout, RequestFailed
+from sip_p2p.service.assembly import make
+from sip_p2p.service.silence import Silence, silent_answer
+from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.applications.forwarding import MIDDLE, ForwardCase
+from tests.service.applications.support import ApplicationCase
+from tests.service.support import keys, parsed
+from tests.support import reactor
 
 
 class MessageTests(ForwardCase):
@@ -120,3 +128,48 @@ class RoundTests(ForwardCase):
         sent = self.alice.send_message(MIDDLE, "x")
         self.network.advance(2)
         self.assertEqual(self.failureResultOf(sent, RequestFailed).value.status, 482)
+
+
+class SocketTests(ApplicationCase):
+    """A service over mutual TLS on loopback, whose caller and callee are two ends of one party."""
+
+    async def test_a_service(self) -> None:
+        """row:M14: a message and a session go through a running service and come back, and the end of one ends the
+        other."""
+        theirs = await self.party("b.example", "a.example")
+        folder = keys()
+        service = make(
+            reactor,
+            parsed(
+                "--uri", "sip:user@a.example", "--certificate", str(folder / "a.example.pem"),
+                "--trust", str(folder / "ca.pem"), "--allow", "b.example", "--listen", "tls:port=0:interface=127.0.0.1",
+                "--resolve", f"b.example=127.0.0.1:{theirs.connection_manager.listening_port}",
+                "--application", "forward", "--forward-to", "sip:user@b.example",
+            ),
+        )  # fmt: skip
+        self.addCleanup(service.stopService)
+        service.startService()
+        table = {"a.example": ("127.0.0.1", service.manager.listening_port)}
+        theirs.connection_manager.resolver = StaticResolver(table, theirs.connection_manager.resolver)
+        theirs.message_received.subscribe(lambda event: event.response(202, body=f"heard {event.text}"))
+        response = await theirs.send_message("sip:user@a.example", "hello")
+        self.assertEqual((response.status, response.body), (202, b"heard hello"))
+
+        over: Deferred[None] = Deferred()
+
+        def received(session: SignalingSession) -> None:
+            session.state_changed.subscribe(
+                lambda change: over.callback(None) if change.state is SignalingState.DISCONNECTED else None
+            )
+            session.message_received.subscribe(lambda event: None)
+            session.ring()
+            session.accept(silent_answer(session.offer)).addErrback(over.errback)  # type: ignore[arg-type]
+
+        theirs.session_received.subscribe(received)
+        session = await theirs.invite("sip:user@a.example", Silence())
+        self.assertEqual((await session.send_message("in it")).status, 200)
+        await session.terminate()
+        await over.addTimeout(5, reactor)
+        told = [each.fields for each in service.happenings.since(0) if each.event == "forwarded"]
+        self.assertEqual([each["method"] for each in told], ["MESSAGE", "INVITE"])
+        self.assertEqual((told[1]["session"], told[1]["forwarded_session"]), (1, 2))
