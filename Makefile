@@ -16,7 +16,7 @@ SUITES := $(patsubst tests/%/__init__.py,tests.%,$(sort $(wildcard tests/*/__ini
           $(patsubst tests/%.py,tests.%,$(sort $(wildcard tests/test_*.py)))
 TESTS ?= $(filter-out tests.interop tests.test_packaging,$(SUITES))
 
-.PHONY: help demo test test-packaging test-oldest interop bench lint format types docs rows check coverage clean
+.PHONY: help demo test test-packaging test-oldest interop bench lint format types docs rows check coverage clean wheel deb
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -76,6 +76,13 @@ coverage: $(VENV)/.test
 	@$(BIN)/python -m coverage run -m twisted.trial --temp-directory=build/trial --reporter=text tests.sip
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report --include='sip_p2p/sip/*' --fail-under=95
+
+# Octet by octet the same when made twice; for another Python: make deb PYTHON=/usr/bin/python3.
+wheel: $(VENV)/.made
+	@$(BIN)/python tools/package.py wheel dist
+
+deb: $(VENV)/.made
+	@$(BIN)/python tools/package.py deb dist
 
 check: lint types test docs
 

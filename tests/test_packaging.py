@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import configparser
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import ClassVar
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -165,12 +166,22 @@ class WheelTests(InstallationCase, SynchronousTestCase):
     wheel: ClassVar[Path]
 
     def test_contents(self) -> None:
-        """The wheel holds every module, the plugin and the type marker, and nothing of the rest (row:M17)."""
+        """The wheel holds every module, the plugin, the console, the type marker and the man pages, and nothing of the
+        rest (row:M17)."""
         with zipfile.ZipFile(self.wheel) as archive:
             names = {name for name in archive.namelist() if ".dist-info/" not in name}
         modules = {str(path.relative_to(ROOT)) for path in (ROOT / "sip_p2p").rglob("*.py")}
         plugins = {str(path.relative_to(ROOT)) for path in (ROOT / "twisted").rglob("*.py")}
-        self.assertEqual(names, modules | plugins | {"sip_p2p/py.typed"})
+        console = {str(path.relative_to(ROOT)) for path in (ROOT / "sip_p2p/service/console/static").iterdir()}
+        pages = {name for name in names if ".data/data/share/man/" in name}
+        self.assertEqual(names - pages, modules | plugins | console | {"sip_p2p/py.typed"})
+        self.assertEqual(
+            {name.rpartition("/")[2] for name in pages}, {path.name for path in (ROOT / "packaging/man").iterdir()}
+        )
+
+    def test_man_pages(self) -> None:
+        """What is installed with pip has its man pages where man looks beside its programs."""
+        self.assertTrue((self.environment / "share/man/man1/sip-p2p.1").exists())
 
 
 class EditableTests(InstallationCase, SynchronousTestCase):
@@ -185,3 +196,69 @@ class EditableTests(InstallationCase, SynchronousTestCase):
         """What is imported is the checkout, so a change counts at once."""
         program = "import sip_p2p; print(sip_p2p.__file__)"
         self.assertEqual(self.elsewhere(self.program("python"), "-c", program), f"{self.source}/sip_p2p/__init__.py\n")
+
+
+class RepeatedTests(SynchronousTestCase):
+    """What is made twice, at other times and in other folders."""
+
+    def twice(self, kind: str) -> Path:
+        """Make *kind* twice; the first of two files with the same octets."""
+        folder = Path(tempfile.mkdtemp(prefix="sip-p2p-"))
+        self.addCleanup(shutil.rmtree, folder)
+        made = []
+        for name in ("one", "another"):
+            said = run(sys.executable, ROOT / "tools/package.py", kind, folder / name)
+            made.append(Path(said.splitlines()[-1]))
+        self.assertEqual(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in made))
+        return made[0]
+
+    def test_wheel(self) -> None:
+        """``make wheel`` gives the same octets each time."""
+        self.assertEqual(self.twice("wheel").suffix, ".whl")
+
+    def test_deb(self) -> None:
+        """``make deb`` gives the same octets each time; installed on a copy of this machine it finds its own Python
+        packages, its units and its man pages are where they belong, and it leaves nothing behind when it goes."""
+        if shutil.which("dpkg-deb") is None:
+            raise SkipTest("dpkg-deb is not here (install: dpkg)")
+        package = self.twice("deb")
+        contents = run("dpkg-deb", "--contents", package)
+        for name in (
+            "./usr/bin/sip-p2p -> ../lib/sip-p2p/bin/sip-p2p",
+            "./usr/lib/systemd/system/sip-p2p.service",
+            "./usr/lib/systemd/system/sip-p2p@.service",
+            "./usr/lib/systemd/system/sip-p2p.socket",
+            "./usr/share/man/man8/sip-p2p.8.gz",
+            "./usr/share/doc/sip-p2p/examples/sip-p2p.toml",
+        ):
+            self.assertIn(name, contents)
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if version not in run("/usr/bin/python3", "--version"):
+            raise SkipTest(f"the package is for Python {version}, which is not /usr/bin/python3 here")
+        try:
+            run("unshare", "--mount", "sh", "-c", f"{COPY} true", "sh", package)
+        except AssertionError as error:
+            raise SkipTest("this system lets nobody stand an overlay on its own root") from error
+        said = run("unshare", "--mount", "sh", "-c", f"{COPY} {TRY_IT}", "sh", package)
+        self.assertIn("It would start.", said)
+        self.assertTrue(said.endswith("nothing is left\n"), said)
+
+
+COPY = """set -e
+mount -t tmpfs none /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
+cp "$1" /mnt/root/root/party.deb
+mount --bind /dev /mnt/root/dev
+cd /
+exec chroot /mnt/root sh -ec"""
+
+TRY_IT = """'
+dpkg -i /root/party.deb
+cd /root
+sip-p2p --version
+sip-p2p pki keys localhost
+/usr/lib/sip-p2p/bin/twistd -n --pidfile= sip-p2p --uri sip:bob@localhost --certificate keys/localhost.pem \
+    --trust keys/ca.pem --listen tls:port=5061 --application echo --check
+dpkg -P sip-p2p
+[ -e /usr/lib/sip-p2p ] || echo nothing is left'"""

@@ -43,9 +43,7 @@ def epoch() -> int:
     said = os.environ.get("SOURCE_DATE_EPOCH", "")
     if said:
         return int(said)
-    done = subprocess.run(
-        ["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
     return int(done.stdout) if done.stdout.strip() else int((ROOT / "CHANGES.rst").stat().st_mtime)
 
 
