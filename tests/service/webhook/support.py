@@ -181,14 +181,24 @@ class Rig:
     :ivar heard: how the hook's deliveries and Alice's outcomes followed each other.
     """
 
-    def __init__(self, case: SynchronousTestCase, *behaviours: Behaviour, drain: float = 5.0, **changes: Any) -> None:
+    def __init__(
+        self,
+        case: SynchronousTestCase,
+        *behaviours: Behaviour,
+        drain: float = 5.0,
+        default_transport: str = "tls",
+        **changes: Any,
+    ) -> None:
         self.network = Network()
         self.hook = MemoryHook(*behaviours)
         self.happenings = Happenings(clock=self.wall)
         self.events: list[Happening] = []
         self.happenings.follow(self.events.append)
-        self.alice: SipPeerToPeerEndpoint = self.network.party("sip:alice@a.example")
-        self.bob: SipPeerToPeerEndpoint = self.network.party("sip:bob@b.example")
+        self.alice: SipPeerToPeerEndpoint = self.network.party(
+            "sip:alice@a.example", default_transport=default_transport
+        )
+        self.bob: SipPeerToPeerEndpoint = self.network.party("sip:bob@b.example", default_transport=default_transport)
+        self.target = "sip:bob@b.example" + (";transport=udp" if default_transport == "udp" else "")
         self.settings = settings(Path(case.mktemp()), **changes)
         self.deliverer = Deliverer(
             self.bob.connection_manager.reactor,
@@ -219,7 +229,7 @@ class Rig:
     def sent(self, body: str = "hello", **options: Any) -> Deferred[Any]:
         """Alice sends a MESSAGE, once; what comes of it, a response or an error."""
         options.setdefault("retry_after", "never")
-        sending: Deferred[Any] = self.alice.send_message("sip:bob@b.example", body, **options)
+        sending: Deferred[Any] = self.alice.send_message(self.target, body, **options)
         return sending.addErrback(lambda failure: getattr(failure.value, "response", failure.value))
 
     def outcome(self, sending: Deferred[Any], timeout: float = 60.0) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 
 from sip_p2p.errors import RequestFailed
 from sip_p2p.service.webhook.application import WebhookApplication
 from sip_p2p.service.webhook.failure import FailureKind
 from sip_p2p.sip.message import Response
-from tests.service.webhook.support import EPOCH, Rig, later, says, status, verified
+from tests.service.webhook.support import EPOCH, Delivered, Rig, later, says, status, verified
 from tests.support import SynchronousTestCase
 
 
@@ -90,10 +91,11 @@ class PromiseTests(RigCase):
         self.assertEqual(len(rig.hook.deliveries), 1)
 
     def test_whoever_sends_it_again_by_udp_is_asked_about_once(self) -> None:
-        """A request that comes again while the hook thinks is one delivery, and one answer."""
-        rig = self.rig(later)
+        """A request that comes again by UDP while the hook thinks is one delivery, and one answer."""
+        rig = self.rig(later, default_transport="udp")
         sending = rig.sent()
-        rig.network.advance(2)
+        rig.network.advance(4)
+        self.assertGreater(len(rig.network.log), 3)
         self.assertEqual(len(rig.hook.deliveries), 1)
         rig.hook.answer(rig.hook.deliveries[0])
         self.assertEqual(rig.outcome(sending).status, 200)
@@ -110,6 +112,51 @@ class PromiseTests(RigCase):
         rig.network.advance(40)
         self.assertEqual(len(rig.hook.deliveries), 1)
         self.assertNotIsInstance(rig.outcome(sending), Response)
+
+
+class LivesTests(RigCase):
+    """Many senders, and a hook that does whatever comes into its head."""
+
+    def live(self, seed: int) -> None:
+        """One life: forty messages, each with one outcome, and no 2xx that the hook had not given before."""
+        dice = random.Random(seed)
+        accepted: set[str] = set()
+
+        def moody(delivered: Delivered) -> bytes | None:
+            behaviour = dice.choice(
+                [later, status(500), status(302), status(404), says([]), says({"status": 403}), None]
+            )
+            if behaviour is not None:
+                return behaviour(delivered)
+            accepted.add(delivered.data["text"])
+            return says({"status": 200})(delivered)
+
+        rig = self.rig(moody, timeout=2.0, patience=6.0, concurrency=4)
+        outcomes: dict[str, list[tuple[object, bool]]] = {}
+        for number in range(40):
+            text = f"message {number}"
+            heard = outcomes.setdefault(text, [])
+
+            def told(answer: object, text: str = text, heard: list[tuple[object, bool]] = heard) -> None:
+                heard.append((getattr(answer, "status", answer), text in accepted))
+
+            rig.sent(text).addBoth(told)
+            rig.network.advance(dice.choice([0.0, 0.1, 1.0]))
+            if dice.random() < 0.05:
+                rig.network.cut("a.example", "b.example")
+        rig.network.advance(40)
+        for text, heard in outcomes.items():
+            ((outcome, was_accepted),) = heard
+            if isinstance(outcome, int):
+                self.assertIn(outcome, (200, 403, 503), text)
+                if outcome == 200:
+                    self.assertTrue(was_accepted, f"seed {seed}: {text} was answered 200, and nobody had accepted it")
+        self.assertEqual(rig.deliverer.counters["waiting"], 0)
+
+    def test_lives(self) -> None:
+        """row:M14: whatever the hook does, each sender has one outcome, and 200 only after an acceptance."""
+        for seed in range(12):
+            self.live(seed)
 
 
 class AnswerTests(RigCase):
