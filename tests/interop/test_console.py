@@ -94,7 +94,7 @@ class ConsoleCase(InteropTestCase):
 
     needs = (Chromium,)
 
-    async def serve(self, *more: str, application: str = "log") -> str:
+    async def serve(self, *more: str, application: str = "control") -> str:
         """Start Alice's service; the address of its console."""
         folder = keys()
         options = parsed(
@@ -232,7 +232,7 @@ class ConversationTests(ConsoleCase):
     async def test_a_call_is_answered(self) -> None:
         """A call that waits for a decision rings, is answered without media and hung up from the page of sessions."""
         await self.with_bob()
-        browser = await self.look(await self.serve(application="control"), "sessions")
+        browser = await self.look(await self.serve(), "sessions")
         calling = self.bob.invite("sip:alice@a.example", silent_offer())
         await self.show(browser, ".grid-row", "incoming")
         await browser.click(".deeds .primary")
@@ -292,7 +292,7 @@ class StrangerTests(ConsoleCase):
     async def test_hostile_text(self) -> None:
         """What a peer writes is text on every page: nothing of it runs, and what hides in it is made visible."""
         await self.with_bob()
-        address = await self.serve("--listen", "udp:port=0:interface=127.0.0.1", application="control")
+        address = await self.serve("--listen", "udp:port=0:interface=127.0.0.1")
         (port,) = (each.port for each in self.service.manager.listeners if each.transport == "UDP")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
             caller.bind(("127.0.0.1", 0))
@@ -352,7 +352,7 @@ class UseTests(ConsoleCase):
         """On every page, dark and light, wide and narrow: each text has its contrast, each control its name, and
         nothing sticks out."""
         await self.with_bob()
-        address = await self.serve(application="control")
+        address = await self.serve()
         await self.bob.send_message("sip:alice@a.example", "hello")
         calling = self.bob.invite("sip:alice@a.example", silent_offer())
         calling.addErrback(lambda _: None)

@@ -94,6 +94,9 @@ export class Grid {
     if (this.current === null || !items.some((item) => this.key(item) === this.current)) {
       this.current = items.length ? this.key(items[Math.min(from, items.length - 1)]) : null;
     }
+    // Tab leads to the row where one was, or to the first that can be seen; from there the arrows go on.
+    const first = Math.min(Math.ceil(this.viewport.scrollTop / height), items.length - 1);
+    this.stop = at.has(this.current) ? this.current : items.length ? this.key(items[first]) : null;
     const order = [...at].sort((one, other) => one[1] - other[1]);
     let before = null;
     for (const [key, index] of order) {
@@ -118,15 +121,22 @@ export class Grid {
   fillRow(row, item, index) {
     row.style.transform = `translateY(${index * this.height}px)`;
     row.setAttribute("aria-rowindex", index + 2);
-    row.setAttribute("tabindex", this.key(item) === this.current ? "0" : "-1");
+    const tab = this.key(item) === this.stop ? "0" : "-1";
+    row.setAttribute("tabindex", tab);
     row.setAttribute("aria-selected", String(this.key(item) === this.chosen));
     row.item = item;
     const cells = this.columns.map((column) => column.cell(item));
     const signature = cells.map((cell) => [cell].flat(Infinity).map((part) => part?.outerHTML ?? String(part)).join("")).join("\u0001");
-    if (row.signature === signature) return;
+    if (row.signature !== signature) this.fillCells(row, cells, signature);
+    for (const each of row.querySelectorAll("a, button")) each.setAttribute("tabindex", tab);
+  }
+
+  fillCells(row, cells, signature) {
     row.signature = signature;
+    const held = row.contains(document.activeElement) && document.activeElement !== row;
     const place = (column, number) => ({ role: "gridcell", class: `cell${column.wide ? " wide" : ""}`, "aria-colindex": number + 1 });
     fill(row, this.columns.map((column, number) => h("div", place(column, number), cells[number])));
+    if (held) row.focus({ preventScroll: true });
   }
 
   /** Mark one row as the chosen one. */
@@ -159,10 +169,13 @@ export class Grid {
   pressed(event) {
     const row = event.target.closest(".grid-row");
     if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target !== row && event.key !== "Escape") {
-      if (event.key === "ArrowLeft") row.focus();
+    if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+      const stops = [row, ...row.querySelectorAll("a, button")];
+      stops[stops.indexOf(event.target) + (event.key === "ArrowRight" ? 1 : -1)]?.focus();
+      event.preventDefault();
       return;
     }
+    if (event.target !== row) return;
     const index = this.items.indexOf(row.item);
     const page = Math.max(Math.floor(this.viewport.clientHeight / this.height) - 2, 1);
     const next = { ArrowDown: index + 1, j: index + 1, ArrowUp: index - 1, k: index - 1, Home: 0, End: this.items.length - 1, PageDown: index + page, PageUp: index - page }[event.key];
@@ -172,6 +185,6 @@ export class Grid {
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       this.opened?.(row.item);
-    } else if (event.key === "ArrowRight") row.querySelector("a, button")?.focus();
+    }
   }
 }

@@ -151,6 +151,8 @@ export class Call {
       return;
     }
     if (message.method !== "INVITE" || this.stands === false) return;
+    // RFC 3261 section 9.1: 487 is what a CANCEL comes to.
+    if (message.status === 487 && this.state === "cancelled") return;
     if (message.status >= 300 && !this.stands) {
       this.become(message.start.split(" ").slice(1).join(" "), toneOf(message.status));
     } else if (message.status >= 200 && message.status < 300) {
