@@ -25,6 +25,7 @@ module              what
 ``insight``         events, traces and metrics
 ``operation``       health, reload and drain
 ``doctor``          the doctor, as jobs
+``waiting``         an outcome, and who waits for it (``Prefer: wait``)
 ``idempotency``     a request that is sent twice has one effect
 ``console``         the files of the web console
 ==================  ================================================================================================

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from sip_p2p.service.http.exchange import accepts
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.http.streams import EVENT_STREAM
@@ -31,8 +32,6 @@ MOST_TRACED = 1000
 
 MOST_TRACED_OCTETS = 4 * 1024 * 1024
 """The octets of their heads and bodies; what is over is left for the next request, from ``next`` on."""
-
-OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def events(server: ControlServer, call: Call) -> Answer | None:
@@ -166,4 +165,7 @@ def prometheus(server: ControlServer, call: Call) -> Answer:
     collector = None if server.instruments is None else getattr(server.instruments, "collector", None)
     if collector is None:
         raise Problem("unavailable", "There are no instruments: prometheus_client is not installed.")
-    return Answer(collector.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+    accept = call.header("accept") or ""
+    if "application/openmetrics-text" in accept and accepts(accept, collector.open_metrics_type):
+        return Answer(collector.render(open_metrics=True), content_type=collector.open_metrics_type)
+    return Answer(collector.render(), content_type=collector.content_type)

@@ -91,7 +91,8 @@ class Place:
             parsed.check_keys(("domain", "index", "name"))
             if parsed.positional:
                 parsed.values["name"] = parsed.positional.pop(0)
-            if parsed.positional or not all(parsed.values.values()) or ("index" in parsed.values) is ("name" in parsed.values):
+            given = [value for key, value in parsed.values.items() if key != "domain"]
+            if parsed.positional or len(given) != 1 or not given[0]:
                 raise ValueError("systemd: wants index= or name=, and one of them only")
         else:
             raise ValueError(f"{parsed.prefix}: is none of tcp, tls, unix and systemd")

@@ -7,7 +7,6 @@ Each is a resource: it is there as soon as it was accepted (202), ``pending`` un
 from __future__ import annotations
 
 import collections
-import re
 import time
 from typing import TYPE_CHECKING, Any, final
 
@@ -20,6 +19,7 @@ from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.idempotency import Keys
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
+from sip_p2p.service.http.waiting import Outcome, preferred_wait
 from sip_p2p.sip.dialog.description import ContentDescription
 from sip_p2p.sip.message import Response
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sip_p2p.service.http.server import ControlServer
 
 __all__ = [
-    "LONGEST_WAIT",
     "MOST_KEPT",
     "MOST_PENDING",
     "Requests",
@@ -51,17 +50,13 @@ MOST_PENDING = 256
 MOST_KEPT = 1024
 """Requests that are remembered, those that have ended among them; the oldest that has ended gives way."""
 
-LONGEST_WAIT = 60.0
-"""Seconds that ``Prefer: wait`` waits at most."""
-
-_WAIT = re.compile(r'(?:^|[,\s])wait\s*=\s*"?([0-9]{1,6})"?(?:$|[,;\s])', re.IGNORECASE)
-
 
 @final
 class SentRequest:
     """One request.
 
     :ivar number: its place among all of this process, counted from 1.
+    :ivar outcome: what may be waited for.
     """
 
     def __init__(self, number: int, method: str, to: str, session: int | None) -> None:
@@ -72,13 +67,13 @@ class SentRequest:
         self._created = time.time()
         self._ended: float | None = None
         self._outcome: dict[str, object] = {}
-        self._waiting: list[Deferred[None]] = []
+        self.outcome = Outcome()
         self._running: Deferred[Any] | None = None
 
     @property
     def is_pending(self) -> bool:
         """Whether its outcome is still to come."""
-        return self._ended is None
+        return not self.outcome.is_there
 
     def run(self, running: Deferred[Any], ended: Callable[[], object]) -> None:
         """It is under way; *ended* is called when it is not any more."""
@@ -87,10 +82,8 @@ class SentRequest:
         def over(_: object) -> None:
             self._ended = time.time()
             self._running = None
-            waiting, self._waiting = self._waiting, []
             ended()
-            for each in waiting:
-                each.callback(None)
+            self.outcome.come()
 
         running.addCallbacks(self._answered, self._failed).addBoth(over)
 
@@ -108,18 +101,6 @@ class SentRequest:
         self._outcome = {"failure": descriptions.failure(failure)}
         if isinstance(error, RequestFailed):
             self._outcome["response"] = descriptions.response(error.response)
-
-    def wait(self, seconds: float, reactor: Any) -> Deferred[None]:
-        """Fires when it has ended or *seconds* have passed."""
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        waiting.addTimeout(seconds, reactor)
-
-        def give_up(_: object) -> None:
-            if waiting in self._waiting:
-                self._waiting.remove(waiting)
-
-        return waiting.addErrback(give_up)
 
     def cancel(self) -> None:
         """Wait for its answer no longer."""
@@ -212,17 +193,11 @@ async def sent(server: ControlServer, call: Call, made: SentRequest) -> Answer:
     headers = [("Location", location)]
     if seconds is not None:
         if made.is_pending and seconds:
-            await made.wait(seconds, server.reactor)
+            await made.outcome.wait(seconds, server.reactor)
         headers.append(("Preference-Applied", f"wait={seconds:g}"))
         if not made.is_pending:
             return Answer(made.as_json(), 200, headers=[("Content-Location", location), *headers[1:]])
     return Answer(made.as_json(), 202, headers=headers)
-
-
-def preferred_wait(call: Call) -> float | None:
-    """The seconds of ``Prefer: wait``; None without them. What cannot be read is passed over (RFC 7240 section 2)."""
-    found = _WAIT.search(call.header("prefer") or "")
-    return None if found is None else min(float(found[1]), LONGEST_WAIT)
 
 
 async def send_message(server: ControlServer, call: Call) -> Answer:
@@ -273,7 +248,7 @@ async def request(server: ControlServer, call: Call) -> Answer:
     found = server.requests.find(call.parameters["id"])
     seconds = preferred_wait(call)
     if seconds and found.is_pending:
-        await found.wait(seconds, server.reactor)
+        await found.outcome.wait(seconds, server.reactor)
     headers = [] if seconds is None else [("Preference-Applied", f"wait={seconds:g}")]
     return Answer(found.as_json(), headers=headers)
 

@@ -57,7 +57,8 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": name,
         "summary": route.summary,
         "tags": [route.tag],
-        "responses": {str(status): _reply(reply) for status, reply in route.replies.items()} | _problems(route),
+        "responses": {str(status): _reply(reply, route.also) for status, reply in route.replies.items()}
+        | _problems(route),
     }
     if route.words:
         made["description"] = route.words
@@ -81,10 +82,10 @@ def _operation(route: Route) -> dict[str, Any]:
     return made
 
 
-def _reply(reply: Reply) -> dict[str, Any]:
+def _reply(reply: Reply, also: tuple[str, ...]) -> dict[str, Any]:
     made: dict[str, Any] = {"description": reply.words}
     if reply.schema is not None:
-        made["content"] = {reply.content_type: {"schema": reply.schema}}
+        made["content"] = {reply.content_type: {"schema": reply.schema}} | {each: {"schema": {}} for each in also}
     if reply.headers:
         made["headers"] = {
             name: {"description": words, "schema": {"type": "string"}} for name, words in reply.headers.items()

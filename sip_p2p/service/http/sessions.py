@@ -19,6 +19,7 @@ from sip_p2p.service.http.idempotency import Keys
 from sip_p2p.service.http.messages import sent
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
+from sip_p2p.service.http.waiting import Outcome, preferred_wait
 from sip_p2p.service.json_lines import proved
 from sip_p2p.sip.message import Response
 
@@ -60,12 +61,13 @@ MOST_SESSIONS = 1000
 class _Entry:
     """One session, and what is known of it beside what it says itself."""
 
-    __slots__ = ("_said", "began", "changed", "failure", "key", "reason", "session", "status", "to")
+    __slots__ = ("_said", "began", "changed", "failure", "key", "outcome", "reason", "session", "status", "to")
 
     def __init__(self, session: SignalingSession) -> None:
         self.session: SignalingSession | None = session
         self.key = str(session.number)
         self.began = self.changed = time.time()
+        self.outcome = Outcome()
         self.reason = ""
         self.status: int | None = None
         self.failure: dict[str, object] | None = None
@@ -76,6 +78,7 @@ class _Entry:
         """Keep what there is to know of it, and not the session itself."""
         self._said = self._facts()
         self.session = None
+        self.outcome.come()
 
     def fail(self, failure: Failure) -> None:
         """It came to nothing."""
@@ -156,6 +159,8 @@ class SessionBook:
         entry.changed = time.time()
         entry.reason = "" if change.reason is SignalingTransitionReason.NONE else change.reason.name.lower()
         entry.status = change.message.status if isinstance(change.message, Response) else None
+        if change.state is SignalingState.CONNECTED:
+            entry.outcome.come()
         if change.state is SignalingState.DISCONNECTED:
             del self._live[entry.key]
             entry.ended()
@@ -211,8 +216,8 @@ def session(server: ControlServer, call: Call) -> Answer:
     return Answer(server.sessions.find(call.parameters["id"]).as_json())
 
 
-def create_session(server: ControlServer, call: Call) -> Answer:
-    """Begin one; what becomes of it the session says, and the events."""
+async def create_session(server: ControlServer, call: Call) -> Answer:
+    """Begin one, and perhaps wait until it stands or is over."""
     server.check_running()
     given: dict[str, Any] = call.body
     offer = descriptions.described_offer(given)
@@ -229,7 +234,12 @@ def create_session(server: ControlServer, call: Call) -> Answer:
         return entry
 
     entry = server.sessions.keys.once(call, begin)
-    return Answer(entry.as_json(), 201, headers=[("Location", f"/v1/sessions/{entry.key}")])
+    headers = [("Location", f"/v1/sessions/{entry.key}")]
+    seconds = preferred_wait(call)
+    if seconds is not None:
+        await entry.outcome.wait(seconds, server.reactor)
+        headers.append(("Preference-Applied", f"wait={seconds:g}"))
+    return Answer(entry.as_json(), 201, headers=headers)
 
 
 def _found(server: ControlServer, call: Call) -> SignalingSession:

@@ -150,7 +150,7 @@ ROUTES: tuple[Route, ...] = (
         "sessions",
         {201: Reply("It is being established.", ref("Session"), headers={"Location": "the session"})},
         body=ref("NewSession"),
-        parameters=(KEY,),
+        parameters=SENDING,
         problems=("conflict", "unavailable"),
     ),
     Route("GET", "/v1/sessions/{id}", sessions.session, "One session", "sessions", {200: _SESSION}),
@@ -290,6 +290,7 @@ ROUTES: tuple[Route, ...] = (
         "metrics",
         {200: Reply("In its text format.", {"type": "string"}, "text/plain")},
         problems=("unavailable",),
+        also=("application/openmetrics-text",),
     ),
     Route(
         "POST",

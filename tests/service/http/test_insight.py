@@ -135,3 +135,12 @@ class MetricTests(ApiCase):
         got = self.ask("GET", "/metrics")
         self.assertEqual((got.status, got.headers["content-type"][:10]), (200, "text/plain"))
         self.assertIn(b"sip_p2p_info", got.content)
+
+    def test_as_open_metrics(self) -> None:
+        """row:M10: whoever asks for OpenMetrics gets that, with its end."""
+        for accept in ("application/openmetrics-text", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"):
+            got = self.ask("GET", "/metrics", None, {"Accept": accept})
+            self.assertEqual((got.status, got.headers["content-type"][:28]), (200, "application/openmetrics-text"))
+            self.assertTrue(got.content.endswith(b"# EOF\n"))
+        got = self.ask("GET", "/metrics", None, {"Accept": "application/openmetrics-text;q=0, text/plain"})
+        self.assertEqual(got.headers["content-type"][:10], "text/plain")
