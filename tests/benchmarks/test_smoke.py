@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from array import array
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -52,6 +54,14 @@ class InProcessTests(SynchronousTestCase):
                 self.assertEqual([each.kind for each in measured], kinds * 2)
                 self.assertIn("TLSv1.3, resumed", handshakes.tables(measured))
                 self.assertEqual(len(handshakes.goals(measured)), 2)
+
+    def test_webhooks(self) -> None:
+        """Deliveries to a hook are measured beside the HTTP client alone, with 1, 16 and 64 in flight."""
+        command = [sys.executable, "-m", "benchmarks.webhooks", "--seconds", "0.1"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=processes.ROOT)
+        rows = [line.split() for line in done.stdout.splitlines() if line[:1].isdigit()]
+        self.assertEqual([row[0] for row in rows], ["1", "16", "64"])
+        self.assertTrue(all(len(row) == 5 for row in rows))
 
     def test_machine(self) -> None:
         """A report names the interpreter, the libraries and how steady the machine is."""
