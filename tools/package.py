@@ -2,9 +2,9 @@
 when made twice.
 
 ``python tools/package.py wheel DIR`` and ``python tools/package.py deb DIR``, or ``make wheel`` and ``make deb``. Every
-time in them is that of ``SOURCE_DATE_EPOCH``, else that of the last commit, else that of ``CHANGES.rst``. Which versions
-of other packages go into the second is pip's choice, and may be said with ``PIP_CONSTRAINT``; it is for the Python that
-makes it, and for machines of this kind.
+time in them is that of ``SOURCE_DATE_EPOCH``, else that of the last commit, else that of ``CHANGES.rst``. Which
+versions of other packages go into the second is pip's choice, and may be said with ``PIP_CONSTRAINT``; it is for the
+Python that makes it, and for machines of this kind.
 """
 
 from __future__ import annotations

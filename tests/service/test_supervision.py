@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 
-from sip_p2p.service.application import Application
+from sip_p2p.service.applications import Application
 from sip_p2p.service.assembly import make
 from sip_p2p.service.options import Options
 from sip_p2p.service.supervision import MOST_STATUS_CHARACTERS, NotifySocket, Supervision, asked_for, service_state
-from tests.support import SynchronousTestCase
+from tests.service.support import TWISTD, Process
+from tests.support import SynchronousTestCase, TestCase
 
 if TYPE_CHECKING:
     from sip_p2p.service.service import SipService
@@ -193,3 +196,47 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(service_state(made), "sip:bob@b.example only sends; 0 connections, 0 sessions")
         made.startService()
         self.successResultOf(made.stopService())
+
+
+class ProcessTests(TestCase):
+    """A real service under a supervisor that is the test."""
+
+    timeout = 60
+
+    async def lives(self, state: str, *more: str) -> None:
+        """Let a service live from its start to its end, as a supervisor with a watchdog hears of it."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        address = f"{folder.name}/notify"
+        supervisor = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(supervisor.close)
+        supervisor.bind(address)
+        supervisor.settimeout(20)
+        process = Process(
+            self, ("env", f"NOTIFY_SOCKET={address}", "WATCHDOG_USEC=500000", *TWISTD, "-n", "--pidfile="), "sip-p2p",
+            "--uri", "sip:bob@b.example", "--listen", "tcp:0:interface=127.0.0.1", *more,
+        )  # fmt: skip
+
+        def hear(words: str) -> str:
+            while True:
+                text = supervisor.recv(4096).decode()
+                if words in text:
+                    return text
+
+        self.assertIn(state, await deferToThread(hear, "READY=1"))
+        await deferToThread(hear, "WATCHDOG=1")
+        process.signal(signal.SIGHUP)
+        self.assertRegex(await deferToThread(hear, "RELOADING=1"), r"MONOTONIC_USEC=\d+")
+        await deferToThread(hear, "READY=1")
+        process.signal(signal.SIGTERM)
+        self.assertIn("EXTEND_TIMEOUT_USEC=", await deferToThread(hear, "STOPPING=1"))
+        self.assertEqual(await deferToThread(process.wait), -signal.SIGTERM)
+
+    async def test_one_process(self) -> None:
+        """row:M15: a supervisor hears of a real service that it is ready and where it listens, that it lives, that it
+        reads its files anew, and that it stops."""
+        await self.lives("listens on TCP 127.0.0.1:")
+
+    async def test_workers(self) -> None:
+        """row:M15: a parent says the same of itself, and is ready when all its workers are."""
+        await self.lives("2 of 2 workers serve", "--workers", "2")
