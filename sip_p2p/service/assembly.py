@@ -19,8 +19,8 @@ from sip_p2p.service.check import another_name
 from sip_p2p.service.chronicle import Chronicle
 from sip_p2p.service.exports import Exports
 from sip_p2p.service.happenings import Happenings
-from sip_p2p.service.instruments import Instruments
 from sip_p2p.service.http.server import ControlServer
+from sip_p2p.service.instruments import Instruments
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
 from sip_p2p.service.reconfiguration import Reconfiguration
@@ -82,26 +82,13 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         text = another_name(options, credential)
         if text:
             Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
-    tap = None
-    if trace is not None:
-        tap = Tap(
-            local=party.endpoint.aor.host,
-            secrets=bool(options["trace-with-secrets"]),
-            bodies=options.keep_bodies,
-            writer=trace,
-        )
-        if options["trace-with-secrets"]:
-            Logger("sip_p2p.service").warn(
-                "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself",
-                path=options["trace"],
-            )
     service = SipService(
         reactor,
         party,
         application,
         listen=tuple(options.listen),
         trace=trace,
-        tap=tap,
+        tap=None if trace is None else _tap(options, trace, party.endpoint.aor.host),
         drain=options.drain,
         finish_sessions=options.finish_sessions,
         redirect_to=tuple(options.redirect_to),
@@ -128,6 +115,16 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         if supervision is not None:
             service.add_part(supervision)
     return service
+
+
+def _tap(options: Options, trace: TraceWriter, local: str) -> Tap:
+    """What looks at the wire for the trace."""
+    with_secrets = bool(options["trace-with-secrets"])
+    if with_secrets:
+        Logger("sip_p2p.service").warn(
+            "--trace-with-secrets: {path} holds credentials and bodies, so keep it to yourself", path=options["trace"]
+        )
+    return Tap(local=local, secrets=with_secrets, bodies=options.keep_bodies, writer=trace)
 
 
 def _exports(reactor: IReactorTime, options: Options, trace: TraceWriter | None) -> Exports:
