@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.options import Options
+    from sip_p2p.transport.trust.credential import Credential
 
 __all__ = ["make"]
 
@@ -51,9 +52,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     """
     happenings = Happenings()
     lines = JsonLines(_to_log if options.is_daemon else None)
-    webhook = None
-    if options.webhook is not None:
-        webhook = Deliverer(reactor, happenings, options.webhook, drain=options.drain)
+    webhook = Deliverer.from_options(reactor, happenings, options)
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)
     loader = Loader(options["application"], setting)
     application = RunningApplication(loader.load(), loader)
@@ -77,11 +76,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
             trace.close()
         raise
     exports.attach(party.manager, options.keep_bodies, party.endpoint.aor.host)
-    credential = party.credential
-    if credential is not None and options.listen:
-        text = another_name(options, credential)
-        if text:
-            Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
+    _warn_of_another_name(options, party.credential)
     service = SipService(
         reactor,
         party,
@@ -97,11 +92,24 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         log=options.log,
         happenings=happenings,
     )
+    _add_parts(reactor, service, options, exports, webhook, owns_process)
+    return service
+
+
+def _add_parts(
+    reactor: IReactorTime,
+    service: SipService,
+    options: Options,
+    exports: Exports,
+    webhook: Deliverer | None,
+    owns_process: bool,
+) -> None:
+    """What stands beside the party; the last one is who tells a supervisor that all the others have started."""
     service.add_part(Reconfiguration(service, options))
-    instruments = Instruments.from_options(reactor, party.manager, options, service.happenings)
+    instruments = Instruments.from_options(reactor, service.manager, options, service.happenings)
     service.add_part(instruments)
     service.add_part(exports)
-    service.add_part(Chronicle(happenings, service.endpoint))
+    service.add_part(Chronicle(service.happenings, service.endpoint))
     if options.http_places:
         service.add_part(ControlServer(service, instruments, options))
     if webhook is not None:
@@ -114,7 +122,13 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
         supervision = Supervision.from_environment(reactor, service, stop_seconds, os.environ)
         if supervision is not None:
             service.add_part(supervision)
-    return service
+
+
+def _warn_of_another_name(options: Options, credential: Credential | None) -> None:
+    if credential is not None and options.listen:
+        text = another_name(options, credential)
+        if text:
+            Logger("sip_p2p.service").warn("{text}: peers that dial it will refuse it", text=printable(text, 512))
 
 
 def _tap(options: Options, trace: TraceWriter, local: str) -> Tap:
