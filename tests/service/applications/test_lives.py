@@ -43,7 +43,7 @@ class LivesTests(ForwardCase):
             return
         session.application_context = self
         session.offer_received.subscribe(self.offered)
-        session.message_received.subscribe(lambda event: self.chance.choice((200, 202, 486, 481)))
+        session.message_received.subscribe(lambda event: self.chance.choice((200, 202, 486)))
         session.request_received.subscribe(lambda event: self.chance.choice((200, 415)))
 
     def offered(self, offer: Any) -> Any:
