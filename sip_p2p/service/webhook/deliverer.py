@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from sip_p2p.service.happenings import Happening, Happenings
+    from sip_p2p.service.options import Options
     from sip_p2p.service.webhook_options import WebhookSettings
 
 __all__ = ["LAST_MOMENT", "Deliverer"]
@@ -103,6 +104,15 @@ class Deliverer(Part):
         self._leave = happenings.follow(self._happened) if settings.events else _nothing
         self.answered = 0
         self.unanswered = 0
+
+    @classmethod
+    def from_options(cls, reactor: IReactorTime, happenings: Happenings, options: Options) -> Deliverer | None:
+        """As the command line says; None without ``--webhook``.
+
+        :raises ValueError: a file cannot be used.
+        """
+        settings = options.webhook
+        return None if settings is None else cls(reactor, happenings, settings, drain=options.drain)
 
     @property
     def counters(self) -> dict[str, int]:

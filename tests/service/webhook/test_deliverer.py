@@ -14,6 +14,7 @@ from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.webhook.breaker import FAILURES
 from sip_p2p.service.webhook.deliverer import LAST_MOMENT, Deliverer
 from sip_p2p.service.webhook.signature import verify
+from tests.service.support import parsed
 from tests.service.webhook.support import EPOCH, MemoryHook, later, numbered, settings, status, verified
 from tests.support import SynchronousTestCase
 
@@ -141,6 +142,15 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual(rig.deliverer.reload(), [])
         path.write_text("nothing")
         self.assertEqual(rig.deliverer.reload(), [])
+
+    def test_from_options(self) -> None:
+        """The command line makes one, and none without --webhook."""
+        secret = settings(Path(self.mktemp())).secret_file
+        hook = ("--webhook", "http://localhost/", "--webhook-secret-file", secret)
+        made = Deliverer.from_options(Clock(), Happenings(), parsed("--uri", "sip:bob@b.example", *hook))
+        assert made is not None
+        self.assertEqual(made.settings.url, "http://localhost/")
+        self.assertIsNone(Deliverer.from_options(Clock(), Happenings(), parsed("--uri", "sip:bob@b.example")))
 
     def test_files_that_cannot_be_used(self) -> None:
         """A file that cannot be used is one line that names it."""
