@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.threads import deferToThread
+
+from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
+from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import RequestFailed
 from sip_p2p.service.applications import Application
 from sip_p2p.service.applications.loader import Loader
 from sip_p2p.service.applications.running import RunningApplication, authorizer
 from sip_p2p.testing import Network
+from sip_p2p.transport.dns.resolver import StaticResolver
+from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.service.applications.support import setting
-from tests.support import SynchronousTestCase
+from tests.service.support import TWISTD, Process, keys
+from tests.support import SynchronousTestCase, TestCase, reactor
 
 NAME = "sip_p2p_test_reloaded"
 
@@ -174,3 +182,36 @@ class ReloadTests(SynchronousTestCase):
                 return ["asked"]
 
         self.assertEqual(RunningApplication(Mine()).reload(), ["asked"])
+
+
+class SignalTests(TestCase):
+    """A running process."""
+
+    async def test_sighup(self) -> None:
+        """row:M14: SIGHUP lets the class of a changed file take over in a process that goes on."""
+        folder = Path(self.mktemp()).resolve()
+        folder.mkdir()
+        path = folder / f"{NAME}.py"
+        path.write_text(FIRST)
+        made = keys()
+        service = Process(
+            self, (*TWISTD, "-n", "--pidfile="), "sip-p2p", "--uri", "sip:user@a.example",
+            "--certificate", str(made / "a.example.pem"), "--trust", str(made / "ca.pem"), "--allow", "b.example",
+            "--listen", "tls:port=0:interface=127.0.0.1", "--application", f"{NAME}:Mine", folders=(str(folder),),
+        )  # fmt: skip
+        line = await deferToThread(service.wait_for, "listens on")
+        manager = RealTimeServerTlsConnectionManager(
+            reactor, made / "b.example.pem", trust=made / "ca.pem", allow=TrustPolicy.parse(["a.example"])
+        )
+        self.addCleanup(manager.terminate)
+        manager.resolver = StaticResolver({"a.example": ("127.0.0.1", int(line.rpartition(":")[2]))}, manager.resolver)
+        theirs = SipPeerToPeerEndpoint("sip:user@b.example", manager)
+        self.assertEqual((await theirs.send_message("sip:user@a.example", "x")).status, 201)
+        path.write_text(SECOND)
+        service.signal(signal.SIGHUP)
+        await deferToThread(service.wait_for, f"the application {NAME}:Mine was read anew")
+        self.assertEqual((await theirs.send_message("sip:user@a.example", "x")).status, 202)
+        path.write_text("class :")
+        service.signal(signal.SIGHUP)
+        await deferToThread(service.wait_for, "the application stays as it was: the module")
+        self.assertEqual((await theirs.send_message("sip:user@a.example", "x")).status, 202)
