@@ -13,6 +13,7 @@ module            what
 ``transactions``  what was asked and answered, and how long that took
 ``metrics``       all figures, as Prometheus reads them
 ``spans``         transactions as spans, for OpenTelemetry
+``export``        a tap for what takes events as they happen: the next two
 ``pcapng``        messages as packets, in a file for Wireshark
 ``hep``           messages for a Homer server
 ``keylog``        the keys of TLS connections, in a file for Wireshark

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.observe.ladder import select
 from sip_p2p.observe.redact import NO_BODIES, BodyPolicy
-from sip_p2p.observe.trace import FlowFacts, TraceEvent, event_of, in_words
+from sip_p2p.observe.text import in_words
+from sip_p2p.observe.trace import FlowFacts, TraceEvent, event_of
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
-"""A peer's text made safe for a log line or a terminal, and cut to the columns that it may take.
+"""A peer's text made safe for a log line or a terminal, and cut to the columns that it may take; times and addresses as
+they are written everywhere.
 
 What a peer sends may hold line ends that forge log entries, escape sequences that drive a terminal, and marks that turn
 the reading direction round. :func:`printable` leaves none of them; the rest of the text, in any script, stays readable.
@@ -6,9 +7,10 @@ the reading direction round. :func:`printable` leaves none of them; the rest of 
 
 from __future__ import annotations
 
+import datetime
 import unicodedata
 
-__all__ = ["clip", "display_width", "pad", "printable"]
+__all__ = ["clip", "display_width", "host_and_port", "in_words", "pad", "printable"]
 
 
 def printable(text: str, limit: int = 256) -> str:
@@ -62,3 +64,14 @@ def _width(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def in_words(now: float) -> str:
+    """*now*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
+    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def host_and_port(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -42,7 +42,6 @@ from __future__ import annotations
 import base64
 import binascii
 import collections
-import datetime
 import json
 import os
 from typing import TYPE_CHECKING, Literal, final
@@ -50,7 +49,7 @@ from typing import TYPE_CHECKING, Literal, final
 from twisted.logger import Logger
 
 from sip_p2p.observe.redact import NO_BODIES, BodyPolicy, redact_head, split_message
-from sip_p2p.observe.text import printable
+from sip_p2p.observe.text import host_and_port, in_words, printable
 from sip_p2p.sip.headers import COMPACT_FORMS
 from sip_p2p.transport.flow import LiveFlow
 
@@ -67,8 +66,6 @@ __all__ = [
     "TraceEvent",
     "TraceWriter",
     "event_of",
-    "host_and_port",
-    "in_words",
     "read_trace",
 ]
 
@@ -360,17 +357,6 @@ def event_of(
         flow=facts.number,
         address=facts.address,
     )
-
-
-def in_words(now: float) -> str:
-    """*now*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
-    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def host_and_port(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @final

@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, Literal, final
 
 from sip_p2p.observe.redact import split_message, without_passwords
-from sip_p2p.observe.trace import host_and_port, in_words
+from sip_p2p.observe.text import host_and_port, in_words
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 
 if TYPE_CHECKING:

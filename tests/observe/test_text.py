@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sip_p2p.observe.text import clip, display_width, pad, printable
+from sip_p2p.observe.text import clip, display_width, host_and_port, in_words, pad, printable
 from tests.support import SynchronousTestCase
 
 
@@ -72,3 +72,16 @@ class WidthTests(SynchronousTestCase):
     def test_clip_never_exceeds(self, text: str, columns: int) -> None:
         """Whatever the text, the result is no wider than asked for."""
         self.assertLessEqual(display_width(clip(text, columns)), columns)
+
+
+class WrittenTests(SynchronousTestCase):
+    """Times and addresses."""
+
+    def test_times(self) -> None:
+        """A time is in UTC, to the millisecond, as RFC 3339 writes it."""
+        self.assertEqual([in_words(0.0), in_words(12.5)], ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:12.500Z"])
+
+    def test_addresses(self) -> None:
+        """An IPv6 address has brackets where a port follows it."""
+        self.assertEqual(host_and_port("192.0.2.7", 5061), "192.0.2.7:5061")
+        self.assertEqual(host_and_port("2001:db8::1", 5061), "[2001:db8::1]:5061")
