@@ -6,10 +6,12 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.observe.redact import SECRET_FIELDS
+from sip_p2p.observe.redact import redact_head
+from sip_p2p.observe.text import printable
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.words import explain
 from sip_p2p.sip.body import parse_media_type
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
 
 __all__ = [
-    "WITHHELD",
     "body_of",
     "certificate",
     "content",
@@ -36,18 +37,17 @@ __all__ = [
     "response",
 ]
 
-WITHHELD = "(withheld)"
-"""What stands in the place of a credential."""
-
 _BODY_SAID = 64 * 1024
+# A thousand responses are kept, and peers write them.
+_ANSWER_SAID, _FIELDS_SAID, _VALUE_SAID = 16 * 1024, 64, 1024
 
 
-def content(body: bytes, content_type: str | None) -> dict[str, object]:
-    """A body: as text where it is UTF-8, or else in base 64; a long one is left out."""
+def content(body: bytes, content_type: str | None, most: int = _BODY_SAID) -> dict[str, object]:
+    """A body: as text where it is UTF-8, or else in base 64; one of more than *most* octets is left out."""
     if not body:
         return {}
     said: dict[str, object] = {"content_type": content_type or ""}
-    if len(body) > _BODY_SAID:
+    if len(body) > most:
         return said
     try:
         said["text"] = body.decode("utf-8")
@@ -58,15 +58,17 @@ def content(body: bytes, content_type: str | None) -> dict[str, object]:
 
 def response(answer: Response) -> dict[str, object]:
     """A response of a peer."""
-    fields = [
-        {"name": name, "value": WITHHELD if name.lower() in SECRET_FIELDS else value} for name, value in answer.headers
-    ]
     return {
         "status": answer.status,
-        "reason": answer.reason,
-        "headers": fields,
-        **content(answer.body, answer.headers.get("Content-Type")),
+        "reason": printable(answer.reason, _VALUE_SAID),
+        "headers": [_field(name, value) for name, value in islice(answer.headers, _FIELDS_SAID)],
+        **content(answer.body, answer.headers.get("Content-Type"), _ANSWER_SAID),
     }
+
+
+def _field(name: str, value: str) -> dict[str, str]:
+    _, _, shown = redact_head(f"{name}: {value[:_VALUE_SAID]}").partition(": ")
+    return {"name": name, "value": shown}
 
 
 def description(said: ContentDescription | None) -> dict[str, object] | None:

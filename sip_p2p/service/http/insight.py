@@ -11,10 +11,13 @@ from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.http.streams import EVENT_STREAM
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from sip_p2p.observe.trace import TraceEvent
-    from sip_p2p.service.happenings import Happening
+    from sip_p2p.service.happenings import Happening, Happenings
     from sip_p2p.service.http.routes import Call
     from sip_p2p.service.http.server import ControlServer
+    from sip_p2p.service.http.streams import Told
 
 __all__ = [
     "MOST_TRACED",
@@ -31,7 +34,9 @@ MOST_TRACED = 1000
 """Messages in one answer."""
 
 MOST_TRACED_OCTETS = 4 * 1024 * 1024
-"""The octets of their heads and bodies; what is over is left for the next request, from ``next`` on."""
+"""The octets of their heads and bodies, or of events; what is over is left for the next request, from ``next`` on."""
+
+_BATCH = 64
 
 
 def events(server: ControlServer, call: Call) -> Answer | None:
@@ -39,31 +44,60 @@ def events(server: ControlServer, call: Call) -> Answer | None:
     wanted = frozenset(call.query.get("event", ()))
     happenings = server.service.happenings
     since = _since(call, happenings.newest)
-    kept = happenings.since(since) if since is not None else ()
 
     def is_wanted(happening: Happening) -> bool:
         return not wanted or happening.event in wanted
 
     if not _streams(call):
-        kept = happenings.since(since or 0)
-        return Answer({"events": [each.as_json() for each in kept if is_wanted(each)], "newest": happenings.newest})
+        return _kept_events(happenings, since or 0, is_wanted)
     if call.request.method == b"HEAD":
         return Answer(None, content_type=EVENT_STREAM)
+
+    def missed() -> Iterator[Told]:
+        last = happenings.newest if since is None else since
+        count = _lost(happenings, last)
+        yield "hello", {"instance": server.instance, "newest": happenings.newest, "missed": count}, None
+        while batch := happenings.since(last):
+            # Who is slower than things happen has a gap, and hears of it.
+            gap = batch[0].number - last - 1
+            if gap > count:
+                yield "missed", {"count": gap}, None
+            count = 0
+            for each in batch:
+                last = each.number
+                if is_wanted(each):
+                    yield each.event, each.as_json(), each.number
 
     def told(happening: Happening) -> None:
         if is_wanted(happening):
             stream.send(happening.event, happening.as_json(), happening.number)
 
-    leaves: list[Any] = []
-    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves])
-    oldest = kept[0].number if kept else happenings.newest + 1
-    missed = 0 if since is None else oldest - since - 1
-    stream.send("hello", {"instance": server.instance, "newest": happenings.newest, "missed": missed})
-    for each in kept:
-        told(each)
+    leaves: list[Callable[[], None]] = []
+    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves], missed())
     if not stream.is_over:
         leaves.append(happenings.follow(told))
     return None
+
+
+def _lost(happenings: Happenings, since: int) -> int:
+    """How many events after *since* are kept no more."""
+    kept = happenings.since(since)
+    return (kept[0].number if kept else happenings.newest + 1) - since - 1
+
+
+def _kept_events(happenings: Happenings, since: int, is_wanted: Callable[[Happening], bool]) -> Answer:
+    said: list[dict[str, object]] = []
+    octets = 0
+    last = since
+    for each in happenings.since(since):
+        if is_wanted(each):
+            found = each.as_json()
+            octets += len(json.dumps(found))
+            if said and octets > MOST_TRACED_OCTETS:
+                break
+            said.append(found)
+        last = each.number
+    return Answer({"events": said, "newest": happenings.newest, "next": last})
 
 
 def _streams(call: Call) -> bool:
@@ -129,15 +163,19 @@ def trace_follow(server: ControlServer, call: Call) -> Answer | None:
     since = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else call.query.get("since")
     if call.request.method == b"HEAD":
         return Answer(None, content_type=EVENT_STREAM)
-    leaves: list[Any] = []
-    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves])
+    leaves: list[Callable[[], None]] = []
+
+    def missed() -> Iterator[Told]:
+        last = since
+        while last is not None and (batch := recorder.events(**filters, since=last, limit=_BATCH)):
+            for each in batch:
+                last = each.number
+                yield each.kind, _traced(each), each.number
 
     def told(event: TraceEvent) -> None:
         stream.send(event.kind, _traced(event), event.number)
 
-    if since is not None:
-        for each in recorder.events(**filters, since=since, limit=MOST_TRACED):
-            told(each)
+    stream = server.followers.open(call.request, lambda: [leave() for leave in leaves], missed())
     if not stream.is_over:
         leaves.append(recorder.follow(told, **filters))
     return None

@@ -57,6 +57,9 @@ MOST_SESSIONS = 1000
 """How many one answer lists."""
 
 
+_LONG = ("local_description", "remote_description")
+
+
 @final
 class _Entry:
     """One session, and what is known of it beside what it says itself."""
@@ -201,7 +204,9 @@ class SessionBook:
             if len(found) >= limit:
                 break
             if entry.session is None or state in (None, entry.session.state.name.lower()):
-                found.append(entry.as_json())
+                shown = entry.as_json()
+                # A thousand of them, with all that was ever agreed, would be too much for one answer.
+                found.append({name: shown[name] for name in shown if name not in _LONG})
         return found
 
 

@@ -2,7 +2,8 @@
 
 Nothing is buffered without bound: while a follower does not take what was written, events wait for it up to
 :data:`MOST_WAITING` and :data:`MOST_WAITING_OCTETS`; one more, or :data:`PATIENCE` seconds without progress, and it is
-dropped. It may come back and say by ``Last-Event-ID`` what it has seen.
+dropped. It may come back and say by ``Last-Event-ID`` what it has seen. What it has missed is read from where it is
+kept only as fast as the follower takes it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from sip_p2p.service.http.exchange import begin
 from sip_p2p.service.http.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.http.channel import ControlRequest
+
+    Told: TypeAlias = tuple[str, object, int | None]
 
 __all__ = [
     "EVENT_STREAM",
@@ -70,10 +74,14 @@ class Followers:
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, request: ControlRequest, leave: Callable[[], object]) -> EventStream:
+    def open(
+        self, request: ControlRequest, leave: Callable[[], object], missed: Iterator[Told] | None = None
+    ) -> EventStream:
         """Begin a stream as the answer to *request*.
 
         :param leave: called once when it has ended, whoever ended it.
+        :param missed: what comes before anything else, looked up as it is taken: what is sent before its end is left to
+            it.
         :raises Problem: there are too many.
         """
         if len(self._streams) >= MOST_FOLLOWERS:
@@ -82,7 +90,7 @@ class Followers:
                 f"There are {MOST_FOLLOWERS} followers already.",
                 headers=[("Retry-After", "10")],
             )
-        stream = EventStream(self, request, leave)
+        stream = EventStream(self, request, leave, missed)
         self._streams[stream] = None
         stream.start()
         return stream
@@ -102,10 +110,17 @@ class Followers:
 class EventStream:
     """One stream; a push producer, so that the connection says when it takes no more."""
 
-    def __init__(self, followers: Followers, request: ControlRequest, leave: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        followers: Followers,
+        request: ControlRequest,
+        leave: Callable[[], object],
+        missed: Iterator[Told] | None,
+    ) -> None:
         self._followers = followers
         self._request: Any = request
         self._leave: Callable[[], object] | None = leave
+        self._missed = missed
         self._waiting: collections.deque[bytes] = collections.deque()
         self._octets = 0
         self._paused_at: float | None = None
@@ -124,9 +139,25 @@ class EventStream:
         request.registerProducer(self, True)
         self._tick()
         self._put(f"retry: {_RETRY}\n\n".encode("ascii"))
+        self._catch_up()
 
     def send(self, event: str, value: object, number: int | None = None) -> None:
-        """One event: its kind, its number for ``Last-Event-ID``, and *value* as JSON."""
+        """One event: its kind, its number for ``Last-Event-ID``, and *value* as JSON.
+
+        While it is still told what it has missed nothing is done: this event is among that, too.
+        """
+        if self._missed is None:
+            self._send(event, value, number)
+
+    def _catch_up(self) -> None:
+        while self._flows and self._missed is not None:
+            told = next(self._missed, None)
+            if told is None:
+                self._missed = None
+            else:
+                self._send(*told)
+
+    def _send(self, event: str, value: object, number: int | None) -> None:
         head = f"event: {event}\n" if number is None else f"id: {number}\nevent: {event}\n"
         self._put(f"{head}data: {json.dumps(value)}\n\n".encode("ascii"))
 
@@ -192,6 +223,7 @@ class EventStream:
             octets = self._waiting.popleft()
             self._octets -= len(octets)
             self._request.write(octets)
+        self._catch_up()
 
     def stopProducing(self) -> None:
         """The connection is gone."""

@@ -23,6 +23,8 @@ from tests.service.support import parsed
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.service.http.channel import ControlChannel
 
@@ -40,6 +42,17 @@ class Wire(StringTransport):
         super().__init__()
         self._channel = channel
         self._is_gone = False
+        self.pauses: ControlChannel | None = None
+
+    def write(self, data: bytes) -> None:
+        """Take octets; a connection that pauses takes no more after each event."""
+        super().write(data)
+        if self.pauses is not None and b"data: " in data:
+            self.pauses.pauseProducing()
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:
+        """The same in pieces."""
+        self.write(b"".join(data))
 
     def abortConnection(self) -> None:
         """It is dropped."""

@@ -97,3 +97,29 @@ class StreamTests(ApiCase):
         self.assertIn("stopping", [kind for kind, _ in client.got.events])
         self.assertTrue(client.wire.value().endswith(b"0\r\n\r\n"))
         self.assertEqual(len(self.server.followers), 0)
+
+    def test_what_was_missed_is_told_as_it_is_taken(self) -> None:
+        """What a follower has missed may be more than would wait for it: it is told as fast as it is read, in order,
+        with what happens meanwhile."""
+        self.emit(64, MOST_WAITING_OCTETS // 16)
+        client = Client(self.factory)
+        client.wire.pauses = client.channel
+        client.ask("GET", "/v1/events?since=0&event=test")
+        self.emit(2)
+        for _ in range(80):
+            client.channel.resumeProducing()
+        self.assertFalse(client.wire.aborted)
+        numbers = [each["id"] for kind, each in client.got.events if kind == "test"]
+        self.assertEqual((len(numbers), numbers), (66, sorted(set(numbers))))
+
+    def test_slower_than_things_happen(self) -> None:
+        """Who is slower than things happen hears how much is kept no more."""
+        self.emit(3)
+        client = Client(self.factory)
+        client.wire.pauses = client.channel
+        client.ask("GET", "/v1/events?since=0&event=test")
+        self.emit(2000)
+        client.wire.pauses = None
+        client.channel.resumeProducing()
+        self.assertIn("missed", [kind for kind, _ in client.got.events])
+        self.assertEqual(client.got.events[-1][1]["id"], self.server.service.happenings.newest)
