@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python import usage
 
-from sip_p2p.service.control_options import CONTROL_VARIABLE
 from sip_p2p.service.drawing import LadderOptions
 from sip_p2p.service.trace_source import BETWEEN_LOOKS, GrowingFile, TraceSourceOptions
 from sip_p2p.service.words import ExitCode
@@ -61,33 +60,6 @@ class OptionTests(SynchronousTestCase):
         options = LadderOptions()
         options.parseOptions(list(arguments))
         return options
-
-    def test_the_environment(self) -> None:
-        """It names the service where neither a file nor an option does."""
-        self.patch(os, "environ", {**os.environ, CONTROL_VARIABLE: "8080"})
-        self.assertEqual(str(self.parsed().place), "http://127.0.0.1:8080")
-        self.assertEqual(str(self.parsed("--control", "unix:/a").place), "unix:/a")
-        self.assertIsNone(self.parsed("trace.jsonl").place)
-
-    def test_a_token_without_a_service(self) -> None:
-        """There is nobody to show it to."""
-        error = self.assertRaises(usage.UsageError, self.parsed, "a", "--control-token-file", "b")
-        self.assertIn("--control-token-file is given without --control", str(error))
-
-    def test_a_token_file(self) -> None:
-        """Its first line is the token; a file without one is a mistake that names it."""
-        path = Path(self.mktemp())
-        for content, is_right in ((b"abc\n", True), (b"", False), (b"\xff\n", False), (b"a b\n", False)):
-            path.write_bytes(content)
-            options = self.parsed("--control", "8080", "--control-token-file", str(path))
-            if is_right:
-                options.client(Clock())
-            else:
-                error = self.assertRaises(usage.UsageError, options.client, Clock())
-                self.assertIn("its first line is no token", str(error))
-        path.unlink()
-        error = self.assertRaises(usage.UsageError, options.client, Clock())
-        self.assertIn("No such file", str(error))
 
     def test_the_flow(self) -> None:
         """Only what passed on one flow."""
