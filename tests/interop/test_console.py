@@ -483,8 +483,8 @@ SCROLLED = """
   return taken.sort((one, other) => one - other)[30];
 })()
 """
-"""How long one step takes, in milliseconds and in the median, while the table is scrolled to its end; of frames the busy
-machine would be measured, too."""
+"""How long one step takes, in milliseconds and in the median, while the table is scrolled to its end: its own work, not
+that of painting."""
 
 
 def ask(number: int, port: int) -> bytes:

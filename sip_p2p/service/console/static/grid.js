@@ -7,12 +7,14 @@ const AROUND = 6;
 
 /**
  * `columns` are `{title, cell, order, width, wide}`: what stands above, what stands in a cell, by what to sort (none: it
- * cannot be sorted by), how wide it is in CSS, and whether it is left out where there is little room.
+ * cannot be sorted by), how wide it is in CSS, and whether it is left out where there is little room. `version` tells
+ * whether an item that is still the same object is to be shown anew.
  */
 export class Grid {
-  constructor({ label, columns, key, opened, empty, height = 40, sortedBy = -1, descending = false }) {
+  constructor({ label, columns, key, version = () => 0, opened, empty, height = 40, sortedBy = -1, descending = false }) {
     this.columns = columns;
     this.key = key;
+    this.version = version;
     this.opened = opened;
     this.height = height;
     this.sortedBy = sortedBy;
@@ -124,10 +126,16 @@ export class Grid {
     const tab = this.key(item) === this.stop ? "0" : "-1";
     row.setAttribute("tabindex", tab);
     row.setAttribute("aria-selected", String(this.key(item) === this.chosen));
+    for (const each of row.querySelectorAll("a, button")) each.setAttribute("tabindex", tab);
+    // While one scrolls nothing is new but the rows that come into sight.
+    const version = this.version(item);
+    if (row.item === item && row.version === version) return;
     row.item = item;
+    row.version = version;
     const cells = this.columns.map((column) => column.cell(item));
     const signature = cells.map((cell) => [cell].flat(Infinity).map((part) => part?.outerHTML ?? String(part)).join("")).join("\u0001");
-    if (row.signature !== signature) this.fillCells(row, cells, signature);
+    if (row.signature === signature) return;
+    this.fillCells(row, cells, signature);
     for (const each of row.querySelectorAll("a, button")) each.setAttribute("tabindex", tab);
   }
 

@@ -28,6 +28,7 @@ export function laddersPage(store, params) {
   const grid = new Grid({
     label: "Calls and requests, newest first",
     key: (call) => call.id,
+    version: (call) => call.count,
     height: 58,
     opened: (call) => select(call.id),
     empty: h("p", {}, "Nothing has passed yet."),
