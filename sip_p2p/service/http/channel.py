@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.web.http import HTTPChannel, Request
 
+from sip_p2p.observe.text import printable
 from sip_p2p.service.http.problems import KINDS, Problem
 
 if TYPE_CHECKING:
@@ -195,10 +196,14 @@ class ControlFactory(Factory):
         return channel
 
     def log(self, request: Request) -> None:
-        """A request was answered: a line for who looks closely. The query is left out, it may name people."""
-        path = request.uri.partition(b"?")[0].decode("ascii", "replace")
-        method = request.method.decode("ascii", "replace")
-        _log.debug("{method} {path}: {status}", method=method, path=path, status=request.code)
+        """A request was answered: a line for what may have changed something. The query is left out, it may name
+        people."""
+        if request.method not in (b"GET", b"HEAD"):
+            path = request.uri.partition(b"?")[0].decode("ascii", "replace")
+            method = request.method.decode("ascii", "replace")
+            _log.info(
+                "{method} {path}: {status}", method=printable(method, 32), path=printable(path), status=request.code
+            )
 
     def gone(self, channel: ControlChannel) -> None:
         """A connection has ended."""

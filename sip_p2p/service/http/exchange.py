@@ -77,11 +77,12 @@ def handle(server: ControlServer, request: ControlRequest) -> None:
 
 def _judge(server: ControlServer, request: ControlRequest) -> Any:
     """Everything that is to be so before a handler is asked, and what it says then."""
-    method, path = _text(request.method), _path(request)
+    method, (authority, path) = _text(request.method), _target(request)
     access = request.channel.factory.access
 
     def header(name: str) -> str | None:
-        return _header(request, name)
+        # Where the request line names a host, that one counts.
+        return authority if authority and name == "host" else _header(request, name)
 
     access.check_place(method, path, header)
     is_open = server.routes.is_open(path)
@@ -111,11 +112,23 @@ def _header(request: ControlRequest, name: str) -> str | None:
 
 
 def _path(request: ControlRequest) -> str:
-    """The path that is asked for; of an absolute form (RFC 9112 section 3.2.2) only the path."""
-    path = request.uri.partition(b"?")[0]
-    if not path.startswith(b"/"):
-        path = urlsplit(path).path or b"/"
-    return path.decode("latin-1")
+    """The path that is asked for, as it was written."""
+    return _target(request)[1]
+
+
+def _target(request: ControlRequest) -> tuple[str, str]:
+    """Host and path where both stand in the request line (RFC 9112 section 3.2.2); an empty host and the path else.
+
+    :raises Problem: that cannot be read.
+    """
+    text = request.uri.partition(b"?")[0].decode("latin-1")
+    if text.startswith("/"):
+        return "", text
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise Problem("bad-request", "The request line names no path.") from None
+    return parts.netloc, parts.path or "/"
 
 
 def _check_accept(route: Route, accept: str | None) -> None:

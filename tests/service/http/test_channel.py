@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.task import Clock
+from twisted.logger import formatEvent, globalLogPublisher
 
 from sip_p2p.service.http.access import Access
 from sip_p2p.service.http.channel import (
@@ -53,6 +54,19 @@ class ChannelTests(SynchronousTestCase):
             self.client.ask("POST", "/", content)
             self.assertEqual((self.client.got.status, self.client.got.content), (200, b"ok"))
         self.assertEqual(self.service.seen, [b"", b'{"a": 1}'])
+
+    def test_what_is_logged(self) -> None:
+        """What may change something has a line in the log, without its query."""
+        said: list[str] = []
+
+        def observe(event: Any) -> None:
+            said.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        self.client.ask("GET", "/v1/flows?peer=x")
+        self.client.ask("POST", "/a?peer=x")
+        self.assertEqual([line for line in said if "/" in line], ["POST /a: 200"])
 
     def test_content_that_is_announced(self) -> None:
         """Content that announces more than is taken is refused before it comes, with 413 and the end."""

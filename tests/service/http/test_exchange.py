@@ -106,6 +106,8 @@ class JudgeTests(ApiCase):
     def test_absolute_form(self) -> None:
         """RFC 9112 section 3.2.2: a request may name its target in full."""
         self.assertEqual(self.ask("GET", "http://localhost:8080/v1").status, 200)
+        self.assert_problem(self.ask("GET", "http://evil.example/v1"), 421, "misdirected")
+        self.assert_problem(self.ask("GET", "http://["), 400, "bad-request")
 
     def test_a_mistake_of_ours(self) -> None:
         """A handler that fails is logged with its traceback; who asked hears only that it failed."""
