@@ -234,6 +234,8 @@ class BridgeTests(CallCase):
 class WebhookTests(CallCase):
     """webhook_receiver.py."""
 
+    timeout = 120
+
     async def test_a_hook_decides(self) -> None:
         """row:M14: the service answers messages and calls with what the hook says, and 503 once the hook is gone."""
         secrets = self.folder / "secrets"
@@ -248,7 +250,7 @@ class WebhookTests(CallCase):
             "--listen", f"tls:port={port}:interface=127.0.0.1", "--application", "webhook", "--webhook", url,
             "--webhook-secret-file", str(secrets.resolve()), "--webhook-patience", "1",
         )  # fmt: skip
-        await service.find("listens on tls")
+        await service.find("listens on tls", 30.0)
         target = f"sip:bob@localhost:{port}"
         for text, code, told in (("hello", 0, "200 OK"), ("spam", 2, "403 Not here")):
             sending = self.start(*SCRIPTS["sip-p2p"], "send", "--uri", "sip:me@localhost", *keys, target, text)
@@ -259,7 +261,7 @@ class WebhookTests(CallCase):
         self.assertEqual(await call.ended(), 0, call.report())
         await hook.find(r"^session-state disconnected$")
         await hook.stop()
-        sender = ["send", "--uri", "sip:me@localhost", *keys, "--timeout=4"]
+        sender = ["send", "--uri", "sip:me@localhost", *keys, "--timeout=20"]
         late = self.start(*SCRIPTS["sip-p2p"], *sender, target, "late")
         self.assertEqual(await late.ended(), 2, late.report())
         self.assertIn("503", late.text)

@@ -31,7 +31,7 @@ PAGE = ROOT / "docs/webhooks.rst"
 class CommandTests(TestCase):
     """The commands of the page."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         """A folder with the examples, and ports of our own for those of the page."""
@@ -66,7 +66,7 @@ class CommandTests(TestCase):
         await hook.find(r"^the hook is ")
         party, hello, spam, call = (line.split() for line in second.splitlines())
         service = self.start(party)
-        await service.find("listens on tls")
+        await service.find("listens on tls", 30.0)
         for words, code, told in ((hello, 0, "200 OK"), (spam, 2, "403 Not here"), (call, 0, "")):
             program = self.start(words)
             self.assertEqual(await program.ended(), code, program.report())
