@@ -205,10 +205,13 @@ class RepeatedTests(SynchronousTestCase):
         """Make *kind* twice; the first of two files with the same octets."""
         folder = Path(tempfile.mkdtemp(prefix="sip-p2p-"))
         self.addCleanup(shutil.rmtree, folder)
+        source = folder / "source"
+        shutil.copytree(ROOT, source, ignore=LEFT_OUT)
         made = []
         for name in ("one", "another"):
-            said = run(sys.executable, ROOT / "tools/package.py", kind, folder / name)
+            said = run(sys.executable, source / "tools/package.py", kind, folder / name)
             made.append(Path(said.splitlines()[-1]))
+            source = source.rename(folder / "elsewhere")
         self.assertEqual(*(hashlib.sha256(path.read_bytes()).hexdigest() for path in made))
         return made[0]
 
@@ -248,14 +251,15 @@ COPY = """set -e
 mount -t tmpfs none /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root
-cp "$1" /mnt/root/root/party.deb
+mkdir /mnt/root/trial
+cp "$1" /mnt/root/trial/party.deb
 mount --bind /dev /mnt/root/dev
 cd /
 exec chroot /mnt/root sh -ec"""
 
 TRY_IT = """'
-dpkg -i /root/party.deb
-cd /root
+dpkg -i /trial/party.deb
+cd /trial
 sip-p2p --version
 sip-p2p pki keys localhost
 /usr/lib/sip-p2p/bin/twistd -n --pidfile= sip-p2p --uri sip:bob@localhost --certificate keys/localhost.pem \

@@ -161,14 +161,16 @@ class SipService(Service):
         """
         if self._owns_process:
             use_monotonic_time(self._reactor)
+            # Before a supervisor hears that we are ready: it may send SIGHUP at once.
+            self._signals.started()
         super().startService()  # type: ignore[no-untyped-call]
         failed: list[StartFailed] = []
         self._listen_once().addCallback(self._tell_application).addErrback(self._note_failure, failed)
         if failed:
+            self._signals.ended()
             raise failed[0]
         self._is_started = True
         if self._owns_process:
-            self._signals.started()
             # What was made so far stays for ever: the collector need not look at it again.
             gc.collect()
             gc.freeze()
