@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, final
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast, final
 from urllib.parse import quote, urlencode, urlsplit
 
 from treq import collect
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
-from twisted.internet.error import ConnectError, ConnectionClosed, ConnectionLost
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed, ConnectionLost
 from twisted.web.client import URI, Agent, RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
@@ -221,7 +221,7 @@ class ControlClient:
 
         try:
             waiting: Deferred[None] = collect(response, take)
-            waiting.addTimeout(self._timeout, self._reactor)
+            waiting.addTimeout(self._timeout, self._reactor, _too_late)
             await waiting
         except Exception as error:
             raise self._lost(error) from None
@@ -269,15 +269,21 @@ class ControlClient:
             waiting = self._agent.request(
                 method.encode("ascii"), target.encode("ascii"), Headers(cast("Any", fields)), producer
             )
-            waiting.addTimeout(self._timeout, self._reactor)
+            waiting.addTimeout(self._timeout, self._reactor, _too_late)
             return await waiting
         except Exception as error:
             raise self._lost(error) from None
 
     def _lost(self, error: Exception) -> ControlError:
-        """What *error* means, in words."""
+        """What *error* means, in words.
+
+        :raises CancelledError: nobody wants to know any more.
+        """
         reasons = getattr(error, "reasons", None)
         first = reasons[0].value if reasons else error
+        if isinstance(first, CancelledError | ConnectingCancelledError):
+            # Whoever waited for it does so no more.
+            raise CancelledError from None
         if isinstance(first, DeferredTimeout):
             words = f"no answer within {self._timeout:g} seconds"
         elif isinstance(first, ConnectError):
@@ -290,6 +296,10 @@ class ControlClient:
         else:
             words = printable(str(first) or type(first).__name__, 512)
         return ControlError(f"{self.place}: {words}")
+
+
+def _too_late(result: object, seconds: float) -> NoReturn:
+    raise DeferredTimeout(seconds)
 
 
 def _header(response: Any, name: bytes) -> str:

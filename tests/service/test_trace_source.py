@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 
 from sip_p2p.service.drawing import LadderOptions
@@ -89,8 +90,6 @@ class FollowTests(SynchronousTestCase):
 
     def test_a_service_that_is_not_there(self) -> None:
         """One line, and the code for no connection."""
-        from twisted.internet.testing import MemoryReactorClock
-
         out, err = io.StringIO(), io.StringIO()
         options = LadderOptions()
         options.parseOptions(["--control", "8080"])
@@ -99,6 +98,16 @@ class FollowTests(SynchronousTestCase):
         reactor.advance(120)
         self.assertEqual(self.successResultOf(showing), ExitCode.CONNECTION)
         self.assertTrue(err.getvalue().startswith("sip-p2p: http://127.0.0.1:8080: "), err.getvalue())
+
+    def test_an_interrupt(self) -> None:
+        """Whoever has seen enough is told nothing."""
+        out, err = io.StringIO(), io.StringIO()
+        options = LadderOptions()
+        options.parseOptions(["--control", "8080", "--follow"])
+        showing: Deferred[Any] = Deferred.fromCoroutine(options.show(MemoryReactorClock(), out, err))
+        showing.cancel()
+        self.failureResultOf(showing, CancelledError)
+        self.assertEqual(err.getvalue(), "")
 
     def test_standard_input_cannot_be_followed(self) -> None:
         """It has no name."""
