@@ -145,7 +145,8 @@ class Crossing:
                 dialog=dialog,
             )
         except (SipError, ValueError) as error:
-            leg.asking = None
+            if leg.asking is offer:
+                leg.asking = None
             _decline(offer, 491 if isinstance(error, InvalidOperation) and error.retryable else 488)
             return
         self._changes[offer] = changing
