@@ -45,7 +45,7 @@ class ExportOptions(CommandOptions):
     ]
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.hep_target: HepTarget | None = None
         self.hep_agent = 0
 
@@ -54,7 +54,7 @@ class ExportOptions(CommandOptions):
 
         :raises UsageError: for a value that is none, and for options that contradict each other.
         """
-        super().postOptions()
+        super().postOptions()  # type: ignore[no-untyped-call]
         for name in ("pcapng", "hep-password-file", "hep-trust", "insecure-tls-key-log"):
             if self[name] is not None:
                 self[name] = file_path(name, self[name])
