@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 from twisted.internet import reactor
 
@@ -11,8 +12,9 @@ from tests.interop.namespace import PrivateNetwork
 from tests.interop.peers import tshark
 from tests.interop.peers.ours import Command, Service
 from tests.interop.peers.peer import Peer
-from tests.interop.peers.program import free_port
+from tests.interop.peers.program import free_port, until
 from tests.interop.support import TEXT, InteropTestCase
+from tests.interop.test_tshark import holds
 from tests.observe.test_pcapng import message
 
 _COLLECTOR = """#!KAMAILIO
@@ -155,6 +157,11 @@ class KeyLogTests(ExportCase):
         keys = os.path.join(self.folder(), "keys.log")
         service = await self.talk(f"--insecure-tls-key-log={keys}")
         await service.stop()
+        # The capture lags behind; it has everything once it has what was sent last.
+        marker = os.urandom(16)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(marker, ("127.0.0.1", 9))
+        await until(reactor, lambda: holds(wire.path, marker), 10.0, "the last packet in the file")
         await wire.stop()
         self.assertEqual(os.stat(keys).st_mode & 0o777, 0o600)
         decode = f"-dtls.port=={service.port},sip"
