@@ -30,7 +30,7 @@ from sip_p2p import (
 )
 from sip_p2p.observe.recorder import Recorder
 from sip_p2p.observe.transactions import TransactionWatch
-from sip_p2p.service.instruments import Instruments
+from sip_p2p.service.instruments.instruments import Instruments
 
 if TYPE_CHECKING:
     from sip_p2p import IncomingRequest, SignalingSession

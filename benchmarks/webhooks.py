@@ -21,10 +21,10 @@ from twisted.web.server import Request, Site
 
 from benchmarks.report import table
 from sip_p2p.service.happenings import Happenings
+from sip_p2p.service.settings.webhook_options import WebhookSettings
 from sip_p2p.service.webhook.decision import parse_request_answer
 from sip_p2p.service.webhook.deliverer import Deliverer
 from sip_p2p.service.webhook.poster import Poster, make_agent
-from sip_p2p.service.webhook_options import WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
-from sip_p2p.service.reconfiguration import RELOADED
+from sip_p2p.service.settings.reconfiguration import RELOADED
 from tests.documents import ROOT, SCRIPTS, blocks
 from tests.interop.peers.program import Program, free_port
 from tests.support import SynchronousTestCase, TestCase

@@ -19,7 +19,7 @@ from sip_p2p.endpoint.session.events import SessionEvent
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingTransitionReason, reason_of_status
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.options import Options
+from sip_p2p.service.settings.options import Options
 from sip_p2p.testing import Network
 from sip_p2p.transport.listening import descriptions
 from tests.documents import ROOT, blocks, commands, documents, play

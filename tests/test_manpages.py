@@ -13,11 +13,11 @@ from pathlib import Path
 from twisted.trial.unittest import SkipTest
 
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.check import check
 from sip_p2p.service.cli import SipOptions
-from sip_p2p.service.config_file import LIMITS, parse_file
-from sip_p2p.service.option_table import option_table
-from sip_p2p.service.options import Options
+from sip_p2p.service.diagnosis.check import check
+from sip_p2p.service.settings.config_file import LIMITS, parse_file
+from sip_p2p.service.settings.option_table import option_table
+from sip_p2p.service.settings.options import Options
 from tests.documents import ROOT
 from tests.support import SynchronousTestCase
 

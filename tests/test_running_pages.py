@@ -8,8 +8,8 @@ import shlex
 import tempfile
 from pathlib import Path
 
-from sip_p2p.service.option_table import option_table
-from sip_p2p.service.options import Options
+from sip_p2p.service.settings.option_table import option_table
+from sip_p2p.service.settings.options import Options
 from tests.documents import ROOT, blocks, commands
 from tests.service.support import COMMAND, TWISTD, run
 from tests.support import SynchronousTestCase

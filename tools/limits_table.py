@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES  # noqa: E402
-from sip_p2p.service.peer_options import described  # noqa: E402
+from sip_p2p.service.settings.peer_options import described  # noqa: E402
 from sip_p2p.sip.limits import MessageLimits  # noqa: E402
 from sip_p2p.transport.limits import Limits  # noqa: E402
 

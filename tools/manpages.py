@@ -27,12 +27,12 @@ from twisted.python import usage  # noqa: E402
 
 import sip_p2p  # noqa: E402
 from sip_p2p.service.cli import SipOptions  # noqa: E402
-from sip_p2p.service.command_line import CommandOptions  # noqa: E402
-from sip_p2p.service.config_file import LIMITS  # noqa: E402
-from sip_p2p.service.option_table import Option, OptionKind, option_table  # noqa: E402
-from sip_p2p.service.options import Options, PartyOptions  # noqa: E402
-from sip_p2p.service.peer_options import limit_words  # noqa: E402
-from sip_p2p.service.reconfiguration import RELOADED  # noqa: E402
+from sip_p2p.service.settings.command_line import CommandOptions  # noqa: E402
+from sip_p2p.service.settings.config_file import LIMITS  # noqa: E402
+from sip_p2p.service.settings.option_table import Option, OptionKind, option_table  # noqa: E402
+from sip_p2p.service.settings.options import Options, PartyOptions  # noqa: E402
+from sip_p2p.service.settings.peer_options import limit_words  # noqa: E402
+from sip_p2p.service.settings.reconfiguration import RELOADED  # noqa: E402
 from sip_p2p.service.words import ExitCode  # noqa: E402
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ of one call together. Everything is a chunk of the vendor 0, as every collector 
 What is sent has passed the same redaction as a trace. A body that is withheld is missing, while Content-Length still
 tells of it; a collector reads SIP as datagrams, where a message ends with its packet.
 
-Left out: compressed payloads, reports on media, versions 1 and 2. What sends is in :mod:`sip_p2p.service.hep_sender`.
+Left out: compressed payloads, reports on media, versions 1 and 2. What sends is
+:mod:`sip_p2p.service.instruments.hep_sender`.
 """
 
 from __future__ import annotations

@@ -15,26 +15,26 @@ from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
 from sip_p2p.service.applications.loader import Loader
 from sip_p2p.service.applications.running import RunningApplication, authorizer
-from sip_p2p.service.check import another_name
+from sip_p2p.service.applications.setting import ApplicationSetting
 from sip_p2p.service.chronicle import Chronicle
-from sip_p2p.service.exports import Exports
+from sip_p2p.service.diagnosis.check import another_name
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.http.server import ControlServer
-from sip_p2p.service.instruments import Instruments
+from sip_p2p.service.instruments.exports import Exports
+from sip_p2p.service.instruments.instruments import Instruments
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
-from sip_p2p.service.reconfiguration import Reconfiguration
+from sip_p2p.service.process.state import instance_id
+from sip_p2p.service.process.supervision import Supervision
+from sip_p2p.service.process.worker import ears_and_mouth
 from sip_p2p.service.service import SipService
-from sip_p2p.service.setting import ApplicationSetting
-from sip_p2p.service.state import instance_id
-from sip_p2p.service.supervision import Supervision
+from sip_p2p.service.settings.reconfiguration import Reconfiguration
 from sip_p2p.service.webhook.deliverer import Deliverer
-from sip_p2p.service.worker import ears_and_mouth
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-    from sip_p2p.service.options import Options
+    from sip_p2p.service.settings.options import Options
     from sip_p2p.transport.trust.credential import Credential
 
 __all__ = ["make"]

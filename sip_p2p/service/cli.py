@@ -16,15 +16,15 @@ from twisted.python import usage
 from zope.interface import provider
 
 from sip_p2p.observe.text import printable
-from sip_p2p.service.calling import CallingOptions, place_call
-from sip_p2p.service.demo import DemoOptions, demonstrate
-from sip_p2p.service.doctor import DoctorOptions, diagnose, show
-from sip_p2p.service.drawing import LadderOptions
-from sip_p2p.service.keys import KeysOptions
-from sip_p2p.service.options import CommandOptions
-from sip_p2p.service.sending import AskOptions, RequestingOptions, RequestOptions, SendOptions, perform
-from sip_p2p.service.showing import ControlCommandOptions, ShowOptions
-from sip_p2p.service.tracing import TraceOptions
+from sip_p2p.service.commands.calling import CallingOptions, place_call
+from sip_p2p.service.commands.demo import DemoOptions, demonstrate
+from sip_p2p.service.commands.drawing import LadderOptions
+from sip_p2p.service.commands.keys import KeysOptions
+from sip_p2p.service.commands.sending import AskOptions, RequestingOptions, RequestOptions, SendOptions, perform
+from sip_p2p.service.commands.showing import ControlCommandOptions, ShowOptions
+from sip_p2p.service.commands.tracing import TraceOptions
+from sip_p2p.service.diagnosis.doctor import DoctorOptions, diagnose, show
+from sip_p2p.service.settings.options import CommandOptions
 from sip_p2p.service.words import ExitCode
 
 if TYPE_CHECKING:

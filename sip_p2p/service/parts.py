@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
-    from sip_p2p.service.options import Options
+    from sip_p2p.service.settings.options import Options
 
 __all__ = ["Part"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import Authorize
-    from sip_p2p.service.options import PartyOptions
+    from sip_p2p.service.settings.options import PartyOptions
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.transport.dns.resolver import Resolver
     from sip_p2p.transport.trust.credential import Credential

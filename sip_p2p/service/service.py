@@ -31,8 +31,8 @@ from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.happenings import Happenings
-from sip_p2p.service.options import Options
-from sip_p2p.service.signals import Signals
+from sip_p2p.service.process.signals import Signals
+from sip_p2p.service.settings.options import Options
 from sip_p2p.service.words import explain
 from sip_p2p.transport.clock import use_monotonic_time
 
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from sip_p2p.observe.trace import Tap, TraceWriter
     from sip_p2p.service.applications.base import Application
     from sip_p2p.service.applications.running import RunningApplication
-    from sip_p2p.service.logs import ServiceLog
     from sip_p2p.service.parts import Part
     from sip_p2p.service.party import Party
-    from sip_p2p.service.signals import SignalReactor
-    from sip_p2p.service.workers import Workers
+    from sip_p2p.service.process.logs import ServiceLog
+    from sip_p2p.service.process.signals import SignalReactor
+    from sip_p2p.service.process.workers import Workers
 
 __all__ = ["Options", "SipService", "StartFailed", "makeService"]
 
@@ -371,7 +371,7 @@ def makeService(options: Options) -> SipService | Workers:
     from sip_p2p.service.assembly import make
 
     if options.workers > 1 and options.seat is None:
-        from sip_p2p.service.workers import make_workers
+        from sip_p2p.service.process.workers import make_workers
 
         return make_workers(reactor, options)
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from sip_p2p.pki import CertificateAuthority
-from sip_p2p.service.options import Options
+from sip_p2p.service.settings.options import Options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.python import usage
 
 from sip_p2p.service.assembly import make
-from sip_p2p.service.options import Options
+from sip_p2p.service.settings.options import Options
 from tests.support import SynchronousTestCase
 
 

@@ -7,9 +7,9 @@ from twisted.internet.task import Clock
 
 from sip_p2p.service.applications import Application
 from sip_p2p.service.assembly import make
-from sip_p2p.service.options import Options
 from sip_p2p.service.parts import Part
 from sip_p2p.service.service import SipService, StartFailed
+from sip_p2p.service.settings.options import Options
 from tests.support import SynchronousTestCase
 
 

@@ -24,8 +24,8 @@ from sip_p2p.observe.trace import read_trace
 from sip_p2p.service.applications import Application
 from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.assembly import make
-from sip_p2p.service.calling import CallingOptions, place_call
-from sip_p2p.service.sending import AskOptions, SendOptions, perform
+from sip_p2p.service.commands.calling import CallingOptions, place_call
+from sip_p2p.service.commands.sending import AskOptions, SendOptions, perform
 from sip_p2p.service.service import SipService, StartFailed
 from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.support import COMMAND, TWIST, TWISTD, Process, keys, parsed, run

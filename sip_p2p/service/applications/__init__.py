@@ -24,6 +24,7 @@ module              what
 ==================  ================================================================================================
 ``base``            the base class of all of them
 ``loader``          an application from its name, and its newer version from a file that has changed
+``setting``         what each of those that are built in is made with
 ``running``         the one that runs: it can be replaced while the service goes on
 ``log``             tells what happens, accepts messages, refuses sessions
 ``echo``            sends each text back, accepts each session and answers each offer with itself

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
-    from sip_p2p.service.setting import ApplicationSetting
+    from sip_p2p.service.applications.setting import ApplicationSetting
     from sip_p2p.sip.message import Request, Response
 
 __all__ = ["ForwardApplication"]

@@ -24,16 +24,16 @@ from sip_p2p.service.applications.control import ControlApplication
 from sip_p2p.service.applications.echo import EchoApplication
 from sip_p2p.service.applications.forward import ForwardApplication
 from sip_p2p.service.applications.log import LogApplication
+from sip_p2p.service.applications.setting import ApplicationSetting
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.json_lines import JsonLines
-from sip_p2p.service.setting import ApplicationSetting
 from sip_p2p.service.webhook.application import WebhookApplication
 from sip_p2p.sip.abnf import TOKEN
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from sip_p2p.service.options import Options
+    from sip_p2p.service.settings.options import Options
 
 __all__ = ["BUILT_IN", "ApplicationError", "Loader", "look_at"]
 

@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python import usage
 
 from sip_p2p.observe.text import printable
-from sip_p2p.service.doctor import DoctorOptions, diagnose
+from sip_p2p.service.diagnosis.doctor import DoctorOptions, diagnose
 from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.problems import Problem
@@ -19,10 +19,10 @@ from sip_p2p.service.http.routes import Answer
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-    from sip_p2p.service.findings import Finding
+    from sip_p2p.service.diagnosis.findings import Finding
     from sip_p2p.service.http.routes import Call
     from sip_p2p.service.http.server import ControlServer
-    from sip_p2p.service.options import Options
+    from sip_p2p.service.settings.options import Options
 
 __all__ = ["MOST_JOBS", "MOST_RUNNING", "Jobs", "doctor_job", "doctor_jobs", "doctor_options", "start_doctor"]
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from sip_p2p.service.http.channel import ControlRequest
     from sip_p2p.service.http.listening import Place
-    from sip_p2p.service.options import Options
     from sip_p2p.service.service import SipService
+    from sip_p2p.service.settings.options import Options
 
 __all__ = ["ControlServer"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
-    from sip_p2p.service.setting import ApplicationSetting
+    from sip_p2p.service.applications.setting import ApplicationSetting
     from sip_p2p.sip.message import Response
 
 __all__ = ["RETRY_AFTER", "WebhookApplication"]

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from twisted.web.iweb import IAgent
 
     from sip_p2p.service.happenings import Happening, Happenings
-    from sip_p2p.service.options import Options
-    from sip_p2p.service.webhook_options import WebhookSettings
+    from sip_p2p.service.settings.options import Options
+    from sip_p2p.service.settings.webhook_options import WebhookSettings
 
 __all__ = ["LAST_MOMENT", "Deliverer"]
 

@@ -10,10 +10,10 @@ from twisted.internet.task import Clock
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.service.applications.running import RunningApplication
+from sip_p2p.service.applications.setting import ApplicationSetting
 from sip_p2p.service.chronicle import Chronicle
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.json_lines import JsonLines
-from sip_p2p.service.setting import ApplicationSetting
 from sip_p2p.transport.dns.resolver import StaticResolver
 from sip_p2p.transport.trust.identity import TrustPolicy
 from tests.service.support import keys, parsed

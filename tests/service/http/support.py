@@ -15,7 +15,7 @@ from sip_p2p.service.chronicle import Chronicle
 from sip_p2p.service.http.access import Access, Tokens
 from sip_p2p.service.http.channel import ControlFactory
 from sip_p2p.service.http.server import ControlServer
-from sip_p2p.service.instruments import Instruments
+from sip_p2p.service.instruments.instruments import Instruments
 from sip_p2p.service.party import Party
 from sip_p2p.service.service import SipService
 from sip_p2p.testing.network import Network

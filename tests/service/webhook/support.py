@@ -13,14 +13,14 @@ from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from sip_p2p.service.applications.setting import ApplicationSetting
 from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.json_lines import JsonLines
-from sip_p2p.service.options import Options
-from sip_p2p.service.setting import ApplicationSetting
+from sip_p2p.service.settings.options import Options
+from sip_p2p.service.settings.webhook_options import WebhookSettings
 from sip_p2p.service.webhook.application import WebhookApplication
 from sip_p2p.service.webhook.deliverer import Deliverer
 from sip_p2p.service.webhook.signature import verify
-from sip_p2p.service.webhook_options import WebhookSettings
 from sip_p2p.testing import Network
 
 if TYPE_CHECKING:

@@ -257,7 +257,7 @@ class MakeTests(RigCase):
     def test_without_a_hook(self) -> None:
         """It cannot be made without --webhook."""
         from sip_p2p.service.applications.loader import ApplicationError, look_at
-        from sip_p2p.service.options import Options
+        from sip_p2p.service.settings.options import Options
 
         options = Options()
         options["application"] = "webhook"

@@ -1,0 +1,112 @@
+"""Options of the commands that ask a running service: where it is, and with what token."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.python import usage
+
+from sip_p2p.observe.text import printable
+from sip_p2p.service.commands.control_client import ControlClient, ControlError, ControlPlace
+from sip_p2p.service.settings.command_line import CommandOptions, file_path
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+__all__ = ["CONTROL_VARIABLE", "ControlOptions"]
+
+CONTROL_VARIABLE = "SIP_P2P_CONTROL"
+"""The variable of the environment that says where the API is, where ``--control`` does not."""
+
+_LONGEST_TOKEN = 4096
+
+
+class ControlOptions(CommandOptions):
+    """Which service is asked.
+
+    :ivar place: where its API is; None where nobody says so.
+    """
+
+    optParameters: ClassVar = [
+        [
+            "control",
+            None,
+            None,
+            "the HTTP API of a running service: unix:/PATH, PORT, HOST:PORT or https://HOST:PORT; SIP_P2P_CONTROL in "
+            "the environment without it",
+        ],
+        ["control-token-file", None, None, "file with the token that it asks for, on its first line"],
+        ["control-trust", None, None, "PEM file with the authorities that may vouch for it; without it this system's"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.place: ControlPlace | None = None
+
+    def postOptions(self) -> None:
+        """Check what can be checked without touching a file.
+
+        :raises UsageError: for a value that is none.
+        """
+        super().postOptions()  # type: ignore[no-untyped-call]
+        text = self["control"]
+        if text is None and self.asks_environment:
+            text = os.environ.get(CONTROL_VARIABLE) or None
+        for name in ("control-token-file", "control-trust"):
+            if self[name] is not None:
+                self[name] = file_path(name, self[name])
+                if text is None:
+                    raise usage.UsageError(f"--{name} is given without --control: which service is to be asked?")
+        if text is None:
+            return
+        try:
+            self.place = ControlPlace.parse(text)
+        except ValueError as error:
+            raise usage.UsageError(f"--control {printable(text)}: {error}") from None
+
+    @property
+    def asks_environment(self) -> bool:
+        """Whether the environment may say which service is meant."""
+        return True
+
+    def client(self, reactor: IReactorTime) -> ControlClient:
+        """What asks it; files are read.
+
+        :raises UsageError: nobody says where it is, or a file cannot be used.
+        """
+        if self.place is None:
+            raise usage.UsageError(
+                "--control is missing: which service is to be asked? Name the place that it was given with --http, "
+                "such as --control 8080 or --control unix:/run/sip-p2p/control.sock"
+            )
+        try:
+            return ControlClient(reactor, self.place, self._token(), self._policy())
+        except ControlError as error:
+            raise usage.UsageError(str(error)) from None
+        except OSError as error:
+            name = printable(str(error.filename))
+            raise usage.UsageError(f"{name}: {error.strerror or type(error).__name__}") from None
+        except ValueError as error:
+            raise usage.UsageError(printable(str(error), 512)) from None
+
+    def _token(self) -> str:
+        path = self["control-token-file"]
+        if path is None:
+            return ""
+        with open(path, "rb") as file:
+            line = file.read(_LONGEST_TOKEN).partition(b"\n")[0].strip()
+        if not line or not line.isascii() or not line.decode("ascii").isprintable() or b" " in line:
+            raise ValueError(f"{path}: its first line is no token")
+        return line.decode("ascii")
+
+    def _policy(self) -> object:
+        if self.place is None or self.place.scheme != "https":
+            return None
+        from sip_p2p.errors import TlsFailure
+        from sip_p2p.transport.trust.https import HttpsPolicy, system_authorities
+
+        try:
+            return HttpsPolicy(self["control-trust"] or system_authorities())
+        except TlsFailure as failure:
+            raise ValueError(failure.detail or "the authorities cannot be read") from None

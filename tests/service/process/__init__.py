@@ -1,0 +1,1 @@
+"""Tests of ``sip_p2p.service.process``."""
