@@ -312,7 +312,7 @@ class Recorder:
         call_id: str | None = None,
         peer: str | None = None,
         method: str | None = None,
-        since: int = 0,
+        since: int | None = None,
         limit: int | None = None,
     ) -> tuple[TraceEvent, ...]:
         """What is kept and passes every filter given, in the order in which it happened, without secrets.
@@ -321,16 +321,17 @@ class Recorder:
         :param call_id: the Call-ID, exactly.
         :param peer: the identity that the other side proved, or its address with or without the port.
         :param method: the request's method; responses pass with the method of their CSeq.
-        :param since: only events with a higher number.
+        :param since: only events with a higher number; 0 begins with the oldest that is kept.
         :param limit: at most so many: the newest, or with *since* those that follow it.
         """
         self._forget_the_old()
         wish = _Wish(flow, call_id, peer, method)
         rings = list(self._rings.values()) if flow is None else [self._rings[flow]] if flow in self._rings else []
+        after = since or 0
         sources: list[tuple[FlowFacts | None, Iterable[_Kept]]] = [(ring.facts, ring.kept) for ring in rings]
         sources.append((None, self._notes))
-        found = [(kept, facts) for facts, held in sources for kept in held if kept[0] > since and wish.may_want(kept)]
-        found.sort(key=_number, reverse=not since)
+        found = [(kept, facts) for facts, held in sources for kept in held if kept[0] > after and wish.may_want(kept)]
+        found.sort(key=_number, reverse=since is None)
         chosen: list[TraceEvent] = []
         for kept, facts in found:
             if limit is not None and len(chosen) >= limit:
@@ -338,7 +339,7 @@ class Recorder:
             event = self._shown(kept, facts)
             if wish.wanted(event):
                 chosen.append(event)
-        if not since:
+        if since is None:
             chosen.reverse()
         return tuple(chosen)
 

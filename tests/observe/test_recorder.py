@@ -223,6 +223,7 @@ class AskingTests(SynchronousTestCase):
         self.play()
         self.assertEqual(self.found(limit=2), [4, 5])
         self.assertEqual(self.found(since=1, limit=2), [2, 3])
+        self.assertEqual(self.found(since=0, limit=2), [1, 2])
         self.assertEqual(self.found(since=5), [])
         self.assertEqual(self.recorder.newest, 5)
 

@@ -233,10 +233,6 @@ class TraceSourceOptions(ControlOptions):
         newest = 0
         while True:
             page = _events_of(await client.get("/v1/trace", {**query, "since": newest, "limit": _MOST_ASKED}))
-            if not newest and len(page) == _MOST_ASKED:
-                # Without a number to go on from, these are the newest; there is more before them.
-                newest = 1
-                continue
             if not page:
                 break
             for event in page:

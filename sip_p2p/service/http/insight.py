@@ -142,8 +142,8 @@ def _traced(event: TraceEvent) -> dict[str, object]:
 
 
 def trace(server: ControlServer, call: Call) -> Answer:
-    """What is recorded, oldest first."""
-    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since", 0)
+    """What is recorded, oldest first: the newest of it, or what follows ``since``."""
+    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since")
     found = _recorder(server).events(**_filters(call), since=since, limit=limit)
     said: list[dict[str, object]] = []
     octets = 0
@@ -152,15 +152,14 @@ def trace(server: ControlServer, call: Call) -> Answer:
         if said and octets > MOST_TRACED_OCTETS:
             break
         said.append(_traced(each))
-    return Answer({"events": said, "next": said[-1]["number"] if said else since})
+    return Answer({"events": said, "next": said[-1]["number"] if said else since or 0})
 
 
 def trace_follow(server: ControlServer, call: Call) -> Answer | None:
     """Follow what passes."""
     recorder = _recorder(server)
     filters = _filters(call)
-    text = call.header("last-event-id") or ""
-    since = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else call.query.get("since")
+    since = _since(call, recorder.newest)
     if call.request.method == b"HEAD":
         return Answer(None, content_type=EVENT_STREAM)
     leaves: list[Callable[[], None]] = []
@@ -185,7 +184,7 @@ def trace_pcapng(server: ControlServer, call: Call) -> Answer:
     """What is recorded, as a file that Wireshark reads."""
     from sip_p2p.observe.pcapng import capture
 
-    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since", 0)
+    limit, since = call.query.get("limit", MOST_TRACED), call.query.get("since")
     found = _recorder(server).events(**_filters(call), since=since, limit=limit)
     headers = [("Content-Disposition", 'attachment; filename="sip-p2p.pcapng"')]
     return Answer(capture(found), content_type="application/x-pcapng", headers=headers)

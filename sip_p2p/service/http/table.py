@@ -57,7 +57,7 @@ _TRACE = (
     Parameter("call_id", _text(), "only what has this Call-ID"),
     Parameter("peer", _text(), "only what this identity or address has to do with"),
     Parameter("method", _text(32), "only requests of this method and their responses"),
-    Parameter("since", _number(0, _MOST), "only what has a higher number"),
+    Parameter("since", _number(0, _MOST), "only what has a higher number, the oldest first; without it the newest come"),
 )
 _TRACED = {
     "type": "object",

@@ -84,8 +84,14 @@ class TraceTests(ApiCase):
         """A trace that is longer than was asked for is read on with ``next``."""
         for _ in range(3):
             self.exchange()
-        first = self.get("/v1/trace?since=0&limit=2&method=MESSAGE")
-        self.assertEqual(len(first["events"]), 2)
+        everything = [each["number"] for each in self.get("/v1/trace")["events"]]
+        read, since = [], 0
+        while (page := self.get(f"/v1/trace?since={since}&limit=2"))["events"]:
+            read += [each["number"] for each in page["events"]]
+            since = page["next"]
+        self.assertEqual(read, everything)
+        newest = self.get("/v1/trace?limit=2")["events"]
+        self.assertEqual([each["number"] for each in newest], everything[-2:])
         self.assert_problem(self.ask("GET", f"/v1/trace?limit={MOST_TRACED + 1}"), 400, "bad-query")
 
     def test_follow(self) -> None:
@@ -99,6 +105,14 @@ class TraceTests(ApiCase):
         number = client.got.events[0][1]["number"]
         again.ask("GET", "/v1/trace/follow?method=MESSAGE", None, {"Last-Event-ID": str(number)})
         self.assertEqual([each["number"] for _, each in again.got.events], [client.got.events[1][1]["number"]])
+
+    def test_follow_from_before_a_restart(self) -> None:
+        """A number that is higher than any is from before a restart, and all that is kept is told; nonsense is none."""
+        self.exchange()
+        client = Client(self.factory)
+        client.ask("GET", "/v1/trace/follow", None, {"Last-Event-ID": "999999"})
+        self.assertEqual(client.got.events[0][1]["number"], self.get("/v1/trace?since=0&limit=1")["events"][0]["number"])
+        self.assert_problem(self.ask("GET", "/v1/trace/follow", None, {"Last-Event-ID": "x"}), 400, "bad-request")
 
     def test_for_wireshark(self) -> None:
         """The same comes as a capture file."""
