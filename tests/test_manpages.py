@@ -57,7 +57,7 @@ class ManPageTests(SynchronousTestCase):
         for name, kind in (
             ("sip-p2p.8", Options),
             ("sip-p2p.1", SipOptions),
-            *((f"sip-p2p-{command[0]}.1", command[2]) for command in SipOptions.subCommands),
+            *((f"sip-p2p-{command[0]}.1", command[2].kind) for command in SipOptions.subCommands),
         ):
             text = pages[f"packaging/man/{name}"].replace("\\-", "-")
             shown = set(re.findall(r"^(?:\\fB-\w\\fR, )?\\fB--([a-z-]+)\\fR", text, re.MULTILINE))

@@ -89,8 +89,8 @@ def pages() -> dict[str, str]:
     """Every file that is written, by its path below the root, and what is to stand there."""
     found = {f"{MAN}/sip-p2p.1": _command_page(), f"{MAN}/sip-p2p.8": _service_page()}
     found[f"{MAN}/sip-p2p.toml.5"] = _file_page()
-    for name, _, kind, text in SipOptions.subCommands:
-        found[f"{MAN}/sip-p2p-{name}.1"] = _subcommand_page(name, kind, text)
+    for name, _, later, text in SipOptions.subCommands:
+        found[f"{MAN}/sip-p2p-{name}.1"] = _subcommand_page(name, later.kind, text)
     found[SAMPLE] = _sample()
     return found
 

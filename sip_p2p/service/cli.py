@@ -6,35 +6,59 @@ line or two and never a traceback, and nothing that a peer has sent reaches the 
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TextIO, cast, final
 
-from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, LogLevel, formatEvent, globalLogBeginner
 from twisted.python import usage
 from zope.interface import provider
 
 from sip_p2p.observe.text import printable
-from sip_p2p.service.commands.calling import CallingOptions, place_call
-from sip_p2p.service.commands.demo import DemoOptions, demonstrate
-from sip_p2p.service.commands.drawing import LadderOptions
-from sip_p2p.service.commands.keys import KeysOptions
-from sip_p2p.service.commands.sending import AskOptions, RequestingOptions, RequestOptions, SendOptions, perform
-from sip_p2p.service.commands.showing import ControlCommandOptions, ShowOptions
-from sip_p2p.service.commands.tracing import TraceOptions
-from sip_p2p.service.diagnosis.doctor import DoctorOptions, diagnose, show
-from sip_p2p.service.settings.options import CommandOptions
+from sip_p2p.service.settings.command_line import CommandOptions
 from sip_p2p.service.words import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Sequence
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorCore, IReactorTime
     from twisted.logger import LogEvent
     from twisted.python.failure import Failure
 
-__all__ = ["SipOptions", "main", "run"]
+    from sip_p2p.service.settings.command_line import Work
+
+__all__ = ["Command", "LaterOptions", "SipOptions", "main", "run"]
+
+
+class Command(Protocol):
+    """The options of a command, which know what it does."""
+
+    def begin(self, out: TextIO, err: TextIO) -> ExitCode | Work:
+        """Do what needs no reactor, and say with which code that ended; or return what is to be done in one."""
+
+
+@final
+class LaterOptions:
+    """The options of a command, imported when somebody asks for that command: the others cost it nothing."""
+
+    __slots__ = ("_module", "_name")
+
+    def __init__(self, module: str, name: str) -> None:
+        """:param module: where they are, below ``sip_p2p.service``."""
+        self._module = module
+        self._name = name
+
+    @property
+    def kind(self) -> type[CommandOptions]:
+        """The class."""
+        module = importlib.import_module(f"sip_p2p.service.{self._module}")
+        return cast("type[CommandOptions]", getattr(module, self._name))
+
+    def __call__(self) -> CommandOptions:
+        """Options of this kind."""
+        return self.kind()
 
 
 class SipOptions(CommandOptions):
@@ -43,17 +67,47 @@ class SipOptions(CommandOptions):
     synopsis = "Usage: sip-p2p COMMAND [options]"
     longdesc = "Exit codes: " + "; ".join(f"{int(code)} {code.meaning}" for code in ExitCode) + "."
     subCommands: ClassVar[list[list[Any]]] = [
-        ["send", None, SendOptions, "send a text in a MESSAGE"],
-        ["options", None, AskOptions, "ask a peer with OPTIONS what it can do"],
-        ["request", None, RequestOptions, "send a request with any method"],
-        ["call", None, CallingOptions, "call a peer, wait, and hang up"],
-        ["doctor", None, DoctorOptions, "find out what is wrong on the way to a peer, or with a listener of your own"],
-        ["pki", None, KeysOptions, "make a private authority and certificates"],
-        ["ladder", None, LadderOptions, "draw the ladder of a trace or of a running service"],
-        ["trace", None, TraceOptions, "show the messages of a trace or of a running service, or write a capture"],
-        ["show", None, ShowOptions, "how a running service is: its flows, sessions, certificates, failures"],
-        ["control", None, ControlCommandOptions, "any request to the HTTP API of a running service"],
-        ["demo", None, DemoOptions, "two parties prove who they are and talk; a third is refused"],
+        ["send", None, LaterOptions("commands.sending", "SendOptions"), "send a text in a MESSAGE"],
+        ["options", None, LaterOptions("commands.sending", "AskOptions"), "ask a peer with OPTIONS what it can do"],
+        ["request", None, LaterOptions("commands.sending", "RequestOptions"), "send a request with any method"],
+        ["call", None, LaterOptions("commands.calling", "CallingOptions"), "call a peer, wait, and hang up"],
+        [
+            "doctor",
+            None,
+            LaterOptions("diagnosis.doctor", "DoctorOptions"),
+            "find out what is wrong on the way to a peer, or with a listener of your own",
+        ],
+        ["pki", None, LaterOptions("commands.keys", "KeysOptions"), "make a private authority and certificates"],
+        [
+            "ladder",
+            None,
+            LaterOptions("commands.drawing", "LadderOptions"),
+            "draw the ladder of a trace or of a running service",
+        ],
+        [
+            "trace",
+            None,
+            LaterOptions("commands.tracing", "TraceOptions"),
+            "show the messages of a trace or of a running service, or write a capture",
+        ],
+        [
+            "show",
+            None,
+            LaterOptions("commands.showing", "ShowOptions"),
+            "how a running service is: its flows, sessions, certificates, failures",
+        ],
+        [
+            "control",
+            None,
+            LaterOptions("commands.showing", "ControlCommandOptions"),
+            "any request to the HTTP API of a running service",
+        ],
+        [
+            "demo",
+            None,
+            LaterOptions("commands.demo", "DemoOptions"),
+            "two parties prove who they are and talk; a third is refused",
+        ],
     ]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -84,44 +138,20 @@ def run(arguments: Sequence[str], out: TextIO, err: TextIO) -> ExitCode:
     options = SipOptions()  # type: ignore[no-untyped-call]
     try:
         options.parseOptions(arguments)
-        command = options.subOptions
-        if isinstance(command, KeysOptions):
-            return command.run(out)
-        if isinstance(command, LadderOptions | TraceOptions):
-            if command.needs_reactor:
-                return _in_reactor(lambda reactor: command.show(reactor, out, err))
-            return command.run(out, err)
-        if isinstance(command, ShowOptions | ControlCommandOptions):
-            return _in_reactor(lambda reactor: command.show(reactor, out, err))
-        if isinstance(command, DemoOptions):
-            keep = command.port if command["keep"] else None
-            return _in_reactor(lambda reactor: demonstrate(reactor, out, keep))
-        if isinstance(command, DoctorOptions):
-            return _in_reactor(lambda reactor: _examine(reactor, command, out))
-        if isinstance(command, CallingOptions):
-            return _in_reactor(lambda reactor: place_call(reactor, command, out, err))
-        return _in_reactor(lambda reactor: _send(reactor, cast("RequestingOptions", command), out, err))
+        begun = cast("Command", options.subOptions).begin(out, err)
+        return begun if isinstance(begun, ExitCode) else _in_reactor(begun)
     except usage.UsageError as error:
         print(f"sip-p2p: {error}", file=err)
         return ExitCode.USAGE
 
 
-async def _examine(reactor: IReactorTime, options: DoctorOptions, out: TextIO) -> ExitCode:
-    return show(options, await diagnose(reactor, options), out)
-
-
-async def _send(reactor: IReactorTime, options: RequestingOptions, out: TextIO, err: TextIO) -> ExitCode:
-    outcome = await perform(reactor, options)
-    outcome.show(out, err)
-    return outcome.code
-
-
-def _in_reactor(work: Callable[[IReactorTime], Coroutine[Deferred[Any], Any, ExitCode]]) -> ExitCode:
+def _in_reactor(work: Work) -> ExitCode:
     """Run *work* in the reactor to its end; an interrupt ends it earlier.
 
     :raises Exception: what *work* raises.
     """
     from twisted.internet import reactor as installed
+    from twisted.internet.defer import Deferred
 
     from sip_p2p.transport.clock import use_monotonic_time
 

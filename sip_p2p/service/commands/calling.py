@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.session.states import SignalingStateChanged
+    from sip_p2p.service.settings.command_line import Work
 
 __all__ = ["CallingOptions", "place_call"]
 
@@ -110,6 +111,10 @@ class CallingOptions(AddressedOptions):
         self.take_body(SDP)
         if self["body"] is not None and not self.body:
             raise usage.UsageError(f"{printable(self['body'])} is empty: an offer without octets describes nothing")
+
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+        return lambda reactor: place_call(reactor, self, out, err)
 
     @property
     def source(self) -> Silence:

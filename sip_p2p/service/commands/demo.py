@@ -21,8 +21,7 @@ from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.commands.drawing import draws_lines, terminal_width
-from sip_p2p.service.commands.kept_demo import Company
-from sip_p2p.service.settings.options import CommandOptions
+from sip_p2p.service.settings.command_line import CommandOptions
 from sip_p2p.service.silence import silent_answer, silent_offer
 from sip_p2p.service.words import ExitCode, explain
 from sip_p2p.transport.dns.resolver import StaticResolver
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.service.settings.command_line import Work
 
 __all__ = ["DemoOptions", "Demonstration", "demonstrate"]
 
@@ -65,6 +65,10 @@ class DemoOptions(CommandOptions):
         self.port = int(text)
         if self.port and not self["keep"]:
             raise usage.UsageError("--port is given without --keep: there is no console")
+
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+        return lambda reactor: demonstrate(reactor, out, self.port if self["keep"] else None)
 
 
 @final
@@ -148,6 +152,9 @@ async def demonstrate(reactor: IReactorTime, out: TextIO, keep: int | None = Non
 
 async def _go_on(reactor: IReactorTime, out: TextIO, port: int) -> ExitCode:
     """The same people once more, for as long as somebody looks."""
+    # A whole service, which the others need not wait for.
+    from sip_p2p.service.commands.kept_demo import Company
+
     with tempfile.TemporaryDirectory(prefix="sip-p2p-demo-") as folder:
         stage = Demonstration(reactor, Path(folder), out)
         company = Company(stage, Path(folder), port)

@@ -13,7 +13,7 @@ from twisted.python import usage
 
 from sip_p2p.observe.text import printable
 from sip_p2p.pki import CertificateAuthority, subject_alternative_names
-from sip_p2p.service.settings.options import CommandOptions
+from sip_p2p.service.settings.command_line import CommandOptions
 from sip_p2p.service.words import ExitCode
 from sip_p2p.transport.trust.identity import is_ip_address, normalise_name
 
@@ -61,6 +61,10 @@ class KeysOptions(CommandOptions):
         for name in first:
             if first.count(name) > 1:
                 raise usage.UsageError(f"{printable(name)} is given twice")
+
+    def begin(self, out: TextIO, err: TextIO) -> ExitCode:
+        """Make the files; see :meth:`run`."""
+        return self.run(out)
 
     def run(self, out: TextIO) -> ExitCode:
         """Make the files and say what they are for.

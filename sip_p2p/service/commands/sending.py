@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime
 
+    from sip_p2p.service.settings.command_line import Work
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri
@@ -137,6 +138,16 @@ class RequestingOptions(AddressedOptions):
         """Check the time and what :class:`~sip_p2p.service.settings.options.PartyOptions` checks."""
         super().postOptions()
         self.timeout = seconds("timeout", self["timeout"], least=0.001)
+
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+
+        async def work(reactor: IReactorTime) -> ExitCode:
+            outcome = await perform(reactor, self)
+            outcome.show(out, err)
+            return outcome.code
+
+        return work
 
 
 class SendOptions(RequestingOptions):

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from twisted.internet.interfaces import IReactorTime
 
+    from sip_p2p.service.commands.control_client import ControlClient
+    from sip_p2p.service.settings.command_line import Work
+
 __all__ = ["SHOWN", "ControlCommandOptions", "ShowOptions"]
 
 _ANY_WIDTH = 10_000
 _LARGEST_BODY = 1024 * 1024
+_MOST_PAGES = 100
 
 
 class _Column(NamedTuple):
@@ -180,6 +184,10 @@ class ShowOptions(ControlOptions):
         if self.what not in known:
             raise usage.UsageError(f"{printable(self.what)} cannot be shown. There are {', '.join(known)}")
 
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+        return lambda reactor: self.show(reactor, out, err)
+
     async def show(self, reactor: IReactorTime, out: TextIO, err: TextIO) -> ExitCode:
         """Ask, and show what is said.
 
@@ -189,9 +197,7 @@ class ShowOptions(ControlOptions):
         listing = SHOWN.get(self.what)
         path, member = (listing.path, listing.member) if listing is not None else _FACTS[self.what]
         try:
-            said = await client.get(path)
-            if not isinstance(said, dict):
-                raise ControlError(f"{path}: the service answered with what is no object")
+            said = await _all_of(client, path, None if listing is None else member)
         except ControlError as error:
             return _failed(error, err)
         if self["json"]:
@@ -211,6 +217,30 @@ class ShowOptions(ControlOptions):
         else:
             print(listing.nothing, file=out)
         return ExitCode.OK
+
+
+async def _all_of(client: ControlClient, path: str, member: str | None) -> dict[str, Any]:
+    """What *path* gives; of a list that has pages all of them, in *member*.
+
+    :raises ControlError: the service cannot be asked, or says no.
+    """
+    said = await _object_at(client, path)
+    page = said
+    pages = 1
+    while member is not None and isinstance(page.get("next"), str) and pages < _MOST_PAGES:
+        page = await _object_at(client, path, {"after": page["next"]})
+        more = page.get(member)
+        said[member] += more if isinstance(more, list) else []
+        said["next"] = page.get("next")
+        pages += 1
+    return said
+
+
+async def _object_at(client: ControlClient, path: str, query: Mapping[str, str | int] | None = None) -> dict[str, Any]:
+    said = await client.get(path, query)
+    if not isinstance(said, dict):
+        raise ControlError(f"{path}: the service answered with what is no object")
+    return said
 
 
 def _put(console: Console, table: Table, out: TextIO) -> None:
@@ -301,6 +331,10 @@ class ControlCommandOptions(ControlOptions):
         wait = self["wait"]
         if wait is not None and not (wait.isascii() and wait.isdigit() and len(wait) <= 4):
             raise usage.UsageError(f"--wait {printable(wait)} is not a whole number of seconds")
+
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+        return lambda reactor: self.show(reactor, out, err)
 
     async def show(self, reactor: IReactorTime, out: TextIO, err: TextIO) -> ExitCode:
         """Make the request, and print the answer.

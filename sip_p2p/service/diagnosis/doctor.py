@@ -49,12 +49,14 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.party import Party
+    from sip_p2p.service.settings.command_line import Work
     from sip_p2p.sip.message import Response
     from sip_p2p.transport.target import Target
 
 __all__ = ["DoctorOptions", "diagnose", "show"]
 
-_LISTENING = frozenset("haproxy ssl systemd tcp tcp4 tcp6 tls udp unix ws wss".split())
+LISTENING = frozenset("haproxy ssl systemd tcp tcp4 tcp6 tls udp unix ws wss".split())
+"""What descriptions of listeners begin with."""
 _MOST_ADDRESSES = 4
 _SOON = 14
 _COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.WRONG: "31"}
@@ -102,7 +104,7 @@ class DoctorOptions(PartyOptions):
         """Take the URI or the description."""
         if len(arguments) != 1:
             raise usage.UsageError("doctor needs one patient: sip-p2p doctor ... sip:bob@b.example, or tls:port=5061")
-        if description_prefix(arguments[0]) in _LISTENING:
+        if description_prefix(arguments[0]) in LISTENING:
             self.description = arguments[0]
             return
         try:
@@ -118,6 +120,14 @@ class DoctorOptions(PartyOptions):
             self["uri"] = f"sip:doctor@{_own_name(self['certificate'], self['private-key'])}"
         super().postOptions()
         self.timeout = seconds("timeout", self["timeout"], least=0.001)
+
+    def begin(self, out: TextIO, err: TextIO) -> Work:
+        """What is to be done in a reactor."""
+
+        async def work(reactor: IReactorTime) -> ExitCode:
+            return show(self, await diagnose(reactor, self), out)
+
+        return work
 
     @property
     def is_clear_text(self) -> bool:

@@ -10,7 +10,7 @@ import getopt
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from twisted.python import usage
 
@@ -18,7 +18,14 @@ import sip_p2p
 from sip_p2p.observe.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IReactorTime
+
+    from sip_p2p.service.words import ExitCode
+
+    Work = Callable[[IReactorTime], Coroutine[Deferred[Any], Any, ExitCode]]
 
 __all__ = ["CommandOptions", "file_path", "seconds"]
 

@@ -77,7 +77,7 @@ class OptionTableTests(SynchronousTestCase):
 
     def test_every_option_of_ours(self) -> None:
         """Each option of the service and of the commands stands in the table once, with a text."""
-        for kind in (Options, *(command[2] for command in SipOptions.subCommands)):
+        for kind in (Options, *(command[2].kind for command in SipOptions.subCommands)):
             table = option_table(kind)
             names = [option.name for option in table]
             known = {name.rstrip("=") for name in kind().longOpt}
