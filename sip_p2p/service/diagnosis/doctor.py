@@ -53,10 +53,11 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.transport.target import Target
 
-__all__ = ["DoctorOptions", "diagnose", "show"]
+__all__ = ["LISTENING", "DoctorOptions", "diagnose", "show"]
 
 LISTENING = frozenset("haproxy ssl systemd tcp tcp4 tcp6 tls udp unix ws wss".split())
 """What descriptions of listeners begin with."""
+
 _MOST_ADDRESSES = 4
 _SOON = 14
 _COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.WRONG: "31"}

@@ -10,11 +10,12 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python import usage
 
 from sip_p2p.observe.text import printable
-from sip_p2p.service.diagnosis.doctor import DoctorOptions, diagnose
+from sip_p2p.service.diagnosis.doctor import LISTENING, DoctorOptions, diagnose
 from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
+from sip_p2p.service.settings.options import description_prefix
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -140,8 +141,8 @@ def doctor_options(options: Options, patient: str) -> DoctorOptions:
     :raises Problem: *patient* is no URI of a peer. A description of a listener names files and ports, and that is not
         for who asks from elsewhere.
     """
-    scheme = patient.partition(":")[0].lower()
-    if scheme not in ("sip", "sips", "tel") and "@" not in patient:
+    scheme = description_prefix(patient)
+    if scheme in LISTENING or (scheme not in ("sip", "sips", "tel") and "@" not in patient):
         words = "it is not the URI of a peer, such as sip:bob@b.example"
         raise Problem("invalid-content", f"/patient: {words}.", errors=[{"pointer": "/patient", "detail": words}])
     asked = DoctorOptions()

@@ -26,7 +26,15 @@ class JobTests(ApiCase):
 
     def test_no_patient(self) -> None:
         """A description of a listener is refused: it names files and ports of this machine."""
-        for patient in ("tls:port=0:certKey=/etc/hostname", "nobody", "--help", "tcp:0", "sip:"):
+        for patient in (
+            "tls:port=0:certKey=/etc/hostname",
+            "nobody",
+            "--help",
+            "tcp:0",
+            "sip:",
+            "tls:port=0:certKey=/etc/hostname:privateKey=user@b.example",
+            "HAPROXY:unix:/run/user@b.example",
+        ):
             self.assert_problem(self.ask("POST", "/v1/doctor", {"patient": patient}), 422, "invalid-content")
         self.assert_problem(self.ask("GET", "/v1/doctor/1"), 404, "not-found")
 
