@@ -365,6 +365,10 @@ class Options(
                 "--allow and --allow-any-authenticated need TLS: nobody proves a name in clear text, and all that "
                 "--listen and --proxy name is clear text"
             )
+        if self.is_clear_text and self["certificate"] is None and self["insecure-tls-key-log"] is not None:
+            raise usage.UsageError(
+                "--insecure-tls-key-log needs TLS: all that --listen and --proxy name is clear text, and has no keys"
+            )
         if self["allow-any-authenticated"]:
             self.policy = TrustPolicy.any_authenticated()
         elif self.allow:

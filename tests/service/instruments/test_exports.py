@@ -71,7 +71,7 @@ class ExportTests(SynchronousTestCase):
         missing, capture = os.path.join(self.mktemp(), "missing"), self.mktemp()
         for arguments in (
             ("--pcapng", missing),
-            ("--pcapng", capture, "--insecure-tls-key-log", missing),
+            ("--certificate", "x", "--pcapng", capture, "--insecure-tls-key-log", missing),
             ("--hep", "udp:a", "--hep-password-file", missing),
             ("--hep", "tls:a", "--hep-trust", missing),
         ):
@@ -90,7 +90,7 @@ class ExportTests(SynchronousTestCase):
     def test_keys(self) -> None:
         """The connection manager is made with the key log, and keeps it when its settings change (row:M11)."""
         path = self.mktemp()
-        options = parsed(*CLEAR, "--insecure-tls-key-log", path)
+        options = parsed(*identity(), "--insecure-tls-key-log", path)
         network = Network()
         exports = Exports(network.host(), options)
         self.addCleanup(exports.close)

@@ -36,6 +36,7 @@ class OptionTests(SynchronousTestCase):
             ("--hep-password-file", "x"): "--hep-password-file is given without --hep",
             ("--hep", "udp:a", "--hep-id", "4294967296"): "--hep-id 4294967296 is not a number from 0 to 4294967295",
             ("--hep", "udp:a", "--hep-trust", "x"): "--hep-trust is given, and --hep is in clear text",
+            ("--insecure-tls-key-log", "x"): "--insecure-tls-key-log needs TLS",
         }
         for arguments, expected in cases.items():
             with self.subTest(arguments):
