@@ -91,10 +91,10 @@ class ConfinedTests(InteropTestCase):
         """row:M15: workers over TLS with the HTTP API and every file that can be written start, serve, read their files
         anew and stop, under what the unit forbids."""
         folder = Path(self.folder())
-        key = ("--certificate", str(keys() / "b.example.pem"), "--trust", str(keys() / "ca.pem"))
         service = Process(
-            self, confined("sip-p2p.service"), *TWISTD, "-n", "--pidfile=", "sip-p2p", "--uri", "sip:bob@b.example", *key,
-            "--allow", "a.example", "--listen", "tls:0:interface=127.0.0.1", "--workers", "2", "--state", str(folder / "state"),
+            self, confined("sip-p2p.service"), *TWISTD, "-n", "--pidfile=", "sip-p2p", "--uri", "sip:bob@b.example",
+            "--certificate", str(keys() / "b.example.pem"), "--trust", str(keys() / "ca.pem"), "--allow", "a.example",
+            "--listen", "tls:0:interface=127.0.0.1", "--workers", "2", "--state", str(folder / "state"),
             "--http", f"unix:{folder}/http-{{worker}}", "--pcapng", str(folder / "{worker}.pcapng"),
             "--trace", str(folder / "{worker}.jsonl"), "--insecure-tls-key-log", str(folder / "{worker}.keys"),
         )  # fmt: skip
@@ -102,9 +102,9 @@ class ConfinedTests(InteropTestCase):
         for _ in range(2):
             await deferToThread(service.wait_for, '"event": "started"')
         sent = await deferToThread(
-            run, COMMAND, "send", "--json", "--uri", "sip:alice@a.example", "--certificate", str(keys() / "a.example.pem"),
-            "--trust", str(keys() / "ca.pem"), "--resolve", f"b.example=127.0.0.1:{line.rpartition(':')[2]}",
-            "sip:bob@b.example", "hello",
+            run, COMMAND, "send", "--json", "--uri", "sip:alice@a.example",
+            "--certificate", str(keys() / "a.example.pem"), "--trust", str(keys() / "ca.pem"),
+            "--resolve", f"b.example=127.0.0.1:{line.rpartition(':')[2]}", "sip:bob@b.example", "hello",
         )  # fmt: skip
         self.assertEqual(json.loads(sent.stdout)["outcome"], "ok")
         shown = await deferToThread(run, COMMAND, "show", "service", "--control", f"unix:{folder}/http-1")

@@ -1,8 +1,8 @@
 """A program under what a unit of systemd forbids it: the system calls, the families of sockets, the memory.
 
-``python -m tests.interop.peers.confined UNIT PROGRAM ARGUMENTS`` puts on itself, by libseccomp as systemd does, what the
-unit's ``SystemCallFilter=``, ``RestrictAddressFamilies=`` and ``MemoryDenyWriteExecute=`` say, and becomes the program.
-What is forbidden by namespaces and by capabilities is left out: it needs the privileges of systemd itself.
+``python -m tests.interop.peers.confined UNIT PROGRAM ARGUMENTS`` puts on itself, by libseccomp as systemd does, what
+the unit's ``SystemCallFilter=``, ``RestrictAddressFamilies=`` and ``MemoryDenyWriteExecute=`` say, and becomes the
+program. What is forbidden by namespaces and by capabilities is left out: it needs the privileges of systemd itself.
 """
 
 from __future__ import annotations
