@@ -211,7 +211,11 @@ class ShowOptions(ControlOptions):
             return ExitCode.OK
         rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
         if self.what == "identities":
-            _put(console, _facts({name: value for name, value in said.items() if name != "peers"}), out)
+            _put(
+                console,
+                _facts({name: value for name, value in said.items() if name not in ("peers", "total", "next")}),
+                out,
+            )
         if rows:
             _put(console, _table(listing, rows), out)
         else:
@@ -225,12 +229,12 @@ async def _all_of(client: ControlClient, path: str, member: str | None) -> dict[
     :raises ControlError: the service cannot be asked, or says no.
     """
     said = await _object_at(client, path)
-    page = said
+    found = None if member is None else said.get(member)
     pages = 1
-    while member is not None and isinstance(page.get("next"), str) and pages < _MOST_PAGES:
-        page = await _object_at(client, path, {"after": page["next"]})
+    while member is not None and isinstance(found, list) and isinstance(said.get("next"), str) and pages < _MOST_PAGES:
+        page = await _object_at(client, path, {"after": said["next"]})
         more = page.get(member)
-        said[member] += more if isinstance(more, list) else []
+        found += more if isinstance(more, list) else []
         said["next"] = page.get("next")
         pages += 1
     return said

@@ -78,12 +78,14 @@ def service(server: ControlServer, call: Call) -> Answer:
 
 
 def flows(server: ControlServer, call: Call) -> Answer:
-    """All that can be used now, or those of one peer."""
-    peer, limit = call.query.get("peer"), call.query.get("limit", MOST_LISTED)
+    """All that can be used now, or those of one peer, a page at a time in the order of their numbers."""
+    peer, limit, after = call.query.get("peer"), call.query.get("limit", MOST_LISTED), call.query.get("after", 0)
     found = server.service.manager.keeper.flows
     if peer is not None:
         found = tuple(each for each in found if each.proves(peer) or peer == each.peer or peer == each.remote_host)
-    return Answer({"flows": [_flow(server, each) for each in found[:limit]], "total": len(found)})
+    rest = sorted((each for each in found if each.number > after), key=lambda each: each.number)
+    page = [_flow(server, each) for each in rest[:limit]]
+    return Answer({"flows": page, "total": len(found), "next": page[-1]["id"] if len(rest) > limit else None})
 
 
 def flow(server: ControlServer, call: Call) -> Answer:
@@ -133,8 +135,9 @@ def _flow(server: ControlServer, each: LiveFlow) -> dict[str, object]:
 
 
 def identities(server: ControlServer, call: Call) -> Answer:
-    """Who we are, who may talk to us, and who has proved to be whom."""
+    """Who we are, who may talk to us, and who has proved to be whom, a page at a time in the order of the names."""
     manager = server.service.manager
+    limit, after = call.query.get("limit", MOST_LISTED), call.query.get("after", "")
     proved: dict[str, list[str]] = {}
     for each in manager.keeper.flows:
         for identity in Peer(each).identities:
@@ -146,7 +149,8 @@ def identities(server: ControlServer, call: Call) -> Answer:
         own = [] if manager.credential is None else list(manager.credential.identities.identities)
         allowed = [*sorted(manager.policy.hosts), *sorted(manager.policy.domains)]
         allows_any = manager.policy.allows_any
-    listed = sorted(proved.items())[:MOST_LISTED]
+    rest = sorted(each for each in proved.items() if each[0] > after)
+    listed = rest[:limit]
     return Answer(
         {
             "own": [str(each.aor) for each in manager.endpoints],
@@ -154,6 +158,8 @@ def identities(server: ControlServer, call: Call) -> Answer:
             "allowed": allowed,
             "allows_any": allows_any,
             "peers": [{"identity": identity, "flows": numbers} for identity, numbers in listed],
+            "total": len(proved),
+            "next": listed[-1][0] if len(rest) > limit else None,
         }
     )
 

@@ -196,24 +196,35 @@ class SessionBook:
             raise Problem("conflict", f"The session {key} is over.", retryable=False)
         return found
 
-    def listed(self, state: str | None, limit: int) -> list[dict[str, object]]:
-        """The newest first; those that are over only where they are asked for."""
+    def listed(self, state: str | None, limit: int, before: int | None = None) -> dict[str, object]:
+        """A page of them, the newest first; those that are over only where they are asked for.
+
+        :param before: begin after the session of this number.
+        """
         entries = self._ended if state == "disconnected" else self._live
-        found: list[dict[str, object]] = []
-        for entry in reversed(entries.values()):
-            if len(found) >= limit:
-                break
-            if entry.session is None or state in (None, entry.session.state.name.lower()):
-                shown = entry.as_json()
-                # A thousand of them, with all that was ever agreed, would be too much for one answer.
-                found.append({name: shown[name] for name in shown if name not in _LONG})
-        return found
+        wanted = [
+            (int(entry.key), entry)
+            for entry in entries.values()
+            if entry.session is None or state in (None, entry.session.state.name.lower())
+        ]
+        rest = sorted((each for each in wanted if before is None or each[0] < before), key=_number, reverse=True)
+        page = [entry.as_json() for _, entry in rest[:limit]]
+        return {
+            # A thousand of them, with all that was ever agreed, would be too much for one answer.
+            "sessions": [{name: shown[name] for name in shown if name not in _LONG} for shown in page],
+            "total": len(wanted),
+            "next": page[-1]["id"] if len(rest) > limit else None,
+        }
+
+
+def _number(numbered: tuple[int, _Entry]) -> int:
+    return numbered[0]
 
 
 def sessions(server: ControlServer, call: Call) -> Answer:
     """Those that live, the newest first."""
     limit = call.query.get("limit", MOST_SESSIONS)
-    return Answer({"sessions": server.sessions.listed(call.query.get("state"), limit)})
+    return Answer(server.sessions.listed(call.query.get("state"), limit, call.query.get("after")))
 
 
 def session(server: ControlServer, call: Call) -> Answer:

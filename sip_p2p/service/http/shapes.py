@@ -10,7 +10,7 @@ from sip_p2p.service.http.schemas import REFERENCE
 if TYPE_CHECKING:
     from sip_p2p.service.http.schemas import Schema
 
-__all__ = ["SHAPES", "listed", "ref"]
+__all__ = ["SHAPES", "listed", "paged", "ref"]
 
 
 def ref(name: str) -> Schema:
@@ -21,6 +21,22 @@ def ref(name: str) -> Schema:
 def listed(name: str, shape: str) -> Schema:
     """An object whose member *name* is a list of *shape*."""
     return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": ref(shape)}}}
+
+
+def paged(name: str, shape: str) -> Schema:
+    """The same where it is one page of a list that may be longer."""
+    page = listed(name, shape)
+    return {
+        **page,
+        "required": [*page["required"], *_PAGE],
+        "properties": {**page["properties"], **_PAGE},
+    }
+
+
+_PAGE: Schema = {
+    "total": {"type": "integer", "minimum": 0, "description": "how many there are on all pages"},
+    "next": {"type": ["string", "null"], "description": "what to give as after for the next page; null on the last"},
+}
 
 
 def _object(required: str, properties: dict[str, Any], words: str = "", *, is_closed: bool = False) -> dict[str, Any]:
@@ -163,13 +179,14 @@ SHAPES: dict[str, dict[str, Any]] = {
         {"identity": _text(), "flows": {**_TEXTS, "description": "the flows that proved it"}},
     ),
     "Identities": _object(
-        "own proved allowed peers",
+        "own proved allowed peers total next",
         {
             "own": {**_TEXTS, "description": "the URIs of the parties here"},
             "proved": {**_TEXTS, "description": "what our own certificate proves"},
             "allowed": {**_TEXTS, "description": "who may talk to us"},
             "allows_any": {**_TRUTH, "description": "whether everybody may whom a trusted authority vouches for"},
             "peers": {"type": "array", "items": ref("Identity")},
+            **_PAGE,
         },
     ),
     "TlsTrouble": _object(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sip_p2p.service.http import console, doctor, insight, messages, openapi, operation, party, sessions
 from sip_p2p.service.http.routes import JSON, Parameter, Reply, Route
-from sip_p2p.service.http.shapes import SHAPES, listed, ref
+from sip_p2p.service.http.shapes import SHAPES, listed, paged, ref
 from sip_p2p.service.http.streams import EVENT_STREAM
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ _TRACE = (
     Parameter("call_id", _text(), "only what has this Call-ID"),
     Parameter("peer", _text(), "only what this identity or address has to do with"),
     Parameter("method", _text(32), "only requests of this method and their responses"),
-    Parameter("since", _number(0, _MOST), "only what has a higher number, the oldest first; without it the newest come"),
+    Parameter(
+        "since", _number(0, _MOST), "only what has a higher number, the oldest first; without it the newest come"
+    ),
 )
 _TRACED = {
     "type": "object",
@@ -73,10 +75,11 @@ ROUTES: tuple[Route, ...] = (
         party.flows,
         "The connections, and the peers by UDP",
         "flows",
-        {200: Reply("Those that there are.", listed("flows", "Flow"))},
+        {200: Reply("Those that there are, by their numbers.", paged("flows", "Flow"))},
         parameters=(
             Parameter("peer", _text(), "only those that prove this identity, or lead to this address"),
             Parameter("limit", _number(1, party.MOST_LISTED), "how many at most"),
+            Parameter("after", _number(0, _MOST), "only those behind the flow of this number"),
         ),
     ),
     Route("GET", "/v1/flows/{id}", party.flow, "One flow", "flows", {200: Reply("It.", ref("Flow"))}),
@@ -87,7 +90,11 @@ ROUTES: tuple[Route, ...] = (
         party.identities,
         "Who we are, who may talk to us, and who has proved to be whom",
         "identities",
-        {200: Reply("They.", ref("Identities"))},
+        {200: Reply("They, by their names.", ref("Identities"))},
+        parameters=(
+            Parameter("limit", _number(1, party.MOST_LISTED), "how many peers at most"),
+            Parameter("after", _text(1024), "only the peers behind this identity"),
+        ),
     ),
     Route(
         "GET",
@@ -134,12 +141,13 @@ ROUTES: tuple[Route, ...] = (
         sessions.sessions,
         "The sessions",
         "sessions",
-        {200: Reply("The newest first.", listed("sessions", "Session"))},
+        {200: Reply("The newest first.", paged("sessions", "Session"))},
         parameters=(
             Parameter(
                 "state", SHAPES["Session"]["properties"]["state"], "only those; disconnected: those that are over"
             ),
             Parameter("limit", _number(1, sessions.MOST_SESSIONS), "how many at most"),
+            Parameter("after", _number(0, _MOST), "only those behind the session of this number: older ones"),
         ),
     ),
     Route(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from typing import Any
 
 from twisted.python import usage
@@ -57,7 +58,7 @@ class Api(Resource):
     def render(self, request: Any) -> bytes:
         """One of the answers, or a problem."""
         request.setHeader("content-type", "application/json")
-        path = request.path.decode("ascii")
+        path = (request.path if request.method == b"POST" else request.uri).decode("ascii")
         if request.method == b"POST":
             request.setResponseCode(202)
             request.setHeader("location", f"{path}/7")
@@ -100,6 +101,20 @@ class ShowTests(TestCase):
             row.split(),
             ["3", "from", "a.example\\x1b", "192.0.2.1:40000", "TLS", "TLSv1.3", "1:01:01", "12", "7", "0"],
         )
+
+    async def test_pages(self) -> None:
+        """A list that is longer than one answer is shown whole."""
+        self.patch(
+            sys.modules[__name__],
+            "ANSWERS",
+            {
+                "/v1/sessions": {"sessions": [{"id": "9"}, {"id": "8"}], "next": "8"},
+                "/v1/sessions?after=8": {"sessions": [{"id": "7"}], "next": None},
+            },
+        )
+        code, out, _ = await self.shown(ShowOptions(), "sessions", "--json")
+        self.assertEqual(code, ExitCode.OK)
+        self.assertEqual([each["id"] for each in json.loads(out)["sessions"]], ["9", "8", "7"])
 
     async def test_everything(self) -> None:
         """Each thing has its table, or a line that says that there is none."""

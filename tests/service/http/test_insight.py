@@ -111,7 +111,9 @@ class TraceTests(ApiCase):
         self.exchange()
         client = Client(self.factory)
         client.ask("GET", "/v1/trace/follow", None, {"Last-Event-ID": "999999"})
-        self.assertEqual(client.got.events[0][1]["number"], self.get("/v1/trace?since=0&limit=1")["events"][0]["number"])
+        self.assertEqual(
+            client.got.events[0][1]["number"], self.get("/v1/trace?since=0&limit=1")["events"][0]["number"]
+        )
         self.assert_problem(self.ask("GET", "/v1/trace/follow", None, {"Last-Event-ID": "x"}), 400, "bad-request")
 
     def test_for_wireshark(self) -> None:

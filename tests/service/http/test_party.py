@@ -28,12 +28,25 @@ class PartyTests(ApiCase):
         one = self.get(f"/v1/flows/{flow['id']}")
         self.assertEqual(one["certificate"]["names"], ["b.example"])
         self.assertGreater(one["certificate"]["days_left"], 0)
-        self.assertEqual(self.get("/v1/flows?peer=c.example"), {"flows": [], "total": 0})
+        self.assertEqual(self.get("/v1/flows?peer=c.example"), {"flows": [], "total": 0, "next": None})
         self.assertEqual(self.get("/v1/flows?peer=b.example&limit=1")["total"], 1)
         self.assertEqual(self.ask("DELETE", f"/v1/flows/{flow['id']}").status, 204)
         self.network.advance(1)
         self.assert_problem(self.ask("GET", f"/v1/flows/{flow['id']}"), 404, "not-found")
         self.assert_problem(self.ask("DELETE", f"/v1/flows/{flow['id']}"), 404, "not-found")
+
+    def test_pages(self) -> None:
+        """A list that is longer than one answer is read page by page, and each page tells what the next is asked by."""
+        for name in ("b", "c", "d"):
+            party = self.theirs if name == "b" else self.network.party(f"sip:user@{name}.example")
+            self.network.run_until(party.send_message("sip:user@a.example", "hello"))
+        for path, member, key in (("/v1/flows", "flows", "id"), ("/v1/identities", "peers", "identity")):
+            everything = [each[key] for each in self.get(path)[member]]
+            first = self.get(f"{path}?limit=2")
+            self.assertEqual((first["total"], first["next"]), (3, everything[1]))
+            last = self.get(f"{path}?limit=2&after={first['next']}")
+            self.assertEqual([each[key] for each in (*first[member], *last[member])], everything)
+            self.assertEqual((last["total"], last["next"]), (3, None))
 
     def test_identities(self) -> None:
         """Who we are, and who has proved to be whom, is there at one look."""

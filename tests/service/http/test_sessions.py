@@ -60,6 +60,14 @@ class OutgoingTests(ApiCase):
         self.assertEqual(self.ask("DELETE", place).status, 204)
         self.assert_problem(self.ask("POST", f"{place}/messages", {"text": "a"}), 409, "conflict")
 
+    def test_pages(self) -> None:
+        """A long list is read page by page, the newest sessions first."""
+        numbers = [self.get(self.begin())["id"] for _ in range(3)]
+        first = self.get("/v1/sessions?limit=2")
+        self.assertEqual(([each["id"] for each in first["sessions"]], first["total"]), (numbers[:0:-1], 3))
+        last = self.get(f"/v1/sessions?limit=2&after={first['next']}")
+        self.assertEqual(([each["id"] for each in last["sessions"]], last["next"]), (numbers[:1], None))
+
     def test_refused(self) -> None:
         """A session that the peer refuses has ended, with its status and in words."""
         place = self.begin()

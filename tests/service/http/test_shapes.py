@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sip_p2p.service.http.schemas import REFERENCE
-from sip_p2p.service.http.shapes import SHAPES, listed, ref
+from sip_p2p.service.http.shapes import SHAPES, listed, paged, ref
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class ShapeTests(SynchronousTestCase):
     def test_references(self) -> None:
         """Every reference leads to a shape."""
         self.assertLessEqual(set(references(SHAPES)), set(SHAPES))
-        self.assertEqual(list(references([ref("Flow"), listed("flows", "Flow")])), ["Flow", "Flow"])
+        self.assertEqual(list(references([ref("Flow"), listed("flows", "Flow"), paged("flows", "Flow")])), ["Flow"] * 3)
 
     def test_what_is_required_is_described(self) -> None:
         """Every member that must be there is one that the shape knows."""

@@ -25,9 +25,11 @@ function listPage(store, { name, title, words, label, search, grid, tools = [] }
   const table = new Grid(grid);
   const tally = h("p", { class: "muted tally-line", role: "status" });
   const trouble = h("div");
+  const more = h("button", { type: "button", class: "quiet", onclick: () => store.more(name) }, "Load more");
   let wanted = "";
   const draw = () => {
     const all = store.lists[name];
+    more.hidden = !store.hasMore[name];
     const chosen = wanted ? all.filter((item) => search(item).toLowerCase().includes(wanted)) : all;
     table.show(chosen);
     say(tally, wanted ? `${chosen.length} of ${all.length}` : words(all));
@@ -38,7 +40,7 @@ function listPage(store, { name, title, words, label, search, grid, tools = [] }
     draw();
   });
   const leave = store.on(name, draw);
-  const element = h("div", { class: "page whole" }, titled(title, tally, filter, tools), trouble, table.element);
+  const element = h("div", { class: "page whole" }, titled(title, tally, filter, more, tools), trouble, table.element);
   draw();
   store.refreshers[name]();
   return {
@@ -109,7 +111,7 @@ export function sessionsPage(store) {
     name: "sessions",
     title: "Sessions",
     label: "Narrow down: name, state, Call-ID",
-    words: (all) => `${count(all.length, "session")}, ${all.filter((session) => session.state === "connected").length} connected`,
+    words: (all) => `${all.length < store.totals.sessions ? `the newest ${all.length} of ` : ""}${count(store.totals.sessions ?? 0, "session")}, ${all.filter((session) => session.state === "connected").length} connected`,
     search: (session) => [session.peer, session.remote, session.local, session.call_id, session.state].join(" "),
     grid: {
       label: "Sessions",

@@ -42,6 +42,8 @@ export class Store extends EventTarget {
     this.service = null;
     this.lists = Object.fromEntries(LISTS.map((name) => [name, []]));
     this.totals = {};
+    this.pages = {};
+    this.hasMore = {};
     this.problems = {};
     this.events = [];
     this.rates = [];
@@ -89,17 +91,29 @@ export class Store extends EventTarget {
     this.tell("link");
   }
 
+  /** Fetch one page more of a long list, now and from now on. */
+  more(name) {
+    this.pages[name] = (this.pages[name] ?? 1) + 1;
+    this.refreshers[name]();
+  }
+
   refresh() {
     for (const refresh of Object.values(this.refreshers)) refresh();
   }
 
   async fetch(name) {
     try {
-      const answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
+      let answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
       if (name === "service") this.service = answer;
       else {
-        this.lists[name] = answer[name];
-        this.totals[name] = answer.total ?? answer[name].length;
+        const found = answer[name];
+        for (let page = 1; answer.next && page < (this.pages[name] ?? 1); page += 1) {
+          answer = await get(`/v1/${name}?after=${encodeURIComponent(answer.next)}`);
+          found.push(...answer[name]);
+        }
+        this.lists[name] = found;
+        this.totals[name] = answer.total ?? found.length;
+        this.hasMore[name] = Boolean(answer.next);
       }
       // An age grows; the moment of birth stays.
       if (name === "flows") for (const flow of this.lists.flows) flow.opened = Date.now() / 1000 - flow.age;
