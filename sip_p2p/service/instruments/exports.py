@@ -16,8 +16,9 @@ from sip_p2p.observe.hep import HepEncoder
 from sip_p2p.observe.keylog import KeyLog
 from sip_p2p.observe.pcapng import PcapngWriter
 from sip_p2p.observe.text import printable
-from sip_p2p.service.instruments.hep_sender import HepSender, authorities
+from sip_p2p.service.instruments.hep_sender import HepSender, collectors
 from sip_p2p.service.parts import Part
+from sip_p2p.transport.trust.https import system_authorities
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -120,12 +121,8 @@ def _sender(reactor: IReactorTime, options: Options) -> HepSender | None:
     password, trust = "", None
     if options["hep-password-file"] is not None:
         password = _first_line(options["hep-password-file"])
-    if options["hep-trust"] is not None:
-        with open(options["hep-trust"], "rb") as file:
-            try:
-                trust = authorities(file.read())
-            except ValueError as error:
-                raise ValueError(f"{options['hep-trust']}: {error}") from None
+    if target.transport == "tls":
+        trust = collectors(options["hep-trust"] or system_authorities())
     return HepSender(reactor, target, HepEncoder(options.hep_agent, password), trust)
 
 

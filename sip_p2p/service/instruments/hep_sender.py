@@ -5,7 +5,8 @@ what the collector does not take at once is kept up to a bound, then the oldest 
 is lost or cannot be had is tried again for ever, at growing intervals. A name is looked up again where it could not be
 found, and at SIGHUP.
 
-``tls:`` proves the collector's name against the authorities that are named, or those of this system. ``udp:`` and
+Over ``tls:`` the collector has to prove its name to the authorities that are named, or to those of this system, by the
+rules of :mod:`sip_p2p.transport.trust.https`. ``udp:`` and
 ``tcp:`` show everything to whoever is on the way, the password too; the log says so, unless the collector is on this
 machine.
 """
@@ -21,19 +22,21 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred, succ
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IHandshakeListener, IPushProducer, IResolutionReceiver
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
-from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from sip_p2p.observe.text import printable
+from sip_p2p.service.words import explain
+from sip_p2p.transport.trust.https import HttpsPolicy
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorPluggableNameResolver, IReactorTime
 
     from sip_p2p.observe.hep import HepEncoder
     from sip_p2p.observe.trace import TraceEvent
+    from sip_p2p.transport.trust.credential import TrustAnchors
 
-__all__ = ["LARGEST_BACKLOG", "LAST_SECONDS", "LOOK_UP_AGAIN", "HepSender", "HepTarget", "authorities"]
+__all__ = ["LARGEST_BACKLOG", "LAST_SECONDS", "LOOK_UP_AGAIN", "HepSender", "HepTarget", "collectors"]
 
 LARGEST_BACKLOG = 1024 * 1024
 """How many octets wait for a collector that does not take them; beyond it the oldest packets are lost."""
@@ -92,19 +95,13 @@ class HepTarget(NamedTuple):
         return f"{self.transport}:[{self.host}]:{self.port}" if ":" in self.host else ":".join(map(str, self))
 
 
-def authorities(pem: bytes) -> Any:
-    """What trusts the certificates in *pem* and no others.
+def collectors(trust: TrustAnchors | str) -> HttpsPolicy:
+    """Which collectors are believed over TLS.
 
-    :raises ValueError: there is none in it.
+    :param trust: the authorities that may vouch for them, or the path of a PEM file with their certificates.
+    :raises ValueError: the file cannot be used; the message names it.
     """
-    end = b"-----END CERTIFICATE-----"
-    pieces = [piece + end for piece in pem.split(end)[:-1]]
-    if not pieces:
-        raise ValueError("there is no certificate in it")
-    try:
-        return trustRootFromCertificates([Certificate.loadPEM(piece) for piece in pieces])
-    except Exception:
-        raise ValueError("one of its certificates cannot be read") from None
+    return HttpsPolicy(trust, protocol=None)
 
 
 @implementer(IResolutionReceiver)
@@ -196,10 +193,14 @@ class _Stream(Protocol):
     def connectionMade(self) -> None:
         """Send what has waited, where there is no handshake to come."""
         if not self._sender.is_tls:
-            self.handshakeCompleted()
+            self._begin()
 
     def handshakeCompleted(self) -> None:
-        """The collector has proved its name: send what has waited."""
+        """The collector has proved its name: send what has waited; one that has not is being left."""
+        if not cast("Any", self.transport).disconnecting:
+            self._begin()
+
+    def _begin(self) -> None:
         cast("Any", self.transport).registerProducer(self, True)
         self._sender.connected(self)
 
@@ -226,37 +227,50 @@ class _Stream(Protocol):
 class _Streams:
     """Packets that go over one connection after another."""
 
-    def __init__(self, reactor: IReactorTime, target: HepTarget, trust: Any) -> None:
-        endpoint: Any = HostnameEndpoint(reactor, target.host.encode("idna").decode("ascii"), target.port)
-        if target.transport == "tls":
-            endpoint = wrapClientTLS(optionsForClientTLS(target.host, trustRoot=trust), endpoint)
+    def __init__(self, reactor: IReactorTime, target: HepTarget, trust: HttpsPolicy | None) -> None:
+        name = target.host.encode("idna")
+        endpoint: Any = HostnameEndpoint(reactor, name.decode("ascii"), target.port)
+        if trust is not None:
+            endpoint = wrapClientTLS(trust.creatorForNetloc(name, target.port), endpoint)
         factory = Factory.forProtocol(lambda: _Stream(self))
         factory.noisy = False
         self._service = ClientService(endpoint, factory, retryPolicy=backoffPolicy(maxDelay=60.0), clock=reactor)
         self._target = target
-        self.is_tls = target.transport == "tls"
+        self._trust = trust
+        self._name = name.decode("ascii")
         self._reactor = reactor
         self._stream: _Stream | None = None
         self._open: _Stream | None = None
         self._waiting: collections.deque[bytes] = collections.deque()
         self._octets = 0
         self._is_told = False
+        self._is_stopped = False
 
     def start(self) -> None:
         self._service.startService()
         self._service.whenConnected(failAfterFailures=1).addErrback(self._failed)
 
     def _failed(self, failure: Any) -> None:
-        if not self._is_told and not failure.check(CancelledError):
+        if not failure.check(CancelledError):
+            self._tell(printable(failure.getErrorMessage()))
+
+    def _tell(self, words: str) -> None:
+        """Say once why the collector cannot be had."""
+        if not self._is_told:
             self._is_told = True
-            words = printable(failure.getErrorMessage())
             _log.warn("{target} cannot be had, and is tried again: {words}", target=str(self._target), words=words)
 
     def look_up(self) -> None:
         """A name is looked up for each connection anyway."""
 
+    @property
+    def is_tls(self) -> bool:
+        """Whether there is a handshake first."""
+        return self._trust is not None
+
     def connected(self, stream: _Stream) -> None:
         """*stream* takes what there is."""
+        self._is_told = False
         self._stream = self._open = stream
         while self._waiting and self._open is stream:
             packet = self._waiting.popleft()
@@ -271,6 +285,11 @@ class _Streams:
         """*stream* is gone."""
         if self._stream is stream:
             self._stream = self._open = None
+        elif self._trust is not None and not self._is_stopped:
+            refusal = self._trust.refusal_of(self._name, self._target.port)
+            self._tell(
+                "the connection was lost in the handshake" if refusal is None else explain(refusal, "collector").what
+            )
 
     def send(self, packet: bytes) -> int:
         """Send or keep *packet*; gives how many were lost for it."""
@@ -286,6 +305,7 @@ class _Streams:
         return lost
 
     def stop(self) -> Deferred[None]:
+        self._is_stopped = True
         if self._stream is None:
             return maybeDeferred(self._service.stopService)
         transport = cast("Any", self._stream.transport)
@@ -307,10 +327,15 @@ class HepSender:
 
     :ivar sent: how many messages were handed to the network or wait for it.
     :ivar lost: how many were lost.
-    :param trust: for ``tls:``, whose signatures count, as :func:`authorities` gives it; None for those of this system.
+    :param trust: which collectors are believed, as :func:`collectors` gives it; there has to be one for ``tls:``.
+    :raises ValueError: there is none, or one for a collector in clear text.
     """
 
-    def __init__(self, reactor: IReactorTime, target: HepTarget, encoder: HepEncoder, trust: Any = None) -> None:
+    def __init__(
+        self, reactor: IReactorTime, target: HepTarget, encoder: HepEncoder, trust: HttpsPolicy | None = None
+    ) -> None:
+        if (target.transport == "tls") is (trust is None):
+            raise ValueError("who is believed is to be known for a collector over TLS, and for no other")
         self.target = target
         self.sent = 0
         self.lost = 0

@@ -115,14 +115,18 @@ class HttpsPolicy:
         self,
         trust: TrustAnchors | str | os.PathLike[str],
         judges: Callable[[HttpsAuthorities], Trust] = lambda authorities: authorities,
+        protocol: bytes | None = HTTP_PROTOCOL,
     ) -> None:
         """
         :param trust: the authorities that may vouch for servers: theirs, or the path of a PEM file or folder;
             :func:`system_authorities` for those of the machine.
         :param judges: makes what judges of these authorities; with it a rule of one's own can stand before theirs.
+        :param protocol: what is to be spoken, as ALPN calls it (RFC 7301); None says nothing of that, for servers that
+            are known by these rules and speak something else than HTTP.
         :raises ValueError: the file cannot be used; the message names it.
         """
         self._judges = judges
+        self._protocol = protocol
         self._trust = self._stack(trust)
         self._refusals: dict[tuple[str, int], TlsFailure] = {}
         self._creators: dict[tuple[str, int], _ConnectionCreator] = {}
@@ -151,7 +155,7 @@ class HttpsPolicy:
                 # Whoever asks again gets a new one; the refusals are of no use without it.
                 self._creators.clear()
                 self._refusals.clear()
-            creator = self._creators[key] = _ConnectionCreator(*key, self._trust, self._refusals)
+            creator = self._creators[key] = _ConnectionCreator(*key, self._trust, self._refusals, self._protocol)
         return creator
 
     def _stack(self, trust: TrustAnchors | str | os.PathLike[str]) -> TrustStack:
@@ -164,8 +168,16 @@ class HttpsPolicy:
 class _ConnectionCreator:
     """Makes the OpenSSL connections to one server, each with a judgement of its own."""
 
-    def __init__(self, host: str, port: int, trust: TrustStack, refusals: dict[tuple[str, int], TlsFailure]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        trust: TrustStack,
+        refusals: dict[tuple[str, int], TlsFailure],
+        protocol: bytes | None,
+    ) -> None:
         self._host = host
+        self._protocol = protocol
         self._port = port
         self._trust = trust
         self._refusals = refusals
@@ -185,7 +197,8 @@ class _ConnectionCreator:
         # RFC 6066 section 3: literal addresses are not permitted in the server name.
         if not is_ip_address(self._host):
             connection.set_tlsext_host_name(self._host.encode("ascii"))
-        connection.set_alpn_protos([HTTP_PROTOCOL])
+        if self._protocol is not None:
+            connection.set_alpn_protos([self._protocol])
         return connection
 
     def _make_context(self) -> SSL.Context:

@@ -73,19 +73,22 @@ class ExportTests(SynchronousTestCase):
             ("--pcapng", missing),
             ("--certificate", "x", "--pcapng", capture, "--insecure-tls-key-log", missing),
             ("--hep", "udp:a", "--hep-password-file", missing),
-            ("--hep", "tls:a", "--hep-trust", missing),
         ):
             with self.subTest(arguments):
                 self.assertRaises(OSError, Exports, Network().host(), parsed(*CLEAR, *arguments))
 
     def test_files_that_hold_something_else(self) -> None:
-        """A password that is empty, authorities that are none: the error names the file."""
-        empty = self.mktemp()
+        """A password that is empty, authorities that are none or cannot be read: the error names the file."""
+        empty, missing = self.mktemp(), self.mktemp()
         Path(empty).touch()
-        for arguments in (("udp:a", "--hep-password-file", empty), ("tls:a", "--hep-trust", empty)):
+        for name, *arguments in (
+            (empty, "udp:a", "--hep-password-file", empty),
+            (empty, "tls:a", "--hep-trust", empty),
+            (missing, "tls:a", "--hep-trust", missing),
+        ):
             options = parsed(*CLEAR, "--hep", *arguments)
             error = self.assertRaises(ValueError, Exports, Network().host(), options)
-            self.assertIn(os.path.basename(empty), str(error))
+            self.assertIn(os.path.basename(name), str(error))
 
     def test_keys(self) -> None:
         """The connection manager is made with the key log, and keeps it when its settings change (row:M11)."""

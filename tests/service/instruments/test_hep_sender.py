@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.ssl import PrivateCertificate
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import formatEvent, globalLogPublisher
 
 from sip_p2p.observe.hep import HepEncoder
 from sip_p2p.observe.trace import TraceEvent
-from sip_p2p.service.instruments.hep_sender import LARGEST_BACKLOG, LOOK_UP_AGAIN, HepSender, HepTarget, authorities
+from sip_p2p.pki import CertificateAuthority
+from sip_p2p.service.instruments.hep_sender import LARGEST_BACKLOG, LOOK_UP_AGAIN, HepSender, HepTarget, collectors
+from sip_p2p.transport.trust.credential import TrustAnchors
 from tests.observe.test_hep import chunks
 from tests.observe.test_pcapng import HEAD, message
 from tests.service.support import keys
@@ -128,21 +132,54 @@ class SenderTests(TestCase):
         await collector.lost
         await port.stopListening()
 
+    def tls_collector(self, certificate: PrivateCertificate) -> tuple[Streams, HepTarget]:
+        """A collector that shows *certificate*, and what names it."""
+        collector = Streams(1)
+        port = reactor.listenSSL(0, collector, certificate.options(), interface="127.0.0.1")
+        self.addCleanup(port.stopListening)
+        return collector, HepTarget("tls", "a.example", port.getHost().port)
+
     async def test_tls(self) -> None:
         """The collector proves its name to the authorities that were named."""
         folder = keys()
         certificate = PrivateCertificate.loadPEM((folder / "a.example.pem").read_bytes())
-        collector = Streams(1)
-        port = reactor.listenSSL(0, collector, certificate.options(), interface="127.0.0.1")
-        trust = authorities((folder / "ca.pem").read_bytes())
-        resolved = HepTarget("tls", "a.example", port.getHost().port)
-        sender = HepSender(_Resolving(reactor), resolved, HepEncoder(7), trust)
+        collector, target = self.tls_collector(certificate)
+        sender = HepSender(_Resolving(reactor), target, HepEncoder(7), collectors(str(folder / "ca.pem")))
         sender.start()
         sender.write(message())
         self.assertTrue((await collector.whole).startswith(b"HEP3"))
         await sender.stop()
         await collector.lost
-        await port.stopListening()
+
+    async def test_tls_with_a_wildcard(self) -> None:
+        """A collector is judged by our own rule: a wildcard proves nothing, nothing is sent, and the log says why."""
+        authority = CertificateAuthority.create("authority")
+        issued = authority.issue(common_name="a.example", alternative_names=[x509.DNSName("*.example")])
+        trust = collectors(TrustAnchors([authority.certificate]))
+        collector, target = self.tls_collector(PrivateCertificate.loadPEM(issued.pem))
+        said: list[str] = []
+        told: Deferred[None] = Deferred()
+
+        def observe(event: Any) -> None:
+            if event.get("log_namespace") == "sip_p2p.service.instruments.hep_sender":
+                said.append(formatEvent(event))
+                told.callback(None)
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        sender = HepSender(_Resolving(reactor), target, HepEncoder(7), trust)
+        sender.start()
+        sender.write(message())
+        await told
+        await sender.stop()
+        self.assertEqual(collector.data, b"")
+        self.assertIn("it proves no host, not a.example", said[0])
+
+    def test_trust(self) -> None:
+        """A collector over TLS needs somebody who says whom to believe, and no other does."""
+        self.assertRaises(ValueError, HepSender, reactor, HepTarget("tls", "a", 1), HepEncoder())
+        trust = collectors(str(keys() / "ca.pem"))
+        self.assertRaises(ValueError, HepSender, reactor, HepTarget("tcp", "a", 1), HepEncoder(), trust)
 
     async def test_a_collector_that_does_not_read(self) -> None:
         """At the end it has a moment, and then the connection is dropped."""
@@ -210,7 +247,9 @@ class TroubleTests(SynchronousTestCase):
     def test_what_holds_no_authority(self) -> None:
         """An empty file, and one with half a certificate, are refused."""
         for pem in (b"", Path(keys() / "ca.pem").read_bytes().replace(b"A", b"!", 3)):
-            self.assertRaises(ValueError, authorities, pem)
+            path = Path(self.mktemp())
+            path.write_bytes(pem)
+            self.assertRaises(ValueError, collectors, str(path))
 
 
 class _Nowhere(Clock):
