@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.transport.tls.expiry import CertificateExpiring, ExpiryNotices, certificates_of
+from sip_p2p.transport.tls.expiry import CertificateExpiring, ExpiryNotices, certificates_of, certificates_read
 from sip_p2p.transport.tls.reload import Reloader, watched_parts
+from sip_p2p.transport.trust.credential import Credential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from cryptography import x509
     from twisted.internet.interfaces import IReactorTime
 
+    from sip_p2p.transport.tls.reload import Watched
     from sip_p2p.transport.tls.settings import TlsSettings
 
 __all__ = ["Renewal"]
@@ -44,7 +47,8 @@ class Renewal:
         self._reactor = reactor
         self._checked = -_BETWEEN_CHECKS
         self.reloader = settings.reloader = Reloader(reactor, interval, self._looked)
-        self.reloader.watch(watched_parts(settings))
+        self._own_parts = watched_parts(settings)
+        self.reloader.watch(self._own_parts)
         self.reloader.start()
 
     def reload(self) -> list[str]:
@@ -64,8 +68,24 @@ class Renewal:
 
     def check_expiry(self) -> None:
         """Say what is about to expire, as far as it has not been said."""
-        for each in self._notices.due(certificates_of(self._settings), datetime.datetime.now(datetime.UTC)):
+        for each in self._notices.due(self.certificates(), datetime.datetime.now(datetime.UTC)):
             self._warn(each)
+
+    def certificates(self) -> Iterator[tuple[str, x509.Certificate]]:
+        """Every certificate that the manager and its listeners rely on, once each, with what it is to us."""
+        told: set[x509.Certificate] = set()
+        for name, certificate in self._all():
+            if certificate not in told:
+                told.add(certificate)
+                yield name, certificate
+
+    def _all(self) -> Iterator[tuple[str, x509.Certificate]]:
+        yield from certificates_of(self._settings)
+        for each in self._of_listeners():
+            yield from certificates_read(each.what, each.source)
+
+    def _of_listeners(self) -> list[Watched]:
+        return [each for each in self.reloader.watched if each not in self._own_parts]
 
     def metrics(self) -> dict[str, int]:
         """Days left, handshakes and reloads, by name; of days only whole ones count."""
@@ -81,7 +101,13 @@ class Renewal:
             found["certificate_days_left"] = int(settings.credential.days_left() // 1)
         for name, credential in settings.server_certificates.items():
             found[f"certificate_days_left_{name}"] = int(credential.days_left() // 1)
-        authorities = [each.not_valid_after_utc for each in settings.trust.certificates]
+        for each in self._of_listeners():
+            source = each.source
+            if isinstance(source, Credential) and source.identities.identities:
+                key = f"certificate_days_left_{source.identities.identities[0]}"
+                days = int(source.days_left() // 1)
+                found[key] = min(days, found.get(key, days))
+        authorities = [anchor.not_valid_after_utc for anchor in settings.trust.certificates]
         if authorities:
             left = min(authorities) - datetime.datetime.now(datetime.UTC)
             found["trust_days_left"] = left // datetime.timedelta(days=1)

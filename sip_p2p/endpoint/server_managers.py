@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -23,7 +23,7 @@ from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
 from sip_p2p.transport.trust.stack import TrustGiven, TrustStack
 
 if TYPE_CHECKING:
-    from cryptography.x509 import ObjectIdentifier
+    from cryptography.x509 import Certificate, ObjectIdentifier
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 
@@ -312,6 +312,10 @@ class RealTimeServerTlsConnectionManager(RealTimeConnectionManager):
         :returns: what has changed, in words; empty if nothing has.
         """
         return self._renewal.reload()
+
+    def certificates(self) -> Iterator[tuple[str, Certificate]]:
+        """Every certificate that this manager and its listeners rely on, each with what it is to us, in words."""
+        return self._renewal.certificates()
 
     def _certificate_expires(self, notice: CertificateExpiring) -> None:
         self._log.warn("{notice}", notice=str(notice))

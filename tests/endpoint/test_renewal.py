@@ -164,6 +164,23 @@ class ExpiryTests(RenewalTestCase):
         self.network.advance(3600)
         self.assertEqual([int(each.days_left) for each in told], [5, 0])
 
+    def test_of_a_listener(self) -> None:
+        """A certificate that only a listener shows is listed, counted and told of as any other. row:D2 row:M10"""
+        self.authority.issue("c.example", days=5.5).write(self.folder)
+        manager = self.party("b.example").connection_manager
+        told: list[CertificateExpiring] = []
+        manager.certificate_expiring.subscribe(told.append)
+        before = list(manager.certificates())
+        text = f"tls:port=5071:certKey={self.folder / 'c.example.pem'}:trustRoots={self.folder / 'ca.pem'}"
+        self.network.run_until(manager.start_listening(text))
+        more = [name for name, _ in manager.certificates()][len(before) :]
+        self.assertEqual([name.partition(" (")[0] for name in more], [f"our certificate, certKey of {text}"])
+        self.assertEqual(manager.metrics()["certificate_days_left_c.example"], 5)
+        self.network.advance(3600)
+        self.assertEqual([int(each.days_left) for each in told], [5])
+        self.network.run_until(manager.stop_listening())
+        self.assertEqual(list(manager.certificates()), before)
+
     def test_by_name(self) -> None:
         """Certificates by name have figures of their own. row:D26"""
         named = Credential.from_files(self.folder / "a.example.pem")

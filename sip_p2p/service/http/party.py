@@ -16,7 +16,6 @@ from sip_p2p.service.http.problems import KINDS, TYPE_PREFIX, Problem
 from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.json_lines import address_of, place
 from sip_p2p.service.words import explain
-from sip_p2p.transport.tls.expiry import certificates_of
 
 if TYPE_CHECKING:
     from sip_p2p.errors import TlsFailure
@@ -166,10 +165,10 @@ def identities(server: ControlServer, call: Call) -> Answer:
 
 def certificates(server: ControlServer, call: Call) -> Answer:
     """Every certificate that we rely on, and for how many days still."""
-    settings = server.service.manager.tls_settings()
+    manager = server.service.manager
     found: list[dict[str, Any]] = []
-    if settings is not None:
-        found = [{"use": name} | descriptions.certificate(each) for name, each in certificates_of(settings)]
+    if isinstance(manager, RealTimeServerTlsConnectionManager):
+        found = [{"use": name} | descriptions.certificate(each) for name, each in manager.certificates()]
     return Answer({"certificates": found[:MOST_LISTED]})
 
 

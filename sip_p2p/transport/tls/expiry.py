@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.transport.tls.server_names import ServerNames
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+
 if TYPE_CHECKING:
     import datetime
     from collections.abc import Iterable, Iterator
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.transport.tls.settings import TlsSettings
 
-__all__ = ["NOTICE_DAYS", "CertificateExpiring", "ExpiryNotices", "certificates_of"]
+__all__ = ["NOTICE_DAYS", "CertificateExpiring", "ExpiryNotices", "certificates_of", "certificates_read"]
 
 NOTICE_DAYS = (30, 14, 7, 3, 1, 0)
 """With how many days left a word is said, once each; 0 says that it is too late."""
@@ -86,10 +89,31 @@ def certificates_of(settings: TlsSettings) -> Iterator[tuple[str, x509.Certifica
     credentials = {"our certificate": settings.credential}
     credentials |= {f"our certificate for {name}": each for name, each in settings.server_certificates.items()}
     for name, credential in credentials.items():
-        if credential is None:
-            continue
-        yield f"{name} ({credential.source})" if credential.source else name, credential.certificate
-        for authority in credential.chain:
-            yield f"the intermediate authority {authority.subject.rfc4514_string()} of {name}", authority
-    for anchor in settings.trust.certificates:
-        yield f"the trusted authority {anchor.subject.rfc4514_string()}", anchor
+        if credential is not None:
+            yield from _of_credential(name, credential)
+    yield from _of_authorities(settings.trust.certificates)
+
+
+def certificates_read(what: str, source: object) -> Iterator[tuple[str, x509.Certificate]]:
+    """The same of one *source* that was read from files; nothing of one that holds none.
+
+    :param what: what the source is to us.
+    """
+    if isinstance(source, Credential):
+        yield from _of_credential(f"our certificate, {what}", source)
+    elif isinstance(source, ServerNames):
+        for name, credential in source.items():
+            yield from _of_credential(f"our certificate for {name}, {what}", credential)
+    elif isinstance(source, TrustAnchors):
+        yield from _of_authorities(source.certificates, f", {what}")
+
+
+def _of_credential(name: str, credential: Credential) -> Iterator[tuple[str, x509.Certificate]]:
+    yield f"{name} ({credential.source})" if credential.source else name, credential.certificate
+    for authority in credential.chain:
+        yield f"the intermediate authority {authority.subject.rfc4514_string()} of {name}", authority
+
+
+def _of_authorities(anchors: Iterable[x509.Certificate], what: str = "") -> Iterator[tuple[str, x509.Certificate]]:
+    for anchor in anchors:
+        yield f"the trusted authority {anchor.subject.rfc4514_string()}{what}", anchor

@@ -75,9 +75,14 @@ class Watched:
         self._stamp = self._seen = self._look()
 
     @property
+    def source(self) -> Source | None:
+        """What is in use at the moment."""
+        return self._get()
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The files that are watched at the moment."""
-        source = self._get()
+        source = self.source
         return () if source is None else source.files
 
     @property
@@ -176,6 +181,11 @@ class Reloader:
         """Look at these no more."""
         for each in parts:
             self._watched.pop(each, None)
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """What is looked at."""
+        return tuple(self._watched)
 
     @property
     def troubles(self) -> list[str]:
