@@ -50,7 +50,7 @@ def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False)
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
     """
-    happenings = Happenings()
+    happenings = Happenings(common={} if options.seat is None else {"worker": options.seat.number})
     lines = JsonLines(_to_log if options.is_daemon else None)
     webhook = Deliverer.from_options(reactor, happenings, options)
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import datetime
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.endpoint.thread import check_thread
@@ -59,10 +60,17 @@ class Happenings:
 
     :param capacity: how many of the newest are kept.
     :param clock: seconds since 1970.
+    :param common: fields that every event has behind its own, such as which of several processes tells it.
     """
 
-    def __init__(self, capacity: int = 1024, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        capacity: int = 1024,
+        clock: Callable[[], float] = time.time,
+        common: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         self._clock = clock
+        self._common = dict(common)
         self._kept: collections.deque[Happening] = collections.deque(maxlen=capacity)
         self._followers: tuple[Callable[[Happening], object], ...] = ()
         self._count = 0
@@ -77,7 +85,7 @@ class Happenings:
         """Something of the kind *event* has happened; every follower hears of it before this returns."""
         check_thread()
         self._count += 1
-        happening = Happening(self._count, self._clock(), event, fields)
+        happening = Happening(self._count, self._clock(), event, {**fields, **self._common})
         self._kept.append(happening)
         for follower in self._followers:
             try:

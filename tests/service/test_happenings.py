@@ -27,6 +27,13 @@ class HappeningsTests(SynchronousTestCase):
             ],
         )
 
+    def test_which_process_tells_it(self) -> None:
+        """What all events have in common stands behind the fields of each."""
+        happenings = Happenings(clock=lambda: 0.0, common={"worker": 2})
+        self.assertEqual(list(happenings.emit("message", text="hello").as_json().items())[2:], [
+            ("event", "message"), ("text", "hello"), ("worker", 2),
+        ])  # fmt: skip
+
     def test_who_leaves_hears_no_more(self) -> None:
         """A follower that has left is told of nothing, and may leave twice."""
         heard: list[Happening] = []

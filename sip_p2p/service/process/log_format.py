@@ -1,6 +1,7 @@
 """The log as JSON, one object a line, for whoever collects logs.
 
-Each line has ``time`` (UTC, RFC 3339), ``level``, ``logger`` and ``message``; a line about a transaction has it under
+Each line has ``time`` (UTC, RFC 3339), ``level``, ``logger`` and ``message``, and ``worker``, its number, where one of
+several processes writes it; a line about a transaction has it under
 ``transaction`` as well, with its Call-ID, and one about what should not have happened its ``traceback``. Lines are
 ASCII: nothing that a peer sends can end one, or drive a terminal.
 """
@@ -13,6 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from twisted.logger import FileLogObserver, formatEvent
 from twisted.python.failure import Failure
+
+from sip_p2p.service.process.worker import this_seat
 
 if TYPE_CHECKING:
     from twisted.logger import ILogObserver, LogEvent
@@ -34,6 +37,9 @@ def json_line(event: LogEvent) -> str | None:
         "logger": str(event.get("log_namespace", "")),
         "message": message,
     }
+    seat = this_seat()
+    if seat is not None:
+        fields["worker"] = seat.number
     if isinstance(event.get("transaction"), dict):
         fields["transaction"] = event["transaction"]
     if isinstance(failure, Failure):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.service import SipService
+    from sip_p2p.service.settings.options import Options
 
 __all__ = ["MOST_STATUS_CHARACTERS", "SECONDS_BETWEEN_STATES", "Messenger", "NotifySocket", "Supervision"]
 
@@ -157,11 +158,24 @@ class Supervision(Part):
         self._tell(READY=1)
         return []
 
+    def configure(self, options: Options, changed: frozenset[str]) -> set[str]:
+        """A stop may take another time from now on; whoever stops the party takes the options themselves over."""
+        self._stop_seconds = options.drain + options.finish_sessions
+        return set()
+
     def stopping(self) -> None:
         """A stop has begun, and takes as long as what is in flight may."""
         self._is_stopping = True
-        least = int((self._stop_seconds + _SPARE_SECONDS) * 1_000_000)
-        self._tell(STOPPING=1, EXTEND_TIMEOUT_USEC=least)
+        self._tell(STOPPING=1, EXTEND_TIMEOUT_USEC=self._asked_for())
+
+    def extend(self, stop_seconds: float) -> None:
+        """The stop that has begun may take *stop_seconds*, if that is longer than what was asked for."""
+        if stop_seconds > self._stop_seconds:
+            self._stop_seconds = stop_seconds
+            self._messenger.tell(EXTEND_TIMEOUT_USEC=self._asked_for())
+
+    def _asked_for(self) -> int:
+        return int((self._stop_seconds + _SPARE_SECONDS) * 1_000_000)
 
     def ended(self) -> None:
         """Nothing more will happen."""

@@ -57,6 +57,8 @@ STEADY = 60.0
 SPARE = 10.0
 """The seconds that a worker may need for its end beyond those for what is in flight; then it is killed."""
 
+_TOO_LONG = "it did not end in time"
+
 _MOST_OCTETS = 8192
 """What is kept of a message of a worker that has no end."""
 
@@ -111,7 +113,7 @@ class Worker(ProcessProtocol):
         """Do not start it again, and ask it to end if there is a process."""
         if self.is_alive:
             self.order("stop")
-            self._give(self._parent.stop_seconds + SPARE, "it did not end in time")
+            self._give(self._parent.stop_seconds + SPARE, _TOO_LONG)
         else:
             self._let_go()
 
@@ -142,6 +144,11 @@ class Worker(ProcessProtocol):
 
     def _told(self, fields: dict[str, str]) -> None:
         if self._parent.is_stopping:
+            seconds = fields.get("EXTEND_TIMEOUT_USEC", "")
+            if "STOPPING" in fields and seconds.isascii() and seconds.isdigit():
+                # Its file may say something else of a stop than when we started.
+                self._give(int(seconds) / 1_000_000, _TOO_LONG)
+                self._parent.may_take(int(seconds) / 1_000_000)
             return
         if "READY" in fields:
             if not self.is_ready:
@@ -285,6 +292,11 @@ class Workers(Service):
         self._reloading = {worker for worker in self.workers if worker.is_ready}
         for worker in self.workers:
             worker.order("reload")
+
+    def may_take(self, seconds: float) -> None:
+        """A worker that stops may take *seconds*, and so may all of us; called by itself."""
+        if self._supervision is not None:
+            self._supervision.extend(seconds)
 
     def hurry(self) -> None:
         """While it stops: give up what is still in flight; a second SIGTERM or SIGINT does this."""

@@ -10,6 +10,7 @@ from twisted.logger import Logger, LogLevel
 from twisted.python.failure import Failure
 
 from sip_p2p.service.process.log_format import json_line, json_log_observer
+from sip_p2p.service.process.worker import Seat, leave_seat, take_seat
 from tests.support import SynchronousTestCase
 
 
@@ -35,6 +36,12 @@ class LineTests(SynchronousTestCase):
                 "message": "b.example is late",
             },
         )
+
+    def test_one_of_several(self) -> None:
+        """A worker says which one it is."""
+        take_seat(Seat(2, 3, (), 5, False))
+        self.addCleanup(leave_seat)
+        self.assertEqual(read({"log_format": "it runs"})["worker"], 2)
 
     def test_a_transaction(self) -> None:
         """What the log says of a transaction has its fields."""

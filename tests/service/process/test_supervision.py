@@ -22,7 +22,7 @@ from sip_p2p.service.process.supervision import (
     service_state,
 )
 from sip_p2p.service.settings.options import Options
-from tests.service.support import TWISTD, Process
+from tests.service.support import TWISTD, Process, parsed
 from tests.support import SynchronousTestCase, TestCase
 
 if TYPE_CHECKING:
@@ -169,6 +169,17 @@ class LifeTests(SynchronousTestCase):
         self.assertEqual((self.heard.take(), self.heard.is_closed), ([stopping], True))
         self.clock.advance(60)
         self.assertEqual(self.heard.take(), [])
+
+    def test_another_time_for_a_stop(self) -> None:
+        """row:M15: what a file says of a stop after SIGHUP is what a supervisor is asked for."""
+        self.supervised()
+        self.service.startService()
+        wanted = parsed("--uri", "sip:bob@b.example", "--proxy", "tcp:127.0.0.1:9", "--finish-sessions", "40")
+        self.service.configure(wanted, frozenset({"finish-sessions"}))
+        self.heard.take()
+        self.successResultOf(self.service.stopService())
+        (stopping,) = self.heard.take()
+        self.assertEqual(stopping["EXTEND_TIMEOUT_USEC"], 55_000_000)
 
     def test_signs_of_life(self) -> None:
         """A watchdog gets two signs of life in its time, also while the service stops slowly."""

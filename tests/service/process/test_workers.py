@@ -248,6 +248,20 @@ class ParentTests(SynchronousTestCase):
         self.reactor.advance(1)
         self.assertEqual([child.is_killed for child in self.children], [True] * 3)
 
+    def test_one_whose_file_says_something_else(self) -> None:
+        """row:M15: a worker that was told of another time for its stop by its file since the start gets that time, and
+        the supervisor hears of it."""
+        self.all_ready()
+        self.parent.stopService()
+        self.children[0].says(STOPPING=1, EXTEND_TIMEOUT_USEC=40_000_000)
+        self.children[1].says(STOPPING=1, EXTEND_TIMEOUT_USEC=30_000_000)
+        self.children[2].says(STOPPING=1, EXTEND_TIMEOUT_USEC="soon")
+        self.assertEqual(self.heard.told[-2:], ["STOPPING EXTEND_TIMEOUT_USEC", "EXTEND_TIMEOUT_USEC"])
+        self.reactor.advance(39)
+        self.assertEqual([child.is_killed for child in self.children], [False, True, True])
+        self.reactor.advance(1)
+        self.assertTrue(self.children[0].is_killed)
+
     def test_words_without_end(self) -> None:
         """A message without an end is not kept."""
         worker = self.children[0].worker
@@ -347,6 +361,8 @@ class ProcessTests(TestCase):
         process.signal(signal.SIGTERM)
         self.assertEqual(await deferToThread(process.wait), -signal.SIGTERM)
         self.assertNotIn("Traceback", process.errors() + "\n".join(process.lines))
+        told = [json.loads(line[line.index("{") :]) for line in process.lines if '"event": "message"' in line]
+        self.assertEqual({each["worker"] for each in told}, {1, 2})
 
     async def test_reload(self) -> None:
         """row:M15: SIGHUP to the parent has every worker read its files anew."""
