@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import sys
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
@@ -19,7 +20,10 @@ from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Happening", "Happenings", "stamp"]
+__all__ = ["MOST_OCTETS", "Happening", "Happenings", "stamp"]
+
+MOST_OCTETS = 16 * 1024 * 1024
+"""How much memory the texts of the events that are kept may take."""
 
 
 def stamp(moment: float) -> str:
@@ -59,6 +63,8 @@ class Happenings:
     """Tells everything that happens to everybody who follows, in the order in which it happened.
 
     :param capacity: how many of the newest are kept.
+    :param most_octets: how much memory the texts in them may take, as peers write most of these: the oldest give way,
+        and of one that alone is larger nothing is kept but that it has happened.
     :param clock: seconds since 1970.
     :param common: fields that every event has behind its own, such as which of several processes tells it.
     """
@@ -68,10 +74,15 @@ class Happenings:
         capacity: int = 1024,
         clock: Callable[[], float] = time.time,
         common: Mapping[str, object] = MappingProxyType({}),
+        most_octets: int = MOST_OCTETS,
     ) -> None:
         self._clock = clock
         self._common = dict(common)
-        self._kept: collections.deque[Happening] = collections.deque(maxlen=capacity)
+        self._capacity = capacity
+        self._most_octets = most_octets
+        # Each with what its texts take.
+        self._kept: collections.deque[tuple[Happening, int]] = collections.deque()
+        self._octets = 0
         self._followers: tuple[Callable[[Happening], object], ...] = ()
         self._count = 0
         self._log = ThrottledLog("sip_p2p.service.happenings", time.monotonic, LogBounds())
@@ -86,7 +97,7 @@ class Happenings:
         check_thread()
         self._count += 1
         happening = Happening(self._count, self._clock(), event, {**fields, **self._common})
-        self._kept.append(happening)
+        self._keep(happening)
         for follower in self._followers:
             try:
                 follower(happening)
@@ -94,9 +105,24 @@ class Happenings:
                 self._log.failure("who follows the events failed on {event}", event=event)
         return happening
 
+    def _keep(self, happening: Happening) -> None:
+        size = sum(_octets(value) for value in happening.fields.values())
+        if size > self._most_octets:
+            happening, size = Happening(happening.number, happening.at, happening.event, {"left_out": size}), 0
+        kept = self._kept
+        kept.append((happening, size))
+        self._octets += size
+        while len(kept) > self._capacity or self._octets > self._most_octets:
+            self._octets -= kept.popleft()[1]
+
     def since(self, number: int) -> tuple[Happening, ...]:
         """What is kept of all that happened after the event *number*, oldest first."""
-        return tuple(happening for happening in self._kept if happening.number > number)
+        found: list[Happening] = []
+        for happening, _ in reversed(self._kept):
+            if happening.number <= number:
+                break
+            found.append(happening)
+        return tuple(reversed(found))
 
     def follow(self, follower: Callable[[Happening], object]) -> Callable[[], None]:
         """Call *follower* with everything that happens from now on; one that follows already is told once all the same.
@@ -110,3 +136,14 @@ class Happenings:
             self._followers = tuple(each for each in self._followers if each != follower)
 
         return leave
+
+
+def _octets(value: object) -> int:
+    """What the texts in *value* take; numbers count for nothing."""
+    if isinstance(value, str):
+        return sys.getsizeof(value)
+    if isinstance(value, dict):
+        return sum(_octets(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return sum(_octets(each) for each in value)
+    return 0

@@ -61,6 +61,21 @@ class HappeningsTests(SynchronousTestCase):
         self.assertEqual([happening.number for happening in self.happenings.since(0)], [3, 4, 5])
         self.assertEqual(self.happenings.newest, 5)
 
+    def test_a_flood_of_large_events(self) -> None:
+        """What is kept is bounded in octets as well: the oldest gives way, and what is too large for all of it is kept
+        without its texts, while followers hear of the whole."""
+        happenings = Happenings(most_octets=100_000)
+        heard: list[Happening] = []
+        happenings.follow(heard.append)
+        for _ in range(20):
+            happenings.emit("message", text="\N{GRINNING FACE}" * 10_000, identities=["x" * 100])
+        self.assertEqual([each.number for each in happenings.since(0)], [19, 20])
+        happenings.emit("message", text="x" * 200_000)
+        self.assertEqual([sorted(each.fields) for each in happenings.since(20)], [["left_out"]])
+        self.assertEqual(len(str(heard[-1].fields["text"])), 200_000)
+        happenings.emit("message", text="hello")
+        self.assertEqual([each.number for each in happenings.since(0)], [19, 20, 21, 22])
+
     def test_a_follower_that_raises(self) -> None:
         """What a follower raises is logged and harms neither the others nor who tells."""
         heard: list[Happening] = []
