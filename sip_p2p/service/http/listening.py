@@ -218,6 +218,8 @@ def _secured(place: Place, reactor: Any, factory: Any, manager: RealTimeConnecti
             need_mutual_tls=is_mutual,
             revocation=manager.revocation,
         )
+        # Its own files are looked at together with the party's, which also tells when a certificate runs out.
+        base.reloader = manager.tls_settings().reloader
     parsed = Description(place.parsed.prefix, list(place.parsed.positional), dict(place.parsed.values))
     parsed.values.setdefault("mutual", "yes" if is_mutual else "no")
     if base is None and allow:
@@ -230,7 +232,7 @@ def _secured(place: Place, reactor: Any, factory: Any, manager: RealTimeConnecti
 
 
 class _Following:
-    """Shows each connection the certificate that the party has by then."""
+    """Has each connection judged, and shown the certificate, as the party has it by then."""
 
     def __init__(self, secured: Any, base: TlsSettings, manager: RealTimeServerTlsConnectionManager) -> None:
         self._secured = secured
@@ -242,8 +244,10 @@ class _Following:
     def buildProtocol(self, addr: Any) -> Any:
         """The protocol for a connection."""
         manager, base = self._manager, self._base
-        if manager.credential is not base.credential or manager.trust is not base.trust:
-            base.replace(credential=manager.credential, anchors=manager.trust)
+        theirs = (manager.credential, manager.trust, manager.revocation)
+        now = (base.credential, base.trust, base.revocation)
+        if any(one is not other for one, other in zip(theirs, now, strict=True)):
+            base.replace(credential=manager.credential, anchors=manager.trust, revocation=manager.revocation)
         return self._secured.buildProtocol(addr)
 
 

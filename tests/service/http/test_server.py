@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from treq.client import HTTPClient
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
@@ -14,15 +16,20 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.iweb import IAgentEndpointFactory
 from zope.interface import implementer
 
+from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.assembly import make
 from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.service import StartFailed
 from sip_p2p.transport.tls.settings import HTTP_PROTOCOL, TlsSettings, client_tls_factory
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
+from sip_p2p.transport.trust.revocation import Revocation
 from tests.service.http.loopback import LoopbackCase
 from tests.service.http.support import ApiCase
 from tests.service.support import keys, parsed
 from tests.support import TestCase, reactor
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 
 TOKEN = "3f9a1c5b7e2d4860"
 
@@ -147,6 +154,25 @@ class TlsTests(TestCase):
         """Whoever shows another certificate never gets a word of HTTP in."""
         server = await self.start("--http=tls:port=0:interface=127.0.0.1", "--http-allow=ops.example")
         self.assertEqual(await self.ask(server, "b.example"), b"")
+
+    async def test_revoked(self) -> None:
+        """Whose certificate is revoked while the service runs steers it no more: the API follows the party's lists."""
+        server = await self.start("--http=tls:port=0:interface=127.0.0.1", "--http-allow=b.example")
+        self.assertIn(b" 200 ", await self.ask(server, "b.example"))
+        authority = CertificateAuthority.load(keys())
+        certificate = Credential.from_files(keys() / "b.example.pem").certificate
+        path = Path(self.mktemp())
+        path.write_bytes(authority.revocation_list([certificate]).public_bytes(Encoding.PEM))
+        manager = cast("RealTimeServerTlsConnectionManager", server.service.manager)
+        manager.set_revocation(Revocation.from_files(path, mode="hard"))
+        self.assertEqual(await self.ask(server, "b.example"), b"")
+
+    async def test_a_certificate_of_its_own(self) -> None:
+        """row:M14: a certificate that only the API shows is listed and watched as the party's own is."""
+        path = keys() / "b.example.pem"
+        server = await self.start(f"--http=tls:port=0:interface=127.0.0.1:certKey={path}", "--http-allow=b.example")
+        manager = cast("RealTimeServerTlsConnectionManager", server.service.manager)
+        self.assertIn(Credential.from_files(path).certificate, [each for _, each in manager.certificates()])
 
 
 class StartTests(TestCase):
