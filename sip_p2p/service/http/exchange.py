@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from http import HTTPStatus
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,7 @@ from twisted.internet.defer import ensureDeferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.web.http import datetimeToString
 
+from sip_p2p.observe.text import printable
 from sip_p2p.service.http.problems import Problem, problem_of
 from sip_p2p.service.http.routes import JSON, Answer, Call
 from sip_p2p.service.http.schemas import from_text, mismatches
@@ -63,7 +65,10 @@ def handle(server: ControlServer, request: ControlRequest) -> None:
         problem = problem_of(error) if isinstance(error, Exception) else None
         if problem is None:
             _log.failure(
-                "the HTTP API failed on {method} {path}", failure, method=_text(request.method), path=_path(request)
+                "the HTTP API failed on {method} {path}",
+                failure,
+                method=printable(_text(request.method), 32),
+                path=printable(_path(request)),
             )
             problem = Problem("internal-error", "The service failed on this request; its log says how.")
         write_problem(request, problem)
@@ -77,6 +82,7 @@ def handle(server: ControlServer, request: ControlRequest) -> None:
 
 def _judge(server: ControlServer, request: ControlRequest) -> Any:
     """Everything that is to be so before a handler is asked, and what it says then."""
+    _check_text(request)
     method, (authority, path) = _text(request.method), _target(request)
     access = request.channel.factory.access
 
@@ -93,6 +99,15 @@ def _judge(server: ControlServer, request: ControlRequest) -> Any:
     query = _query(route, request)
     body, octets = _content(route, request)
     return route.handler(server, Call(route, parameters, query, body, octets, request))
+
+
+def _check_text(request: ControlRequest) -> None:
+    for name, values in request.requestHeaders.getAllRawHeaders():
+        try:
+            for value in values:
+                value.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Problem("bad-request", f"The {_text(name)} field is not UTF-8.") from None
 
 
 def _text(octets: bytes) -> str:
@@ -221,7 +236,8 @@ def _no_number(text: str) -> NoReturn:
 
 def begin(request: Any, status: int, content_type: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
     """The head of an answer whose content follows in pieces."""
-    request.setResponseCode(status)
+    # twisted.web knows no phrase for the newer ones.
+    request.setResponseCode(status, HTTPStatus(status).phrase.encode("ascii"))
     for name, value in HEADERS:
         request.setHeader(name, value)
     request.setHeader("Date", datetimeToString(time.time()))

@@ -66,8 +66,15 @@ class JudgeTests(ApiCase):
             ("GET", "/v1", None, {"Host": ""}, 421, "misdirected"),
             ("POST", "/v1/reload", None, {"Origin": "https://evil.example"}, 403, "cross-site"),
             ("GET", "/v1/events", None, {"Sec-Fetch-Site": "cross-site"}, 403, "cross-site"),
+            ("GET", "/v1", None, {"Host": "\xff"}, 400, "bad-request"),
+            ("GET", "/v1", None, {"Accept": "\xff"}, 400, "bad-request"),
         ):
             self.assert_problem(self.ask(method, path, content, headers), status, kind)
+
+    def test_phrases(self) -> None:
+        """A status that is younger than twisted.web has its phrase all the same (RFC 9110 section 15.5.20)."""
+        self.ask("GET", "/v1", None, {"Host": "evil.example"})
+        self.assertTrue(self.client.wire.value().startswith(b"HTTP/1.1 421 Misdirected Request\r\n"))
 
     def test_a_field_twice(self) -> None:
         """A second Host, Origin or Authorization is not chosen from: the request is refused."""
