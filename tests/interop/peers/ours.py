@@ -39,9 +39,13 @@ class Service(Peer):
 
         :param environment: what is added to its environment.
         """
+        self.launch_twistd(*arguments, environment=environment)
+        self.started = await self.event("started", 30.0)
+
+    def launch_twistd(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Start it with *arguments*, and wait for nothing."""
         head = ("-c", _TWISTD, "--nodaemon", "--pidfile=", "--logfile=twistd.log", "sip-p2p")
         self.launch(sys.executable, *head, *arguments, environment={**_environment(), **(environment or {})})
-        self.started = await self.event("started", 30.0)
 
     @property
     def port(self) -> int:
