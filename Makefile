@@ -32,11 +32,11 @@ test-packaging: $(VENV)/.test
 	@mkdir -p build
 	@$(TRIAL) tests.test_packaging
 
-# What touches Twisted and OpenSSL, with the oldest versions that setup.cfg allows.
+# What touches the packages that we stand on, with the oldest versions that setup.cfg allows.
 test-oldest: $(VENV)-oldest/.test
 	@mkdir -p build
 	@$(VENV)-oldest/bin/python -m twisted.trial --temp-directory=build/trial --reporter=text \
-	    tests.transport tests.endpoint tests.service tests.testing tests.test_examples
+	    tests.transport tests.endpoint tests.observe tests.service tests.testing tests.test_examples
 
 # Skips, with the reason, what is not installed; .ci/run lists the packages.
 interop: $(VENV)/.test
@@ -106,6 +106,6 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.installed
 
 $(VENV)-oldest/.test: setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV)-oldest
-	@sed -n '/^install_requires/,/^[^ ]*_data/s/^ *\([A-Za-z.]*\).* >= */\1==/p' setup.cfg > $(VENV)-oldest/oldest.txt
+	@sed -n '/^install_requires/,/^[^ ]*_data/s/^ *\([A-Za-z._-]*\).* >= */\1==/p' setup.cfg > $(VENV)-oldest/oldest.txt
 	@$(VENV)-oldest/bin/python -m pip install -qq --disable-pip-version-check -c $(VENV)-oldest/oldest.txt -e '.[test]'
 	@touch $@
