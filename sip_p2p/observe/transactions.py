@@ -50,7 +50,7 @@ _LONGEST_TEXT = 256
 
 _MOST_KEPT = 2048
 _BRANCH = re.compile(rb"[\r\n](?:via|v)[ \t]*:[^\r\n]*?;[ \t]*branch[ \t]*=[ \t]*([^;, \t\r\n]+)", re.IGNORECASE)
-_CSEQ = re.compile(rb"[\r\n]cseq[ \t]*:[ \t]*\d+[ \t]+([^ \t\r\n]+)", re.IGNORECASE)
+_CSEQ = re.compile(rb"[\r\n]cseq[ \t]*:[ \t]*[0-9]+[ \t]+([^ \t\r\n]+)", re.IGNORECASE)
 
 
 @final

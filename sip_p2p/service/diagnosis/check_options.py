@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["can_write", "check_config", "check_files", "explain_options", "exposed_key", "readable_by_others"]
 
-_READ = re.compile(r"(?:with --[a-z]+ [a-z]+: )?(?:PEM )?file with\b")
-_WRITTEN = re.compile(r"write\b.* to this file\b")
-_SECRET = re.compile(r"(?:^|-)(?:secret|token|password)-file$")
+_READ = re.compile(r"(?:with --[a-z]+ [a-z]+: )?(?:PEM )?file with(?![a-z])")
+_WRITTEN = re.compile(r"write(?![a-z]).* to this file(?![a-z])")
+_SECRET = re.compile(r"(?:^|-)(?:secret|token|password)-file\Z")
 _JUDGED = ("certificate", "private-key")
 """Files of which more is said elsewhere than whether they can be read."""
-_IN_URL = re.compile(r"(?<=://)[^/@\s]*@|\?\S*")
+_IN_URL = re.compile(r"(?<=://)[^/@ \t\r\n]*@|\?[^ \t\r\n]*")
 
 
 def explain_options(options: Options) -> Iterator[Finding]:

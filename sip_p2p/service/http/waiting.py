@@ -15,7 +15,7 @@ __all__ = ["LONGEST_WAIT", "Outcome", "preferred_wait"]
 LONGEST_WAIT = 60.0
 """Seconds that ``Prefer: wait`` waits at most."""
 
-_WAIT = re.compile(r'(?:^|[,\s])wait\s*=\s*"?([0-9]{1,6})"?(?:$|[,;\s])', re.IGNORECASE)
+_WAIT = re.compile(r'(?:\A|[, \t])wait[ \t]*=[ \t]*"?([0-9]{1,6})"?(?:\Z|[,; \t])', re.IGNORECASE)
 
 
 def preferred_wait(call: Call) -> float | None:

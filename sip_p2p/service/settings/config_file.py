@@ -26,7 +26,7 @@ FILE_OCTETS = 262_144
 LIMITS = "limits"
 """The one table that a file may have."""
 
-_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_PLACE = re.compile(r" \(at line ([0-9]+), column ([0-9]+)\)\Z")
 _CLOSES = re.compile(r"[\]}]|\"\"\"|'''")
 
 

@@ -23,7 +23,7 @@ __all__ = ["PREFIX", "Option", "OptionKind", "option_table"]
 PREFIX = "SIP_P2P_"
 """What the name of an option begins with in the environment."""
 
-_PLACEHOLDER = re.compile(r"([A-Z]{2,}(?:[=:|][A-Z]{2,})*)\b(?!\s+file)")
+_PLACEHOLDER = re.compile(r"([A-Z]{2,}(?:[=:|][A-Z]{2,})*)(?![A-Za-z0-9_])(?! +file)")
 _WORDS = (
     ("seconds", "SECONDS"),
     ("file", "FILE"),

@@ -268,7 +268,9 @@ class StapleTests(SynchronousTestCase):
         """When the staple that a session rests on has run out, a full handshake asks for another one. fault:F9"""
         issued = authority().issue("b.example")
         # Within the minutes that are granted for clocks that differ, but not much longer.
-        short = ocsp_response(issued.certificate, due=NOW + datetime.timedelta(seconds=1))
+        short = ocsp_response(
+            issued.certificate, due=datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+        )
         made = Credential(issued.certificate, issued.key, staple=ocsp_response(issued.certificate))
         made.staple = short
         client, server = stapling(), TlsSettings(made, anchors(), ANY)
