@@ -63,7 +63,8 @@ SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5, 
 
 
 class Setting:
-    """A temporary folder with an authority and the certificates of ``alice.example`` (the load) and ``bob.example``."""
+    """A temporary folder with an authority and the certificates of ``alice.example`` (the load), ``bob.example`` and a
+    hook on ``localhost``."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale = scale
@@ -72,6 +73,7 @@ class Setting:
         self.trust = authority.write(self.folder)
         self.client = authority.issue("alice.example").write(self.folder)
         self.server = authority.issue("bob.example").write(self.folder)
+        self.hook = authority.issue("localhost").write(self.folder)
 
     def __enter__(self) -> Self:
         return self

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from array import array
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -17,11 +15,13 @@ from benchmarks import (
     handshakes,
     idle,
     kamailio,
+    looking,
     memory,
     parse,
     processes,
     sending,
     transactions,
+    webhooks,
 )
 from benchmarks.call_wording import Calls
 from benchmarks.report import Goal, goals_table, machine, speed
@@ -54,14 +54,6 @@ class InProcessTests(SynchronousTestCase):
                 self.assertEqual([each.kind for each in measured], kinds * 2)
                 self.assertIn("TLSv1.3, resumed", handshakes.tables(measured))
                 self.assertEqual(len(handshakes.goals(measured)), 2)
-
-    def test_webhooks(self) -> None:
-        """Deliveries to a hook are measured beside the HTTP client alone, with 1, 16 and 64 in flight."""
-        command = [sys.executable, "-m", "benchmarks.webhooks", "--seconds", "0.1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=processes.ROOT)
-        rows = [line.split() for line in done.stdout.splitlines() if line[:1].isdigit()]
-        self.assertEqual([row[0] for row in rows], ["1", "16", "64"])
-        self.assertTrue(all(len(row) == 5 for row in rows))
 
     def test_machine(self) -> None:
         """A report names the interpreter, the libraries and how steady the machine is."""
@@ -235,6 +227,22 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual((peers.count, peers.pongs), (SMOKE.idle, SMOKE.idle))
         self.assertIn("KiB each", idle.tables(peers))
         self.assertEqual(len(idle.goals(peers)), 1)
+
+    def test_webhooks(self) -> None:
+        """Deliveries are measured alone and with SIP that waits for them, over either scheme, with each window."""
+        found = webhooks.measure_webhooks(self.setting)
+        self.assertEqual([each.window for each in found], list(webhooks.WINDOWS) * 6)
+        self.assertEqual({each.count for each in found}, {SMOKE.count})
+        self.assertEqual(len([each for each in found if each.latency is not None]), 6)
+        self.assertIn("MESSAGE, https", webhooks.tables(found))
+
+    def test_looking(self) -> None:
+        """Services that look at the wire in every way, and one that does not, answer the same requests."""
+        figures = looking.measure_looking(self.setting, before=processes.ROOT)
+        for each in figures:
+            counts = {name: result.count for name, result in each.results.items()}
+            self.assertEqual(counts, dict.fromkeys([*looking.KINDS, looking.BEFORE], SMOKE.count))
+        self.assertIn("--pcapng", looking.tables(figures))
 
     def test_memory(self) -> None:
         """Connections are held, transactions left unanswered, and sizes followed."""
