@@ -229,8 +229,8 @@ class ForwardTests(ApplicationCase):
         return await self.service("forward", f"--forward-to={uri}", listen=f"{listen}:{ON_LOOPBACK}")
 
     async def test_a_call(self) -> None:
-        """One SIPp calls another through the service, each over another transport: it rings, is answered, is put on hold
-        by the caller, hears an INFO, and the callee hangs up (row:M14, row:H4, row:H20)."""
+        """One SIPp calls another through the service, each over a transport of its own: it rings, is answered, is put
+        on hold by the caller, hears an INFO, and the callee hangs up (row:M14, row:H4, row:H20)."""
         for near, far in (("udp", "tcp"), ("tcp", "udp")):
             there = Scenario().gets("INVITE", wants={"": "m=audio 40000", "Subject": "lunch"}).answers(180)
             there.answers(200, body=ANSWER).gets("ACK").gets("INVITE", name="hold", wants={"": "a=sendonly"})
@@ -280,7 +280,7 @@ class ForwardTests(ApplicationCase):
         await callee.answered()
 
     async def test_messages(self) -> None:
-        """Kamailio's MESSAGE goes through the service to Kamailio, both ways over mutual TLS; the one that comes back to
+        """Kamailio's MESSAGE goes through the service to Kamailio, each way over mutual TLS; one that comes back to
         the service is refused with 482 (row:M14, row:D4)."""
         port = free_port()
         ours = f"sip:back@127.0.0.1:{port};transport=tls"
@@ -296,7 +296,7 @@ class ForwardTests(ApplicationCase):
         self.assertEqual(await kamailio.request("MESSAGE", ours, TEXT), 482)
 
     async def test_two_phones(self) -> None:
-        """One baresip calls another through the service; the caller holds and goes on, and the callee hangs up (row:M14,
+        """One baresip calls another through the service; the callee hangs up, and both are free (row:M14,
         row:H20)."""
         await self.enter()
         callee = await self.phone(f"sip:nobody@{ADDRESS}")
