@@ -60,7 +60,7 @@ class MetricsTests(InteropTestCase):
     needs = (Prometheus, Sipp)
 
     async def test_scrape(self) -> None:
-        """row:M10: with the configuration of the page Prometheus finds the figures of a service whose API wants a token,
+        """row:M10: configured as the page says Prometheus finds the figures of a service whose API wants a token,
         in OpenMetrics, and promtool has nothing against their names, the configuration and the alarms."""
         prometheus, service = self.peer(Prometheus), self.peer(Service)
         api = free_port()
