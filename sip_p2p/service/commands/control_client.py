@@ -25,6 +25,7 @@ from twisted.web.iweb import IAgentEndpointFactory, IBodyProducer
 from zope.interface import implementer
 
 from sip_p2p.observe.text import printable
+from sip_p2p.service.words import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,6 +171,7 @@ class ControlClient:
         self._reactor = reactor
         self._timeout = timeout
         self._token = token
+        self._trust = trust
         self._agent = Agent.usingEndpointFactory(reactor, cast("Any", _Endpoints(reactor, place, trust)))
 
     async def get(self, path: str, query: Mapping[str, str | int] | None = None) -> Any:
@@ -274,6 +276,15 @@ class ControlClient:
         except Exception as error:
             raise self._lost(error) from None
 
+    def _refused(self) -> str:
+        """Why there was no connection by TLS, or what may be the reason."""
+        refusal = self._trust.refusal_of(self.place.host, self.place.port)
+        if refusal is not None:
+            return explain(refusal).what
+        return (
+            "it ended the connection: does it want a certificate (--control-certificate) that its --http-allow names?"
+        )
+
     def _lost(self, error: Exception) -> ControlError:
         """What *error* means, in words.
 
@@ -292,7 +303,9 @@ class ControlClient:
             first,
             ConnectionClosed | ConnectionLost | ResponseFailed | ResponseNeverReceived | RequestTransmissionFailed,
         ):
-            words = "the connection was lost"
+            words = self._refused() if self.place.scheme == "https" else "the connection was lost"
+        elif self.place.scheme == "https" and type(first).__module__.startswith("OpenSSL"):
+            words = self._refused()
         else:
             words = printable(str(first) or type(first).__name__, 512)
         return ControlError(f"{self.place}: {words}")

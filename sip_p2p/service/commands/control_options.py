@@ -20,6 +20,7 @@ CONTROL_VARIABLE = "SIP_P2P_CONTROL"
 """The variable of the environment that says where the API is, where ``--control`` does not."""
 
 _LONGEST_TOKEN = 4096
+_FILES = ("control-token-file", "control-trust", "control-certificate", "control-private-key")
 
 
 class ControlOptions(CommandOptions):
@@ -38,6 +39,8 @@ class ControlOptions(CommandOptions):
         ],
         ["control-token-file", None, None, "file with the token that it asks for, on its first line"],
         ["control-trust", None, None, "PEM file with the authorities that may vouch for it; without it this system's"],
+        ["control-certificate", None, None, "PEM file with the certificate to show it, where it asks for one"],
+        ["control-private-key", None, None, "PEM file with the key of that certificate, if it is another one"],
     ]
 
     def __init__(self) -> None:
@@ -53,17 +56,22 @@ class ControlOptions(CommandOptions):
         text = self["control"]
         if text is None and self.asks_environment:
             text = os.environ.get(CONTROL_VARIABLE) or None
-        for name in ("control-token-file", "control-trust"):
+        for name in _FILES:
             if self[name] is not None:
                 self[name] = file_path(name, self[name])
                 if text is None:
                     raise usage.UsageError(f"--{name} is given without --control: which service is to be asked?")
+        if self["control-private-key"] is not None and self["control-certificate"] is None:
+            raise usage.UsageError("--control-private-key is given without --control-certificate")
         if text is None:
             return
         try:
             self.place = ControlPlace.parse(text)
         except ValueError as error:
             raise usage.UsageError(f"--control {printable(text)}: {error}") from None
+        for name in ("control-trust", "control-certificate"):
+            if self[name] is not None and self.place.scheme != "https":
+                raise usage.UsageError(f"--{name} is given, and there is no TLS at {self.place}: name it as https://")
 
     @property
     def asks_environment(self) -> bool:
@@ -104,9 +112,12 @@ class ControlOptions(CommandOptions):
         if self.place is None or self.place.scheme != "https":
             return None
         from sip_p2p.errors import TlsFailure
+        from sip_p2p.transport.trust.credential import Credential
         from sip_p2p.transport.trust.https import HttpsPolicy, system_authorities
 
         try:
-            return HttpsPolicy(self["control-trust"] or system_authorities())
+            shown = self["control-certificate"]
+            credential = None if shown is None else Credential.from_files(shown, self["control-private-key"])
+            return HttpsPolicy(self["control-trust"] or system_authorities(), credential=credential)
         except TlsFailure as failure:
-            raise ValueError(failure.detail or "the authorities cannot be read") from None
+            raise ValueError(failure.detail or "a certificate cannot be used") from None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.trust.revocation import Revocation
     from sip_p2p.transport.trust.stack import TrustGiven
 
-__all__ = ["TlsContexts"]
+__all__ = ["TlsContexts", "use_credential"]
 
 _log = Logger()
 
@@ -156,7 +156,7 @@ class TlsContexts:
         if not resumes:
             context.set_options(SSL.OP_NO_TICKET)
         if credential is not None:
-            _use_credential(context, credential, self._whole_chain(credential))
+            use_credential(context, credential, self._whole_chain(credential))
         store = context.get_cert_store()
         if store is None:
             raise InvalidOperation("OpenSSL gave no certificate store")
@@ -170,7 +170,11 @@ class TlsContexts:
         return context
 
 
-def _use_credential(context: SSL.Context, credential: Credential, chain: Iterable[x509.Certificate]) -> None:
+def use_credential(context: SSL.Context, credential: Credential, chain: Iterable[x509.Certificate]) -> None:
+    """Have connections of *context* show *credential* with *chain*.
+
+    :raises TlsFailure: OpenSSL cannot use it.
+    """
     try:
         context.use_certificate(credential.certificate)
         for certificate in chain:

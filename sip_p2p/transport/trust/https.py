@@ -31,8 +31,9 @@ from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from sip_p2p.errors import InvalidOperation, TlsFailure, TlsFailureReason
+from sip_p2p.transport.tls.contexts import use_credential
 from sip_p2p.transport.tls.settings import HTTP_PROTOCOL, RECOMMENDED_CIPHERS
-from sip_p2p.transport.trust.credential import TrustAnchors
+from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from sip_p2p.transport.trust.identity import PeerIdentities, TrustPolicy, is_ip_address, normalise_name
 from sip_p2p.transport.trust.judgement import PeerCheck
 from sip_p2p.transport.trust.key_usage import KeyUsage, KeyUsagePolicy
@@ -116,6 +117,7 @@ class HttpsPolicy:
         trust: TrustAnchors | str | os.PathLike[str],
         judges: Callable[[HttpsAuthorities], Trust] = lambda authorities: authorities,
         protocol: bytes | None = HTTP_PROTOCOL,
+        credential: Credential | None = None,
     ) -> None:
         """
         :param trust: the authorities that may vouch for servers: theirs, or the path of a PEM file or folder;
@@ -123,10 +125,12 @@ class HttpsPolicy:
         :param judges: makes what judges of these authorities; with it a rule of one's own can stand before theirs.
         :param protocol: what is to be spoken, as ALPN calls it (RFC 7301); None says nothing of that, for servers that
             are known by these rules and speak something else than HTTP.
+        :param credential: our certificate and key, for servers that ask for one; None to show none.
         :raises ValueError: the file cannot be used; the message names it.
         """
         self._judges = judges
         self._protocol = protocol
+        self._credential = credential
         self._trust = self._stack(trust)
         self._refusals: dict[tuple[str, int], TlsFailure] = {}
         self._creators: dict[tuple[str, int], _ConnectionCreator] = {}
@@ -147,6 +151,7 @@ class HttpsPolicy:
         """What makes the TLS connections to one server.
 
         :raises ValueError: *hostname* is no name.
+        :raises TlsFailure: OpenSSL cannot use our certificate.
         """
         key = normalise_name(hostname.decode("ascii")), port
         creator = self._creators.get(key)
@@ -155,7 +160,9 @@ class HttpsPolicy:
                 # Whoever asks again gets a new one; the refusals are of no use without it.
                 self._creators.clear()
                 self._refusals.clear()
-            creator = self._creators[key] = _ConnectionCreator(*key, self._trust, self._refusals, self._protocol)
+            creator = self._creators[key] = _ConnectionCreator(
+                *key, self._trust, self._refusals, self._protocol, self._credential
+            )
         return creator
 
     def _stack(self, trust: TrustAnchors | str | os.PathLike[str]) -> TrustStack:
@@ -175,7 +182,9 @@ class _ConnectionCreator:
         trust: TrustStack,
         refusals: dict[tuple[str, int], TlsFailure],
         protocol: bytes | None,
+        credential: Credential | None,
     ) -> None:
+        self._credential = credential
         self._host = host
         self._protocol = protocol
         self._port = port
@@ -212,6 +221,8 @@ class _ConnectionCreator:
             raise InvalidOperation("OpenSSL gave no certificate store")
         for certificate in self._trust.certificates:
             store.add_cert(X509.from_cryptography(certificate))
+        if self._credential is not None:
+            use_credential(context, self._credential, self._credential.chain)
         context.set_verify_depth(_LONGEST_CHAIN)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, self._verify)
         context.set_info_callback(self._happened)

@@ -59,6 +59,21 @@ class OptionTests(SynchronousTestCase):
         options = self.parsed("--control", place, "--control-trust", str(empty))
         self.assertRaises(usage.UsageError, options.client, Clock())
 
+    def test_a_certificate(self) -> None:
+        """It is shown over TLS; one that cannot be used, or would be shown to nobody, is a mistake."""
+        place, own = "https://a.example:8443", ("--control-certificate", str(keys() / "b.example.pem"))
+        self.parsed("--control", place, "--control-trust", str(keys() / "ca.pem"), *own).client(Clock())
+        for arguments, words in (
+            (("--control", "8080", *own), "there is no TLS"),
+            (("--control", place, "--control-private-key", "key.pem"), "without --control-certificate"),
+            (own, "without --control"),
+        ):
+            error = self.assertRaises(usage.UsageError, self.parsed, *arguments)
+            self.assertIn(words, str(error))
+        options = self.parsed("--control", place, "--control-certificate", "nothing.pem")
+        error = self.assertRaises(usage.UsageError, options.client, Clock())
+        self.assertIn("nothing.pem", str(error))
+
     def test_what_names_no_service(self) -> None:
         """It is one line."""
         error = self.assertRaises(usage.UsageError, self.parsed, "--control", "ftp://a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -18,8 +19,10 @@ from zope.interface import implementer
 
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.assembly import make
+from sip_p2p.service.commands.showing import ShowOptions
 from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.service import StartFailed
+from sip_p2p.service.words import ExitCode
 from sip_p2p.transport.tls.settings import HTTP_PROTOCOL, TlsSettings, client_tls_factory
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
 from sip_p2p.transport.trust.revocation import Revocation
@@ -154,6 +157,22 @@ class TlsTests(TestCase):
         """Whoever shows another certificate never gets a word of HTTP in."""
         server = await self.start("--http=tls:port=0:interface=127.0.0.1", "--http-allow=ops.example")
         self.assertEqual(await self.ask(server, "b.example"), b"")
+
+    async def test_the_command(self) -> None:
+        """row:M14: ``sip-p2p show`` proves who it is with a certificate, and says what is missing without one."""
+        folder = keys()
+        own = CertificateAuthority.load(folder).issue("127.0.0.1").write(Path(self.mktemp()))
+        server = await self.start(f"--http=tls:port=0:interface=127.0.0.1:certKey={own}", "--http-allow=b.example")
+        shared = ["--control", server.addresses[0], "--control-trust", str(folder / "ca.pem")]
+        for more, code, expected in (
+            (["--control-certificate", str(folder / "b.example.pem")], ExitCode.OK, "sip:a@a.example"),
+            ([], ExitCode.CONNECTION, "--control-certificate"),
+        ):
+            options = ShowOptions()
+            options.parseOptions([*shared, *more])
+            out, err = io.StringIO(), io.StringIO()
+            self.assertEqual(await options.show(reactor, out, err), code, err.getvalue())
+            self.assertIn(expected, out.getvalue() + err.getvalue())
 
     async def test_revoked(self) -> None:
         """Whose certificate is revoked while the service runs steers it no more: the API follows the party's lists."""
