@@ -48,7 +48,9 @@ MOST_HEADER_FIELDS = 64
 """Header fields of one request; likewise."""
 
 MOST_CONNECTIONS = 128
-"""Connections at a time, and with them requests that are answered at a time; more are closed at once."""
+"""Connections at a time, and with them requests that are answered at a time. For one more, the oldest gives way on
+which nothing is being answered, so that nobody shuts others out by holding connections; where all are answered, the new
+one is closed at once."""
 
 REQUEST_TIMEOUT = 30.0
 """Seconds in which a request must have come from its first octet to its last, for which a connection may be idle
@@ -87,6 +89,7 @@ class ControlRequest(Request):
     def process(self) -> None:
         """All of it is there."""
         if not self.channel.is_refused:
+            self.channel.is_answering = True
             self.channel.factory.service.handle(self)
 
 
@@ -94,6 +97,7 @@ class ControlChannel(HTTPChannel):
     """One connection.
 
     :ivar is_refused: whether it was told to go away, and nothing more of it is read.
+    :ivar is_answering: whether a request has come in full, and its answer has not left.
     """
 
     totalHeadersSize = MOST_HEADER_OCTETS
@@ -105,6 +109,7 @@ class ControlChannel(HTTPChannel):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.is_refused = False
+        self.is_answering = False
         self._has_begun = False
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -125,7 +130,7 @@ class ControlChannel(HTTPChannel):
 
     def requestDone(self, request: Request) -> None:
         """A request is answered; the next one has its own time."""
-        self._has_begun = False
+        self._has_begun = self.is_answering = False
         super().requestDone(request)  # type: ignore[no-untyped-call]
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -170,7 +175,7 @@ class ControlFactory(Factory):
     :ivar connections: those that are open.
     :ivar service: who answers.
     :ivar access: who may ask.
-    :ivar turned_away: how many connections there was no room for.
+    :ivar turned_away: how many connections there was no room for, those that gave way to others among them.
     """
 
     noisy = False
@@ -179,7 +184,8 @@ class ControlFactory(Factory):
         self._reactor = reactor
         self.service = service
         self.access = access
-        self.connections: set[ControlChannel] = set()
+        # A dict, as it keeps their order.
+        self.connections: dict[ControlChannel, None] = {}
         self.turned_away = 0
         self._closed: Deferred[None] | None = None
 
@@ -187,13 +193,24 @@ class ControlFactory(Factory):
         """A connection has come; None where there are too many."""
         if len(self.connections) >= MOST_CONNECTIONS:
             self.turned_away += 1
-            return None
+            if not self._make_room():
+                return None
         channel = ControlChannel()
         channel.factory = self
         # twisted.web counts its time by the reactor of the process otherwise.
         setattr(channel, "callLater", self._reactor.callLater)  # noqa: B010
-        self.connections.add(channel)
+        self.connections[channel] = None
         return channel
+
+    def _make_room(self) -> bool:
+        """Drop the oldest connection on which nothing is answered; whether there was one."""
+        for channel in self.connections:
+            if not channel.is_answering and channel.transport is not None:
+                # It is told later that it is gone.
+                self.gone(channel)
+                channel.abort()
+                return True
+        return False
 
     def log(self, request: Request) -> None:
         """A request was answered: a line for what may have changed something. The query is left out, it may name
@@ -207,7 +224,7 @@ class ControlFactory(Factory):
 
     def gone(self, channel: ControlChannel) -> None:
         """A connection has ended."""
-        self.connections.discard(channel)
+        self.connections.pop(channel, None)
         if self._closed is not None and not self.connections:
             closed, self._closed = self._closed, None
             closed.callback(None)

@@ -34,9 +34,12 @@ SDP = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n
 
 
 class Wire(StringTransport):
-    """A connection in memory that says whether it was dropped."""
+    """A connection in memory that says whether it was dropped.
 
-    aborted = False
+    :ivar ends_late: whether who drops it is not told at once that it is gone, as with real ones.
+    """
+
+    aborted = ends_late = False
 
     def __init__(self, channel: ControlChannel) -> None:
         super().__init__()
@@ -57,7 +60,8 @@ class Wire(StringTransport):
     def abortConnection(self) -> None:
         """It is dropped."""
         self.aborted = True
-        self.end()
+        if not self.ends_late:
+            self.end()
 
     def end(self) -> None:
         """It is gone; once."""

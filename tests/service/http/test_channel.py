@@ -27,11 +27,14 @@ class Answering:
 
     def __init__(self) -> None:
         self.seen: list[bytes] = []
+        self.is_slow = False
 
     def handle(self, request: ControlRequest) -> None:
         """Answer."""
         answer: Any = request
         self.seen.append(request.content.getvalue())
+        if self.is_slow:
+            return
         answer.setHeader("Content-Length", "2")
         answer.write(b"ok")
         answer.finish()
@@ -123,11 +126,25 @@ class ChannelTests(SynchronousTestCase):
         self.assertTrue(self.client.wire.aborted)
 
     def test_connections(self) -> None:
-        """There are only so many connections; those that are over the number are closed at once, and counted."""
+        """There are only so many connections; for one more the oldest gives way that has asked for nothing, and it is
+        counted."""
         clients = [Client(self.factory) for _ in range(MOST_CONNECTIONS - 1)]
+        self.client.ask("GET", "/")
+        self.client.wire.ends_late = True
+        Client(self.factory).ask("GET", "/")
+        self.assertTrue(self.client.wire.aborted)
+        self.client.wire.end()
+        self.assertFalse(clients[0].wire.aborted)
+        self.assertEqual((len(self.factory.connections), self.factory.turned_away), (MOST_CONNECTIONS, 1))
+
+    def test_connections_that_are_answered(self) -> None:
+        """Where every connection waits for its answer, one more is closed at once."""
+        self.service.is_slow = True
+        for client in [self.client] + [Client(self.factory) for _ in range(MOST_CONNECTIONS - 1)]:
+            client.ask("GET", "/")
         self.assertIsNone(self.factory.buildProtocol(None))
         self.assertEqual(self.factory.turned_away, 1)
-        clients[0].wire.end()
+        self.client.wire.end()
         self.assertEqual(len(self.factory.connections), MOST_CONNECTIONS - 1)
         Client(self.factory)
 
