@@ -30,6 +30,7 @@ from sip_p2p.service.process.worker import ears_and_mouth
 from sip_p2p.service.service import SipService
 from sip_p2p.service.settings.reconfiguration import Reconfiguration
 from sip_p2p.service.webhook.deliverer import Deliverer
+from sip_p2p.service.webhook.figures import WebhookFigures
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -114,6 +115,8 @@ def _add_parts(
         service.add_part(ControlServer(service, instruments, options))
     if webhook is not None:
         service.add_part(webhook)
+        instruments.collector.registry.register(WebhookFigures(webhook, instruments.labels))
+        instruments.further["webhook"] = lambda: webhook.counters
     if owns_process:
         stop_seconds = options.drain + options.finish_sessions
         if options.seat is not None:

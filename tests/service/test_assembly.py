@@ -8,7 +8,9 @@ from twisted.internet.task import Clock
 from twisted.python import usage
 
 from sip_p2p.service.assembly import make
+from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.settings.options import Options
+from tests.service.webhook.support import SECRET_LINE
 from tests.support import SynchronousTestCase
 
 
@@ -23,3 +25,17 @@ class AssemblyTests(SynchronousTestCase):
         error = self.assertRaises(usage.UsageError, make, Clock(), options)
         self.assertIn("--certificate is missing", str(error))
         self.assertTrue(trace.exists())
+
+    def test_the_figures_of_a_webhook(self) -> None:
+        """row:M10: what has become of a webhook's deliveries is among the service's figures."""
+        secrets = Path(self.mktemp())
+        secrets.write_text(SECRET_LINE)
+        options = Options()
+        options.parseOptions(
+            "--uri sip:bob@b.example --listen tcp:0 --http 0 --application webhook --webhook http://127.0.0.1:9/"
+            f" --webhook-secret-file {secrets}".split()
+        )
+        service = make(Clock(), options)
+        (control,) = [part for part in service.parts if isinstance(part, ControlServer)]
+        self.assertIn(b"sip_p2p_webhook_left_alone 0.0", control.instruments.collector.render())
+        self.assertEqual(control.instruments.further["webhook"]()["left_alone"], 0)

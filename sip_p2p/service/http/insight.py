@@ -191,8 +191,10 @@ def trace_pcapng(server: ControlServer, call: Call) -> Answer:
 
 
 def metrics(server: ControlServer, call: Call) -> Answer:
-    """Every counter and gauge of the connection manager, and the API's own."""
+    """Every counter and gauge of the connection manager, of what stands beside it, and the API's own."""
     counters = dict(server.service.manager.metrics())
+    for part, figures in getattr(server.instruments, "further", {}).items():
+        counters |= {f"{part}_{name}": value for name, value in figures().items()}
     counters |= {f"http_{name}": value for name, value in server.counters().items()}
     return Answer({"counters": counters})
 

@@ -22,7 +22,7 @@ from sip_p2p.service.process.worker import this_seat
 from sip_p2p.service.words import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IReactorTime
@@ -49,6 +49,8 @@ class Instruments(Part):
     :ivar recorder: what passed lately; None where nothing is recorded.
     :ivar watch: the transactions; None where nobody wants to know of them.
     :ivar collector: all figures, for Prometheus; without a watch there are no latencies among them.
+    :ivar labels: what every figure has, such as ``worker``.
+    :ivar further: the counters of what stands beside the party, by its name.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Instruments(Part):
         self.recorder = recorder
         self.watch = watch
         seat = this_seat()
-        self.collector = MetricsCollector(manager, watch, labels={} if seat is None else {"worker": str(seat.number)})
+        self.labels = {} if seat is None else {"worker": str(seat.number)}
+        self.collector = MetricsCollector(manager, watch, labels=self.labels)
+        self.further: dict[str, Callable[[], Mapping[str, int]]] = {}
         self._manager = manager
         self._clock = clock
         self._taps: tuple[Tap, ...] = tuple(tap for tap in (recorder, watch) if tap is not None)

@@ -13,6 +13,7 @@ module              what
 ``breaker``         a hook that is dead is left alone for a while; values and a time
 ``poster``          one POST: bounded, never redirected, its failures told apart
 ``questions``       a request that waits for the hook's answer: tried again, but not for ever
+``figures``         what has become of the deliveries, for Prometheus
 ``outbox``          events that the hook is told of: in order, tried again, counted when lost
 ``deliverer``       all of it together, beside the party
 ``application``     the application ``webhook``

@@ -25,12 +25,14 @@ class Breaker:
     """The breaker of one hook.
 
     :ivar failures: how many there were in a row.
+    :ivar trouble: what the last of them was, in words; empty while all is well.
     """
 
-    __slots__ = ("_closes_at", "_is_probed", "_span", "failures")
+    __slots__ = ("_closes_at", "_is_probed", "_span", "failures", "trouble")
 
     def __init__(self) -> None:
         self.failures = 0
+        self.trouble = ""
         self._span = 0.0
         self._closes_at = 0.0
         self._is_probed = False
@@ -61,13 +63,18 @@ class Breaker:
         """The hook has answered; whether it was left alone before."""
         was_open = self.is_open
         self.failures = 0
+        self.trouble = ""
         self._span = 0.0
         self._is_probed = False
         return was_open
 
-    def failed(self, now: float) -> bool:
-        """The hook has failed; whether that is why it is left alone from now on."""
+    def failed(self, now: float, trouble: str = "") -> bool:
+        """The hook has failed; whether that is why it is left alone from now on.
+
+        :param trouble: how, in words.
+        """
         self.failures += 1
+        self.trouble = trouble
         if self.is_open:
             if self._is_probed:
                 self._is_probed = False

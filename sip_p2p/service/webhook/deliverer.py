@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.parts import Part
 from sip_p2p.service.webhook.breaker import Breaker
-from sip_p2p.service.webhook.failure import HookFailure
+from sip_p2p.service.webhook.failure import FailureKind, HookFailure
 from sip_p2p.service.webhook.outbox import Letter, Outbox
 from sip_p2p.service.webhook.payload import envelope
 from sip_p2p.service.webhook.poster import Poster, make_agent
@@ -58,6 +58,7 @@ class Deliverer(Part):
     :ivar breaker: whether the hook is left alone.
     :ivar answered: how many questions have had their answer.
     :ivar unanswered: how many have not.
+    :ivar failures: the same by how the hook has failed.
     :param agent: makes the HTTP requests; by default over the network.
     :param clock: seconds since 1970.
     :param token: makes the ids of deliveries.
@@ -104,6 +105,7 @@ class Deliverer(Part):
         self._leave = happenings.follow(self._happened) if settings.events else _nothing
         self.answered = 0
         self.unanswered = 0
+        self.failures = dict.fromkeys(FailureKind, 0)
 
     @classmethod
     def from_options(cls, reactor: IReactorTime, happenings: Happenings, options: Options) -> Deliverer | None:
@@ -116,8 +118,8 @@ class Deliverer(Part):
 
     @property
     def counters(self) -> dict[str, int]:
-        """What there is to count: ``asked``, ``answered``, ``unanswered``, ``tries``, ``waiting`` of the questions;
-        ``delivered``, ``lost``, ``queued`` of the events; ``left_alone``: 1 while the hook is."""
+        """What there is to count: ``answered``, ``unanswered``, ``tries``, ``waiting`` of the questions; ``delivered``,
+        ``lost``, ``queued`` of the events; ``left_alone``: 1 while the hook is."""
         return {
             "answered": self.answered,
             "unanswered": self.unanswered,
@@ -217,6 +219,7 @@ class Deliverer(Part):
         self.unanswered += 1
         error = failure.value
         if isinstance(error, HookFailure):
+            self.failures[error.kind] += 1
             fields: dict[str, object] = {"call_id": call_id} if call_id else {}
             words = printable(error.detail, 256)
             self._happenings.emit(
@@ -243,9 +246,14 @@ class Deliverer(Part):
         self._log.warn("webhook: {kind} {delivery} is lost: {why}", kind=letter.kind, delivery=letter.delivery, why=why)
 
     def _tell_breaker(self, is_open: bool) -> None:
-        state = "left-alone" if is_open else "asked"
-        self._happenings.emit("webhook-state", state=state, place=self.settings.place)
-        self._log.warn("webhook: the hook is {state}", state="left alone for a while" if is_open else "asked again")
+        place = self.settings.place
+        if not is_open:
+            self._happenings.emit("webhook-state", state="asked", place=place)
+            self._log.info("webhook: {place} is asked again", place=place)
+            return
+        words = printable(self.breaker.trouble, 256)
+        self._happenings.emit("webhook-state", state="left-alone", place=place, words=words)
+        self._log.warn("webhook: {place} is left alone for a while: {why}", place=place, why=words)
 
 
 def _nothing(_: object = None) -> None:

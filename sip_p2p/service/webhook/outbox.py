@@ -164,7 +164,8 @@ class Outbox:
         now = self._reactor.seconds()
         letter = self._lines[key][0]
         if not self._breaker.begin(now):
-            self._not_now(letter, self._breaker.remaining(now), "the hook has failed too often")
+            why = f"the hook has failed too often: {self._breaker.trouble}"
+            self._not_now(letter, self._breaker.remaining(now), why)
             return
         letter.tries += 1
         trying = self._send(letter.delivery, letter.body)
@@ -198,7 +199,7 @@ class Outbox:
         if failure is None or not failure.kind.is_sick:
             if self._breaker.succeeded():
                 self._told(False)
-        elif self._breaker.failed(self._reactor.seconds()):
+        elif self._breaker.failed(self._reactor.seconds(), str(failure)):
             self._told(True)
 
     def _not_now(self, letter: Letter, seconds: float, why: str) -> None:

@@ -340,6 +340,8 @@ class _Counted:
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; the protocol is the factory's own."""
+        # A line in the log for each connection says nothing to those who read it.
+        factory.noisy = False  # type: ignore[attr-defined]
         connecting = cast("Deferred[Any]", self._endpoint.connect(_CountingFactory(factory)))  # type: ignore[no-untyped-call]
         return connecting.addCallback(lambda wrapper: wrapper.wrappedProtocol)
 

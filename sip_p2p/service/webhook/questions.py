@@ -190,7 +190,7 @@ class Questions:
             raise HookFailure(FailureKind.OUT_OF_TIME)
         breaker = self._breaker
         if not breaker.begin(now):
-            raise HookFailure(FailureKind.LEFT_ALONE, retry_after=breaker.remaining(now))
+            raise HookFailure(FailureKind.LEFT_ALONE, breaker.trouble, breaker.remaining(now))
         self.tries += 1
         try:
             trying = self._send(delivery, body)
@@ -209,7 +209,7 @@ class Questions:
         if failure is None or not failure.kind.is_sick:
             if self._breaker.succeeded():
                 self._told(False)
-        elif self._breaker.failed(self._reactor.seconds()):
+        elif self._breaker.failed(self._reactor.seconds(), str(failure)):
             self._told(True)
 
     def _read(self, said: bytes, read: Callable[[bytes], T]) -> T:
@@ -239,7 +239,7 @@ class Questions:
 
 def timed_out(result: object, seconds: float) -> object:
     """The try took too long, whatever the HTTP client makes of being told so."""
-    return Failure(HookFailure(FailureKind.TIMED_OUT, f"nothing within {seconds:g} s"))
+    return Failure(HookFailure(FailureKind.TIMED_OUT, f"nothing within {round(seconds, 1):g} s"))
 
 
 def _no_turn(result: object, seconds: float) -> object:

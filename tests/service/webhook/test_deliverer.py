@@ -89,6 +89,8 @@ class EventTests(SynchronousTestCase):
         rig.clock.pump([0.5] * 200)
         states = [fields["state"] for event, fields in rig.events if event == "webhook-state"]
         self.assertEqual(states, ["left-alone", "asked"])
+        words = [fields.get("words") for event, fields in rig.events if event == "webhook-state"]
+        self.assertEqual(words, ["server-error: status 500", None])
         self.assertEqual((rig.deliverer.counters["delivered"], rig.deliverer.counters["lost"]), (FAILURES, 0))
 
     def test_none(self) -> None:
