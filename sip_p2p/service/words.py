@@ -233,10 +233,11 @@ def explain_call(failure: BaseException, rang: bool, first_hop: str = "peer") ->
     return Words("No answer to the call came in time.", "The peer may be overloaded or may have dropped the request.")
 
 
-def explain(failure: BaseException, first_hop: str = "peer") -> Words:
+def explain(failure: BaseException, first_hop: str = "peer", patience: str = "") -> Words:
     """What happened and what to do about it. Text that came from a peer is made printable.
 
     :param first_hop: what a connection that could not be had was to: the peer itself, or the proxy before it.
+    :param patience: the option that waits longer for an answer, for whoever has given it one.
     """
     if isinstance(failure, TlsFailure):
         words = TLS_WORDS[failure.reason]
@@ -254,7 +255,8 @@ def explain(failure: BaseException, first_hop: str = "peer") -> Words:
     if isinstance(failure, OperationTimeout):
         return Words(
             "No final response came in time.",
-            "The peer may be overloaded or may have dropped the request; --timeout waits longer.",
+            "The peer may be overloaded or may have dropped the request"
+            + (f"; {patience} waits longer." if patience else "."),
         )
     if isinstance(failure, ConnectionFailure):
         return Words(

@@ -103,6 +103,12 @@ class ExplainTests(SynchronousTestCase):
                 remedy = explain(RequestFailed(Response(status, headers=[field]))).remedy
                 self.assertTrue(remedy.startswith(expected) and bool(remedy) == bool(expected), remedy)
 
+    def test_who_may_wait_longer(self) -> None:
+        """An option is named only to whoever can give it: in an answer of the API or a log there is none."""
+        late = OperationTimeout("late")
+        self.assertNotIn("--", explain(late).remedy)
+        self.assertTrue(explain(late, patience="--timeout").remedy.endswith("; --timeout waits longer."))
+
     def test_what_the_peer_says_of_it(self) -> None:
         """fault:F14: the Warning of an answer is told, without its number and its agent."""
         fields = [("Warning", '399 sip_p2p "From names \\"c.example\\"", 399 x "and so on"'), ("Warning", "odd")]

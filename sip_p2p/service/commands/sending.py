@@ -293,7 +293,7 @@ class Outcome:
             if self._options.method != "MESSAGE":
                 self._show_content(response, out)
         if self._failure is not None:
-            words = explain(self._failure, "peer" if self._options.proxy is None else "proxy")
+            words = explain(self._failure, "peer" if self._options.proxy is None else "proxy", "--timeout")
             print(f"sip-p2p: {words.what}", file=err)
             if words.remedy:
                 print(f"         {words.remedy}", file=err)
@@ -327,7 +327,7 @@ class Outcome:
                 except UnicodeDecodeError:
                     shown["body_base64"] = base64.b64encode(response.body).decode("ascii")
         if self._failure is not None:
-            words = explain(self._failure, "peer" if self._options.proxy is None else "proxy")
+            words = explain(self._failure, "peer" if self._options.proxy is None else "proxy", "--timeout")
             shown["words"], shown["remedy"] = words.what, words.remedy
             if isinstance(self._failure, TlsFailure):
                 shown["tls_failure"] = self._failure.reason.name
