@@ -9,6 +9,7 @@ from sip_p2p.service.applications.base import Answer, Application
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
 
@@ -22,6 +23,19 @@ class ControlApplication(Application):
     with 488, unless it is none.
     """
 
+    _endpoint: SipPeerToPeerEndpoint | None = None
+
+    def started(self, endpoint: SipPeerToPeerEndpoint) -> None:
+        """Take messages within sessions that the API begins, too."""
+        self._endpoint = endpoint
+        endpoint.connection_manager.sessions.begun.subscribe(_begun)
+
+    def stopped(self) -> Awaitable[None] | None:
+        """Whoever takes over looks after the sessions that begin from now on."""
+        if self._endpoint is not None:
+            self._endpoint.connection_manager.sessions.begun.unsubscribe(_begun)
+        return None
+
     def message(self, event: IncomingRequest) -> Answer:
         """Accept it: the event tells what it says."""
         return None
@@ -31,6 +45,11 @@ class ControlApplication(Application):
         session.message_received.subscribe(_accept)
         session.ring()
         return None
+
+
+def _begun(session: SignalingSession) -> None:
+    if not session.is_incoming:
+        session.message_received.subscribe(_accept)
 
 
 def _accept(event: IncomingRequest) -> None:

@@ -29,3 +29,20 @@ class ControlTests(SynchronousTestCase):
         self.assertEqual(network.run_until(session.send_message("hello")).status, 200)
         self.assertEqual(network.run_until(alice.send_message("sip:bob@b.example", "hello")).status, 200)
         network.run_until(session.terminate())
+
+    def test_a_session_of_ours(self) -> None:
+        """Messages within a session that we have begun are accepted as well, until another application takes over."""
+        network = Network(delay=0.01)
+        self.addCleanup(network.finish)
+        alice, bob = network.party("sip:alice@a.example"), network.party("sip:bob@b.example")
+        application = ControlApplication()
+        application.started(bob)
+        alice.session_received.subscribe(lambda session: session.accept("v=0"))
+        session = bob.create_session("sip:alice@a.example")
+        network.run_until(session.establish("v=0"))
+        (theirs,) = alice.sessions
+        self.assertEqual(network.run_until(theirs.send_message("hello")).status, 200)
+        application.stopped()
+        later = bob.create_session("sip:alice@a.example")
+        self.assertEqual(later.message_received.handlers, ())
+        network.run_until(session.terminate())
