@@ -20,6 +20,7 @@ Left out: notes, which are no packets; handshakes of TCP and empty acknowledgeme
 from __future__ import annotations
 
 import collections
+import functools
 import ipaddress
 import os
 import struct
@@ -277,6 +278,7 @@ def packet_addresses(event: TraceEvent) -> tuple[_Address, _Address]:
     return ipaddress.ip_address("0.0.0.0" if remote.version == 4 else "::"), remote
 
 
+@functools.lru_cache(maxsize=256)
 def _address(host: str) -> _Address | None:
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
@@ -309,12 +311,10 @@ def _pseudo(source: _Address, target: _Address, protocol: int, length: int) -> b
 
 def _checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    # What is summed with the carry brought round is the remainder of the whole as one number; only of nothing but zeros
+    # is the sum 0.
+    number = int.from_bytes(data + b"\0" * (len(data) % 2))
+    return ~(number % 0xFFFF or (0xFFFF if number else 0)) & 0xFFFF
 
 
 def _block(kind: int, body: bytes) -> bytes:

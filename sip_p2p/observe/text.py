@@ -8,6 +8,8 @@ the reading direction round. :func:`printable` leaves none of them; the rest of 
 from __future__ import annotations
 
 import datetime
+import functools
+import math
 import unicodedata
 
 __all__ = ["clip", "display_width", "host_and_port", "in_words", "pad", "printable"]
@@ -68,8 +70,16 @@ def _width(character: str) -> int:
 
 def in_words(now: float) -> str:
     """*now*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
-    moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = math.floor(now)
+    # To the microsecond first, as datetime does it.
+    more, microseconds = divmod(round((now - second) * 1_000_000), 1_000_000)
+    return f"{_second_in_words(second + more)}.{microseconds // 1000:03d}Z"
+
+
+# Everything that happens within a second has the same words but for the milliseconds.
+@functools.lru_cache(maxsize=8)
+def _second_in_words(second: int) -> str:
+    return datetime.datetime.fromtimestamp(second, datetime.UTC).isoformat(timespec="seconds")[:19]
 
 
 def host_and_port(host: str, port: int) -> str:

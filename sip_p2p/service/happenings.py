@@ -8,13 +8,13 @@ raises is logged, and the others hear of the event all the same.
 from __future__ import annotations
 
 import collections
-import datetime
 import sys
 import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.observe.text import in_words
 from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ MOST_OCTETS = 16 * 1024 * 1024
 
 def stamp(moment: float) -> str:
     """*moment*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
-    words = datetime.datetime.fromtimestamp(moment, datetime.UTC).isoformat(timespec="milliseconds")
-    return words.replace("+00:00", "Z")
+    return in_words(moment)
 
 
 @final
@@ -106,7 +105,10 @@ class Happenings:
         return happening
 
     def _keep(self, happening: Happening) -> None:
-        size = sum(_octets(value) for value in happening.fields.values())
+        size = 0
+        for value in happening.fields.values():
+            # Nearly all are texts: this is done for every message.
+            size += sys.getsizeof(value) if type(value) is str else _octets(value)
         if size > self._most_octets:
             happening, size = Happening(happening.number, happening.at, happening.event, {"left_out": size}), 0
         kept = self._kept

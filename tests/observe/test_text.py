@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,6 +82,13 @@ class WrittenTests(SynchronousTestCase):
     def test_times(self) -> None:
         """A time is in UTC, to the millisecond, as RFC 3339 writes it."""
         self.assertEqual([in_words(0.0), in_words(12.5)], ["1970-01-01T00:00:00.000Z", "1970-01-01T00:00:12.500Z"])
+
+    def test_times_of_datetime(self) -> None:
+        """A time has the words that datetime finds, also where its milliseconds turn, and before 1970."""
+        for now in (2697813318.6859994, -693743707.5160005, -0.5, 1.9999999, 1.0005, 253402300799.0):
+            moment = datetime.datetime.fromtimestamp(now, datetime.UTC)
+            expected = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self.assertEqual(in_words(now), expected)
 
     def test_addresses(self) -> None:
         """An IPv6 address has brackets where a port follows it."""
