@@ -48,6 +48,9 @@ _UPPER_ADDRESSES = {4: (20, 21), 6: (22, 23)}
 _UPPER_PORT_TYPES = {6: 2, 17: 3}
 _TCP, _UDP = 6, 17
 _LARGEST_PAYLOAD = 65_000
+# What is said to be missing of a message makes no more packets than this.
+_MOST_MISSING = 16 * 1024 * 1024
+_LATEST = 2**64 - 1
 _PUSH_AND_ACK = 0x18
 
 # On these ports, and from 10000 on, tshark reads a stream of SIP as SIP; some of those between belong to others.
@@ -90,12 +93,12 @@ class PacketMaker:
         here = (local, event.local_port)
         there = (remote, event.remote_port)
         source, target = (here, there) if event.direction == "out" else (there, here)
-        data = event.head.encode("utf-8", "surrogateescape") + b"\r\n\r\n"
-        size = len(data) + event.length
+        data = event.head.encode("utf-8", "backslashreplace") + b"\r\n\r\n"
+        size = len(data) + min(event.length, len(event.body or b"") + _MOST_MISSING)
         data += event.body or b""
         comment = _option(_COMMENT, _comment(event).encode("utf-8", "backslashreplace")[:4096])
         options = comment + _option(_FLAGS, struct.pack("<I", 2 if event.direction == "out" else 1)) + _option(0, b"")
-        microseconds = max(int(event.at * 1_000_000), 0)
+        microseconds = min(max(int(event.at * 1_000_000), 0), _LATEST)
         protocol = _UDP if event.transport == "UDP" else _TCP
         if event.transport in ("WS", "WSS") or not _is_found(source[1], target[1]):
             return self._upper_pdu(source, target, protocol, data, size, microseconds, options)

@@ -70,6 +70,16 @@ def checksum(data: bytes) -> int:
 class PacketTests(SynchronousTestCase):
     """What a message becomes."""
 
+    def test_a_file_that_somebody_has_made_up(self) -> None:
+        """What no message has, and a line of a trace may say all the same, makes packets of bounded size and number."""
+        made_up = message(length=10**30, head="SIP/2.0 200 \ud800", address="h:99999999", remote="[::1", body=None)
+        made_up.at = 1e14
+        for transport in ("TLS", "UDP", "WSS"):
+            made_up.transport = transport
+            found = packets(capture((made_up,)))
+            self.assertTrue(0 < len(found) < 300, transport)
+            self.assertIn(b"SIP/2.0 200 \\ud800", found[0].frame)
+
     def test_a_capture_begins_with_its_section_and_one_interface(self) -> None:
         """A section header, an interface of raw IP, and nothing more where nothing passed."""
         (section, first), (interface, second) = blocks(capture(()))

@@ -176,13 +176,14 @@ class _Messages(_Writer):
             self._console.print()
         self._is_first = False
         if event.kind == "note":
-            self._line(f"{event.time}  * {printable(event.note, 1024)}", "bold red")
+            self._line(f"{printable(event.time)}  * {printable(event.note, 1024)}", "bold red")
             return
         arrow = "->" if event.direction == "out" else "<-"
         who = printable(event.peer) if event.peer else "nobody proved"
         flow = f", flow {event.flow}" if event.flow else ""
         here = printable(event.address or event.local)
-        self._line(f"{event.time}  {here} {arrow} {printable(event.remote)}  {event.transport} ({who}){flow}", "bold")
+        where = f"{here} {arrow} {printable(event.remote)}  {printable(event.transport)} ({who}){flow}"
+        self._line(f"{printable(event.time)}  {where}", "bold")
         first, *fields = event.head.split("\r\n")
         style = _STYLES.get(first.partition(" ")[2][:1], "red") if event.is_response else "cyan"
         self._line(printable(first, 65536), style)

@@ -57,6 +57,18 @@ then  * refused
 """,
         )
 
+    def test_a_file_that_somebody_has_made_up(self) -> None:
+        """No field of an event drives the terminal, not even those that peers never write."""
+        fields = dict.fromkeys(("time", "transport", "address", "remote", "peer"), "\x1b[2J")
+        path = Path(self.mktemp())
+        path.write_text(
+            message(**fields).to_json() + "\n" + TraceEvent("note", 1.0, time="\x1b[2J", note="\x1b[2J").to_json()
+        )
+        out, err = io.StringIO(), io.StringIO()
+        self.assertEqual(run(["trace", str(path)], out, err), ExitCode.OK)
+        self.assertNotIn("\x1b", out.getvalue() + err.getvalue())
+        self.assertEqual(out.getvalue().count("\\x1b[2J"), 7)
+
     def test_lines(self) -> None:
         """With --json they are what a trace holds."""
         _, out, _ = self.traced("--json", "--method", "MESSAGE")
