@@ -1,4 +1,4 @@
-"""Who follows the events of a service: so many connections to ``/v1/events`` in one process, all of it read and counted.
+"""Who follows the events of a service: so many connections to ``/v1/events`` in one process; what comes is counted.
 
 A line on standard input asks for the counts; the answer is how many connections still stand, and how many events have
 come on all of them since the last line. The end of the input is the end.

@@ -18,7 +18,7 @@ from benchmarks.plan import Plan, Result
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ROOT", "Begun", "Server", "begin_python", "free_ports", "measure", "start_python"]
+__all__ = ["ROOT", "Begun", "Server", "begin_python", "free_ports", "measure", "processors", "start_python"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where ``python -m benchmarks`` is to be started."""

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from benchmarks import (
     calls,
     canary,
+    console,
     dialogs,
     endurance,
     exchange,
@@ -22,6 +23,7 @@ from benchmarks import (
     sending,
     transactions,
     webhooks,
+    workers,
 )
 from benchmarks.call_wording import Calls
 from benchmarks.report import Goal, goals_table, machine, speed
@@ -243,6 +245,23 @@ class ServerTests(SynchronousTestCase):
             counts = {name: result.count for name, result in each.results.items()}
             self.assertEqual(counts, dict.fromkeys([*looking.KINDS, looking.BEFORE], SMOKE.count))
         self.assertIn("--pcapng", looking.tables(figures))
+
+    def test_console(self) -> None:
+        """A service holds connections, is asked for everything that the console shows, and is followed."""
+        found = console.measure_console(self.setting)
+        self.assertEqual([each.path for each in found.asked], list(console.PATHS))
+        self.assertTrue(all(each.octets for each in found.asked))
+        self.assertEqual([each.standing for each in found.followed], list(console.FOLLOWERS))
+        self.assertTrue(all(each.events > 0 for each in found.followed if each.followers))
+        self.assertIn("4 flows", console.tables(found))
+        self.assertEqual(len(console.goals(found)), 2)
+
+    def test_workers(self) -> None:
+        """One process and two that share a port answer everything."""
+        found = workers.measure_workers(self.setting)
+        self.assertEqual([each.workers for each in found], list(workers.WORKERS))
+        self.assertEqual(len({each.count for each in found}), 1)
+        self.assertIn("in flight on each", workers.tables(found))
 
     def test_memory(self) -> None:
         """Connections are held, transactions left unanswered, and sizes followed."""
