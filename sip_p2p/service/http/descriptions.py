@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import math
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,8 @@ def certificate(shown: Certificate) -> dict[str, object]:
         "serial": f"{shown.serial_number:x}",
         "not_before": shown.not_valid_before_utc.isoformat().replace("+00:00", "Z"),
         "not_after": shown.not_valid_after_utc.isoformat().replace("+00:00", "Z"),
-        "days_left": round(left / datetime.timedelta(days=1), 2),
+        # Rounded down: what says 365 is to hold for 365.
+        "days_left": math.floor(left / datetime.timedelta(days=1) * 100) / 100,
         "sha256": shown.fingerprint(hashes.SHA256()).hex(),
     }
 

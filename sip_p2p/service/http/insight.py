@@ -138,6 +138,8 @@ def _filters(call: Call) -> dict[str, Any]:
 
 def _traced(event: TraceEvent) -> dict[str, object]:
     fields: dict[str, object] = json.loads(event.to_json())
+    if event.call_id:
+        fields["call_id"] = event.call_id
     return {"number": event.number, **fields}
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any, final
 
-from twisted.logger import textFileLogObserver
+from twisted.logger import LogLevel, textFileLogObserver
 from twisted.python.logfile import LogFile
 
-from sip_p2p.service.process.log_format import json_log_observer
+from sip_p2p.service.process.log_format import json_line, json_log_observer
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -62,11 +63,21 @@ class ServiceLog:
         """Append *data*."""
         try:
             if self.lost and self._file is not None:
-                self._file.write(f"({self.lost} lines before this one could not be written)\n")
+                self._file.write(self._missing())
             self._file.write(data)
             self.lost = 0
         except (OSError, ValueError, AttributeError) as error:
             self._lose(error)
+
+    def _missing(self) -> str:
+        """The line that stands for those that are lost; the one before it may have been cut."""
+        lines = "1 line" if self.lost == 1 else f"{self.lost} lines"
+        words = f"{lines} before this one could not be written"
+        line = f"({words})\n"
+        if self.is_json:
+            event = {"log_format": "{words}", "words": words, "log_time": time.time(), "log_level": LogLevel.warn}
+            line = json_line({**event, "log_namespace": "sip_p2p.service"}) or ""
+        return f"\n{line}" if self._file.size else line
 
     def flush(self) -> None:
         """Nothing waits here: the file has no buffer."""

@@ -75,6 +75,8 @@ class TraceTests(ApiCase):
         request, response = found["events"]
         self.assertEqual((request["direction"], response["direction"]), ("in", "out"))
         self.assertIn("MESSAGE sip:user@a.example SIP/2.0", request["head"])
+        self.assertIn(f"Call-ID: {request['call_id']}\r\n", request["head"])
+        self.assertEqual(response["call_id"], request["call_id"])
         self.assertNotIn(b"secret", self.client.got.content)
         self.assertEqual(found["next"], response["number"])
         self.assertEqual(self.get(f"/v1/trace?since={found['next']}")["events"], [])

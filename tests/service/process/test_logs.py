@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -16,13 +17,13 @@ from tests.support import SynchronousTestCase
 class LogTests(SynchronousTestCase):
     """By itself."""
 
-    def opened(self, path: str) -> ServiceLog:
+    def opened(self, path: str, *, is_json: bool = False) -> ServiceLog:
         """A log that writes to *path*, and what its complaints go to."""
         self.errors = StringIO()
         self.patch(sys, "__stderr__", self.errors)
         before = signal.getsignal(signal.SIGUSR1)
         self.addCleanup(signal.signal, signal.SIGUSR1, before)
-        log = ServiceLog(path)
+        log = ServiceLog(path, is_json=is_json)
         log.observer()
         self.addCleanup(log.close)
         return log
@@ -54,6 +55,20 @@ class LogTests(SynchronousTestCase):
         log.write("here again\n")
         self.assertEqual(path.read_text(), "(5 lines before this one could not be written)\nhere again\n")
         self.assertEqual(log.lost, 0)
+
+    def test_full_disk_under_json(self) -> None:
+        """fault:J10: a log of JSON says what is missing as JSON, on a line of its own after one that was cut."""
+        path = Path(self.mktemp())
+        path.symlink_to("/dev/full")
+        log = self.opened(str(path), is_json=True)
+        log.write("{}\n")
+        path.unlink()
+        path.write_text('{"cut')
+        log.reopen()
+        log.write('{"whole": 1}\n')
+        cut, told, whole = path.read_text().splitlines()
+        self.assertEqual((cut, whole), ('{"cut', '{"whole": 1}'))
+        self.assertEqual(json.loads(told)["message"], "1 line before this one could not be written")
 
     def test_its_folder_is_gone(self) -> None:
         """fault:J10: a log that cannot be opened anew is an error for whoever asked, and nothing for whoever writes."""
