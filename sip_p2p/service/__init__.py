@@ -10,6 +10,7 @@ module            what
 ``party``         a connection manager and an endpoint made from options
 ``parts``         what stands beside the party: the HTTP API, instruments, a supervisor's messenger
 ``chronicle``     everything that happens to the party, told there
+``event_names``   the names of all events
 ``happenings``    what happens, told to whoever follows it
 ``json_lines``    what is written of it: one JSON object a line
 ``settings``      the command line, a file and the environment

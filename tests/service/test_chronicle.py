@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost
+from sip_p2p.endpoint.load_events import ThrottlingStateChanged
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.pki import CertificateAuthority
@@ -37,6 +38,17 @@ class OperatorTests(ApplicationCase):
             (overload["event"], overload["state"], overload["previous_state"]),
             ("overload", "reject_new_work", "normal"),
         )
+
+    async def test_a_peer_that_is_read_no_more(self) -> None:
+        """A peer of which nothing more is read is told, with its connection, and so is that it is read again."""
+        ours, theirs, events = await self.pair(lambda _: Application())
+        await theirs.send_message("sip:user@a.example", "hello")
+        manager = ours.connection_manager
+        (flow,) = manager.keeper.flows
+        manager.throttling_changed.tell(ThrottlingStateChanged(flow))
+        (throttled,) = (event for event in events if event["event"] == "throttled")
+        self.assertEqual((throttled["flow"], throttled["is_throttled"]), (flow.number, False))
+        self.assertEqual(throttled["peer"], "b.example")
 
     async def test_a_peer_that_is_refused(self) -> None:
         """row:D22: a connection that came to nothing is told with its reason and the remedy."""

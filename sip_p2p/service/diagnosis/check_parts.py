@@ -11,6 +11,7 @@ import importlib.util
 import socket
 from typing import TYPE_CHECKING
 
+from sip_p2p.service.event_names import strangers
 from sip_p2p.service.http.access import Tokens
 from sip_p2p.service.webhook.signature import parse_secrets
 from sip_p2p.transport.trust.credential import TrustAnchors
@@ -98,6 +99,10 @@ def _check_webhook(options: Options, report: Report, reach: Callable[[str, int],
     report.ok("webhook", f"{settings.place} {taken}; deliveries are signed with {signed}")
     if settings.is_risky:
         report.note("webhook", "what goes to the hook can be read and changed on the way", cause="clear-text")
+    unknown = strangers(settings.events)
+    if unknown:
+        what = f"nothing here tells of {', '.join(unknown)}"
+        report.note("webhook", what, "An application of your own may; see --webhook-events.", "unknown-event")
     trouble = reach(settings.host, settings.port)
     if trouble:
         what = f"{settings.host}:{settings.port} cannot be had at the moment: {trouble}"

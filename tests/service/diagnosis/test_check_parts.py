@@ -70,6 +70,8 @@ class PartTests(SynchronousTestCase):
         self.assertIn("\nIt would start.", text)
         bad = self.file("nonsense\n")
         self.assertIn("WRONG webhook: ", self.found(*arguments[:2], "--webhook-secret-file", bad))
+        named = self.found(*arguments, "--webhook-events", "sesion-state,state")
+        self.assertIn("note  webhook: nothing here tells of sesion-state (is session-state meant?)", named)
 
     def test_exports(self) -> None:
         """row:M14: where copies of what passes go, and who can read them."""
