@@ -19,6 +19,7 @@ from sip_p2p.endpoint.session.events import SessionEvent
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingTransitionReason, reason_of_status
 from sip_p2p.pki import CertificateAuthority
+from sip_p2p.service.cli import SipOptions
 from sip_p2p.service.settings.options import Options
 from sip_p2p.testing import Network
 from sip_p2p.transport.listening import descriptions
@@ -173,6 +174,12 @@ class CommandTests(SynchronousTestCase):
             for words in commands(path):
                 if "twistd" in words[0] and "sip-p2p" in words:
                     self.assertEqual({word for word in words if OPTION.fullmatch(word)} - known, set(), path.name)
+
+    def test_the_readme_has_every_command(self) -> None:
+        """The README lists every command of ``sip-p2p``, and no other."""
+        text = (ROOT / "README.rst").read_text("utf-8")
+        listed = set(re.findall(r"^``sip-p2p (\w+)[^`]*``  ", text, re.MULTILINE))
+        self.assertEqual(listed, {name for name, *_ in SipOptions.subCommands})
 
     def test_options_are_documented(self) -> None:
         """docs/cli.rst names every option of the service, and no other as one of its own."""
