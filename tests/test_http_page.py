@@ -75,6 +75,9 @@ class TableTests(SynchronousTestCase):
 class CommandTests(SynchronousTestCase):
     """The commands of the page, one after the other."""
 
+    if shutil.which("curl") is None:
+        skip = "the program curl is not installed"
+
     def test_commands(self) -> None:
         """row:M14: two parties are started as the page says, and every curl on it is answered as it should be."""
         folder = tempfile.mkdtemp(prefix="sip-p2p-")
