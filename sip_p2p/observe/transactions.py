@@ -136,7 +136,8 @@ class TransactionRecord:
 
     def _field(self, name: str, short: str) -> str:
         head, _ = split_message(self._data)
-        for line in head.splitlines()[1:]:
+        # As the parser does: what Python takes for the end of a line besides is text that a peer may write.
+        for line in head.split("\r\n")[1:]:
             found, colon, value = line.partition(":")
             if colon and found.strip(" \t").lower() in (name, short):
                 return without_passwords(value.strip(" \t"))[:_LONGEST_TEXT]

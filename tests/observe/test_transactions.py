@@ -57,6 +57,14 @@ class WatchCase(SynchronousTestCase):
 class RecordTests(WatchCase):
     """From a request to its final response."""
 
+    def test_what_looks_like_the_end_of_a_line(self) -> None:
+        """fault:B4: a peer cannot put another Call-ID into the text of a field."""
+        forged = request().replace(b"Via:", "Subject: a\u2028Call-ID: forged\x0bFrom: forged\r\nVia:".encode())
+        self.watch.message("in", self.flow, forged, 10.0)
+        self.watch.message("out", self.flow, response(), 10.25)
+        (record,) = self.told
+        self.assertEqual((record.call_id, record.from_), ("call1", "<sip:alice:***@a.example>;tag=1"))
+
     def test_a_transaction_of_ours(self) -> None:
         """row:M10: a request that goes out and its answer are one record, with who, where and how long."""
         self.watch.message("out", self.flow, request(), 10.0)
