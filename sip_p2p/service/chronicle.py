@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.endpoint.session.calling import Calling
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.service.json_lines import address_of, described, described_session, place, proved
 from sip_p2p.service.parts import Part
 from sip_p2p.service.words import explain
@@ -123,7 +124,7 @@ class Chronicle(Part):
         if peer is not None:
             fields["flow"] = peer.flow.number
         if isinstance(session.set_up, Calling):
-            fields["to"] = session.set_up.plan.uri
+            fields["to"] = without_passwords(str(session.set_up.plan.uri))
         self._tell("session", direction="in" if session.is_incoming else "out", **fields)
 
     def _session_changed(self, changed: tuple[SignalingSession, SignalingStateChanged]) -> None:

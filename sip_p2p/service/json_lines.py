@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 from twisted.logger import Logger
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.service.happenings import stamp
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ def _to_standard_output(line: str) -> None:
 
 
 def fields_of(request: Request) -> dict[str, object]:
-    """What a request says of itself, as far as it says it: from whom, to whom, and what it carries."""
-    return {key: request.headers[name] for key, name in _NAMED if name in request.headers}
+    """What a request says of itself, as far as it says it: from whom, to whom, and what it carries; without the
+    passwords of URIs."""
+    return {key: without_passwords(request.headers[name]) for key, name in _NAMED if name in request.headers}
 
 
 def described(event: IncomingRequest) -> dict[str, object]:

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from sip_p2p.errors import MalformedMessage, SipError
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.service.applications.base import Answer
 from sip_p2p.service.applications.log import LogApplication
 from sip_p2p.service.silence import Echo
@@ -101,7 +102,8 @@ class EchoApplication(LogApplication):
             words = explain(error)
             self.happenings.emit("echo-failed", call_id=event.call_id, words=words.what, remedy=words.remedy)
         else:
-            self.happenings.emit("echoed", call_id=event.call_id, to=target, status=response.status)
+            to = without_passwords(target)
+            self.happenings.emit("echoed", call_id=event.call_id, to=to, status=response.status)
 
 
 def _no_text(event: IncomingRequest) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p.errors import RequestFailed
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.observe.text import printable
 from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
@@ -62,7 +63,7 @@ class SentRequest:
     def __init__(self, number: int, method: str, to: str, session: int | None) -> None:
         self.number = number
         self._method = method
-        self._to = to
+        self._to = without_passwords(to)
         self._session = session
         self._created = time.time()
         self._ended: float | None = None

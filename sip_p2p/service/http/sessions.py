@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.observe.text import printable
 from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
@@ -123,9 +124,13 @@ class _Entry:
 
     def _remote(self, session: SignalingSession) -> str:
         if isinstance(session.set_up, Answering):
-            return printable(session.set_up.invitation.request.headers.get("From") or "", 1024)
+            return _said_to_be(session.set_up.invitation.request.headers.get("From") or "")
         participant = session.participant
-        return self.to if participant is None else printable(str(participant.uri), 1024)
+        return _said_to_be(self.to if participant is None else str(participant.uri))
+
+
+def _said_to_be(name: str) -> str:
+    return printable(without_passwords(name), 1024)
 
 
 @final

@@ -68,6 +68,18 @@ class OutgoingTests(ApiCase):
         last = self.get(f"/v1/sessions?limit=2&after={first['next']}")
         self.assertEqual(([each["id"] for each in last["sessions"]], last["next"]), (numbers[:1], None))
 
+    def test_passwords(self) -> None:
+        """row:M11: what is said of who takes part, in the API and in events, has lost the passwords of URIs."""
+        made = self.theirs.create_session("sip:user:hunter2@a.example")
+        made.establish(SDP).addErrback(lambda failure: None)
+        self.ask("POST", "/v1/sessions", {"to": "sip:user:hunter2@b.example", "description": SDP})
+        self.ask("POST", "/v1/messages", {"to": "sip:user:hunter2@b.example", "text": "a"})
+        self.network.advance(2)
+        for path in ("/v1/sessions", "/v1/requests", "/v1/events"):
+            got = self.ask("GET", path, None, {"Accept": "application/json"})
+            self.assertNotIn(b"hunter2", got.content, path)
+            self.assertIn(b"sip:user:***@", got.content, path)
+
     def test_refused(self) -> None:
         """A session that the peer refuses has ended, with its status and in words."""
         place = self.begin()
