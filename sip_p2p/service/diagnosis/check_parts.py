@@ -8,7 +8,9 @@ without them.
 from __future__ import annotations
 
 import importlib.util
+import os
 import socket
+import stat
 from typing import TYPE_CHECKING
 
 from sip_p2p.service.event_names import strangers
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sip_p2p.service.diagnosis.findings import Report
+    from sip_p2p.service.http.listening import Place
     from sip_p2p.service.settings.options import Options
 
 __all__ = ["PATIENCE", "check_parts", "reach"]
@@ -73,10 +76,28 @@ def _check_http(options: Options, report: Report) -> None:
             who = f"those who may open it (mode {place.mode:04o})"
         else:
             who = "every user and program of this machine"
+        trouble = _trouble_with(place)
+        if trouble:
+            report.wrong("http", f"{place.text}: {trouble}", cause="http-place")
+            continue
         is_open = not who.startswith("those")
         (report.note if is_open else report.ok)("http", f"{place.text} is for {who}", cause="http-access")
     if options["http-allow-clear-text"]:
         report.note("http", "tokens may come in clear text, where anybody on the way reads them", cause="clear-text")
+
+
+def _trouble_with(place: Place) -> str:
+    """Why a Unix socket cannot be made there; empty where it can."""
+    if place.kind != "unix":
+        return ""
+    folder = os.path.dirname(place.path)
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder} to make the socket in"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the socket cannot be made in {folder}: it may not be written to"
+    if os.path.lexists(place.path) and not stat.S_ISSOCK(os.lstat(place.path).st_mode):
+        return "there is something else of that name"
+    return ""
 
 
 def _check_webhook(options: Options, report: Report, reach: Callable[[str, int], str]) -> None:

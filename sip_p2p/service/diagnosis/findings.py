@@ -86,7 +86,8 @@ class Finding:
         }
 
     def __str__(self) -> str:
-        remedy = f" {self.remedy}" if self.remedy else ""
+        end = "" if self.what.endswith((".", "!", "?", ":")) or self.remedy[:1].islower() else "."
+        remedy = f"{end} {self.remedy}" if self.remedy else ""
         return f"{self.verdict.value:<6}{self.step}: {self.what}{remedy}"
 
     def __repr__(self) -> str:

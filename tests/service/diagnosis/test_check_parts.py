@@ -42,6 +42,11 @@ class PartTests(SynchronousTestCase):
             f"ok    http: unix:{socket_path}:mode=600 is for those who may open it (mode 0600)",
             self.found("--http", f"unix:{socket_path}:mode=600"),
         )
+        for path, words in (
+            ("/nowhere/at/all.sock", "there is no folder /nowhere/at to make"),
+            (self.file("mine"), "there is something else of that name"),
+        ):
+            self.assertIn(f"WRONG http: unix:{path}: {words}", self.found("--http", f"unix:{path}"))
         token = self.file("0123456789abcdef0123456789abcdef\n")
         self.assertIn(
             f"ok    http: 8080 is for those who know a token of {token}",

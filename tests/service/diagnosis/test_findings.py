@@ -43,7 +43,7 @@ class ReportTests(SynchronousTestCase):
         report.ok("a", "all is well")
         report.note("b", "it may surprise", "Look.", "surprise")
         report.add(None)
-        self.assertEqual(report.text, "ok    a: all is well\nnote  b: it may surprise Look.\nIt would start.")
+        self.assertEqual(report.text, "ok    a: all is well\nnote  b: it may surprise. Look.\nIt would start.")
         self.assertTrue(report.passed)
         report.wrong("c", "it is wrong")
         self.assertFalse(report.passed)
