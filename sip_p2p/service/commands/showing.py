@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from rich.table import Table
@@ -71,12 +72,13 @@ def _proof_style(row: Mapping[str, Any]) -> str:
 
 
 class _Listing(NamedTuple):
-    """One thing to show: its path, the member of the answer that holds the rows, and the columns."""
+    """One thing to show: its path, the member of the answer that holds the rows, the columns, and the query."""
 
     path: str
     member: str
     columns: tuple[_Column, ...]
     nothing: str
+    query: Mapping[str, str] = MappingProxyType({})
 
 
 SHOWN: dict[str, _Listing] = {
@@ -109,6 +111,22 @@ SHOWN: dict[str, _Listing] = {
             _Column("Call-ID", _of("call_id")),
         ),
         "there are no sessions",
+    ),
+    "ended": _Listing(
+        "/v1/sessions",
+        "sessions",
+        (
+            _Column("session", _of("id")),
+            _Column("", _way),
+            _Column("remote", _of("remote")),
+            _Column("why", lambda row: row.get("reason", "").replace("_", " ")),
+            _Column("answer", _of("status")),
+            _Column("began", _of("began")),
+            _Column("ended", _of("changed")),
+            _Column("Call-ID", _of("call_id")),
+        ),
+        "no session has ended lately",
+        {"state": "disconnected"},
     ),
     "identities": _Listing(
         "/v1/identities",
@@ -197,7 +215,7 @@ class ShowOptions(ControlOptions):
         listing = SHOWN.get(self.what)
         path, member = (listing.path, listing.member) if listing is not None else _FACTS[self.what]
         try:
-            said = await _all_of(client, path, None if listing is None else member)
+            said = await _all_of(client, path, None if listing is None else member, listing.query if listing else {})
         except ControlError as error:
             return _failed(error, err)
         if self["json"]:
@@ -223,16 +241,16 @@ class ShowOptions(ControlOptions):
         return ExitCode.OK
 
 
-async def _all_of(client: ControlClient, path: str, member: str | None) -> dict[str, Any]:
+async def _all_of(client: ControlClient, path: str, member: str | None, query: Mapping[str, str]) -> dict[str, Any]:
     """What *path* gives; of a list that has pages all of them, in *member*.
 
     :raises ControlError: the service cannot be asked, or says no.
     """
-    said = await _object_at(client, path)
+    said = await _object_at(client, path, query)
     found = None if member is None else said.get(member)
     pages = 1
     while member is not None and isinstance(found, list) and isinstance(said.get("next"), str) and pages < _MOST_PAGES:
-        page = await _object_at(client, path, {"after": said["next"]})
+        page = await _object_at(client, path, {**query, "after": said["next"]})
         more = page.get(member)
         found += more if isinstance(more, list) else []
         said["next"] = page.get("next")

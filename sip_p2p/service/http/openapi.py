@@ -11,7 +11,10 @@ from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.http.shapes import SHAPES, ref
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sip_p2p.service.http.routes import Call, Reply, Route, Routes
+    from sip_p2p.service.http.schemas import Schema
     from sip_p2p.service.http.server import ControlServer
 
 __all__ = ["document", "openapi"]
@@ -82,10 +85,11 @@ def _operation(route: Route) -> dict[str, Any]:
     return made
 
 
-def _reply(reply: Reply, also: tuple[str, ...]) -> dict[str, Any]:
+def _reply(reply: Reply, also: Mapping[str, Schema]) -> dict[str, Any]:
     made: dict[str, Any] = {"description": reply.words}
     if reply.schema is not None:
-        made["content"] = {reply.content_type: {"schema": reply.schema}} | {each: {"schema": {}} for each in also}
+        made["content"] = {reply.content_type: {"schema": reply.schema}}
+        made["content"] |= {each: {"schema": schema} for each, schema in also.items()}
     if reply.headers:
         made["headers"] = {
             name: {"description": words, "schema": {"type": "string"}} for name, words in reply.headers.items()

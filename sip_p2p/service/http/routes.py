@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 from urllib.parse import unquote
 
@@ -135,7 +136,7 @@ class Route:
     :ivar is_open: whether everybody may ask, without a token.
     :ivar problems: the kinds of problems of its own.
     :ivar words: more about it, for the document.
-    :ivar also: the content types that its answer may have besides those of its replies.
+    :ivar also: the content types that its answer may have besides those of its replies, and what is in them.
     """
 
     __slots__ = (
@@ -169,7 +170,7 @@ class Route:
         is_open: bool = False,
         problems: tuple[str, ...] = (),
         words: str = "",
-        also: tuple[str, ...] = (),
+        also: Mapping[str, Schema] = MappingProxyType({}),
     ) -> None:
         self.method = method
         self.path = path

@@ -66,6 +66,15 @@ _TRACED = {
     "required": ["events", "next"],
     "properties": {"events": {"type": "array", "items": ref("TraceEvent")}, "next": {"type": "integer"}},
 }
+_TOLD = {
+    "type": "object",
+    "required": ["events", "newest", "next"],
+    "properties": {
+        "events": {"type": "array", "items": ref("Event")},
+        "newest": {"type": "integer"},
+        "next": {"type": "integer"},
+    },
+}
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1", party.service, "What this is, and how it is", "service", {200: Reply("It.", ref("Service"))}),
@@ -250,7 +259,7 @@ ROUTES: tuple[Route, ...] = (
             LAST,
         ),
         problems=("too-many",),
-        also=(JSON,),
+        also={JSON: _TOLD},
     ),
     Route(
         "GET",
@@ -298,7 +307,7 @@ ROUTES: tuple[Route, ...] = (
         "metrics",
         {200: Reply("In its text format.", {"type": "string"}, "text/plain")},
         problems=("unavailable",),
-        also=("application/openmetrics-text",),
+        also={"application/openmetrics-text": {"type": "string"}},
     ),
     Route(
         "POST",

@@ -36,6 +36,9 @@ ANSWERS: dict[str, Any] = {
         ]
     },
     "/v1/sessions": {"sessions": []},
+    "/v1/sessions?state=disconnected": {
+        "sessions": [{"id": "4", "reason": "terminated_remotely", "call_id": "x4", "direction": "in"}]
+    },
     "/v1/identities": {"own": ["sip:bob@b.example"], "peers": [{"identity": "a.example", "flows": ["3", "4"]}]},
     "/v1/certificates": {
         "certificates": [{"use": "ours", "names": ["b.example"], "days_left": 2.5, "not_after": "soon"}]
@@ -122,6 +125,7 @@ class ShowTests(TestCase):
             "service": "sip:bob@b.example",
             "metrics": "core_requests  5",
             "sessions": "there are no sessions",
+            "ended": "terminated remotely",
             "identities": "a.example  3, 4",
             "certificates": "b.example",
             "failures": "do this",
