@@ -92,16 +92,20 @@ class SampleTests(SynchronousTestCase):
         self.text = text.replace("/etc/sip-p2p/", f"{self.folder}/").replace("/var/lib/sip-p2p", f"{self.folder}/state")
 
     def test_it_would_start(self) -> None:
-        """row:M14: the sample is a party that would start once its keys are there."""
+        """row:M14: the sample is a party that would start once its keys are there, as a unit hands them over."""
         keys = self.folder / "keys"
         CertificateAuthority.create(directory=keys).issue("a.example").write(keys)
         path = self.folder / "sip-p2p.toml"
         path.write_text(self.text)
         options = Options()
-        options.environment = {}
+        options.environment = {
+            "SIP_P2P_CERTIFICATE": f"{keys}/a.example.pem",
+            "SIP_P2P_TRUST": f"{keys}/ca.pem",
+        }
         options.parseOptions(["--config", str(path)])
         report = check(options)
         self.assertTrue(report.passed, report.text)
+        self.assertIn("from SIP_P2P_CERTIFICATE", report.text)
         self.assertIn(f"ok    config: {path} was read", report.text)
 
     def test_every_option(self) -> None:

@@ -47,7 +47,7 @@ _LIMIT = re.compile(r"(\S+) = (\S+): (.*)")
 _FIRST = (PartyOptions, Options)
 """What stands at the top: who the party is and what the service does."""
 
-_ACTIVE = {
+_EXAMPLE = {
     "uri": '"sip:alice@a.example"',
     "certificate": '"/etc/sip-p2p/keys/a.example.pem"',
     "trust": '["/etc/sip-p2p/keys/ca.pem"]',
@@ -56,7 +56,13 @@ _ACTIVE = {
     "state": '"/var/lib/sip-p2p"',
     "drain": "10",
 }
-"""What the sample switches on."""
+"""A party that would start: the example of the page."""
+
+_HANDED_OVER = ("certificate", "trust")
+"""What the units of systemd hand over: commented out in the sample, which is for these."""
+
+_INSTEAD = {**{name: _EXAMPLE[name] for name in _HANDED_OVER}, "pin": '["NAME=sha256/..."]'}
+"""What the sample shows, commented out, in the place of a placeholder."""
 
 _RELOAD = (
     "SIGHUP has a running service read the file again. A mistake changes nothing, and the log says what a start would "
@@ -81,7 +87,8 @@ _ENVIRONMENT = (
 _OUTCOME = "0 after a stop, 1 where it cannot start; after --check, 0 if it would start and 1 if not."
 _PREAMBLE = (
     "The options of a SIP party, for `twistd sip-p2p --config FILE`. A line that is commented out shows an option that "
-    "is not in use, with what it usually is where that is anything."
+    "is not in use, with what it usually is where that is anything. The units of systemd hand certificate and trust "
+    "over by themselves; everybody else needs these two."
 )
 
 
@@ -243,7 +250,7 @@ def _file_page() -> str:
         limits += [".TP", f"\\fB{_inner(name)}\\fR = {_inner(usual)}", _roff(text)]
     names = ", ".join(sorted(RELOADED))
     example = [".SH EXAMPLE", ".EX"]
-    example += [_escaped(f"{name} = {value}") for name, value in _ACTIVE.items()]
+    example += [_escaped(f"{name} = {value}") for name, value in _EXAMPLE.items()]
     example += ["", _escaped(f"[{LIMITS}]"), "idle_timeout = 300", ".EE"]
     return _page(
         _head("sip-p2p.toml", 5, "the options of a SIP party in a file"),
@@ -288,8 +295,10 @@ def _sample() -> str:
 
 
 def _setting(option: Option) -> str:
-    if option.name in _ACTIVE:
-        return f"{option.name} = {_ACTIVE[option.name]}"
+    if option.name in _INSTEAD:
+        return f"#{option.name} = {_INSTEAD[option.name]}"
+    if option.name in _EXAMPLE:
+        return f"{option.name} = {_EXAMPLE[option.name]}"
     if option.kind is OptionKind.FLAG:
         return f"#{option.name} = false"
     value = option.default if option.default is not None else option.placeholder

@@ -30,6 +30,7 @@ _WORDS = (
     ("folder", "DIR"),
     ("hop", "HOST:PORT"),
     ("listen", "DESCRIPTION"),
+    ("trusted proxy", "NAME"),
     ("trust", "FILE"),
     ("how many", "NUMBER"),
     ("host", "HOST"),
