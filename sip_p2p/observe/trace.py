@@ -48,6 +48,7 @@ from typing import TYPE_CHECKING, Literal, final
 
 from twisted.logger import Logger
 
+from sip_p2p.observe.private_file import open_private
 from sip_p2p.observe.redact import NO_BODIES, BodyPolicy, redact_head, split_message
 from sip_p2p.observe.text import host_and_port, in_words, printable
 from sip_p2p.sip.headers import COMPACT_FORMS
@@ -380,7 +381,7 @@ class TraceWriter:
         self._open()
 
     def _open(self) -> None:
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_private(self.path)
         self._size = os.fstat(self._descriptor).st_size
 
     def write(self, event: TraceEvent) -> None:
@@ -395,7 +396,11 @@ class TraceWriter:
                 self._descriptor = -1
                 os.replace(self.path, f"{self.path}.1")
                 self._open()
-            self._size += os.write(self._descriptor, line)
+            written = os.write(self._descriptor, line)
+            if written != len(line):
+                os.ftruncate(self._descriptor, self._size)  # half a line would spoil the next one, too
+                raise OSError(0, "the disk is full")
+            self._size += written
         except OSError as error:
             self.lost += 1
             _log.error("the trace {path} ends here: {error}", path=printable(self.path), error=error.strerror)

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,6 +167,30 @@ class WriterTests(SynchronousTestCase):
         writer.write(TraceEvent("note", 3.0, note="anew"))
         with open(path) as new, open(f"{path}.old") as old:
             self.assertEqual((new.read().count("anew"), old.read().count("kept")), (1, 1))
+
+    def test_half_a_line(self) -> None:
+        """fault:J10: a disk that takes half a line leaves none of it, and what comes after room was made can be
+        read."""
+        path = self.mktemp()
+        program = """if True:
+            import os, resource, sys
+            from sip_p2p.observe.trace import TraceEvent, TraceWriter
+            path = sys.argv[1]
+            writer = TraceWriter(path)
+            event = TraceEvent("note", 1.0, note="x" * 100)
+            writer.write(event)
+            before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) + 20, most))
+            writer.write(event)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+            writer.reopen()
+            writer.write(event)
+            print(writer.lost)
+        """
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, env=environment, check=True)
+        with open(path, "rb") as lines:
+            self.assertEqual((len(list(read_trace(lines))), done.stdout), (2, b"1\n"))
 
     def test_one_line_an_event(self) -> None:
         """row:M11: the file has one JSON object a line, is for its owner only, and holds no secret."""

@@ -17,6 +17,11 @@ a token needs TLS on its way there.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import socket
+import stat
 from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.address import UNIXAddress
@@ -195,6 +200,7 @@ def listen_at(
     :raises ValueError: a file of its description cannot be used; or a socket of systemd's is not one.
     """
     if place.kind == "unix":
+        _remove_remains(place.path)
         return execute(reactor.listenUNIX, place.path, factory, backlog=_BACKLOG, mode=place.mode, wantPID=True)
     if place.kind == "systemd":
         values = place.parsed.values
@@ -203,6 +209,29 @@ def listen_at(
         factory = _secured(place, reactor, factory, manager, allow)
     backlog = number("backlog", place.parsed.values.get("backlog", str(_BACKLOG)), 1)
     return TcpSource(reactor, place.port, place.host, backlog).listen(factory)
+
+
+def _remove_remains(path: str) -> None:
+    """Remove the socket at *path* and its lock where nobody listens any more: the process was killed.
+
+    Twisted asks whether a process with the number in the lock is alive, and after a restart of the machine, or in a
+    container, another one, or even this one, may have that number.
+
+    :raises ValueError: what is there is no socket.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise ValueError(f"{path} is there already, and is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        if probe.connect_ex(path) != errno.ECONNREFUSED:
+            return
+    for each in (f"{path}.lock", path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(each)
 
 
 def _secured(place: Place, reactor: Any, factory: Any, manager: RealTimeConnectionManager, allow: Sequence[str]) -> Any:

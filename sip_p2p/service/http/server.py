@@ -7,8 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
+from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from sip_p2p.observe.text import printable
 from sip_p2p.service.http.access import Access, Tokens
@@ -97,8 +99,8 @@ class ControlServer(Part):
         for place in options.http_places:
             factory = ControlFactory(self.reactor, self, Access(self._tokens, is_local=place.is_loopback))
             port = maybeDeferred(listen_at, place, self.reactor, factory, manager, options.http_allow)
-            starting.append(port.addCallback(self._bound, place, factory))
-        return gatherResults(starting, consumeErrors=True).addCallback(lambda _: None)
+            starting.append(port.addCallbacks(self._bound, _not_bound, (place, factory), errbackArgs=(place,)))
+        return gatherResults(starting, consumeErrors=True).addCallbacks(lambda _: None, _first)
 
     def _bound(self, port: IListeningPort, place: Place, factory: ControlFactory) -> None:
         self._listening.append((place, factory, port))
@@ -189,6 +191,21 @@ class ControlServer(Part):
             "followers_dropped": self.followers.dropped,
             "requests_pending": self.requests.pending,
         }
+
+
+def _not_bound(failure: Failure, place: Place) -> Failure:
+    """What stands in the way at *place*, in one line."""
+    error = failure.value
+    if not isinstance(error, CannotListenError):
+        return failure
+    cause = error.socketError
+    words = getattr(cause, "strerror", None) or str(cause)
+    return Failure(ValueError(f"cannot listen on --http {place.text}: {words}"))
+
+
+def _first(failure: Failure) -> Failure:
+    """What failed first, of several places."""
+    return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
 
 
 def _is_unix(port: IListeningPort) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import stat
 import tempfile
+from pathlib import Path
 from typing import Any
 
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
 
 from sip_p2p.service.http.listening import Place, is_private_port, listen_at
@@ -105,6 +109,27 @@ class ListenTests(TestCase):
             self.assertTrue(is_private_port(port))
             await port.stopListening()
             self.assertFalse(os.path.exists(path))
+
+    async def test_remains(self) -> None:
+        """What a process that was killed has left is replaced, even where another process has its number by now; a
+        socket on which somebody listens is not, and neither is a file."""
+        folder = tempfile.mkdtemp(dir="/tmp", prefix="sip-p2p-")
+        self.addCleanup(shutil.rmtree, folder)
+        path = os.path.join(folder, "s")
+        with socket.socket(socket.AF_UNIX) as killed:
+            killed.bind(path)
+        os.symlink(str(os.getpid()), f"{path}.lock")
+        manager: Any = None
+        place = Place.parse(f"unix:{path}")
+        port = await listen_at(place, reactor, Factory(), manager, ())
+        with self.assertRaises(CannotListenError):
+            await listen_at(place, reactor, Factory(), manager, ())
+        self.assertTrue(os.path.exists(path))
+        await port.stopListening()
+        Path(path).write_text("kept", "ascii")
+        with self.assertRaises(ValueError):
+            await listen_at(place, reactor, Factory(), manager, ())
+        self.assertEqual(Path(path).read_text("ascii"), "kept")
 
     async def test_tcp(self) -> None:
         """A port of loopback is this machine's alone."""

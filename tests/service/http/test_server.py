@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import tempfile
@@ -206,7 +207,8 @@ class StartTests(TestCase):
         self.addCleanup(service.stopService)
         with self.assertRaises(StartFailed) as caught:
             service.startService()
-        self.assertNotIn("\n", str(caught.exception))
+        place = f"cannot listen on --http {port.getHost().port}: "
+        self.assertEqual(str(caught.exception), f"sip-p2p: {place}{os.strerror(errno.EADDRINUSE)}")
 
     async def test_tokens(self) -> None:
         """A file without a token ends the start before anything is bound."""
