@@ -8,10 +8,11 @@ raises is logged, and the others hear of the event all the same.
 from __future__ import annotations
 
 import collections
-import sys
+import json
+import marshal
 import time
 from types import MappingProxyType
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.observe.text import in_words
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_OCTETS", "Happening", "Happenings", "stamp"]
 
 MOST_OCTETS = 16 * 1024 * 1024
-"""How much memory the texts of the events that are kept may take."""
+"""How much memory the fields of the events that are kept may take."""
 
 
 def stamp(moment: float) -> str:
@@ -62,7 +63,7 @@ class Happenings:
     """Tells everything that happens to everybody who follows, in the order in which it happened.
 
     :param capacity: how many of the newest are kept.
-    :param most_octets: how much memory the texts in them may take, as peers write most of these: the oldest give way,
+    :param most_octets: how much memory their fields may take, as peers write most of these: the oldest give way,
         and of one that alone is larger nothing is kept but that it has happened.
     :param clock: seconds since 1970.
     :param common: fields that every event has behind its own, such as which of several processes tells it.
@@ -79,8 +80,9 @@ class Happenings:
         self._common = dict(common)
         self._capacity = capacity
         self._most_octets = most_octets
-        # Each with what its texts take.
-        self._kept: collections.deque[tuple[Happening, int]] = collections.deque()
+        # Number, time, kind, fields. These are in one piece: a thousand events in thousands of objects would be walked
+        # through by each collection of garbage, which costs more than all else that is done for an event.
+        self._kept: collections.deque[tuple[int, float, str, bytes]] = collections.deque()
         self._octets = 0
         self._followers: tuple[Callable[[Happening], object], ...] = ()
         self._count = 0
@@ -105,25 +107,22 @@ class Happenings:
         return happening
 
     def _keep(self, happening: Happening) -> None:
-        size = 0
-        for value in happening.fields.values():
-            # Nearly all are texts: this is done for every message.
-            size += sys.getsizeof(value) if type(value) is str else _octets(value)
-        if size > self._most_octets:
-            happening, size = Happening(happening.number, happening.at, happening.event, {"left_out": size}), 0
+        fields = _packed(happening.fields)
+        if len(fields) > self._most_octets:
+            fields = _packed({"left_out": len(fields)})
         kept = self._kept
-        kept.append((happening, size))
-        self._octets += size
+        kept.append((happening.number, happening.at, happening.event, fields))
+        self._octets += len(fields)
         while len(kept) > self._capacity or self._octets > self._most_octets:
-            self._octets -= kept.popleft()[1]
+            self._octets -= len(kept.popleft()[3])
 
     def since(self, number: int) -> tuple[Happening, ...]:
         """What is kept of all that happened after the event *number*, oldest first."""
         found: list[Happening] = []
-        for happening, _ in reversed(self._kept):
-            if happening.number <= number:
+        for kept, at, event, fields in reversed(self._kept):
+            if kept <= number:
                 break
-            found.append(happening)
+            found.append(Happening(kept, at, event, marshal.loads(fields)))
         return tuple(reversed(found))
 
     def follow(self, follower: Callable[[Happening], object]) -> Callable[[], None]:
@@ -140,12 +139,10 @@ class Happenings:
         return leave
 
 
-def _octets(value: object) -> int:
-    """What the texts in *value* take; numbers count for nothing."""
-    if isinstance(value, str):
-        return sys.getsizeof(value)
-    if isinstance(value, dict):
-        return sum(_octets(each) for each in value.values())
-    if isinstance(value, list | tuple):
-        return sum(_octets(each) for each in value)
-    return 0
+def _packed(fields: Any) -> bytes:
+    """*fields* in one piece of memory."""
+    try:
+        return marshal.dumps(fields)
+    except ValueError:
+        # A type of its own, such as an enumeration: JSON says what it stands for.
+        return marshal.dumps(json.loads(json.dumps(fields, default=str)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.service.happenings import Happening, Happenings, stamp
+from sip_p2p.service.words import ExitCode
 from tests.support import SynchronousTestCase
 
 
@@ -75,6 +76,17 @@ class HappeningsTests(SynchronousTestCase):
         self.assertEqual(len(str(heard[-1].fields["text"])), 200_000)
         happenings.emit("message", text="hello")
         self.assertEqual([each.number for each in happenings.since(0)], [19, 20, 21, 22])
+
+    def test_fields_of_any_type(self) -> None:
+        """What is kept is what JSON would make of it, whatever type a value is of, and is no follower's to change."""
+        heard: list[Happening] = []
+        self.happenings.follow(heard.append)
+        fields = {"text": "Gr\udcfc\xdfe", "none": None, "many": ["a", {"b": 1.5}], "is_it": True, "code": ExitCode.TLS}
+        self.happenings.emit("message", **fields)
+        (kept,) = self.happenings.since(0)
+        self.assertEqual(kept.as_json(), heard[0].as_json())
+        kept.fields["many"].clear()  # type: ignore[attr-defined]
+        self.assertEqual(self.happenings.since(0)[0].fields["many"], ["a", {"b": 1.5}])
 
     def test_a_follower_that_raises(self) -> None:
         """What a follower raises is logged and harms neither the others nor who tells."""
