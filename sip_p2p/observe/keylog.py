@@ -13,6 +13,7 @@ from typing import final
 
 from twisted.logger import Logger
 
+from sip_p2p.observe.private_file import open_private
 from sip_p2p.observe.text import printable
 
 __all__ = ["KeyLog"]
@@ -28,7 +29,7 @@ class KeyLog:
     :ivar lost: how many lines were not written.
     :param max_file_octets: beyond this size nothing more is written, with a word in the log: a capture is unreadable
         without the keys that came first. A connection has about 800 octets of them.
-    :raises OSError: when the file cannot be opened, or is a symbolic link.
+    :raises OSError: when the file cannot be opened, is a symbolic link, or belongs to another user.
     :raises ValueError: when it is there already and others may read it.
     """
 
@@ -41,8 +42,7 @@ class KeyLog:
         self._open()
 
     def _open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._descriptor = os.open(self.path, flags, 0o600)
+        self._descriptor = open_private(self.path, follows_links=False)
         found = os.fstat(self._descriptor)
         self._size = found.st_size
         if stat.S_ISREG(found.st_mode) and found.st_mode & 0o077:

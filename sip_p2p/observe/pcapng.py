@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from twisted.logger import Logger
 
+from sip_p2p.observe.private_file import open_private
 from sip_p2p.observe.text import printable
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class PcapngWriter:
         self._open()
 
     def _open(self) -> None:
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_private(self.path)
         self._size = os.fstat(self._descriptor).st_size
         try:
             self._append(self._maker.begin())

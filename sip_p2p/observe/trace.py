@@ -495,7 +495,6 @@ def read_trace(
         try:
             yield TraceEvent.from_json(line)
         except ValueError as error:
-            wrong = TraceError(source, number, str(error))
             if refused is None:
-                raise wrong from None
-            refused(wrong)
+                raise TraceError(source, number, str(error)) from None
+            refused(TraceError(source, number, str(error)))
