@@ -30,15 +30,22 @@ class SteeredService(Service):
     async def start(self, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it with *arguments* and wait until its API says what it is."""
         self.launch_twistd(*arguments, f"--http=unix:{self.socket}", environment=environment)
+        await self.is_there(self.socket)
+        self.started = await self.asks(200, "/v1")
+
+    async def is_there(self, *sockets: str) -> None:
+        """Wait until every one of *sockets* is.
+
+        :raises PeerFailed: when the service ends before.
+        """
         await until(
             self.reactor,
-            lambda: os.path.exists(self.socket) or self.program.exit_code is not None,
+            lambda: all(map(os.path.exists, sockets)) or self.program.exit_code is not None,
             30.0,
-            "the socket of the API",
+            f"the sockets of the API\n{self.program.report()}",
         )
         if self.program.exit_code is not None:
             raise PeerFailed(f"ended before it listened\n{self.program.report()}\n{self.log}")
-        self.started = await self.asks(200, "/v1")
 
     async def asks(self, status: int, path: str, content: object = None, *options: str) -> Any:
         """What the API says to ``GET``, or with *content* to ``POST``.
