@@ -43,16 +43,19 @@ __all__ = ["make"]
 _events = Logger("sip_p2p.service.events")
 
 
-def make(reactor: IReactorTime, options: Options, *, owns_process: bool = False) -> SipService:
+def make(
+    reactor: IReactorTime, options: Options, *, owns_process: bool = False, lines: JsonLines | None = None
+) -> SipService:
     """The service that *options* describe, on *reactor*.
 
+    :param lines: where its application writes; standard output, or the log of a daemon, when None.
     :raises UsageError: when the options do not make a party.
     :raises ApplicationError: when the application cannot be had.
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
     """
     happenings = Happenings(common={} if options.seat is None else {"worker": options.seat.number})
-    lines = JsonLines(_to_log if options.is_daemon else None)
+    lines = lines or JsonLines(_to_log if options.is_daemon else None)
     webhook = Deliverer.from_options(reactor, happenings, options)
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)
     loader = Loader(options["application"], setting)

@@ -26,6 +26,7 @@ from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.assembly import make
 from sip_p2p.service.commands.calling import CallingOptions, place_call
 from sip_p2p.service.commands.sending import AskOptions, SendOptions, perform
+from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.service import SipService, StartFailed
 from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.support import COMMAND, TWIST, TWISTD, Process, keys, parsed, run
@@ -108,8 +109,8 @@ class ServiceTests(TestCase):
     """On the reactor of the tests."""
 
     def made(self, *arguments: str, application: Application | None = None) -> SipService:
-        """A service, ended with the test."""
-        service = make(reactor, parsed(*arguments))
+        """A service, ended with the test; what its application writes, nobody reads."""
+        service = make(reactor, parsed(*arguments), lines=JsonLines(len))
         if application is not None:
             service.application = application
         self.addCleanup(service.stopService)
