@@ -22,10 +22,23 @@ if TYPE_CHECKING:
 
     from sip_p2p.service.webhook.breaker import Breaker
 
-__all__ = ["FIRST_PAUSE", "LONGEST_LIFE", "LONGEST_PAUSE", "MOST_EVENTS", "MOST_TRIES", "SENDERS", "Letter", "Outbox"]
+__all__ = [
+    "FIRST_PAUSE",
+    "LONGEST_LIFE",
+    "LONGEST_PAUSE",
+    "MOST_EVENTS",
+    "MOST_OCTETS",
+    "MOST_TRIES",
+    "SENDERS",
+    "Letter",
+    "Outbox",
+]
 
 MOST_EVENTS = 1024
 """How many events wait at most; a further one is lost."""
+
+MOST_OCTETS = 16 * 1024 * 1024
+"""How many octets they have at most, as peers write much of what is in some; likewise."""
 
 MOST_TRIES = 10
 """How often an event is tried at most."""
@@ -98,7 +111,7 @@ class Outbox:
         self._ready: collections.deque[str] = collections.deque()
         self._pauses: dict[str, IDelayedCall] = {}
         self._under_way: dict[str, Deferred[bytes]] = {}
-        self._size = 0
+        self._size = self._octets = 0
         self._emptied: list[Deferred[None]] = []
         self._is_hurried = False
         self._is_closed = False
@@ -116,7 +129,11 @@ class Outbox:
         if self._size >= MOST_EVENTS:
             self._is_lost(letter, f"{MOST_EVENTS} wait already")
             return
+        if self._octets + len(letter.body) > MOST_OCTETS:
+            self._is_lost(letter, f"{MOST_OCTETS} octets wait already")
+            return
         self._size += 1
+        self._octets += len(letter.body)
         line = self._lines.get(letter.key)
         if line is not None:
             line.append(letter)
@@ -152,7 +169,7 @@ class Outbox:
         for line in lines.values():
             for letter in line:
                 self._is_lost(letter, "the service has stopped")
-        self._size = 0
+        self._size = self._octets = 0
         self._tell_emptied()
 
     def _go_on(self) -> None:
@@ -224,6 +241,7 @@ class Outbox:
     def _next(self, letter: Letter) -> None:
         """*letter* is done with: the next of its line may go."""
         self._size -= 1
+        self._octets -= len(letter.body)
         line = self._lines[letter.key]
         line.popleft()
         if line:

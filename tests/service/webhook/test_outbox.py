@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 
 from sip_p2p.service.webhook.breaker import FAILURES, Breaker
 from sip_p2p.service.webhook.failure import FailureKind, HookFailure
-from sip_p2p.service.webhook.outbox import LONGEST_LIFE, MOST_EVENTS, MOST_TRIES, SENDERS, Letter, Outbox
+from sip_p2p.service.webhook.outbox import LONGEST_LIFE, MOST_EVENTS, MOST_OCTETS, MOST_TRIES, SENDERS, Letter, Outbox
 from tests.support import SynchronousTestCase
 
 
@@ -35,9 +35,9 @@ class Rig:
         self.sent.append((delivery, sending))
         return sending
 
-    def put(self, delivery: str, key: str = "call") -> None:
+    def put(self, delivery: str, key: str = "call", body: bytes = b"{}") -> None:
         """One more event."""
-        self.outbox.put(Letter(delivery, "session-state", b"{}", key, self.clock.seconds()))
+        self.outbox.put(Letter(delivery, "session-state", body, key, self.clock.seconds()))
 
     def answer(self, delivery: str) -> None:
         """The hook takes it."""
@@ -135,6 +135,16 @@ class OutboxTests(SynchronousTestCase):
         for number in range(MOST_EVENTS):
             rig.answer(str(number))
         self.assertEqual((rig.outbox.delivered, rig.outbox.lost), (MOST_EVENTS, 2))
+
+    def test_large_events(self) -> None:
+        """What waits is bounded in octets as well, and there is room again when some has been delivered."""
+        rig = Rig()
+        for name in "abcd":
+            rig.put(name, body=bytes(MOST_OCTETS // 3))
+        self.assertEqual([name for name, _ in rig.losses], ["d"])
+        rig.answer("a")
+        rig.put("e", body=bytes(MOST_OCTETS // 3))
+        self.assertEqual((len(rig.outbox), rig.outbox.lost), (3, 1))
 
     def test_a_dead_hook(self) -> None:
         """A hook that is left alone gets its events when it is back."""
