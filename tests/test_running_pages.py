@@ -27,10 +27,12 @@ class ConfigurationTests(SynchronousTestCase):
         first, *others = blocks(OPERATION, "toml")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "party.toml"
-            for text in (first, *(first.replace("listen", "#") + other for other in others)):
-                path.write_text(text, "utf-8")
+            for other in ("", *others):
+                replaced = "|".join(re.findall(r"^[a-z-]+(?= =)", other, re.MULTILINE)) or "none"
+                path.write_text(re.sub(f"^({replaced}) =", "#", first, flags=re.MULTILINE) + other, "utf-8")
                 options = Options()
-                options.parseOptions(["--config", str(path), "--certificate", "x", "--trust", "y"])
+                secrets = ["--webhook-secret-file", "z"] if "webhook" in other else []
+                options.parseOptions(["--config", str(path), "--certificate", "x", "--trust", "y", *secrets])
                 self.assertEqual((str(options.uri), options.allow), ("sip:bob@b.example", ["a.example"]))
 
 
@@ -95,8 +97,11 @@ class UnitTests(SynchronousTestCase):
         self.assertIn(f"tls:systemd={name}", OPERATION.read_text("utf-8"))
 
     def test_drop_in(self) -> None:
-        """The drop-in of the page is one."""
+        """The drop-ins of the page are some; one hands over files by options that there are."""
+        handing, reloading = blocks(OPERATION, "ini")
         parser = configparser.ConfigParser()
-        for text in blocks(OPERATION, "ini"):
-            parser.read_string(text)
+        parser.read_string(reloading)
         self.assertEqual(parser["Service"]["type"], "notify-reload")
+        told = dict(re.findall(r"(SIP_P2P_\w+)=%d/(\S+)", handing))
+        self.assertEqual(set(told.values()), set(re.findall(r"LoadCredential=([^:]+):", handing)))
+        self.assertLessEqual(set(told), {option.variable for option in option_table(Options)})
