@@ -30,6 +30,9 @@ T = TypeVar("T")
 MOST_WAITING = 1024
 """How many requests wait for a place at most; one more is answered 503 at once."""
 
+MOST_OCTETS = 32 * 1024 * 1024
+"""How many octets these have at most, as they are POSTed; likewise."""
+
 FIRST_PAUSE = 0.5
 """How many seconds there are before the second try; each further pause is twice as long."""
 
@@ -72,7 +75,9 @@ class Questions:
         self._patience = patience
         self._places = concurrency
         self._told = told
-        self._queue: dict[Deferred[None], None] = {}
+        # Whose turn comes, and how many octets wait with it.
+        self._queue: dict[Deferred[None], int] = {}
+        self._octets = 0
         self._latest: float | None = None
         self._end: IDelayedCall | None = None
         self._under_way: dict[Deferred[Any], Deferred[Any]] = {}
@@ -148,7 +153,7 @@ class Questions:
 
     async def _ask(self, delivery: str, body: bytes, read: Callable[[bytes], T], asked: Deferred[T]) -> T:
         deadline = self._reactor.seconds() + self._patience
-        await self._take_place(deadline)
+        await self._take_place(deadline, len(body))
         try:
             pause = FIRST_PAUSE
             while True:
@@ -218,14 +223,15 @@ class Questions:
         except ValueError as error:
             raise HookFailure(FailureKind.UNREADABLE, str(error)) from None
 
-    async def _take_place(self, deadline: float) -> None:
+    async def _take_place(self, deadline: float, octets: int) -> None:
         if self._places > 0:
             self._places -= 1
             return
-        if len(self._queue) >= MOST_WAITING:
+        if len(self._queue) >= MOST_WAITING or self._octets + octets > MOST_OCTETS:
             raise HookFailure(FailureKind.OVERLOADED)
-        turn: Deferred[None] = Deferred(lambda turn: self._queue.pop(turn, None))
-        self._queue[turn] = None
+        turn: Deferred[None] = Deferred(self._out_of_queue)
+        self._queue[turn] = octets
+        self._octets += octets
         await turn.addTimeout(max(self._left(deadline), 0.0), self._reactor, onTimeoutCancel=_no_turn)
 
     def _leave_place(self) -> None:
@@ -233,8 +239,11 @@ class Questions:
             self._places += 1
             return
         turn = next(iter(self._queue))
-        del self._queue[turn]
+        self._out_of_queue(turn)
         turn.callback(None)
+
+    def _out_of_queue(self, turn: Deferred[None]) -> None:
+        self._octets -= self._queue.pop(turn, 0)
 
 
 def timed_out(result: object, seconds: float) -> object:

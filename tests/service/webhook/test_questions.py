@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from sip_p2p.service.webhook.breaker import FAILURES, Breaker
 from sip_p2p.service.webhook.failure import FailureKind, HookFailure
-from sip_p2p.service.webhook.questions import MOST_WAITING, Questions
+from sip_p2p.service.webhook.questions import MOST_OCTETS, MOST_WAITING, Questions
 from tests.support import SynchronousTestCase
 
 
@@ -39,10 +39,10 @@ class Rig:
         self.sent.append((delivery, sending))
         return sending
 
-    def ask(self) -> Deferred[Any]:
+    def ask(self, body: bytes = b"{}") -> Deferred[Any]:
         """One more question; what comes of it."""
         self.asked += 1
-        return self.questions.ask(f"msg_{self.asked}", b"{}", bytes.decode).addErrback(lambda failure: failure.value)
+        return self.questions.ask(f"msg_{self.asked}", body, bytes.decode).addErrback(lambda failure: failure.value)
 
     def fails(self, kind: FailureKind = FailureKind.SERVER_ERROR, retry_after: float | None = None) -> None:
         """The last delivery fails."""
@@ -130,6 +130,17 @@ class QuestionsTests(SynchronousTestCase):
         rig.clock.pump([1.0] * 21)
         self.assertIs(self.kind(waiting[-1]), FailureKind.OVERLOADED)
         self.assertEqual(rig.questions.waiting, 0)
+
+    def test_too_much(self) -> None:
+        """What waits is bounded in octets as well, and there is room again for what comes later."""
+        rig = Rig(concurrency=1)
+        large = bytes(MOST_OCTETS // 2)
+        waiting = [rig.ask(large) for _ in range(3)]
+        self.assertIs(self.kind(rig.ask(large)), FailureKind.OVERLOADED)
+        waiting[1].cancel()
+        self.assertIsInstance(self.successResultOf(waiting[1]), CancelledError)
+        self.assertNoResult(rig.ask(large))
+        rig.questions.close()
 
     def test_nobody_waits(self) -> None:
         """A question that is cancelled ends its delivery, and its pause, and leaves its place."""
