@@ -15,16 +15,19 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
+from sip_p2p import RealTimeServerTcpConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.service.process.shared_sockets import SharedSockets
 from sip_p2p.service.process.supervision import Supervision
 from sip_p2p.service.process.workers import SILENCE, SPARE, START, STEADY, Worker, Workers, worker_arguments
 from sip_p2p.service.settings.options import Options
+from sip_p2p.service.silence import silent_offer
 from tests.service.support import COMMAND, TWISTD, Process, run
-from tests.support import SynchronousTestCase, TestCase
+from tests.support import SynchronousTestCase, TestCase, reactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.service.process.worker import Seat
 
 
@@ -315,14 +318,14 @@ class ProcessTests(TestCase):
             "tcp:0:interface=127.0.0.1", "--workers", str(workers), *arguments,
         )  # fmt: skip
 
-    async def started(self, process: Process, workers: int = 2) -> tuple[int, list[int]]:
-        """The shared port, and the ports of their own."""
+    async def started(self, process: Process, sign: str = '"event": "started"') -> tuple[int, list[int]]:
+        """The shared port, and the ports of their own, once both workers have given a *sign* that they serve."""
         line = await deferToThread(process.wait_for, "workers listen on")
         shared = int(line.rpartition(":")[2])
-        lines = [await deferToThread(process.wait_for, "is reached alone") for _ in range(workers)]
+        lines = [await deferToThread(process.wait_for, "is reached alone") for _ in range(2)]
         own = [int(line.rpartition(":")[2]) for line in lines]
-        for _ in range(workers):
-            await deferToThread(process.wait_for, '"event": "started"')
+        for _ in range(2):
+            await deferToThread(process.wait_for, sign)
         return shared, own
 
     async def send(self, port: int) -> dict[str, Any]:
@@ -363,6 +366,30 @@ class ProcessTests(TestCase):
         self.assertNotIn("Traceback", process.errors() + "\n".join(process.lines))
         told = [json.loads(line[line.index("{") :]) for line in process.lines if '"event": "message"' in line]
         self.assertEqual({each["worker"] for each in told}, {1, 2})
+
+    async def test_calls_of_a_worker_that_is_killed(self) -> None:
+        """row:M15: the calls of a worker that is killed can be ended at once by who had them, as its port still takes
+        connections; those of the other worker go on, and new ones come to be."""
+        process = self.party("--application", "answer")
+        shared, own = await self.started(process, "StreamFactory starting")
+        manager = RealTimeServerTcpConnectionManager(reactor)
+        self.addCleanup(manager.terminate)
+        alice = SipPeerToPeerEndpoint("sip:alice@a.example", manager)
+
+        async def call(port: int) -> SignalingSession:
+            return await alice.invite(f"sip:bob@127.0.0.1:{port};transport=tcp", silent_offer())
+
+        lost, kept = [await call(port) for port in own]
+        os.kill(self.children(process)[0], signal.SIGKILL)
+        await deferToThread(process.wait_for, "signal 9")
+        new = await call(shared)
+        await kept.renegotiate(silent_offer())
+        for session in (lost, kept, new):
+            await session.terminate()
+            self.assertEqual(session.state.name, "DISCONNECTED")
+        process.signal(signal.SIGTERM)
+        self.assertEqual(await deferToThread(process.wait), -signal.SIGTERM)
+        self.assertNotIn("Traceback", process.errors() + "\n".join(process.lines))
 
     async def test_reload(self) -> None:
         """row:M15: SIGHUP to the parent has every worker read its files anew."""
