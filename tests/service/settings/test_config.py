@@ -156,6 +156,34 @@ class EveryOptionTests(ConfigCase):
             self.assertEqual([name for name, _, _ in Options().named(arguments)[0]], [option.name] * len(arguments))
         self.assertGreater(count, 40)
 
+    def test_nonsense_everywhere(self) -> None:
+        """fault:B4: whatever is given to any option, from wherever, is taken or refused with one printable line."""
+        shared = ["--certificate", "a.pem", "--trust", "ca.pem", "--allow", "b.example", "--listen", "tls:port=0"]
+        for option in option_table(Options):
+            if option.is_for_command_line:
+                continue
+            for given, written in (
+                ("", '""'),
+                ("-1", "-1"),
+                ("nan", "nan"),
+                ("1e999", "[1e999]"),
+                ("x" * 3000, "{a = 1}"),
+                ("\u0663", "[[]]"),
+                ("https://[", "1979-05-27"),
+                ("a\x1b[2J\nb", '"a\\u001b[2J\\nb"'),
+            ):
+                self.path.write_text(f"{option.name} = {written}\n")
+                for arguments, environment in (
+                    (["--config", str(self.path)], {}),
+                    ([], {option.variable: given}),
+                ):
+                    options = Options()
+                    options.environment = {"SIP_P2P_URI": "sip:a@a.example"} | environment
+                    try:
+                        options.parseOptions([*arguments, *shared])
+                    except usage.UsageError as error:
+                        self.assertTrue(str(error).isprintable() and len(str(error)) < 1200, (option.name, str(error)))
+
 
 class MistakeTests(ConfigCase):
     """What cannot be, and where it stands."""
