@@ -42,7 +42,8 @@ _SECRET_WORDS = "authorization|authentication-info|token|secret|passw|cookie|cre
 _SECRET_NAME = re.compile(f"(?i){_SECRET_WORDS}")
 _SECRET_PARAMETER = re.compile(f'(?i)([?&;][a-z0-9_.-]*(?:{_SECRET_WORDS})[a-z0-9_-]*=)[^&;,>"\\x00-\\x20]+')
 # Where a head has none of these, and no password, nothing is looked at line by line.
-_SUSPECT = (*_SECRET_WORDS.replace("api-?key", "api-key|apikey").split("|"), "identity", "user-to-user", "\ny", "\ry")
+_PLAIN_WORDS = tuple(_SECRET_WORDS.replace("api-?key", "api-key|apikey").split("|"))
+_SUSPECT = (*_PLAIN_WORDS, "identity", "user-to-user", "\ny", "\ry")
 
 _HEAD_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINE_END = re.compile(r"(\r\n|\n|\r)")
@@ -97,7 +98,7 @@ def _is_secret(name: str) -> bool:
 
 def _may_hold_secrets(head: str) -> bool:
     """Whether it is worth the while to look at each line; most heads have nothing to withhold."""
-    lowered = head.lower()
+    lowered = head.casefold()
     for word in _SUSPECT:
         if word in lowered:
             return True
@@ -197,8 +198,12 @@ def _field(pattern: re.Pattern[str], head: str) -> str:
 def without_passwords(line: str) -> str:
     """*line* with ``sip:alice:secret@a.example`` written as ``sip:alice:***@a.example`` (RFC 3261 section 19.1.1), and
     the values of parameters and headers of URIs withheld whose name says that they are secret."""
-    line = _SECRET_PARAMETER.sub(r"\1***", line)
-    if "@" not in line:
+    if "=" in line:
+        lowered = line.casefold()
+        if any(word in lowered for word in _PLAIN_WORDS):
+            line = _SECRET_PARAMETER.sub(r"\1***", line)
+    # A password stands behind a second colon of a URI, before an at sign.
+    if line.count(":", 0, max(0, line.rfind("@"))) < 2:
         return line
     words = _BETWEEN_URIS.split(line)
     for index, word in enumerate(words):

@@ -155,6 +155,13 @@ class RedactTests(SynchronousTestCase):
         once = redact_head(text)
         self.assertEqual(redact_head(once), once)
 
+    def test_letters_that_fold(self) -> None:
+        """row:M11: a secret word is known in letters, too, that are others in lower case only: ſ for s, K for k."""
+        self.assertEqual(without_passwords("<sip:a@b;\u017fecret=1>"), "<sip:a@b;\u017fecret=***>")
+        self.assertEqual(
+            redact_head("INFO sip:a SIP/2.0\r\nX-\u017fecret: 1"), "INFO sip:a SIP/2.0\r\nX-\u017fecret: (withheld)"
+        )
+
 
 class BodyTests(SynchronousTestCase):
     """Whose bodies are kept, and what they lose all the same."""
