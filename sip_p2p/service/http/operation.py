@@ -41,4 +41,4 @@ def drain(server: ControlServer, call: Call) -> Answer:
     deadline = given.get("deadline", manager.limits.drain_timeout)
     manager.drain(float(deadline), redirect_to=given.get("redirect_to", ()))
     server.is_draining = True
-    return Answer({"sessions": len(manager.sessions), "deadline": deadline}, 202)
+    return Answer({"sessions": len(manager.sessions), "deadline": deadline}, 202, headers=[("Location", "/v1")])

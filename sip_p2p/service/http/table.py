@@ -324,7 +324,11 @@ ROUTES: tuple[Route, ...] = (
         operation.drain,
         "Take no new work, and let what is under way go on",
         "operation",
-        {202: Reply("It has begun.", {"type": "object"})},
+        {
+            202: Reply(
+                "It has begun.", {"type": "object"}, headers={"Location": "where to see how many sessions are left"}
+            )
+        },
         body=ref("Drain"),
         needs_body=False,
         problems=("unavailable",),

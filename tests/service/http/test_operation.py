@@ -19,7 +19,8 @@ class OperationTests(ApiCase):
         self.assertEqual((got.status, got.json["sessions"]), (202, 0))
         members = self.assert_problem(self.ask("GET", "/health/ready"), 503, "unavailable")
         self.assertIn("drains", members["detail"])
-        self.assertTrue(self.get("/v1")["is_draining"])
+        self.assertEqual(got.headers["location"], "/v1")
+        self.assertTrue(self.get(got.headers["location"])["is_draining"])
         self.assertEqual(self.get("/health/live"), {"status": "live"})
 
     def test_drain_elsewhere(self) -> None:
