@@ -39,7 +39,7 @@ class ClassTests(SynchronousTestCase):
         application.started(bob)
         application.present = {"bob"}
         accepted = network.run_until(alice.send_message("sip:bob@b.example", "hello"))
-        self.assertEqual((accepted.status, accepted.body), (202, b"it will be delivered"))
+        self.assertEqual((accepted.status, accepted.reason, accepted.body), (202, "Will be delivered", b""))
         self.assertEqual(network.run_until(alice.request("INFO", "sip:bob@b.example")).body, b"bob")
         refused = alice.send_message("sip:nobody@b.example", "hello")
         session = alice.create_session("sip:bob@b.example", max_redirects=0)
