@@ -117,7 +117,7 @@ def redact_body(content_type: str, body: bytes) -> bytes:
 
     In SDP, also as a part of a multipart body, those are the values of ``k=`` (RFC 4566), ``a=crypto`` (RFC 4568),
     ``a=key-mgmt`` (RFC 4567) and ``a=ice-pwd`` (RFC 8839); a message or a piece of one (``message/sip``,
-    ``message/sipfrag``) loses what a head loses.
+    ``message/sipfrag``) loses what a head loses, and so does a multipart body, of which that may be a part.
 
     :param content_type: such as ``application/sdp``, without parameters, in lower case.
     """
@@ -126,6 +126,9 @@ def redact_body(content_type: str, body: bytes) -> bytes:
         cut = len(body) if end is None else end.start()
         head = redact_head(body[:cut].decode("utf-8", "surrogateescape"))
         return head.encode("utf-8", "surrogateescape") + body[cut:]
+    if content_type.startswith("multipart/"):
+        # A part may be a message or a piece of one.
+        body = redact_head(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
     if content_type == "application/sdp" or content_type.startswith("multipart/"):
         return _KEY.sub(rb"\1" + _WITHHELD.encode("ascii"), body)
     return body
@@ -200,10 +203,13 @@ def without_passwords(line: str) -> str:
     the values of parameters and headers of URIs withheld whose name says that they are secret."""
     if "=" in line:
         lowered = line.casefold()
-        if any(word in lowered for word in _PLAIN_WORDS):
-            line = _SECRET_PARAMETER.sub(r"\1***", line)
+        for word in _PLAIN_WORDS:
+            if word in lowered:
+                line = _SECRET_PARAMETER.sub(r"\1***", line)
+                break
     # A password stands behind a second colon of a URI, before an at sign.
-    if line.count(":", 0, max(0, line.rfind("@"))) < 2:
+    end = line.rfind("@")
+    if end < 0 or line.count(":", 0, end) < 2:
         return line
     words = _BETWEEN_URIS.split(line)
     for index, word in enumerate(words):

@@ -156,7 +156,7 @@ class RedactTests(SynchronousTestCase):
         self.assertEqual(redact_head(once), once)
 
     def test_letters_that_fold(self) -> None:
-        """row:M11: a secret word is known in letters, too, that are others in lower case only: ſ for s, K for k."""
+        """row:M11: a secret word is known in letters, too, that become its own only when they are folded."""
         self.assertEqual(without_passwords("<sip:a@b;\u017fecret=1>"), "<sip:a@b;\u017fecret=***>")
         self.assertEqual(
             redact_head("INFO sip:a SIP/2.0\r\nX-\u017fecret: 1"), "INFO sip:a SIP/2.0\r\nX-\u017fecret: (withheld)"
