@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 
 from sip_p2p.service.settings.reconfiguration import RELOADED
-from tests.documents import ROOT, SCRIPTS, blocks
-from tests.interop.peers.program import Program, free_port
-from tests.support import SynchronousTestCase, TestCase
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from tests.documents import ROOT, blocks
+from tests.pages import PageCase
+from tests.support import SynchronousTestCase
 
 PAGE = ROOT / "docs/configuration.rst"
 
 
-class PageCase(TestCase):
+class FileCase(PageCase):
     """A folder with the file of the page."""
 
-    timeout = 90
+    page_ports = ("5061",)
 
     def setUp(self) -> None:
-        """Write the file, with ports that are free here."""
+        """Write the file."""
         super().setUp()
-        self.folder = Path(self.mktemp()).resolve()
-        self.folder.mkdir()
         (file,) = blocks(PAGE, "toml")
-        self.file = file.replace("5061", str(free_port())).replace("udp:5060", "udp:0")
+        self.file = self.text(file).replace("udp:5060", "udp:0")
         (self.folder / "party.toml").write_text(self.file)
 
-    def start(self, command: str, environment: Mapping[str, str] | None = None) -> Program:
-        """Start a command of the page with this checkout's code."""
-        words = command.split()
-        program = Program(reactor, [sys.executable, "-u", *SCRIPTS[words[0]], *words[1:]])
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        own = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})}
-        program.start(str(self.folder), own)
-        self.addCleanup(lambda: Deferred.fromCoroutine(program.stop()))
-        return program
 
-
-class CommandTests(PageCase):
+class CommandTests(FileCase):
     """row:M14: what the page tells an operator to type works."""
 
     async def test_from_the_first_line_to_the_last(self) -> None:
         """row:M14: certificates, the check, the party itself, and a check with what the environment says besides."""
         first, second = blocks(PAGE, "sh")
         pki, check, run = first.splitlines()
-        made = self.start(pki)
-        self.assertEqual(await made.ended(), 0, made.report())
+        await self.done(pki)
         checked = self.start(check)
         self.assertEqual(await checked.ended(), 0, checked.report())
         self.assertIn("It would start.", checked.output)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from twisted.trial.unittest import SynchronousTestCase
 
 import sip_p2p
+from sip_p2p import OverloadState
 from sip_p2p.endpoint.session.events import SessionEvent
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingTransitionReason, reason_of_status
@@ -78,6 +79,25 @@ class CodeTests(SynchronousTestCase):
         lines = said.getvalue().splitlines()
         self.assertEqual(lines[:2], ["bob has hello", "bob has still there?"])
         self.assertIn("did not answer a keep-alive within 10 s", lines[2])
+
+
+class OverloadTests(SynchronousTestCase):
+    """The chapter on overload."""
+
+    def test_snippets(self) -> None:
+        """The programs of docs/overload.rst do with a manager what they say. (row:E19, row:E20, row:B15)"""
+        names: dict[str, Any] = {}
+        for block in blocks(ROOT / "docs/overload.rst", "python"):
+            exec(block, names)
+        network = Network()
+        manager = network.party("sip:alice@a.example").connection_manager
+        names["watch"](manager)
+        names["before_maintenance"](manager)
+        self.assertIs(manager.overload, OverloadState.REJECT_NEW_WORK)
+        names["after_maintenance"](manager)
+        self.assertIs(manager.overload, OverloadState.NORMAL)
+        network.run_until(names["stop"](manager))
+        self.assertTrue(manager.is_terminated)
 
 
 class SessionTests(SynchronousTestCase):
@@ -173,6 +193,15 @@ class CommandTests(SynchronousTestCase):
         for path in documents():
             for words in commands(path):
                 if "twistd" in words[0] and "sip-p2p" in words:
+                    self.assertEqual({word for word in words if OPTION.fullmatch(word)} - known, set(), path.name)
+
+    def test_options_of_the_command_exist(self) -> None:
+        """Each command of ``sip-p2p`` has every option that a command line in a document gives it."""
+        for path in documents():
+            for words in commands(path):
+                if words[0] == "sip-p2p" and not words[1].startswith("-"):
+                    (make,) = [entry[2] for entry in SipOptions.subCommands if entry[0] == words[1]]
+                    known = {f"--{name.rstrip('=').replace('_', '-')}" for name in make().longOpt}
                     self.assertEqual({word for word in words if OPTION.fullmatch(word)} - known, set(), path.name)
 
     def test_the_readme_has_every_command(self) -> None:

@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import treq
-from twisted.internet.defer import Deferred
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from tests.documents import ROOT, SCRIPTS, blocks
-from tests.interop.peers.program import Program, free_port
-from tests.support import TestCase, reactor
+from tests.documents import ROOT, blocks
+from tests.pages import PageCase
+from tests.support import reactor
 
 PAGE = ROOT / "docs/first_service.rst"
 
 
-class LessonTests(TestCase):
+class LessonTests(PageCase):
     """The lesson, in one folder."""
 
-    timeout = 120
-
-    def setUp(self) -> None:
-        """An empty folder, and free ports for those of the page."""
-        super().setUp()
-        self.folder = Path(self.mktemp()).resolve()
-        self.folder.mkdir()
-        self.ports = {port: str(free_port()) for port in ("5062", "8080", "8000")}
-
-    def text(self, words: str) -> str:
-        """With our ports."""
-        for port, own in self.ports.items():
-            words = words.replace(port, own)
-        return words
-
-    def start(self, line: str) -> Program:
-        """Start one command of the page with this checkout's code."""
-        words = shlex.split(self.text(line))
-        program = Program(reactor, [sys.executable, "-u", *SCRIPTS[words[0]], *words[1:]])
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        program.start(str(self.folder), {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
-        self.addCleanup(lambda: Deferred.fromCoroutine(program.stop()))
-        return program
-
-    async def done(self, line: str, code: int = 0) -> str:
-        """What a command printed that ends by itself."""
-        program = self.start(line)
-        self.assertEqual(await program.ended(), code, program.report())
-        return program.text
+    page_ports = ("5062", "8080", "8000")
 
     async def test_from_the_first_line_to_the_last(self) -> None:
         """row:M14: a party that tells what happens, then one that asks a program, and that program gone."""
@@ -86,7 +54,7 @@ class LessonTests(TestCase):
         await decides.find(r"^message short$")
         await decides.stop()
         self.assertIn("503", await self.done(short, 2))
-        await bob.find("webhook: message .* unreachable")
+        await bob.find("webhook: .* unreachable")
         self.assertIn("MESSAGE", await self.done(look[0]))
         await self.done(look[1])
 

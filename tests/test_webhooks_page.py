@@ -3,74 +3,51 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.web.client import Agent
 
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.webhook.decision import parse_request_answer, parse_session_answer
 from sip_p2p.service.webhook.signature import parse_secrets, signature_fields
-from tests.documents import ROOT, SCRIPTS, blocks, commands
-from tests.interop.peers.program import Program, free_port
-from tests.support import SynchronousTestCase, TestCase
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
+from tests.documents import ROOT, blocks, commands
+from tests.pages import PageCase
+from tests.support import SynchronousTestCase
 
 PAGE = ROOT / "docs/webhooks.rst"
 
 
-class CommandTests(TestCase):
+class CommandTests(PageCase):
     """The commands of the page."""
 
-    timeout = 120
+    page_ports = ("8000", "5062")
 
     def setUp(self) -> None:
-        """A folder with the examples, and ports of our own for those of the page."""
+        """The examples lie in the folder."""
         super().setUp()
-        self.folder = Path(self.mktemp())
         shutil.copytree(ROOT / "examples", self.folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
-        self.ports = {"8000": str(free_port()), "5062": str(free_port())}
-
-    def text(self, words: str) -> str:
-        """With our ports."""
-        for port, own in self.ports.items():
-            words = words.replace(port, own)
-        return words
-
-    def start(self, words: list[str]) -> Program:
-        """Start one command of the page."""
-        program = Program(reactor, [sys.executable, "-u", *SCRIPTS[words[0]], *map(self.text, words[1:])])
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        program.start(str(self.folder), {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"})
-        self.addCleanup(lambda: _as_deferred(program.stop()))
-        return program
 
     async def test_they_do_what_the_page_says(self) -> None:
         """row:M14: the first text is answered 200, the second 403, and the call is accepted, as the hook decides."""
         first, second = blocks(PAGE, "sh")
         keys, secret, mode, receiver = first.splitlines()
-        self.assertEqual(await self.start(keys.split()).ended(), 0)
+        await self.done(keys)
         for line in (secret, mode):
             python = f'"{sys.executable}" -c'
             subprocess.run(line.replace("python -c", python), shell=True, check=True, cwd=self.folder, timeout=30)
-        hook = self.start(receiver.split())
+        hook = self.start(receiver)
         await hook.find(r"^the hook is ")
-        party, hello, spam, call = (line.split() for line in second.splitlines())
+        party, hello, spam, call = second.splitlines()
         service = self.start(party)
         await service.find("listens on tls", 30.0)
         for words, code, told in ((hello, 0, "200 OK"), (spam, 2, "403 Not here"), (call, 0, "")):
-            program = self.start(words)
-            self.assertEqual(await program.ended(), code, program.report())
-            self.assertIn(told, program.text)
+            self.assertIn(told, await self.done(words, code))
         await hook.find(r"^localhost says hello$")
         await hook.find(r"^session-state disconnected$")
         self.assertEqual(len(commands(PAGE)), 8)
@@ -101,8 +78,3 @@ class BlockTests(SynchronousTestCase):
         self.assertRaises(ValueError, names["delivery_id"], secrets, fields, b"{ }")
         path = CertificateAuthority.create().write(folder)
         self.assertIsInstance(names["careful_agent"](reactor, path), Agent)
-
-
-def _as_deferred(coroutine: Coroutine[object, object, object]) -> object:
-    """What trial waits for."""
-    return Deferred.fromCoroutine(coroutine)
