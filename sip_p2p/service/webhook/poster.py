@@ -33,13 +33,13 @@ from sip_p2p.service.words import explain
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+    from twisted.internet.interfaces import IDelayedCall, IProtocolFactory, IReactorTime
     from twisted.web.client import URI
     from twisted.web.iweb import IResponse
 
     from sip_p2p.transport.trust.https import HttpsPolicy
 
-__all__ = ["LARGEST_ANSWER", "LONGEST_RETRY_AFTER", "Poster", "make_agent"]
+__all__ = ["CLOSE_TIMEOUT", "LARGEST_ANSWER", "LONGEST_RETRY_AFTER", "Poster", "make_agent"]
 
 LARGEST_ANSWER = 262_144
 """How many octets of a hook's answer are read; what is larger ends the connection."""
@@ -49,6 +49,9 @@ LARGEST_HEAD = 65_536
 
 LONGEST_RETRY_AFTER = 3600.0
 """The most seconds that a hook's Retry-After is believed."""
+
+CLOSE_TIMEOUT = 2.0
+"""Seconds that a hook has to agree that a connection is over; then it is dropped. TLS would wait for ever."""
 
 _IDLE_SECONDS = 60.0
 # An answer without a body that nobody needs to read.
@@ -327,7 +330,7 @@ class _Endpoints:
             endpoint = wrapClientTLS(self._policy.creatorForNetloc(uri.host, uri.port), endpoint)
         elif uri.scheme != b"http":
             raise ValueError(f"no way to {uri.scheme!r}")
-        return cast("IStreamClientEndpoint", _Counted(endpoint))
+        return cast("IStreamClientEndpoint", _Counted(endpoint, self._reactor))
 
 
 @implementer(IStreamClientEndpoint)
@@ -335,22 +338,27 @@ class _Endpoints:
 class _Counted:
     """An endpoint whose connections end when more comes than any answer may have."""
 
-    def __init__(self, endpoint: IStreamClientEndpoint) -> None:
+    def __init__(self, endpoint: IStreamClientEndpoint, reactor: IReactorTime) -> None:
         self._endpoint = endpoint
+        self._reactor = reactor
 
     def connect(self, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect; the protocol is the factory's own."""
         # A line in the log for each connection says nothing to those who read it.
         factory.noisy = False  # type: ignore[attr-defined]
-        connecting = cast("Deferred[Any]", self._endpoint.connect(_CountingFactory(factory)))  # type: ignore[no-untyped-call]
+        counting = _CountingFactory(factory)  # type: ignore[no-untyped-call]
+        counting.call_later = self._reactor.callLater
+        connecting = cast("Deferred[Any]", self._endpoint.connect(counting))
         return connecting.addCallback(lambda wrapper: wrapper.wrappedProtocol)
 
 
 class _CountingProtocol(ProtocolWrapper):
-    """Counts what has come since something was last said."""
+    """Counts what has come since something was last said, and is over soon after it was closed."""
 
+    factory: _CountingFactory
     _came = 0
     _is_too_much = False
+    _dropping: IDelayedCall | None = None
 
     def write(self, data: bytes) -> None:
         """What is said begins a new count."""
@@ -371,11 +379,23 @@ class _CountingProtocol(ProtocolWrapper):
         else:
             super().dataReceived(data)  # type: ignore[no-untyped-call]
 
+    def loseConnection(self) -> None:
+        """Close it; a hook that does not agree to that is left all the same."""
+        if self._dropping is None:
+            self._dropping = self.factory.call_later(CLOSE_TIMEOUT, self._drop)
+        super().loseConnection()  # type: ignore[no-untyped-call]
+
+    def _drop(self) -> None:
+        cast("Any", self.transport).abortConnection()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Say why."""
+        if self._dropping is not None and self._dropping.active():
+            self._dropping.cancel()
         super().connectionLost(Failure(_TooMuch()) if self._is_too_much else reason)  # type: ignore[no-untyped-call]
 
 
 class _CountingFactory(WrappingFactory[_CountingProtocol]):
     protocol = _CountingProtocol
     noisy = False
+    call_later: Callable[..., IDelayedCall]

@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from sip_p2p.pki import CertificateAuthority
+from sip_p2p.service.webhook import poster as poster_module
 from sip_p2p.service.webhook.failure import FailureKind, HookFailure
 from sip_p2p.service.webhook.poster import LARGEST_ANSWER, LARGEST_HEAD, LONGEST_RETRY_AFTER, Poster, make_agent
 from sip_p2p.transport.trust.credential import TrustAnchors
@@ -259,7 +260,7 @@ class HttpsTests(PosterCase):
         listening = reactor.listenTCP(0, secured, interface="127.0.0.1")
         self.addCleanup(listening.stopListening)
         self.addCleanup(lambda: [each.transport.loseConnection() for each in factory.connections])
-        self.requests = factory.requests
+        self.requests, self.connections = factory.requests, factory.connections
         return listening.getHost().port, authority
 
     async def test_a_hook_that_proves_who_it_is(self) -> None:
@@ -268,6 +269,18 @@ class HttpsTests(PosterCase):
         policy = HttpsPolicy(TrustAnchors.from_pem(authority.pem))
         poster = self.poster(f"https://localhost:{port}/", policy, "localhost", port)
         self.assertEqual(await poster.post(b"{}", {}), b"{}")
+
+    async def test_a_hook_that_does_not_agree_to_the_end(self) -> None:
+        """A connection that is closed is over soon, also where the hook never answers the end of TLS."""
+        self.patch(poster_module, "CLOSE_TIMEOUT", 0.05)
+        port, authority = await self.serve("localhost")
+        agent: Any = make_agent(reactor, HttpsPolicy(TrustAnchors.from_pem(authority.pem)), 2, 5.0)
+        await Poster(agent, f"https://localhost:{port}/").post(b"{}", {})
+        for each in self.connections:
+            each.transport.transport.stopReading()
+        await agent.close()
+        for each in self.connections:
+            each.transport.transport.abortConnection()
 
     async def test_a_hook_that_does_not(self) -> None:
         """One with another name, or by another authority, is a failure of TLS that says what is wrong."""
