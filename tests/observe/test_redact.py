@@ -186,6 +186,13 @@ class BodyTests(SynchronousTestCase):
             b"SIP/2.0 200 OK\r\nAuthorization: Digest (withheld)\r\nSubject: \xff\r\n\r\nrest",
         )
 
+    def test_a_message_in_a_part(self) -> None:
+        """row:M11: so does a part of a multipart body."""
+        head = b"INFO sip:a SIP/2.0\r\nAuthorization: Digest hunter2\r\n x"
+        body = b"--a\r\nContent-Type: message/sip\r\n\r\n" + head + b"\r\n\xff--a--"
+        kept = redact_body("multipart/mixed", body)
+        self.assertEqual(kept, body.replace(b"hunter2\r\n x", b"(withheld)"))
+
     def test_other_bodies(self) -> None:
         """A text is no description, whatever it looks like."""
         self.assertEqual(redact_body("text/plain", b"k=5"), b"k=5")
