@@ -203,9 +203,10 @@ class PcapngWriter:
         self._size = os.fstat(self._descriptor).st_size
         try:
             self._append(self._maker.begin())
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            # What a write says does not name the file.
+            raise OSError(error.errno, error.strerror, self.path) from error
 
     def write(self, event: TraceEvent) -> None:
         """Append *event*; when the disk refuses, say so once in the log and count the events that are lost."""

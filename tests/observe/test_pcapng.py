@@ -254,3 +254,6 @@ class FileTests(SynchronousTestCase):
     def test_a_path_that_cannot_be_written(self) -> None:
         """It is an error at once."""
         self.assertRaises(OSError, PcapngWriter, os.path.join(self.mktemp(), "missing", "file"))
+        if os.path.exists("/dev/full"):
+            error = self.assertRaises(OSError, PcapngWriter, "/dev/full")
+            self.assertEqual(error.filename, "/dev/full")

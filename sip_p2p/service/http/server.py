@@ -196,9 +196,10 @@ class ControlServer(Part):
 def _not_bound(failure: Failure, place: Place) -> Failure:
     """What stands in the way at *place*, in one line."""
     error = failure.value
-    if not isinstance(error, CannotListenError):
+    if not isinstance(error, CannotListenError | OSError):
         return failure
-    cause = error.socketError
+    # A folder that is not there is found out about at the lock that stands beside a Unix socket.
+    cause = error if isinstance(error, OSError) else error.socketError
     words = getattr(cause, "strerror", None) or str(cause)
     return Failure(ValueError(f"cannot listen on --http {place.text}: {words}"))
 

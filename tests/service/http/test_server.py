@@ -210,6 +210,17 @@ class StartTests(TestCase):
         place = f"cannot listen on --http {port.getHost().port}: "
         self.assertEqual(str(caught.exception), f"sip-p2p: {place}{os.strerror(errno.EADDRINUSE)}")
 
+    async def test_no_folder(self) -> None:
+        """A socket in a folder that is not there ends the start with one line that names it."""
+        place = "unix:/nowhere/at/all/control.sock"
+        service = make(reactor, parsed("--uri=sip:a@127.0.0.1", "--proxy=tcp:127.0.0.1:9", f"--http={place}"))
+        self.addCleanup(service.stopService)
+        with self.assertRaises(StartFailed) as caught:
+            service.startService()
+        self.assertEqual(
+            str(caught.exception), f"sip-p2p: cannot listen on --http {place}: {os.strerror(errno.ENOENT)}"
+        )
+
     async def test_tokens(self) -> None:
         """A file without a token ends the start before anything is bound."""
         path = self.mktemp()
