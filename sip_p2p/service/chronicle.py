@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, final
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.observe.redact import without_passwords
-from sip_p2p.service.json_lines import address_of, described, described_session, place, proved
+from sip_p2p.observe.text import host_and_port
+from sip_p2p.service.json_lines import described, described_session, place, proved
 from sip_p2p.service.parts import Part
 from sip_p2p.service.words import explain
 from sip_p2p.sip.message import Response
@@ -188,5 +189,5 @@ def _described_flow(flow: LiveFlow) -> dict[str, object]:
     return {
         "flow": flow.number,
         "direction": "in" if flow.is_incoming else "out",
-        "local_address": address_of(flow.local_host, flow.local_port),
+        "local_address": host_and_port(flow.local_host, flow.local_port),
     }

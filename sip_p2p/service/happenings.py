@@ -21,15 +21,10 @@ from sip_p2p.transport.throttle import LogBounds, ThrottledLog
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["MOST_OCTETS", "Happening", "Happenings", "stamp"]
+__all__ = ["MOST_OCTETS", "Happening", "Happenings"]
 
 MOST_OCTETS = 16 * 1024 * 1024
 """How much memory the fields of the events that are kept may take."""
-
-
-def stamp(moment: float) -> str:
-    """*moment*, in seconds since 1970, as RFC 3339 writes it: UTC, to the millisecond."""
-    return in_words(moment)
 
 
 @final
@@ -52,7 +47,7 @@ class Happening:
 
     def as_json(self) -> dict[str, object]:
         """The event as one object: its number, time and kind, then its fields."""
-        return {"id": self.number, "time": stamp(self.at), "event": self.event, **self.fields}
+        return {"id": self.number, "time": in_words(self.at), "event": self.event, **self.fields}
 
     def __repr__(self) -> str:
         return f"<Happening {self.number} {self.event}>"

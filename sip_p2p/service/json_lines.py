@@ -12,7 +12,7 @@ from twisted.logger import Logger
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.observe.redact import without_passwords
-from sip_p2p.service.happenings import stamp
+from sip_p2p.observe.text import host_and_port, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.service.happenings import Happening
     from sip_p2p.sip.message import Request
 
-__all__ = ["JsonLines", "address_of", "described", "described_session", "place", "proved"]
+__all__ = ["JsonLines", "described", "described_session", "place", "proved"]
 
 _log = Logger()
 
@@ -54,7 +54,7 @@ class JsonLines:
         self._line(happening.at, happening.event, happening.fields)
 
     def _line(self, moment: float, event: str, fields: Mapping[str, object]) -> None:
-        line = json.dumps({"time": stamp(moment), "event": event, **fields})
+        line = json.dumps({"time": in_words(moment), "event": event, **fields})
         if self._broken:
             return
         try:
@@ -106,7 +106,7 @@ def place(listener: Listener) -> dict[str, object]:
     """Where a listener can be reached: a port of 0 in its description is a real one here."""
     return {
         "transport": listener.transport,
-        "address": address_of(*listener.address),
+        "address": host_and_port(*listener.address),
         "description": listener.description,
     }
 
@@ -118,10 +118,5 @@ def proved(peer: Peer) -> dict[str, object]:
         "identities": list(peer.identities),
         "transport": peer.transport,
         "tls_version": peer.tls_version,
-        "address": address_of(*peer.address),
+        "address": host_and_port(*peer.address),
     }
-
-
-def address_of(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

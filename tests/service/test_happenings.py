@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sip_p2p.service.happenings import Happening, Happenings, stamp
+from sip_p2p.service.happenings import Happening, Happenings
 from sip_p2p.service.words import ExitCode
 from tests.support import SynchronousTestCase
 
@@ -100,7 +100,3 @@ class HappeningsTests(SynchronousTestCase):
         self.happenings.emit("message")
         self.assertEqual(len(heard), 1)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    def test_times(self) -> None:
-        """A time is written in UTC, to the millisecond (RFC 3339)."""
-        self.assertEqual(stamp(0), "1970-01-01T00:00:00.000Z")

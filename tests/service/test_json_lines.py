@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sip_p2p.service.json_lines import JsonLines, address_of
+from sip_p2p.service.json_lines import JsonLines
 from tests.support import SynchronousTestCase
 
 
@@ -35,11 +35,3 @@ class JsonLinesTests(SynchronousTestCase):
         lines.emit("one")
         lines.emit("two")
         self.assertEqual(len(calls), 1)
-
-
-class AddressTests(SynchronousTestCase):
-    """:func:`address_of`."""
-
-    def test_both_families(self) -> None:
-        """An IPv6 address stands in brackets before its port."""
-        self.assertEqual((address_of("192.0.2.7", 5060), address_of("::1", 5061)), ("192.0.2.7:5060", "[::1]:5061"))

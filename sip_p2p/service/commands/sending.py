@@ -13,8 +13,8 @@ from twisted.python import usage
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.errors import MalformedMessage, RequestFailed, RestrictedHeader, SipError, TlsFailure
-from sip_p2p.observe.text import printable
-from sip_p2p.service.json_lines import address_of, proved
+from sip_p2p.observe.text import host_and_port, printable
+from sip_p2p.service.json_lines import proved
 from sip_p2p.service.party import make_party
 from sip_p2p.service.settings.options import PartyOptions, seconds
 from sip_p2p.service.words import ExitCode, exit_code, explain
@@ -248,7 +248,7 @@ def proof(peer: Peer | None) -> str:
     """Who has been proved to have answered, and how: the end of a sentence."""
     if peer is None:
         return ""
-    where = address_of(*peer.address)
+    where = host_and_port(*peer.address)
     if not peer.is_verified:
         return f" from {where} over {peer.transport}, unverified"
     return f" from {printable(peer.identity)} at {where}, {peer.tls_version}"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, final
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.python import usage
 
-from sip_p2p.observe.text import printable
+from sip_p2p.observe.text import in_words, printable
 from sip_p2p.service.diagnosis.doctor import LISTENING, DoctorOptions, diagnose
-from sip_p2p.service.happenings import stamp
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
@@ -83,10 +82,10 @@ class _Job:
             "id": str(self.number),
             "patient": self._patient,
             "state": state,
-            "created": stamp(self._created),
+            "created": in_words(self._created),
         }
         if self._ended is not None:
-            said["ended"] = stamp(self._ended)
+            said["ended"] = in_words(self._ended)
         return said | self._outcome
 
 

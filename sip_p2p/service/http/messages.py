@@ -14,8 +14,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p.errors import RequestFailed
 from sip_p2p.observe.redact import without_passwords
-from sip_p2p.observe.text import printable
-from sip_p2p.service.happenings import stamp
+from sip_p2p.observe.text import in_words, printable
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.idempotency import Keys
 from sip_p2p.service.http.problems import Problem
@@ -116,12 +115,12 @@ class SentRequest:
             "method": self._method,
             "to": self._to,
             "state": state,
-            "created": stamp(self._created),
+            "created": in_words(self._created),
         }
         if self._session is not None:
             said["session"] = str(self._session)
         if self._ended is not None:
-            said["ended"] = stamp(self._ended)
+            said["ended"] = in_words(self._ended)
         return said | self._outcome
 
 

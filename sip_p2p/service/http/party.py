@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, final
 import sip_p2p
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
-from sip_p2p.observe.text import printable
-from sip_p2p.service.happenings import stamp
+from sip_p2p.observe.text import host_and_port, in_words, printable
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.problems import KINDS, TYPE_PREFIX, Problem
 from sip_p2p.service.http.routes import Answer
-from sip_p2p.service.json_lines import address_of, place
+from sip_p2p.service.json_lines import place
 from sip_p2p.service.words import explain
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def service(server: ControlServer, call: Call) -> Answer:
             "state": endpoint.state.value,
             "application": type(running.application).__name__,
             "listening": [place(listener) for listener in manager.listeners],
-            "started": stamp(server.started_at),
+            "started": in_words(server.started_at),
             "is_ready": server.is_ready,
             "is_draining": server.is_draining,
             "flows": len(manager.keeper.flows),
@@ -115,8 +114,8 @@ def _flow(server: ControlServer, each: LiveFlow) -> dict[str, object]:
         "id": str(each.number),
         "transport": each.transport,
         "direction": "in" if each.is_incoming else "out",
-        "local": address_of(each.local_host, each.local_port),
-        "remote": address_of(each.remote_host, each.remote_port),
+        "local": host_and_port(each.local_host, each.local_port),
+        "remote": host_and_port(each.remote_host, each.remote_port),
         "peer": peer.identity,
         "identities": list(peer.identities),
         "is_verified": peer.is_verified,
@@ -193,7 +192,7 @@ class Failures:
         self._kept.append(
             {
                 "id": str(self._count),
-                "time": stamp(time.time()),
+                "time": in_words(time.time()),
                 "reason": failure.reason.name,
                 "words": words.what,
                 "remedy": words.remedy,

@@ -13,8 +13,7 @@ from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.observe.redact import without_passwords
-from sip_p2p.observe.text import printable
-from sip_p2p.service.happenings import stamp
+from sip_p2p.observe.text import in_words, printable
 from sip_p2p.service.http import descriptions
 from sip_p2p.service.http.idempotency import Keys
 from sip_p2p.service.http.messages import sent
@@ -91,7 +90,7 @@ class _Entry:
     def as_json(self) -> dict[str, object]:
         """It as the API has it."""
         said = self._said if self.session is None else self._facts()
-        said = said | {"began": stamp(self.began), "changed": stamp(self.changed)}
+        said = said | {"began": in_words(self.began), "changed": in_words(self.changed)}
         extra = {"reason": self.reason, "status": self.status, "failure": self.failure}
         return said | {name: value for name, value in extra.items() if value}
 

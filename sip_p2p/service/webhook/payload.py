@@ -10,7 +10,7 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
-from sip_p2p.service.happenings import stamp
+from sip_p2p.observe.text import in_words
 from sip_p2p.service.json_lines import described, described_session, proved
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def envelope(kind: str, at: float, data: Mapping[str, object]) -> bytes:
     :param at: when it happened, in seconds since 1970.
     """
     # ASCII throughout: an octet that is no text in a header field becomes a lone surrogate, which no UTF-8 has.
-    return json.dumps({"type": kind, "timestamp": stamp(at), "data": data}, separators=(",", ":")).encode("ascii")
+    return json.dumps({"type": kind, "timestamp": in_words(at), "data": data}, separators=(",", ":")).encode("ascii")
 
 
 def request_data(event: IncomingRequest, session: SignalingSession | None = None) -> dict[str, object]:
