@@ -106,6 +106,6 @@ $(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.installed
 
 $(VENV)-oldest/.test: setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV)-oldest
-	@sed -n '/^install_requires/,/^[^ ]*_data/s/^ *\([A-Za-z._-]*\).* >= */\1==/p' setup.cfg > $(VENV)-oldest/oldest.txt
+	@sed -nE '/^(install_requires|opentelemetry)/,/^[^ ]/s/^ +([A-Za-z._-]+).* >= */\1==/p' setup.cfg > $(VENV)-oldest/oldest.txt
 	@$(VENV)-oldest/bin/python -m pip install -qq --disable-pip-version-check -c $(VENV)-oldest/oldest.txt -e '.[test]'
 	@touch $@
