@@ -28,6 +28,8 @@ LIMITS = "limits"
 
 _PLACE = re.compile(r" \(at line ([0-9]+), column ([0-9]+)\)\Z")
 _CLOSES = re.compile(r"[\]}]|\"\"\"|'''")
+_NAME = r"(?:[A-Za-z0-9_-]+|\"(?:[^\"\\]|\\.)*\"|'[^']*')"
+_BEGINS = re.compile(rf"[ \t]*(?:\[|{_NAME}[ \t]*(?:\.[ \t]*{_NAME}[ \t]*)*=)")
 
 
 @final
@@ -128,10 +130,17 @@ def _statements(text: str) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     begun: list[str] = []
     first = 0
-    for number, line in enumerate(text.split("\n"), 1):
+    lines = text.split("\n")
+    # Behind each line, whether what comes next can be a statement: in a long list it is not, and nothing is parsed.
+    may_end = [True] * len(lines)
+    for index in range(len(lines) - 2, -1, -1):
+        following = lines[index + 1].strip(" \t")
+        is_nothing = not following or following.startswith("#")
+        may_end[index] = may_end[index + 1] if is_nothing else _BEGINS.match(following) is not None
+    for number, line in enumerate(lines, 1):
         if not begun:
             first = number
-        elif not _CLOSES.search(line):
+        elif not (may_end[number - 1] and _CLOSES.search(line)):
             # Only a bracket or quotes can end what goes on over several lines.
             begun.append(line)
             continue

@@ -60,6 +60,13 @@ class PlaceTests(SynchronousTestCase):
         self.assertLess(len(text), FILE_OCTETS + 1)
         self.assertEqual([(entry.name, entry.line) for entry in parse_file(text, "f")], [("a", 1), ("c", 20003)])
 
+    def test_long_lists_of_addresses(self) -> None:
+        """row:M15: nor are brackets in the elements taken for the end; what follows stands in its line."""
+        count = 8_000
+        text = "resolve = [\n" + '  "b.example=[::1]:5061",\n' * count + ']\n\n# next\n"listen" = 1\n'
+        first, second = parse_file(text, "x")
+        self.assertEqual((len(first.value), second.name, second.line), (count, "listen", count + 5))
+
 
 class MistakeTests(SynchronousTestCase):
     """What is no file of ours."""
