@@ -115,6 +115,6 @@ def _again(error: ConnectionFailure, wait: float) -> ConnectionFailure:
             error.reason, error.peer, error.certificate, detail=detail, alert=error.alert, errors=error.errors
         )
     else:
-        again = ConnectionFailure(f"{error}; {note}")
+        again = ConnectionFailure(f"{str(error).rstrip('.')}; {note}")
     again.retry_after = wait
     return again

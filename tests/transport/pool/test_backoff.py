@@ -65,7 +65,7 @@ class RefusalTests(SynchronousTestCase):
         """A place is refused until its time has come, with the last reason and when it is tried again (fault:G6)."""
         failing = backoff()
         self.assertIsNone(failing.refusal("b", 0))
-        failing.failed("b", ConnectionFailure("the cable is out"), 10.0)
+        failing.failed("b", ConnectionFailure("the cable is out."), 10.0)
         refusal = failing.refusal("b", 10.1)
         assert refusal is not None
         self.assertAlmostEqual(refusal.retry_after, 0.4)
