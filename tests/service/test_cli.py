@@ -106,6 +106,18 @@ class ProcessTests(SynchronousTestCase):
         self.assertEqual((done.returncode, done.stdout), (1, b""))
         self.assertTrue(done.stderr.isascii() and done.stderr.count(b"\n") == 1, done.stderr)
 
+    def test_a_command_imports_what_it_needs(self) -> None:
+        """The help of the command, and what touches no wire, wait for no party and no service to be imported."""
+        heavy = ("sip_p2p.endpoint.connection_manager", "sip_p2p.service.assembly", "sip_p2p.service.http.server")
+        for arguments in (["--help"], ["pki", "--help"]):
+            script = (
+                "import sys\n"
+                "from sip_p2p.service.cli import main\n"
+                f"try:\n    sys.argv[1:] = {arguments!r}\n    main()\n"
+                f"except SystemExit:\n    sys.exit(sum(name in sys.modules for name in {heavy!r}))\n"
+            )
+            self.assertEqual(run_process((sys.executable, "-c", script)).returncode, 0, arguments)
+
     def test_something_unexpected(self) -> None:
         """Even a fault of ours is one line with its place, and code 1."""
         broken = (
