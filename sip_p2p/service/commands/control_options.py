@@ -10,14 +10,12 @@ from twisted.python import usage
 from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.control_client import ControlClient, ControlError, ControlPlace
 from sip_p2p.service.settings.command_line import CommandOptions, file_path
+from sip_p2p.service.settings.option_table import CONTROL_VARIABLE
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
-__all__ = ["CONTROL_VARIABLE", "ControlOptions"]
-
-CONTROL_VARIABLE = "SIP_P2P_CONTROL"
-"""The variable of the environment that says where the API is, where ``--control`` does not."""
+__all__ = ["ControlOptions"]
 
 _LONGEST_TOKEN = 4096
 _FILES = ("control-token-file", "control-trust", "control-certificate", "control-private-key")

@@ -34,11 +34,10 @@ _IN_URL = re.compile(r"(?<=://)[^/@ \t\r\n]*@|\?[^ \t\r\n]*")
 
 
 def explain_options(options: Options) -> Iterator[Finding]:
-    """Every option that a file can hold, with what it is and who says so."""
+    """Every option that a file can hold, with what it is and who says so; first those that somebody has given."""
     configuration = options.configuration
-    for option in configuration.options.values():
-        if option.is_for_command_line:
-            continue
+    known = [option for option in configuration.options.values() if not option.is_for_command_line]
+    for option in sorted(known, key=lambda option: not configuration.given.get(option.name)):
         given = configuration.given.get(option.name, [])
         place = configuration.place_of(option.name)
         if not given:

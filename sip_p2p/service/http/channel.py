@@ -189,6 +189,10 @@ class ControlFactory(Factory):
         self.turned_away = 0
         self._closed: Deferred[None] | None = None
 
+    def logPrefix(self) -> str:
+        """What the reactor's log calls it."""
+        return "HTTP API"
+
     def buildProtocol(self, addr: Any) -> ControlChannel | None:  # type: ignore[override]
         """A connection has come; None where there are too many."""
         if len(self.connections) >= MOST_CONNECTIONS:

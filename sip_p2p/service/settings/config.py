@@ -23,7 +23,7 @@ from twisted.python import usage
 from sip_p2p.observe.text import printable
 from sip_p2p.service.settings.command_line import CommandOptions, file_path
 from sip_p2p.service.settings.config_file import LIMITS, Entry, read_file
-from sip_p2p.service.settings.option_table import PREFIX, Option, OptionKind, option_table
+from sip_p2p.service.settings.option_table import CONTROL_VARIABLE, PREFIX, Option, OptionKind, option_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,7 +120,7 @@ class Configuration:
         for variable, text in environment.items():
             option = known.get(variable)
             if option is None or (option.is_for_command_line and option.name != "config"):
-                if variable.startswith(PREFIX):
+                if variable.startswith(PREFIX) and variable != CONTROL_VARIABLE:
                     self.strangers.append(variable)
                 continue
             if text:

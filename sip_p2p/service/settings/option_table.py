@@ -18,10 +18,13 @@ from sip_p2p.service.settings.command_line import CommandOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PREFIX", "Option", "OptionKind", "option_table"]
+__all__ = ["CONTROL_VARIABLE", "PREFIX", "Option", "OptionKind", "option_table"]
 
 PREFIX = "SIP_P2P_"
 """What the name of an option begins with in the environment."""
+
+CONTROL_VARIABLE = f"{PREFIX}CONTROL"
+"""The variable that says where the API of a running service is, to the commands that ask one."""
 
 _PLACEHOLDER = re.compile(r"([A-Z]{2,}(?:[=:|][A-Z]{2,})*)(?![A-Za-z0-9_])(?! +file)")
 _WORDS = (

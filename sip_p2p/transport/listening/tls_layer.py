@@ -84,6 +84,10 @@ class _FollowingFactory(Factory):
         self._secured = secured
         self._settings = settings
 
+    def logPrefix(self) -> str:
+        """What the reactor's log calls it."""
+        return "TLS"
+
     def doStart(self) -> None:
         """Listening has begun."""
         self._settings.start()

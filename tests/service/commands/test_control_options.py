@@ -8,8 +8,8 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.python import usage
 
-from sip_p2p.service.commands.control_options import CONTROL_VARIABLE
 from sip_p2p.service.commands.drawing import LadderOptions
+from sip_p2p.service.settings.option_table import CONTROL_VARIABLE
 from tests.service.support import keys
 from tests.support import SynchronousTestCase
 
