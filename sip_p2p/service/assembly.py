@@ -54,7 +54,10 @@ def make(
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
     """
-    happenings = Happenings(common={} if options.seat is None else {"worker": options.seat.number})
+    # Only who uses the API can ask for what is over.
+    happenings = Happenings(
+        capacity=1024 if options.http else 0, common={} if options.seat is None else {"worker": options.seat.number}
+    )
     lines = lines or JsonLines(_to_log if options.is_daemon else None)
     webhook = Deliverer.from_options(reactor, happenings, options)
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)

@@ -62,6 +62,7 @@ class Chronicle(Part):
     """
 
     def __init__(self, happenings: Happenings, endpoint: SipPeerToPeerEndpoint) -> None:
+        self._happenings = happenings
         self._tell = happenings.emit
         self._endpoint = endpoint
         self._followed: list[tuple[Event[Any], Any]] = []
@@ -112,6 +113,8 @@ class Chronicle(Part):
     # -- requests and sessions -----------------------------------------------------------------------------------------
 
     def _heard(self, heard: tuple[IncomingRequest, SignalingSession | None]) -> None:
+        if self._happenings.is_unheard:
+            return
         request, session = heard
         fields = described(request)
         if session is not None:

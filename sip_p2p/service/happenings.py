@@ -57,7 +57,7 @@ class Happening:
 class Happenings:
     """Tells everything that happens to everybody who follows, in the order in which it happened.
 
-    :param capacity: how many of the newest are kept.
+    :param capacity: how many of the newest are kept; 0 keeps none.
     :param most_octets: how much memory their fields may take, as peers write most of these: the oldest give way,
         and of one that alone is larger nothing is kept but that it has happened.
     :param clock: seconds since 1970.
@@ -88,12 +88,18 @@ class Happenings:
         """The number of the newest; 0 before the first."""
         return self._count
 
+    @property
+    def is_unheard(self) -> bool:
+        """Whether nobody follows, and nothing is kept for whoever comes later: what happens need not be described."""
+        return not (self._followers or self._capacity)
+
     def emit(self, event: str, **fields: object) -> Happening:
         """Something of the kind *event* has happened; every follower hears of it before this returns."""
         check_thread()
         self._count += 1
         happening = Happening(self._count, self._clock(), event, {**fields, **self._common})
-        self._keep(happening)
+        if self._capacity:
+            self._keep(happening)
         for follower in self._followers:
             try:
                 follower(happening)

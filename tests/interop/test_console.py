@@ -398,8 +398,8 @@ class UseTests(ConsoleCase):
         self.assertEqual(await browser.value(ground), dark)
 
     async def test_many_flows(self) -> None:
-        """More than a thousand flows come page by page, only what can be seen is in the document, and scrolling, sorting
-        and narrowing down stay quick."""
+        """More than a thousand flows come page by page, only what can be seen is in the document, and scrolling,
+        sorting and narrowing down stay quick."""
         await self.with_bob()
         address = await self.serve("--listen", "udp:port=0:interface=127.0.0.1")
         (port,) = (each.port for each in self.service.manager.listeners if each.transport == "UDP")

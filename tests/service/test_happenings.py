@@ -62,6 +62,19 @@ class HappeningsTests(SynchronousTestCase):
         self.assertEqual([happening.number for happening in self.happenings.since(0)], [3, 4, 5])
         self.assertEqual(self.happenings.newest, 5)
 
+    def test_nothing_is_kept(self) -> None:
+        """Without room nothing is kept, who follows hears all the same, and without followers nobody would notice."""
+        happenings = Happenings(capacity=0)
+        self.assertTrue(happenings.is_unheard)
+        heard: list[Happening] = []
+        leave = happenings.follow(heard.append)
+        self.assertFalse(happenings.is_unheard)
+        happenings.emit("message")
+        leave()
+        self.assertEqual(([each.number for each in heard], happenings.since(0), happenings.newest), ([1], (), 1))
+        self.assertTrue(happenings.is_unheard)
+        self.assertFalse(Happenings(capacity=1).is_unheard)
+
     def test_a_flood_of_large_events(self) -> None:
         """What is kept is bounded in octets as well: the oldest gives way, and what is too large for all of it is kept
         without its texts, while followers hear of the whole."""

@@ -10,6 +10,7 @@ from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.errors import OperationTimeout, RequestFailed
 from sip_p2p.service.assembly import make
+from sip_p2p.service.happenings import Happening
 from sip_p2p.service.silence import Silence, silent_answer
 from sip_p2p.transport.dns.resolver import StaticResolver
 from tests.service.applications.forwarding import MIDDLE, ForwardCase
@@ -148,6 +149,8 @@ class SocketTests(ApplicationCase):
             ),
         )  # fmt: skip
         self.addCleanup(service.stopService)
+        happened: list[Happening] = []
+        service.happenings.follow(happened.append)
         service.startService()
         table = {"a.example": ("127.0.0.1", service.manager.listening_port)}
         theirs.connection_manager.resolver = StaticResolver(table, theirs.connection_manager.resolver)
@@ -170,6 +173,6 @@ class SocketTests(ApplicationCase):
         self.assertEqual((await session.send_message("in it")).status, 200)
         await session.terminate()
         await over.addTimeout(5, reactor)
-        told = [each.fields for each in service.happenings.since(0) if each.event == "forwarded"]
+        told = [each.fields for each in happened if each.event == "forwarded"]
         self.assertEqual([each["method"] for each in told], ["MESSAGE", "INVITE"])
         self.assertEqual((told[1]["session"], told[1]["forwarded_session"]), (1, 2))
