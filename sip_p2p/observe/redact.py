@@ -104,10 +104,12 @@ def _may_hold_secrets(head: str) -> bool:
             return True
     if lowered.startswith("y"):
         return True
-    # A password stands between a second colon of a URI and an at sign.
+    # A password stands between a second colon of a URI and its last at sign.
+    colons = 0
     for piece in head.split("@")[:-1]:
         start = max(piece.rfind(" "), piece.rfind("<"), piece.rfind("\n"))
-        if piece.count(":", start + 1) > 1:
+        colons = piece.count(":", start + 1) + (colons if start < 0 else 0)
+        if colons > 1:
             return True
     return False
 

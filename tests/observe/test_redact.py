@@ -85,6 +85,10 @@ class RedactTests(SynchronousTestCase):
             with self.subTest(line):
                 self.assertEqual(redact_head(line), expected)
 
+    def test_a_second_at_sign(self) -> None:
+        """row:M11: a password behind an at sign in the part before it is withheld as well, though no URI has that."""
+        self.assertEqual(redact_head("INFO sip:a@b:hunter2@d SIP/2.0"), "INFO sip:a@b:***@d SIP/2.0")
+
     def test_names_that_say_so(self) -> None:
         """row:M11: a field whose name says that it is secret is withheld, whoever invented it."""
         for name in ("Cookie", "Set-Cookie", "X-Api-Token", "X-API-Key", "P-Password", "X-Client-Secret"):
