@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.observe.redact import BodyPolicy
     from sip_p2p.service.settings.options import Options
+    from sip_p2p.transport.trust.https import HttpsPolicy
 
 __all__ = ["Exports"]
 
@@ -48,7 +49,9 @@ class Exports(Part):
         :raises OSError: a file cannot be opened or read.
         :raises ValueError: a file holds something else than it should, or others may read the one with the keys.
         """
-        self.hep = _sender(reactor, options)
+        self._collectors = _collectors(options)
+        self._collectors_file = options["hep-trust"]
+        self.hep = _sender(reactor, options, self._collectors)
         self.capture: PcapngWriter | None = None
         self.key_log: KeyLog | None = None
         self._manager: RealTimeConnectionManager | None = None
@@ -95,6 +98,11 @@ class Exports(Part):
                 _log.error("the {what} cannot be opened anew: {words}", what=what, words=words)
         if self.hep is not None:
             self.hep.reload()
+        if self._collectors is not None and self._collectors_file is not None:
+            try:
+                self._collectors.replace_trust(self._collectors_file)
+            except ValueError as error:
+                _log.warn("{error}: the old authorities stay in use for --hep", error=printable(str(error), 512))
         return []
 
     def ended(self) -> Deferred[Any]:
@@ -114,16 +122,21 @@ class Exports(Part):
                 each.close()
 
 
-def _sender(reactor: IReactorTime, options: Options) -> HepSender | None:
+def _sender(reactor: IReactorTime, options: Options, trust: HttpsPolicy | None) -> HepSender | None:
     target = options.hep_target
     if target is None:
         return None
-    password, trust = "", None
+    password = ""
     if options["hep-password-file"] is not None:
         password = _first_line(options["hep-password-file"])
-    if target.transport == "tls":
-        trust = collectors(options["hep-trust"] or system_authorities())
     return HepSender(reactor, target, HepEncoder(options.hep_agent, password), trust)
+
+
+def _collectors(options: Options) -> HttpsPolicy | None:
+    """Which collectors are believed over TLS."""
+    if options.hep_target is None or options.hep_target.transport != "tls":
+        return None
+    return collectors(options["hep-trust"] or system_authorities())
 
 
 def _first_line(path: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, capturedLogs
 
 from sip_p2p import RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
 from sip_p2p.observe.keylog import KeyLog
@@ -15,7 +16,7 @@ from sip_p2p.service.instruments.exports import Exports
 from sip_p2p.service.party import make_party
 from sip_p2p.testing.network import Network
 from tests.observe.test_pcapng import packets
-from tests.service.support import parsed
+from tests.service.support import keys, parsed
 from tests.service.test_service import identity
 from tests.support import SynchronousTestCase
 
@@ -49,6 +50,18 @@ class ExportTests(SynchronousTestCase):
             self.assertNotIn(b"hello", octets)
             os.replace(path, f"{path}.{number}")
             self.assertEqual(exports.reload(), [])
+
+    def test_other_authorities(self) -> None:
+        """SIGHUP reads the authorities of the collector anew; one that holds none leaves the old in use (row:M15)."""
+        path = Path(self.mktemp())
+        path.write_bytes((keys() / "ca.pem").read_bytes())
+        _, exports, _ = self.exported("--hep", "tls:b.example:9061", "--hep-trust", str(path))
+        self.assertEqual(exports.reload(), [])
+        path.write_text("nothing of the kind")
+        with capturedLogs() as heard:
+            exports.reload()
+        (warning,) = (event for event in heard if event["log_level"] is LogLevel.warn and "error" in event)
+        self.assertIn(str(path), warning["error"])
 
     def test_after_the_end(self) -> None:
         """Nothing is taken any more, and the log says what was lost."""
