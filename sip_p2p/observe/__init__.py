@@ -17,7 +17,7 @@ module            what
 ``pcapng``        messages as packets, in a file for Wireshark
 ``hep``           messages for a Homer server
 ``keylog``        the keys of TLS connections, in a file for Wireshark
-``private_file``  opening what all of this is written to
+``private_file``  what all of this is written to
 ``redact``        what is taken out of a message before anybody sees it
 ``ladder``        events in, a text ladder out
 ``text``          a peer's text made safe for a log line or a terminal

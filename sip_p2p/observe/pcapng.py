@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING, TypeAlias, final
 
 from twisted.logger import Logger
 
-from sip_p2p.observe.private_file import open_private
+from sip_p2p.observe.private_file import MOST_OCTETS, PrivateFile
 from sip_p2p.observe.text import printable
+from sip_p2p.observe.trace import TraceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sip_p2p.observe.trace import TraceEvent
 
 __all__ = ["MEDIA_TYPE", "PacketMaker", "PcapngWriter", "capture", "packet_addresses"]
 
@@ -174,84 +174,29 @@ def capture(events: Iterable[TraceEvent]) -> bytes:
 
 
 @final
-class PcapngWriter:
+class PcapngWriter(PrivateFile[TraceEvent]):
     """A capture file, mode 0600, gone on with where there is one, and kept below a bound.
 
-    The file is opened at once, so that a path which cannot be written is an error at the start. It is never left with
-    half a packet: what a full disk has taken of one is cut off again.
-
-    :ivar path: its name.
-    :ivar lost: how many events were not written.
     :param max_file_octets: at this size the file becomes ``NAME.1``, in the place of the one before, and a new one is
         begun.
     :raises OSError: when the file cannot be opened.
     """
 
-    def __init__(self, path: str, *, max_file_octets: int = 64 * 1024 * 1024) -> None:
-        if max_file_octets <= 0:
-            raise ValueError("max_file_octets must be positive")
-        self.path = path
-        self.lost = 0
-        self._max_file_octets = max_file_octets
+    ends = "the capture {path} ends here: {error}"
+    log = _log
+
+    def __init__(self, path: str, *, max_file_octets: int = MOST_OCTETS) -> None:
         self._maker = PacketMaker()
-        self._descriptor = -1
-        self._size = 0
-        self._open()
+        super().__init__(path, max_file_octets=max_file_octets)
 
-    def _open(self) -> None:
-        self._descriptor = open_private(self.path)
-        self._size = os.fstat(self._descriptor).st_size
-        try:
-            self._append(self._maker.begin())
-        except OSError as error:
-            self.close()
-            # What a write says does not name the file.
-            raise OSError(error.errno, error.strerror, self.path) from error
+    def _begin(self, found: os.stat_result) -> None:
+        # A section of its own, behind what may be there already.
+        self._add(self._maker.begin())
 
-    def write(self, event: TraceEvent) -> None:
-        """Append *event*; when the disk refuses, say so once in the log and count the events that are lost."""
-        if self._descriptor < 0:
-            self.lost += 1
-            return
-        try:
-            if self._size >= self._max_file_octets:
-                self.close()
-                os.replace(self.path, f"{self.path}.1")
-                self._open()
-            self._append(self._maker.packets(event))
-        except OSError as error:
-            self.lost += 1
-            _log.error("the capture {path} ends here: {error}", path=printable(self.path), error=error.strerror)
-            self.close()
-
-    def _append(self, data: bytes) -> None:
-        """Write all of *data*, or nothing.
-
-        :raises OSError: nothing was written.
-        """
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
-        except OSError:
-            if written:
-                os.ftruncate(self._descriptor, self._size)
-            raise
-        self._size += len(data)
-
-    def reopen(self) -> None:
-        """Open the file anew: after somebody has moved it away, or made room on its disk.
-
-        :raises OSError: it cannot be opened; what is written counts as lost until the next time.
-        """
-        self.close()
-        self._open()
-
-    def close(self) -> None:
-        """Close the file; what is written afterwards counts as lost. Does nothing when it is closed already."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _append(self, item: TraceEvent) -> None:
+        # Before the packet is made: it counts on what the file has told of itself.
+        self._make_room(1)
+        self._add(self._maker.packets(item))
 
 
 def _is_found(source: int, target: int) -> bool:

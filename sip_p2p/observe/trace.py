@@ -43,14 +43,13 @@ import base64
 import binascii
 import collections
 import json
-import os
 from typing import TYPE_CHECKING, Literal, final
 
 from twisted.logger import Logger
 
-from sip_p2p.observe.private_file import open_private
+from sip_p2p.observe.private_file import PrivateFile
 from sip_p2p.observe.redact import NO_BODIES, BodyPolicy, redact_head, split_message
-from sip_p2p.observe.text import host_and_port, in_words, printable
+from sip_p2p.observe.text import host_and_port, in_words
 from sip_p2p.sip.headers import COMPACT_FORMS
 from sip_p2p.transport.flow import LiveFlow
 
@@ -361,64 +360,20 @@ def event_of(
 
 
 @final
-class TraceWriter:
+class TraceWriter(PrivateFile[TraceEvent]):
     """A file of JSON lines, mode 0600, appended to and kept below a bound.
-
-    The file is opened at once, so that a path which cannot be written is an error at the start and not an hour later.
 
     :param max_file_octets: at this size the file becomes ``NAME.1`` and a new one is begun.
     :raises OSError: when the file cannot be opened.
     """
 
-    def __init__(self, path: str, *, max_file_octets: int = 64 * 1024 * 1024) -> None:
-        if max_file_octets <= 0:
-            raise ValueError("max_file_octets must be positive")
-        self.path = path
-        self.lost = 0
-        self._max_file_octets = max_file_octets
-        self._descriptor = -1
-        self._size = 0
-        self._open()
+    ends = "the trace {path} ends here: {error}"
+    log = _log
 
-    def _open(self) -> None:
-        self._descriptor = open_private(self.path)
-        self._size = os.fstat(self._descriptor).st_size
-
-    def write(self, event: TraceEvent) -> None:
-        """Append *event*; when the disk refuses, say so once in the log and count the events that are lost."""
-        if self._descriptor < 0:
-            self.lost += 1
-            return
-        line = event.to_json().encode("ascii") + b"\n"
-        try:
-            if self._size and self._size + len(line) > self._max_file_octets:
-                os.close(self._descriptor)
-                self._descriptor = -1
-                os.replace(self.path, f"{self.path}.1")
-                self._open()
-            written = os.write(self._descriptor, line)
-            if written != len(line):
-                os.ftruncate(self._descriptor, self._size)  # half a line would spoil the next one, too
-                raise OSError(0, "the disk is full")
-            self._size += written
-        except OSError as error:
-            self.lost += 1
-            _log.error("the trace {path} ends here: {error}", path=printable(self.path), error=error.strerror)
-            self.close()
-
-    def reopen(self) -> None:
-        """Open the file anew: after somebody has moved it away, or made room on its disk.
-
-        :raises OSError: it cannot be opened; what is written counts as lost until the next time.
-        """
-        self.close()
-        self._open()
-
-    def close(self) -> None:
-        """Close the file; what is written afterwards counts as lost. Does nothing when it is closed already."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _append(self, item: TraceEvent) -> None:
+        line = item.to_json().encode("ascii") + b"\n"
+        self._make_room(len(line))
+        self._add(line)
 
 
 @final
