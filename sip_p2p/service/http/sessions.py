@@ -254,12 +254,17 @@ async def create_session(server: ControlServer, call: Call) -> Answer:
         return entry
 
     entry = server.sessions.keys.once(call, begin)
-    headers = [("Location", f"/v1/sessions/{entry.key}")]
+    applied = await _stands(server, call, entry)
+    return Answer(entry.as_json(), 201, headers=[("Location", f"/v1/sessions/{entry.key}"), *applied])
+
+
+async def _stands(server: ControlServer, call: Call, entry: _Entry) -> list[tuple[str, str]]:
+    """Wait as long as the request prefers until a session stands or is over; the header field that says so."""
     seconds = preferred_wait(call)
-    if seconds is not None:
-        await entry.outcome.wait(seconds, server.reactor)
-        headers.append(("Preference-Applied", f"wait={seconds:g}"))
-    return Answer(entry.as_json(), 201, headers=headers)
+    if seconds is None:
+        return []
+    await entry.outcome.wait(seconds, server.reactor)
+    return [("Preference-Applied", f"wait={seconds:g}")]
 
 
 def _found(server: ControlServer, call: Call) -> SignalingSession:
@@ -283,12 +288,14 @@ def ring_session(server: ControlServer, call: Call) -> Answer:
     return _shown(server, found)
 
 
-def accept_session(server: ControlServer, call: Call) -> Answer:
-    """Accept it."""
+async def accept_session(server: ControlServer, call: Call) -> Answer:
+    """Accept it, and perhaps wait until it stands or is over."""
     found, given = _found(server, call), call.body or {}
+    entry = server.sessions.entry_of(found)
     accepted = found.accept(descriptions.described_offer(given), headers=descriptions.fields_of(given))
-    accepted.addErrback(server.sessions.entry_of(found).fail)
-    return _shown(server, found)
+    accepted.addErrback(entry.fail)
+    applied = await _stands(server, call, entry)
+    return Answer(entry.as_json(), headers=applied)
 
 
 def reject_session(server: ControlServer, call: Call) -> Answer:

@@ -189,6 +189,7 @@ ROUTES: tuple[Route, ...] = (
             {200: _SESSION},
             body=ref(shape),
             needs_body=shape == "Redirect",
+            parameters=(WAIT,) if verb == "answer" else (),
             problems=("conflict", "unavailable"),
         )
         for verb, handler, words, shape in (

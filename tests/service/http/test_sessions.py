@@ -173,6 +173,15 @@ class IncomingTests(ApiCase):
         self.assertEqual((self.get(place)["state"], calling.state.name), ("connected", "CONNECTED"))
         self.assert_problem(self.ask("POST", f"{place}/answer", {"description": SDP}), 409, "conflict")
 
+    def test_accepted_and_waited_for(self) -> None:
+        """Who prefers to wait (RFC 7240) gets the session as it is once it stands."""
+        place, _ = self.come()
+        self.ask("POST", f"{place}/answer", {"description": SDP}, {"Prefer": "wait=5"})
+        self.network.advance(1)
+        got = self.client.got
+        self.assertEqual((got.status, got.json["state"]), (200, "connected"))
+        self.assertEqual(got.headers["preference-applied"], "wait=5")
+
     def test_rejected(self) -> None:
         """It is refused with the status that was asked for."""
         place, calling = self.come()
