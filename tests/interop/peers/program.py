@@ -159,6 +159,7 @@ class Program:
         self.exit_code: int | None = None
         self._waiting: list[tuple[Callable[[], bool], Deferred[None]]] = []
         self._transport: Any = None
+        self._group = 0
 
     def start(self, directory: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it in *directory*, with this process's environment plus *environment*."""
@@ -170,6 +171,12 @@ class Program:
             env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
             path=directory,
         )
+        self._group = self.pid
+
+    @property
+    def is_reaped(self) -> bool:
+        """Whether the process itself is gone; what it has forked may still hold its pipes, and is waited for."""
+        return self._transport is None or self._transport.pid is None
 
     @property
     def pid(self) -> int:
@@ -258,7 +265,8 @@ class Program:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
-                os.killpg(self._transport.pid, number)
+                # The process itself may be gone, and what it forked holds the pipes still.
+                os.killpg(self._group, number)
                 await self.ended(seconds)
             except PeerFailed:
                 continue
