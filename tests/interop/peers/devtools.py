@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from tests.interop.peers.peer import Peer
-from tests.interop.peers.program import PeerFailed, Program, _Process, find_program
+from tests.interop.peers.program import PeerFailed, Program, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,16 +41,10 @@ class _Piped(Program):
         self.told: Any = None
         self._rest = b""
 
-    def start(self, directory: str, environment: Mapping[str, str] | None = None) -> None:
-        """Start it, with the pipes."""
-        self._transport = self.reactor.spawnProcess(
-            _Process(self),
-            "/usr/bin/setsid",
-            ["setsid", *self.arguments],
-            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
-            path=directory,
-            childFDs={0: "w", 1: "r", 2: "r", COMMANDS: "w", ANSWERS: "r"},
-        )
+    @property
+    def pipes(self) -> dict[int, Any]:
+        """With those of the protocol."""
+        return {**super().pipes, COMMANDS: "w", ANSWERS: "r"}
 
     def command(self, message: Mapping[str, Any]) -> None:
         """Write one command."""

@@ -161,6 +161,11 @@ class Program:
         self._transport: Any = None
         self._group = 0
 
+    @property
+    def pipes(self) -> dict[int, Any]:
+        """Its descriptors, as ``spawnProcess`` takes them."""
+        return {0: "w", 1: "r", 2: "r"}
+
     def start(self, directory: str, environment: Mapping[str, str] | None = None) -> None:
         """Start it in *directory*, with this process's environment plus *environment*."""
         # A session of its own: what the peer forks can be ended with it, and it cannot signal the tests' group.
@@ -170,6 +175,7 @@ class Program:
             ["setsid", *self.arguments],
             env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
             path=directory,
+            childFDs=self.pipes,
         )
         self._group = self.pid
 
