@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.observe.trace import TraceEvent
-    from sip_p2p.service.settings.command_line import Work
 
 __all__ = ["LadderOptions", "console_on", "draws_lines", "terminal_width"]
 
@@ -83,15 +82,6 @@ class LadderOptions(TraceSourceOptions):
             raise usage.UsageError(
                 f"--width {printable(width)} is not a number of columns from {MINIMUM_WIDTH} upwards"
             )
-
-    def begin(self, out: TextIO, err: TextIO) -> ExitCode | Work:
-        """Read the file, or what is to be done in a reactor: ask a service, or follow.
-
-        :raises UsageError: when the file cannot be read.
-        """
-        if self.needs_reactor:
-            return lambda reactor: self.show(reactor, out, err)
-        return self.run(out, err)
 
     def run(self, out: TextIO, err: TextIO) -> ExitCode:
         """Read the file and draw it.

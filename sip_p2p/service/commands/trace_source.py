@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorTime
 
+    from sip_p2p.service.settings.command_line import Work
+
 __all__ = ["BETWEEN_LOOKS", "GrowingFile", "TraceSourceOptions"]
 
 BETWEEN_LOOKS = 0.2
@@ -141,6 +143,26 @@ class TraceSourceOptions(ControlOptions):
     def needs_reactor(self) -> bool:
         """Whether it takes a connection or time."""
         return not self.file or bool(self["follow"])
+
+    def begin(self, out: TextIO, err: TextIO) -> ExitCode | Work:
+        """Read the file, or what is to be done in a reactor: ask a service, or follow.
+
+        :raises UsageError: when the file cannot be read.
+        """
+        if self.needs_reactor:
+            return lambda reactor: self.show(reactor, out, err)
+        return self.run(out, err)
+
+    def run(self, out: TextIO, err: TextIO) -> ExitCode:
+        """Read the file, and show what is chosen of it.
+
+        :raises UsageError: when a file cannot be read or written.
+        """
+        raise TypeError("TraceSourceOptions is abstract")
+
+    async def show(self, reactor: IReactorTime, out: TextIO, err: TextIO) -> ExitCode:
+        """Show what is chosen of what passes, as it passes."""
+        raise TypeError("TraceSourceOptions is abstract")
 
     def chosen(self, events: Iterable[TraceEvent]) -> Iterator[TraceEvent]:
         """Those of *events* that pass the filters."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.observe.trace import TraceEvent
-    from sip_p2p.service.settings.command_line import Work
     from sip_p2p.service.words import ExitCode
 
 __all__ = ["TraceOptions"]
@@ -50,15 +49,6 @@ class TraceOptions(TraceSourceOptions):
             self["pcapng"] = file_path("pcapng", self["pcapng"])
             if self["json"]:
                 raise usage.UsageError("--json and --pcapng are given: which form is wanted?")
-
-    def begin(self, out: TextIO, err: TextIO) -> ExitCode | Work:
-        """Read the file, or what is to be done in a reactor: ask a service, or follow.
-
-        :raises UsageError: when the file cannot be read.
-        """
-        if self.needs_reactor:
-            return lambda reactor: self.show(reactor, out, err)
-        return self.run(out, err)
 
     def run(self, out: TextIO, err: TextIO) -> ExitCode:
         """Read the file and show it.

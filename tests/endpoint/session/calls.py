@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.internet.defer import Deferred
 
@@ -12,7 +12,7 @@ from tests.endpoint.support import PartyTestCase
 if TYPE_CHECKING:
     from sip_p2p import SipPeerToPeerEndpoint
 
-__all__ = ["ANSWER", "BOB", "OFFER", "CallTestCase", "Heard"]
+__all__ = ["ANSWER", "BOB", "OFFER", "CallTestCase", "Calls", "Heard"]
 
 BOB = "sip:bob@b.example"
 OFFER = "v=0\r\no=alice 1 1 IN IP4 a.example\r\n"
@@ -63,39 +63,38 @@ class Heard:
             self.told.append(name)
 
 
-class CallTestCase(PartyTestCase):
-    """Bob's sessions are kept; in the end nothing is left on either side.
+class Calls:
+    """How Alice calls, and Bob is called.
 
+    :cvar called: whom she calls.
     :ivar received: the sessions that were shown to Bob.
-    :ivar lines: the first lines of what went over the wires of sessions that :meth:`watch` was told of.
     """
 
-    def setUp(self) -> None:
-        """Both on one clock; Bob does nothing by himself."""
-        super().setUp()
-        self.received: list[SignalingSession] = []
-        self.lines: list[str] = []
-        self.bob.session_received.subscribe(self.received.append)
-        self.addCleanup(self.assert_nothing_is_left)
+    called: ClassVar[str] = BOB
+    alice: Any
+    bob: Any
+    network: Any
+    received: list[SignalingSession]
+
+    @property
+    def parties(self) -> tuple[SipPeerToPeerEndpoint, ...]:
+        """Everybody who takes part."""
+        return self.alice, self.bob
 
     def assert_nothing_is_left(self) -> None:
         """Once every timer of SIP has run out, no session, dialog, transaction or time that is waited for is left."""
         self.network.advance(70)
-        for party in (self.alice, self.bob):
-            self.assertEqual(self.living(party), {}, party)
+        for party in self.parties:
+            assert not self.living(party), (party, self.living(party))
 
     def living(self, party: SipPeerToPeerEndpoint) -> dict[str, int]:
         """What of sessions lives on the side of *party*."""
         inventory = party.connection_manager.inventory()
         return {name: inventory[name] for name in _PASSING if inventory[name]}
 
-    def watch(self, session: SignalingSession) -> None:
-        """Add the first line of each of its messages to :attr:`lines`, the direction before it."""
-        session.traced.subscribe(lambda event: self.lines.append(f"{event.direction} {short(event.start_line)}"))
-
     def begin(self, offer: Any = OFFER, **arguments: Any) -> tuple[SignalingSession, Deferred[SignalingSession]]:
         """Alice calls, and Bob has it."""
-        session = self.alice.create_session(BOB, **arguments)
+        session = self.alice.create_session(self.called, **arguments)
         establishing = session.establish(offer)
         self.network.advance(0.5)
         return session, establishing
@@ -107,9 +106,28 @@ class CallTestCase(PartyTestCase):
         session, establishing = self.begin(offer, **arguments)
         theirs = self.received[-1]
         accepting = theirs.accept(answer)
-        self.assertIs(self.run_until(establishing), session)
-        self.assertIs(self.run_until(accepting), theirs)
+        for waiting in (establishing, accepting):
+            self.network.run_until(waiting)
         return session, theirs
+
+
+class CallTestCase(Calls, PartyTestCase):
+    """Bob's sessions are kept; in the end nothing is left on either side.
+
+    :ivar lines: the first lines of what went over the wires of sessions that :meth:`watch` was told of.
+    """
+
+    def setUp(self) -> None:
+        """Both on one clock; Bob does nothing by himself."""
+        super().setUp()
+        self.received: list[SignalingSession] = []
+        self.lines: list[str] = []
+        self.bob.session_received.subscribe(self.received.append)
+        self.addCleanup(self.assert_nothing_is_left)
+
+    def watch(self, session: SignalingSession) -> None:
+        """Add the first line of each of its messages to :attr:`lines`, the direction before it."""
+        session.traced.subscribe(lambda event: self.lines.append(f"{event.direction} {short(event.start_line)}"))
 
 
 def short(start_line: str) -> str:
