@@ -85,8 +85,9 @@ class Accounts:
         ``deadlines`` those of connections; ``requests`` and ``unanswered`` what applications wait for and what peers
         wait for; ``sessions`` are those to whose peers something is to be said still, ``invitations`` those of them
         that do not stand yet, ``recovering`` those that have lost the way to their peers, ``errands`` their requests
-        under way and ``appointments`` the times that they wait for; ``queued_octets`` and ``partial_octets`` what waits
-        to be written, and what came of incomplete messages.
+        under way and ``appointments`` the times that they wait for; ``subscriptions``, ``notifiers``, ``publications``,
+        ``registrations`` and ``referrals`` are what lives on beside sessions (:data:`~sip_p2p.endpoint.lives.KINDS`);
+        ``queued_octets`` and ``partial_octets`` what waits to be written, and what came of incomplete messages.
         """
         manager = self._manager
         keeper = manager.keeper
@@ -114,6 +115,7 @@ class Accounts:
             "dialogs": len(manager.core.dialogs),
             "appointments": len(manager.core.appointments),
         }
+        counts |= manager.lives.counts()
         transactions = manager.core.layer.inventory()
         transactions["busy_flows"] = transactions.pop("flows")
         counts["deadlines"] = manager.driver.deadlines
@@ -154,6 +156,7 @@ class Accounts:
             totals[f"keep_alive_{name}"] = 0 if keeper.keep_alives is None else getattr(keeper.keep_alives, name)
         totals["senders_refused"] = manager.senders_refused
         totals |= manager.sessions.totals
+        totals |= manager.lives.totals
         return totals | {f"live_{name}": count for name, count in self.inventory().items()}
 
     def _hits_elsewhere(self) -> dict[str, int]:

@@ -23,6 +23,7 @@ from sip_p2p.endpoint.events import Event, StateReason
 from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
 from sip_p2p.endpoint.listener import Listener, Listeners
 from sip_p2p.endpoint.listener_watch import USUAL_WATCH, AddressesChanged, ListenerLost, ListenerWatch
+from sip_p2p.endpoint.lives import Lives
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
 from sip_p2p.endpoint.own_address import OwnAddress
@@ -138,6 +139,7 @@ class RealTimeConnectionManager:
         self.core = _core(self.tokens, timers, self.limits)
         self.dispatch = Dispatch(self)
         self.sessions = Sessions(self)
+        self.lives = Lives(self)
         self.drain_state = Drain(self)
         self._accounts = Accounts(self)
         self._log_bounds = LogBounds(self.limits.log_burst, self.limits.log_rate)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast, final
 from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.incoming import IncomingRequest
+from sip_p2p.sip.event.usage import EventEffect
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
 from sip_p2p.transport.stream.flow import StreamFlow
@@ -110,9 +111,12 @@ class Dispatch:
         self._parties[incoming.transaction] = endpoint
         self._owe(incoming.flow, incoming.method, 1)
 
-    def invite_effect(self, effect: InviteEffect) -> None:
-        """What a dialog or an INVITE wants, or has to tell."""
-        self._manager.sessions.effect(effect)
+    def invite_effect(self, effect: InviteEffect | EventEffect) -> None:
+        """What a dialog, an INVITE or a subscription wants, or has to tell."""
+        if isinstance(effect, EventEffect):
+            self._manager.lives.effect(effect)
+        else:
+            self._manager.sessions.effect(effect)
 
     def request_answered(self, incoming: IncomingRequest) -> None:
         """A request that had to wait has its final answer."""

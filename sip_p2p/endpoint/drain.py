@@ -35,6 +35,7 @@ class Drain:
         manager = self._manager
         return (
             manager.sessions.is_quiet
+            and not len(manager.lives)
             and not manager.dispatch.waiting_answers
             and not any(endpoint.requests_under_way for endpoint in manager.endpoints)
         )
@@ -46,6 +47,8 @@ class Drain:
         """
         manager = self._manager
         manager.core.redirect_to = tuple(str(to_sip_uri(each)) for each in redirect_to)
+        # Nobody but us can end these; where we notify, it tells the others to go elsewhere.
+        manager.lives.end()
         quiet = self.begin(deadline)
         # What a peer sends in a session by UDP comes to the port, and to nothing else.
         stopped = listeners.stop_streams() if manager.sessions.use_datagrams else listeners.stop()
@@ -56,6 +59,7 @@ class Drain:
         parties, the flows, the clock."""
         manager = self._manager
         manager.sessions.terminate()
+        manager.lives.end()
 
         def end_flows(_: object) -> Deferred[None]:
             for endpoint in manager.endpoints:
@@ -64,6 +68,7 @@ class Drain:
 
         def finish(result: object) -> None:
             self.hurry()
+            manager.lives.abandon()
             manager.sessions.abandon()
             manager.load.stop()
             manager.driver.stop()
@@ -104,13 +109,16 @@ class Drain:
         """Fires when *endpoint* owes nobody an answer any more and has ended its sessions, or the time for that has
         passed."""
         manager = self._manager
-        sessions = manager.sessions
-        over = self._when(
-            lambda: not manager.dispatch.owes(endpoint) and not sessions.has_any(endpoint),
-            manager.limits.drain_timeout,
-            endpoint,
-        )
-        return over.addCallback(lambda _: sessions.abandon(endpoint))
+        sessions, lives = manager.sessions, manager.lives
+
+        def is_over() -> bool:
+            return not (manager.dispatch.owes(endpoint) or sessions.has_any(endpoint) or lives.has_any(endpoint))
+
+        def abandon(_: object) -> None:
+            lives.abandon(endpoint)
+            sessions.abandon(endpoint)
+
+        return self._when(is_over, manager.limits.drain_timeout, endpoint).addCallback(abandon)
 
     def _when(
         self, is_over: Callable[[], bool], deadline: float, party: RealTimeEndpoint | None = None

@@ -400,6 +400,7 @@ class Party:
             self._terminated = Deferred()
             manager, whole = self.connection_manager, cast("RealTimeEndpoint", self)
             manager.sessions.terminate(whole)
+            manager.lives.end(whole)
             for outgoing in tuple(self._outgoing):
                 outgoing.endpoint_terminated()
             waiters, self._connected_waiters = self._connected_waiters, []

@@ -35,6 +35,7 @@ module                    what                                    standard
 ``user_agent``            the rules for a UAC and a UAS           RFC 3261 section 8
 ``uas_rules``             what a UAS looks at, in its order       RFC 3261 sections 8.2 and 12.2.2
 ``dialog``                dialogs, and what INVITE makes of them  RFC 3261 sections 9 and 12 to 15
+``event``                 subscriptions and publications          RFC 6665, RFC 3903
 ``readings``              readings of a message for these rules   RFC 3261 section 8
 ``profile``               what a party can do                     RFC 3261 sections 8.2.1 to 8.2.3
 ``preferences``           features, and whom a caller would like  RFC 3840, RFC 3841

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias, final
 
 from sip_p2p.sip.dialog.effects import InviteEffect
+from sip_p2p.sip.event.usage import EventEffect
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
@@ -143,4 +144,5 @@ Output: TypeAlias = (
     | TransactionTimedOut
     | TransactionFailed
     | InviteEffect
+    | EventEffect
 )

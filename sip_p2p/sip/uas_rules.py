@@ -96,9 +96,8 @@ class UasRules:
         core.directory.check_scheme(request)
         has_tag = transaction.echo.has_to_tag
         dialog = self._dialog_of(request, flow) if has_tag else None
-        usage = None if dialog is None else dialog.user
         # 12.2.2: in a dialog its own party answers, whatever the Request-URI has become on the way.
-        profile = core.directory.find(request) if usage is None else usage.profile
+        profile = (None if dialog is None else dialog.profile) or core.directory.find(request)
         if profile is None:
             core.answer(transaction, 404, now)
             return None
@@ -141,7 +140,11 @@ class UasRules:
         Many may come by one proxy whose word for From is taken, and then From tells them apart: who has not agreed on
         anything else keeps it (12.2.1.1, RFC 4916 section 4.4).
         """
-        dialog = self._core.dialogs.find_for(request)
+        core = self._core
+        dialog = core.dialogs.find_for(request)
+        if dialog is None and request.method == "NOTIFY" and len(core.awaiting):
+            # RFC 6665 section 4.4.1: it may be what makes its dialog.
+            return core.awaiting.dialog_of(request, flow)
         if dialog is None:
             return None
         is_from_all = bool(flow.peer) and flow.sender_check is None
@@ -155,6 +158,9 @@ class UasRules:
 
         :returns: the status for a request that belongs to no dialog; 0 where it needs none.
         """
+        if method == "NOTIFY" and has_tag:
+            # RFC 6665 section 4.1.3: there is no such subscription, or none any more.
+            return 481
         is_for_all = profile.allows(method) or method == "OPTIONS"
         is_for_dialogs = method in profile.in_dialogs and (has_tag or method in _IN_DIALOGS_ONLY)
         if not is_for_all and not is_for_dialogs:

@@ -19,6 +19,7 @@ from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import InDialogRequestReceived
 from sip_p2p.sip.dialog.table import DialogTable
 from sip_p2p.sip.directory import Directory
+from sip_p2p.sip.event.awaiting import Awaiting
 from sip_p2p.sip.framing import PING, PONG
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request, Response
@@ -61,6 +62,7 @@ class UserAgentCore:
     All times are seconds on one monotonic scale of the caller's choice.
 
     :ivar appointments: when dialogs and INVITEs want to be called again.
+    :ivar awaiting: who waits for a NOTIFY that makes its dialog.
     :ivar dialogs: the dialogs.
     :ivar directory: the parties and how requests find them.
     :ivar layer: the transactions.
@@ -76,6 +78,7 @@ class UserAgentCore:
         "_outputs",
         "_salt",
         "appointments",
+        "awaiting",
         "counters",
         "dialogs",
         "directory",
@@ -117,6 +120,7 @@ class UserAgentCore:
             limits_answered=dialogs,
         )
         self.appointments = Appointments()
+        self.awaiting = Awaiting()
         self.dialogs = DialogTable(dialogs)
         self.directory = Directory()
         self.counters = Counters()

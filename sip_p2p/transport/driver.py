@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
     from sip_p2p.sip.dialog.effects import InviteEffect
+    from sip_p2p.sip.event.usage import EventEffect
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.outputs import Output
@@ -88,8 +89,8 @@ class TransactionUser(Protocol):
     def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
         """A request of ours ended without a final response."""
 
-    def invite_effect(self, effect: InviteEffect) -> None:
-        """What a dialog or an INVITE wants, or has to tell."""
+    def invite_effect(self, effect: InviteEffect | EventEffect) -> None:
+        """What a dialog, an INVITE or a subscription wants, or has to tell."""
 
 
 @final
@@ -381,7 +382,7 @@ class Driver:
             elif type(output) is AckReceived:
                 user.ack_received(output)
             else:
-                user.invite_effect(cast("InviteEffect", output))
+                user.invite_effect(cast("InviteEffect | EventEffect", output))
         except Exception:
             self._log.failure("the application failed on {output}", output=type(output).__name__)
 

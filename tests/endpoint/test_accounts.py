@@ -15,6 +15,7 @@ from sip_p2p import (
     TlsFailureReason,
 )
 from sip_p2p.endpoint.accounts import COUNTED_LIMITS, OTHER_FIGURES
+from sip_p2p.endpoint.lives import KINDS
 from tests.endpoint.support import ManagerTestCase, PartyTestCase
 
 
@@ -168,7 +169,7 @@ class CounterTests(ManagerTestCase):
         "ack_keys appointments busy_flows clients connections deadlines dialling dialogs errands finished flows"
         " handshakes invitations leases listeners looking_up partial_octets queued_octets recovering requests resting"
         " servers sessions standing throttled timers unanswered undecided".split()
-    )
+    ).union(KINDS)
     TOTALS = frozenset(
         "accepting_pauses connections_dialled connections_in connections_lost connections_out connections_refused"
         " core_dropped_overloaded core_dropped_requests core_dropped_responses core_foreign_requests"
@@ -178,7 +179,7 @@ class CounterTests(ManagerTestCase):
         " core_responses core_unparsable datagrams_forged datagrams_ignored dead_targets held_back"
         " keep_alive_agreed keep_alive_missed keep_alive_pings keep_alive_pongs log_lines_withheld overload_changes"
         " overload_state senders_refused sessions_established sessions_in sessions_out throttled".split()
-    )
+    ).union(KINDS)
 
     CERTIFICATES = frozenset(
         "certificate_days_left certificate_reloads certificate_troubles tls_handshakes tls_resumptions tls_sessions"

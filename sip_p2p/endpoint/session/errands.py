@@ -125,9 +125,12 @@ class Errands:
             self.recoveries.heard(dialog)
 
     def dialog_ended(self, dialog: Dialog) -> None:
-        """*dialog* is no more, or only waits for the end of what is under way: it holds nothing."""
-        self.recoveries.forget(dialog)
-        self.flows.release(dialog)
+        """*dialog* is no more, or only waits for the end of what is under way: it holds nothing, unless subscriptions
+        still use it."""
+        if dialog.user is None:
+            self.recoveries.forget(dialog)
+        if not dialog.subscriptions:
+            self.flows.release(dialog)
 
     def flow_lost(self, flow: LiveFlow, reason: BaseException) -> None:
         """*flow* is gone: the dialogs on it need another one."""

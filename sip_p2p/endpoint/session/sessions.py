@@ -27,6 +27,7 @@ from sip_p2p.errors import (
     AlreadyResponded,
     ConnectionFailure,
     EndpointTerminated,
+    MalformedMessage,
     OfferRejected,
     OperationTimeout,
     SessionTerminated,
@@ -34,6 +35,8 @@ from sip_p2p.errors import (
 from sip_p2p.sip.dialog import effects as said
 from sip_p2p.sip.dialog.server_invitation import ServerInvitation
 from sip_p2p.sip.dialog.usage import InviteUsage, UsageState
+from sip_p2p.sip.event.usage import NOTIFIER, SUBSCRIBER, usage_name
+from sip_p2p.sip.fields import parse_event
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
     from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
 
 __all__ = ["Sessions"]
+
+_SIDE_OF = {"NOTIFY": SUBSCRIBER, "SUBSCRIBE": NOTIFIER}
 
 _ENDS = (ConnectionFailure, EndpointTerminated, OfferRejected, OperationTimeout, SessionTerminated)
 """With what ``accept`` fails when the session came to nothing: no fault of the handler that waited for it."""
@@ -210,6 +215,9 @@ class Sessions:
     def _request_received(self, output: said.InDialogRequestReceived) -> None:
         manager = self._manager
         now = manager.driver.now()
+        side = _SIDE_OF.get(output.request.method)
+        if side is not None and self._event_received(output, side):
+            return
         usage = output.dialog.user
         if usage is None:
             manager.core.answer(output.transaction, 481, now)
@@ -228,6 +236,28 @@ class Sessions:
             manager.core.answer(output.transaction, 481, now)
         else:
             in_dialog.receive(session, output)
+
+    def _event_received(self, output: said.InDialogRequestReceived, side: str) -> bool:
+        """RFC 6665: a SUBSCRIBE or NOTIFY in a dialog is for the subscription that its Event names; return whether it
+        has been dealt with. Where there is none, an application that has a session in the dialog may know it."""
+        manager = self._manager
+        value = output.request.headers.get("Event")
+        try:
+            event = None if value is None else parse_event(value)
+        except MalformedMessage as error:
+            manager.core.answer(output.transaction, error.status, manager.driver.now(), warning=error.reason)
+            return True
+        if event is not None and manager.lives.request_received(output, usage_name(side, event)):
+            return True
+        usage = output.dialog.user
+        session = None if usage is None else _session_of(usage)
+        if session is not None and session.hears("request_received"):
+            return False
+        if side == SUBSCRIBER:
+            # 4.1.3: there is no such subscription, or none any more.
+            manager.core.answer(output.transaction, 481, manager.driver.now())
+            return True
+        return False
 
     def ack_received(self, output: AckReceived) -> bool:
         """An ACK for a 2xx; returns whether it belongs to anybody."""
@@ -270,9 +300,9 @@ def _session_of(owner: Any) -> SignalingSession | None:
 
 
 def _endpoint_of(owner: Any) -> RealTimeEndpoint | None:
-    """The party that something in the core belongs to."""
-    session = _session_of(owner)
-    return None if session is None else session.endpoint
+    """The party that something in the core belongs to: a session, or what else lives."""
+    user = owner.user
+    return None if user is None else cast("RealTimeEndpoint", user.endpoint)
 
 
 def _progress(session: SignalingSession, effect: said.Progress) -> None:

@@ -25,8 +25,10 @@ from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.usage import InviteUsage
+    from sip_p2p.sip.event.usage import EventUsage
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Message, Response
+    from sip_p2p.sip.profile import Profile
     from sip_p2p.sip.uri import Uri
 
 __all__ = ["INVITE_USAGE", "Dialog", "dialog_id"]
@@ -67,6 +69,8 @@ class Dialog:
         nothing was verified.
     :ivar usages: the names of what it is used for (RFC 5057 section 2); it lives as long as there is one.
     :ivar user: the usage that INVITE made of it; None before, and after that has ended.
+    :ivar subscriptions: the usages that SUBSCRIBE and REFER made of it, ours and the peer's, by their names in
+        *usages*; None where there never was one.
     """
 
     __slots__ = (
@@ -87,6 +91,7 @@ class Dialog:
         "remote_tag",
         "remote_target",
         "route_set",
+        "subscriptions",
         "usages",
         "user",
     )
@@ -129,6 +134,7 @@ class Dialog:
         self.peer = peer
         self.usages: tuple[str, ...] = ()
         self.user: InviteUsage | None = None
+        self.subscriptions: dict[str, EventUsage] | None = None
 
     @classmethod
     def of_caller(cls, request: Request, response: Response, flow: Flow) -> Dialog:
@@ -200,6 +206,15 @@ class Dialog:
         )
         dialog.flow = flow
         return dialog
+
+    @property
+    def profile(self) -> Profile | None:
+        """Whose dialog it is on our side; None while nothing uses it."""
+        if self.user is not None:
+            return self.user.profile
+        for usage in (self.subscriptions or {}).values():
+            return usage.profile
+        return None
 
     @property
     def is_verified(self) -> bool:
@@ -322,6 +337,8 @@ class Dialog:
         """
         if usage == INVITE_USAGE:
             self.user = None
+        elif self.subscriptions is not None:
+            self.subscriptions.pop(usage, None)
         self.usages = tuple(present for present in self.usages if present != usage)
         return not self.usages
 

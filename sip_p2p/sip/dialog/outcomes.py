@@ -16,12 +16,14 @@ from sip_p2p.sip.dialog.offer_answer import Place
 from sip_p2p.sip.dialog.reach import Reach, reach_of
 
 if TYPE_CHECKING:
+    from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import Errand
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
+    from sip_p2p.sip.user_agent import UserAgentCore
 
-__all__ = ["hear_failure", "hear_response", "judge"]
+__all__ = ["end_dialog", "hear_failure", "hear_response", "judge"]
 
 
 def hear_response(usage: InviteUsage, errand: Errand, response: Response, flow: Flow, now: float) -> None:
@@ -75,8 +77,20 @@ def judge(usage: InviteUsage, method: str, response: Response | None, reason: Ba
     elif reach is not Reach.REQUEST:
         usage.ended(Ending.NO_RESPONSE if reach is Reach.SILENCE else Ending.DIALOG_GONE, now, response)
         if reach is Reach.DIALOG:
-            # RFC 5057 section 5.1: whatever else the dialog was used for is gone with it.
-            usage.core.dialogs.end(usage.dialog)
+            end_dialog(usage.core, usage.dialog, response, now)
+
+
+def end_dialog(core: UserAgentCore, dialog: Dialog, response: Response | None, now: float) -> None:
+    """RFC 5057 section 5.1: *dialog* is gone with everything that it was used for, and each usage is told.
+
+    :param response: what said so; None where there was none.
+    """
+    session, subscriptions = dialog.user, tuple((dialog.subscriptions or {}).values())
+    core.dialogs.end(dialog)
+    if session is not None:
+        session.ended(Ending.DIALOG_GONE, now, response)
+    for subscription in subscriptions:
+        subscription.dialog_gone(response, now)
 
 
 def _is_first_2xx(usage: InviteUsage, errand: Errand, response: Response) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sip_p2p.sip.dialog.dialog import Dialog
+    from sip_p2p.sip.event.usage import EventUsage
     from sip_p2p.sip.message import Request
 
 __all__ = ["DialogTable"]
@@ -56,6 +57,14 @@ class DialogTable:
     def add(self, dialog: Dialog, usage: str = INVITE_USAGE) -> None:
         """Let *dialog* be found, and be used for *usage*. A second one with the same id takes the first one's place."""
         dialog.join(usage)
+        self._dialogs[dialog.id] = dialog
+
+    def add_subscription(self, dialog: Dialog, name: str, usage: EventUsage) -> None:
+        """Let *dialog* be found, and be used for the subscription *usage* under this *name*."""
+        if dialog.subscriptions is None:
+            dialog.subscriptions = {}
+        dialog.subscriptions[name] = usage
+        dialog.join(name)
         self._dialogs[dialog.id] = dialog
 
     def discard(self, dialog: Dialog, usage: str = INVITE_USAGE) -> None:

@@ -1,0 +1,135 @@
+"""What lives on in time beside sessions: subscriptions, publications, registrations, and their like.
+
+Each of them refreshes itself, and says a last word to its peer when it ends. Here all of one connection manager are
+known, so that they end with their party, within the time that is given for that, and can be counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol, cast, final
+
+from sip_p2p.errors import EndpointTerminated
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+    from sip_p2p.sip.event.usage import EventEffect
+
+__all__ = ["KINDS", "Life", "Lives"]
+
+KINDS = ("subscriptions", "notifiers", "publications", "registrations", "referrals")
+"""What there is, by the names under which it is counted: what we subscribed to, what others did, what we published,
+where we are registered, and the REFERs of ours whose outcome is awaited."""
+
+
+class Life(Protocol):
+    """One of them.
+
+    :ivar kind: one of :data:`KINDS`.
+    :ivar endpoint: whose it is.
+    """
+
+    kind: str
+    endpoint: RealTimeEndpoint
+
+    def end(self) -> None:
+        """End it politely: say the last word, and call :meth:`Lives.gone` once nothing more is to be said. Nothing
+        happens the second time."""
+
+    def abandon(self, error: EndpointTerminated) -> None:
+        """There is no time left: let go of everything at once, and call :meth:`Lives.gone`."""
+
+    def take(self, effect: Any) -> None:
+        """Something that its machine says; see :class:`~sip_p2p.sip.event.usage.EventEffect`."""
+
+
+@final
+class Lives:
+    """All of one connection manager.
+
+    :ivar totals: how many of each kind there ever were.
+    """
+
+    __slots__ = ("_live", "_manager", "_parties", "totals")
+
+    def __init__(self, manager: RealTimeConnectionManager) -> None:
+        self._manager = manager
+        self._live: dict[Life, None] = {}
+        # How many of them each party has: asked whenever one of many parties ends.
+        self._parties: Counter[RealTimeEndpoint] = Counter()
+        self.totals = dict.fromkeys(KINDS, 0)
+
+    def __len__(self) -> int:
+        """How many are not gone yet."""
+        return len(self._live)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind live."""
+        counts = dict.fromkeys(KINDS, 0)
+        for life in self._live:
+            counts[life.kind] += 1
+        return counts
+
+    def of(self, endpoint: RealTimeEndpoint, kind: str | None = None) -> tuple[Life, ...]:
+        """Those of one party, the oldest first.
+
+        :param kind: those of this kind only.
+        """
+        return tuple(life for life in self._live if life.endpoint is endpoint and kind in (None, life.kind))
+
+    def has_any(self, endpoint: RealTimeEndpoint) -> bool:
+        """Whether *endpoint* has one left."""
+        return endpoint in self._parties
+
+    def add(self, life: Life) -> None:
+        """One has begun."""
+        self._live[life] = None
+        self._parties[life.endpoint] += 1
+        self.totals[life.kind] += 1
+
+    def gone(self, life: Life) -> None:
+        """Nothing more is to be done for it; nothing happens the second time."""
+        if self._live.pop(life, self) is self:
+            return
+        endpoint = life.endpoint
+        self._parties[endpoint] -= 1
+        if not self._parties[endpoint]:
+            del self._parties[endpoint]
+        self._manager.drain_state.maybe_quiet(endpoint)
+
+    # -- what the core says --------------------------------------------------------------------------------------------
+
+    def effect(self, effect: EventEffect) -> None:
+        """What a subscription or publication has to tell."""
+        user = effect.owner.user
+        if user is not None:
+            cast("Life", user).take(effect)
+
+    def request_received(self, output: InDialogRequestReceived, name: str) -> bool:
+        """A SUBSCRIBE or NOTIFY came in a dialog; return whether it is for one of the dialog's subscriptions.
+
+        :param name: the name of the usage that it is for.
+        """
+        usage = (output.dialog.subscriptions or {}).get(name)
+        if usage is None:
+            return False
+        usage.request_received(output, self._manager.driver.now())
+        self._manager.sessions.errands.heard(output.dialog)
+        return True
+
+    # -- their end -----------------------------------------------------------------------------------------------------
+
+    def end(self, endpoint: RealTimeEndpoint | None = None) -> None:
+        """End all of them, or those of one party, politely."""
+        for life in tuple(self._live) if endpoint is None else self.of(endpoint):
+            life.end()
+        self._manager.driver.drain()
+
+    def abandon(self, endpoint: RealTimeEndpoint | None = None) -> None:
+        """There is no time left: let go of all of them, or of those of one party."""
+        error = EndpointTerminated("the endpoint was terminated")
+        for life in tuple(self._live) if endpoint is None else self.of(endpoint):
+            life.abandon(error)
+        self._manager.driver.drain()

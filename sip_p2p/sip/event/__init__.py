@@ -1,0 +1,14 @@
+"""Subscriptions, notifications and publications: what SIP makes of events (RFC 6665, RFC 3903).
+
+Machines as those of :mod:`sip_p2p.sip.dialog`, whose dialogs they use: time is an argument, a request that they want to
+be sent is an errand (:mod:`sip_p2p.sip.dialog.effects`), and what the application is to be told is an
+:class:`~sip_p2p.sip.event.usage.EventEffect`. Start with :mod:`.usage`.
+
+======================  =======================================================  =====================================
+module                  what                                                     standard
+======================  =======================================================  =====================================
+``usage``               what a subscription is to its dialog, and what it says   RFC 6665 section 4.5, RFC 5057
+``awaiting``            the dialogs that a NOTIFY may make                       RFC 6665 section 4.4.1
+``subscription_state``  Subscription-State                                       RFC 6665 section 8.2.2
+======================  =======================================================  =====================================
+"""

@@ -1,0 +1,17 @@
+"""Tests of :mod:`sip_p2p.sip.event.usage`."""
+
+from __future__ import annotations
+
+from sip_p2p.sip.event.usage import NOTIFIER, SUBSCRIBER, usage_name
+from sip_p2p.sip.fields import parse_event
+from tests.support import SynchronousTestCase
+
+
+class NameTests(SynchronousTestCase):
+    """What tells the subscriptions of one dialog apart."""
+
+    def test_names(self) -> None:
+        """RFC 6665 section 4.5.2: package and id count, other parameters do not; and each side has its own."""
+        self.assertEqual(usage_name(SUBSCRIBER, parse_event("refer;id=2;x=y")), "subscriber:refer;id=2")
+        self.assertEqual(usage_name(NOTIFIER, parse_event("presence")), "notifier:presence")
+        self.assertEqual(usage_name(NOTIFIER, parse_event("presence.winfo")), "notifier:presence.winfo")
