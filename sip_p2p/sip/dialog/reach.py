@@ -51,6 +51,9 @@ def reach_of(status: int, method: str) -> Reach:
     if method == "PRACK" and reach is Reach.USAGE:
         # RFC 3262 section 3: 481 also says that the provisional response was not waiting for it, as after a final one.
         return Reach.REQUEST
+    if method in ("NOTIFY", "SUBSCRIBE") and (reach is Reach.USAGE or reach is Reach.SILENCE):
+        # RFC 5057 section 5.1: the usage that it ends is the subscription that the request was for.
+        return Reach.REQUEST
     if method == "INVITE" and status == 405:
         # A usage of INVITE whose peer takes no INVITE.
         return Reach.USAGE

@@ -48,6 +48,10 @@ class ReachTests(SynchronousTestCase):
         self.assertIs(reach_of(481, "PRACK"), _REQUEST)
         self.assertIs(reach_of(405, "INVITE"), _USAGE)
         self.assertIs(reach_of(405, "UPDATE"), _REQUEST)
+        for method in ("NOTIFY", "SUBSCRIBE"):
+            # What they end is the subscription, not the session beside it.
+            self.assertEqual([reach_of(status, method) for status in (408, 480, 481, 483)], [_REQUEST] * 4)
+            self.assertIs(reach_of(404, method), _DIALOG)
 
     def test_in_a_session(self) -> None:
         """The answer to a request of the application's ends the session, or does not, as the table says: row:H36."""
