@@ -103,15 +103,20 @@ class ConsoleCase(InteropTestCase):
             *("--listen", "tls:port=0:interface=127.0.0.1", "--http", "tcp:0:interface=127.0.0.1"),
             *("--keep-bodies", "all", "--drain", "1", *self.place_of_bob(), *more),
         )
+        console = self.started(options)
+        place = ("127.0.0.1", self.service.manager.listening_port)
+        for endpoint in self.friends:
+            manager = endpoint.connection_manager
+            manager.resolver = StaticResolver({"a.example": place}, manager.resolver)
+        return console
+
+    def started(self, options: Any) -> str:
+        """Start a service; the address of its console."""
         self.service = make(reactor, options)
         self.stop_later(self.service.stopService)
         self.service.privilegedStartService()
         self.service.startService()
         (control,) = (part for part in self.service.parts if isinstance(part, ControlServer))
-        place = ("127.0.0.1", self.service.manager.listening_port)
-        for endpoint in self.friends:
-            manager = endpoint.connection_manager
-            manager.resolver = StaticResolver({"a.example": place}, manager.resolver)
         return f"{control.addresses[0]}/console/"
 
     def place_of_bob(self) -> tuple[str, ...]:
@@ -465,12 +470,7 @@ class UseTests(ConsoleCase):
             *("--uri", "sip:alice@a.example", "--certificate", str(folder / "a.example.pem")),
             *("--trust", str(folder / "ca.pem"), "--http", f"tcp:{port}:interface=127.0.0.1", "--drain", "1"),
         )
-        self.service = make(reactor, options)
-        self.stop_later(self.service.stopService)
-        self.service.privilegedStartService()
-        self.service.startService()
-        (control,) = (part for part in self.service.parts if isinstance(part, ControlServer))
-        return f"{control.addresses[0]}/console/"
+        return self.started(options)
 
 
 SCROLLED = """

@@ -23,7 +23,19 @@ from tests.interop.peers.peer import Peer
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
 
-__all__ = ["Browser"]
+__all__ = ["HEADLESS", "Browser"]
+
+HEADLESS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+)
+"""How Chromium is started without a window, without a sandbox of its own, and without a word to anybody."""
 
 _REQUIRED = re.compile(r"""\brequire\(\s*['"]([^'"]+)['"]\s*\)""")
 _PAGE = Path(__file__).with_name("browser.html")
@@ -98,14 +110,7 @@ class Browser(Peer):
         page = _PAGE.read_text("utf-8").replace("CONFIGURATION", json.dumps(configuration))
         self.write_files({"jssip.js": bundle(Path(node_modules()), "jssip"), "page.html": page})
         options = [
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-extensions",
+            *HEADLESS,
             "--enable-logging=stderr",
             f"--user-data-dir={self.directory}/profile",
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
+from tests.interop.peers.browser import HEADLESS
 from tests.interop.peers.peer import Peer
 from tests.interop.peers.program import PeerFailed, Program, find_program
 
@@ -79,15 +80,8 @@ class Chromium(Peer):
     async def start(self, width: int = 1280, height: int = 800) -> None:
         """Start it, with an empty page of this size."""
         options = [
-            "--headless=new",
+            *HEADLESS,
             "--remote-debugging-pipe",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-extensions",
             "--force-color-profile=srgb",
             "--hide-scrollbars",
             f"--user-data-dir={self.directory}/profile",
