@@ -11,8 +11,9 @@ The map of the code, from the bottom up; each package imports only what stands a
 ``service``          ``twistd sip-p2p`` and the ``sip-p2p`` command
 ===================  =================================================================================================
 
-Beside them stand ``sdp`` (session descriptions, their offers and answers), ``pki`` (a private authority and its
-certificates) and ``testing`` (a network in memory on one clock).
+Beside them stand ``sdp`` (session descriptions, their offers and answers), ``documents`` (presence, dialogs, messages
+waiting: what the bodies of events say), ``pki`` (a private authority and its certificates) and ``testing`` (a network
+in memory on one clock).
 
 The names below are the public ones; each is imported when it is first asked for, so that ``sip_p2p.sip`` can be used
 without Twisted, and nothing here ever installs a reactor.
@@ -33,6 +34,7 @@ from sip_p2p.errors import (
     InvalidOperation,
     ListenFailed,
     MalformedDescription,
+    MalformedDocument,
     MalformedMessage,
     NotListening,
     OfferRejected,
@@ -143,6 +145,7 @@ __all__ = [
     "ListenerLost",
     "ListenerWatch",
     "MalformedDescription",
+    "MalformedDocument",
     "MalformedMessage",
     "MediaType",
     "MessageLimits",

@@ -5,6 +5,7 @@
     SipError
       MalformedMessage(reason, status, offset)    the peer's bytes; names the status to answer with
       MalformedDescription(reason, line)          a session description that cannot be read (also a ValueError)
+      MalformedDocument(reason, line)             a body of another kind that cannot be read (also a ValueError)
       InvalidOperation(retryable)                 our caller's misuse, raised at once
         AlreadyResponded                          a second answer to one request
         RestrictedHeader(name)                    a header that the stack owns (also a ValueError)
@@ -40,6 +41,7 @@ __all__ = [
     "InvalidOperation",
     "ListenFailed",
     "MalformedDescription",
+    "MalformedDocument",
     "MalformedMessage",
     "NotListening",
     "OfferRejected",
@@ -82,6 +84,19 @@ class MalformedDescription(SipError, ValueError):
 
     :ivar reason: what is wrong.
     :ivar line: in which line, counted from 1; 0 where it is no line's fault.
+    """
+
+    def __init__(self, reason: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {reason}" if line else reason)
+        self.reason = reason
+        self.line = line
+
+
+class MalformedDocument(SipError, ValueError):
+    """Octets are not the document that they claim to be: presence, dialogs, messages waiting, a part of a message.
+
+    :ivar reason: what is wrong.
+    :ivar line: in which line, counted from 1; 0 where it is not known.
     """
 
     def __init__(self, reason: str, line: int = 0) -> None:

@@ -23,12 +23,13 @@ MAY_IMPORT = {
     "errors": set(),
     "sip": {"errors"},
     "sdp": {"errors"},
+    "documents": {"errors", "sip"},
     "pki": {"errors"},
     "transport": {"errors", "sip"},
-    "endpoint": {"errors", "sip", "transport"},
+    "endpoint": {"errors", "sip", "documents", "transport"},
     "observe": {"errors", "sip", "transport", "endpoint"},
     "testing": {"errors", "sip", "transport", "endpoint", "observe", "pki"},
-    "service": {"", "errors", "sdp", "sip", "transport", "endpoint", "observe", "pki"},
+    "service": {"", "errors", "sdp", "documents", "sip", "transport", "endpoint", "observe", "pki"},
     "twisted/plugins": {"service", "transport"},
 }
 """Which layers each layer may import besides itself; the empty name is the package's root with its public names, of
@@ -45,6 +46,7 @@ DISTRIBUTIONS = {
     "attr": "attrs",
     "automat": "Automat",
     "cryptography": "cryptography",
+    "defusedxml": "defusedxml",
     "opentelemetry": "opentelemetry-api",
     "twisted": "Twisted",
     "zope": "zope.interface",

@@ -1,0 +1,16 @@
+"""What the bodies of events and messages say: presence, dialogs, messages waiting, parts of messages; values only.
+
+Typed values that are read from octets, written as octets, and know nothing of the network, of time or of who sent
+them. XML that a peer wrote is read in one place, :mod:`~sip_p2p.documents.xml`, with neither document types nor
+entities, and within bounds. The package imports :mod:`sip_p2p.errors` and :mod:`sip_p2p.sip`, and nothing else of the
+project.
+
+Each module has its value with two methods: ``parse(octets)``, which raises
+:class:`~sip_p2p.errors.MalformedDocument`, and ``to_bytes()``; and its ``MEDIA_TYPE``.
+
+=====================  ============================================================  =================================
+module                 what                                                          standard
+=====================  ============================================================  =================================
+``xml``                elements with namespaces, read within bounds, and written     XML 1.0, Namespaces in XML
+=====================  ============================================================  =================================
+"""
