@@ -12,5 +12,9 @@ Each module has its value with two methods: ``parse(octets)``, which raises
 module                 what                                                          standard
 =====================  ============================================================  =================================
 ``xml``                elements with namespaces, read within bounds, and written     XML 1.0, Namespaces in XML
+``cpim``               a message with its own From, To and date around a body        RFC 3862
+``imdn``               delivery reports, and which of them are wanted                RFC 5438
+``is_composing``       that somebody is writing, and when that is true               RFC 3994
+``timestamps``         instants, as most of these write them                         RFC 3339 section 5.6
 =====================  ============================================================  =================================
 """
