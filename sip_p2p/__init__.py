@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from sip_p2p.errors import (
     AlreadyResponded,
+    AuthenticationFailed,
     ConnectionFailure,
     EndpointTerminated,
     InvalidOperation,
@@ -50,6 +51,7 @@ from sip_p2p.errors import (
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
+    from sip_p2p.endpoint.authentication.credentials import Credentials
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import ConnectionRequest
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint, SipPeerToPeerEndpoint
@@ -111,6 +113,7 @@ __all__ = [
     "AddressesChanged",
     "AlreadyResponded",
     "AnswerOptions",
+    "AuthenticationFailed",
     "CallArguments",
     "Capabilities",
     "CertificateExpiring",
@@ -119,6 +122,7 @@ __all__ = [
     "ContactPreference",
     "ContentDescription",
     "Credential",
+    "Credentials",
     "DnsResolver",
     "Doubt",
     "EarlyDialog",
@@ -223,6 +227,7 @@ _HOMES = {
     "ContactPreference": "sip_p2p.sip.preferences",
     "ContentDescription": "sip_p2p.sip.dialog.description",
     "Credential": "sip_p2p.transport.trust.credential",
+    "Credentials": "sip_p2p.endpoint.authentication.credentials",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
     "EarlyDialog": "sip_p2p.endpoint.session.participant",

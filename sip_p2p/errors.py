@@ -10,6 +10,7 @@
         AlreadyResponded                          a second answer to one request
         RestrictedHeader(name)                    a header that the stack owns (also a ValueError)
       RequestFailed(response)                     a final response >= 300
+        AuthenticationFailed(response, realm, why)  a challenge that was not, or not rightly, answered
       OperationTimeout                            no final response in time (408)
       ConnectionFailure                           could not connect, or the flow was lost (503)
         PeerOverloaded(retry_after)               the peer has asked for less, and this was not sent
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyResponded",
+    "AuthenticationFailed",
     "ConnectionFailure",
     "EndpointTerminated",
     "InvalidOperation",
@@ -145,6 +147,23 @@ class RequestFailed(SipError):
     def status(self) -> int:
         """The status code of the response."""
         return self.response.status
+
+
+class AuthenticationFailed(RequestFailed):
+    """The peer wants to know who we are, and was not told, or not to its satisfaction (401, 407); or its own proof in
+    a 2xx is wrong (RFC 3261 section 22).
+
+    :ivar realm: the realm of the challenge, the first where there are several; empty where none could be read.
+    :ivar why: why it came to nothing, in words, of each realm. No secret is among them.
+    """
+
+    def __init__(self, response: Response, realm: str, why: str) -> None:
+        super().__init__(response)
+        self.realm = realm
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.response.status} {self.response.reason}: {self.why}" if self.why else super().__str__()
 
 
 class OperationTimeout(SipError):

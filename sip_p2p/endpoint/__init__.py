@@ -36,6 +36,7 @@ module                  what                                                    
 ``load``                the state of overload, and what is refused because of it                RFC 7339
 ``accounts``            what lives and what has been counted
 ``drain``               waiting for what is in flight
+``authentication``      digest: challenges answered, and made                                   RFC 3261 section 22
 ``lives``               what lives on in time beside sessions, and its end
 ``session``             sessions: INVITE and what it gives rise to                              RFC 3261 sections 12-15
 ======================  ======================================================================  ======================

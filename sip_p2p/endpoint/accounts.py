@@ -23,7 +23,8 @@ COUNTED_LIMITS = tuple(
     """
     answer_timeout attempts authenticated_first_message_timeout authorization_timeout close_timeout connect_timeout
     connection_rate_per_address connections connections_per_address connections_per_identity datagram_amplification
-    datagram_flows dead_targets dialogs dns_cache dns_records dns_servers dns_timeout drain_timeout
+    datagram_flows dead_targets dialogs digest_nonces digest_tries dns_cache dns_records dns_servers dns_timeout
+    drain_timeout
     failover_attempts failover_timeout failures_remembered finished_octets finished_transactions
     first_message_timeout forks handshake_rate handshake_timeout handshakes handshakes_per_address idle_timeout
     longest_hold partial_message_timeout partial_octets pending_requests receive_buffer recovery_queue

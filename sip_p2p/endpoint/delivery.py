@@ -9,10 +9,11 @@ request that an application sends by itself (:mod:`.outgoing`), and one that bel
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.authentication.login import Login
 from sip_p2p.endpoint.failover import may_fail_over
 from sip_p2p.endpoint.flow_search import FlowSearch
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure
@@ -46,7 +47,7 @@ _TERMINATED = TransactionState.TERMINATED
 class Delivery(FlowSearch):
     """A request under way, from the search for a flow to the final response."""
 
-    __slots__ = ("_endpoint", "_heard", "_second", "_transaction", "_written")
+    __slots__ = ("_endpoint", "_heard", "_login", "_second", "_transaction", "_written")
 
     def __init__(
         self,
@@ -65,6 +66,9 @@ class Delivery(FlowSearch):
         self._heard = False
         self._written = 0.0
         self._transaction: ClientTransaction | None = None
+        # What it answers to challenges; None where its party has nothing to answer with.
+        credentials = endpoint.credentials
+        self._login = Login(credentials, plan, self._manager) if credentials else None
 
     def _progressed(self, output: ResponseReceived) -> None:
         """A provisional response; by itself it only tells that the peer is at work."""
@@ -96,7 +100,10 @@ class Delivery(FlowSearch):
         try:
             if plan.method not in WITHOUT_CONTACT:
                 plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
-            transaction = manager.driver.request(plan.build(), flow, self)
+            request = plan.build()
+            if self._login is not None:
+                self._login.sign(request, flow, self._target)
+            transaction = manager.driver.request(request, flow, self)
         except Exception:
             self._fail(Failure())
             return
@@ -122,7 +129,37 @@ class Delivery(FlowSearch):
                 return
         if self._manager.dead_targets:
             self._the_candidates().served()
+        if response.status in (401, 407) and self._goes_with_answer(output):
+            return
         self._answered(output)
+
+    def _goes_with_answer(self, output: ResponseReceived) -> bool:
+        """Whether the challenges of a 401 or 407 are answered: the request is on its way once more (section 22)."""
+        login, flow = self._login, cast("LiveFlow", output.transaction.flow)
+        if login is None or self._finished or not self._may_be_sent_anew():
+            return False
+        if not login.is_challenged(output.response, flow, self._target) or not self._renumber():
+            return False
+        # Nobody is at work on it any more.
+        self._heard = False
+        if flow.is_open and (flow.reliable or not self._is_too_large()):
+            # RFC 3263 section 4: with the server that has challenged it.
+            self._carry(flow)
+        else:
+            self._find_flow()
+        return True
+
+    def _may_be_sent_anew(self) -> bool:
+        """Whether whoever asked for the request still wants it."""
+        return True
+
+    def _renumber(self) -> bool:
+        """Give the request the CSeq of another one (section 8.1.3.5); False where there is none left."""
+        self._plan.cseq += 1
+        return True
+
+    def _octets_added(self) -> int:
+        return 0 if self._login is None else self._login.octets
 
     def _exhausted(self, failure: Failure) -> None:
         refusal, self._refusal = self._refusal, None

@@ -54,6 +54,7 @@ class RealTimeEndpoint(Party):
     :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
     :ivar session_received: told of each session that a peer wants to establish; its handlers decide (row B8).
     :ivar answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
+    :ivar credentials: with what it answers peers that ask for a name and a password; can be added to at any time.
     """
 
     def send_message(
@@ -316,6 +317,7 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param message_received: a first handler for :attr:`message_received` (row M9).
     :param session_received: a first handler for :attr:`session_received`.
     :param handlers: handlers by method, as for :meth:`handle` (row M9).
+    :param credentials: with what it answers peers that ask for a name and a password (row F10).
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header
         or name.
     :raises EndpointTerminated: when the manager has been terminated.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, final
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.authentication.login import refusal_of
 from sip_p2p.endpoint.delivery import Delivery, retry_after
-from sip_p2p.errors import EndpointTerminated, OperationTimeout, PeerOverloaded, RequestFailed
+from sip_p2p.errors import AuthenticationFailed, EndpointTerminated, OperationTimeout, PeerOverloaded, RequestFailed
 from sip_p2p.transport.keep_alive import hear_flow_timer
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ class Outgoing(Delivery):
     def _answered(self, output: ResponseReceived) -> None:
         response = output.response
         if response.status < 300:
+            wrong = "" if self._login is None else self._login.hear_success(response)
+            if wrong:
+                self._finish(Failure(AuthenticationFailed(response, self._login.realm if self._login else "", wrong)))
+                return
             if self._plan.method == "REGISTER":
                 hear_flow_timer(output.transaction.flow, response.headers.get("Flow-Timer"))
             self._finish(response)
@@ -87,7 +92,7 @@ class Outgoing(Delivery):
             self._plan.cseq += 1
             self._again_in(self._manager.restraint.later(delay))
             return
-        self._finish(Failure(RequestFailed(response)))
+        self._finish(Failure(refusal_of(response, self._login) or RequestFailed(response)))
 
     def _retry_delay(self, response: Response) -> float | None:
         """How long to wait before the one repetition that the peer asked for (row F8), or None."""

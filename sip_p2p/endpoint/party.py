@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from twisted.internet.defer import Deferred, fail, succeed
 
 from sip_p2p.endpoint.address import to_sip_uri
+from sip_p2p.endpoint.authentication.credentials import Credentials
 from sip_p2p.endpoint.composition import Composition
 from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
@@ -86,11 +87,13 @@ class Party:
         message_received: RequestHandler | None = None,
         session_received: Callable[[SignalingSession], Any] | None = None,
         handlers: Mapping[str, RequestHandler] | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.connection_manager = connection_manager
         self._owner = parse_owner(owner_uri)
         self.family = connection_manager.family if family is None else AddressFamilyHint.named(family)
         self.application_context = application_context
+        self.credentials = Credentials() if credentials is None else credentials
         transport = parse_transport(default_transport, connection_manager.default_prefix)
         connector = parse_proxy(proxy, proxy_tls_name, transport)
         self._outbound = outbound

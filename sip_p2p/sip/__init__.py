@@ -20,6 +20,7 @@ module                    what                                    standard
 ``accept``, ``dates``     Accept and its kin; Date                RFC 3261 sections 20.1 to 20.3, 20.17
 ``diagnostics``           Warning, Reason                         RFC 3261 section 20.43, RFC 3326
 ``auth``                  challenges and credentials, unjudged    RFC 3261 sections 20.7 and 20.44
+``digest``                what they mean where they are digests   RFC 3261 section 22, RFC 7616, RFC 8760
 ``status``                names and phrases of statuses           RFC 3261 section 21, IANA
 ``routing``               loose and strict routing by a UA        RFC 3261 section 12.2.1.1
 ``message``, ``parse``    requests and responses                  RFC 3261 section 7, RFC 4475

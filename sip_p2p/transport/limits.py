@@ -114,6 +114,11 @@ class Limits:
     :ivar log_burst: lines in the log, of each kind that peers can cause, at once; what is over is counted.
     :ivar log_rate: the same, a second.
     :ivar websocket_fragments: frames in which one message may come on a WebSocket; with more of them it is closed.
+    :ivar digest_tries: how often one request of ours goes out again with an answer to a challenge; then the next
+        challenge is its outcome.
+    :ivar digest_nonces: nonces of challenges that are remembered: by who answers them, to carry an answer at once, and
+        by each authenticator, to know how often they were used. The oldest gives way, and who uses it is challenged
+        anew.
     """
 
     __slots__ = (
@@ -133,6 +138,8 @@ class Limits:
         "dead_target_timeout",
         "dead_targets",
         "dialogs",
+        "digest_nonces",
+        "digest_tries",
         "dns_cache",
         "dns_records",
         "dns_servers",
@@ -236,6 +243,8 @@ class Limits:
         log_burst: int = 10,
         log_rate: float = 1.0,
         websocket_fragments: int = 256,
+        digest_tries: int = 2,
+        digest_nonces: int = 4096,
     ) -> None:
         """
         :raises ValueError: when a bound is negative, or zero where zero has no meaning.
@@ -267,6 +276,8 @@ class Limits:
         dead_target_timeout: float
         dead_targets: int
         dialogs: int
+        digest_nonces: int
+        digest_tries: int
         forks: int
         dns_cache: int
         dns_records: int

@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, cast, final
 
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.authentication.login import credentials_of, refusal_of
 from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.flow_search import FlowSearch
 from sip_p2p.endpoint.session.dialog_flow import DialogFlows, Hop
 from sip_p2p.endpoint.session.recovery import Recoveries
-from sip_p2p.errors import ConnectionFailure, EndpointTerminated, MalformedMessage, TlsFailure, TlsFailureReason
+from sip_p2p.errors import (
+    ConnectionFailure,
+    EndpointTerminated,
+    InvalidOperation,
+    MalformedMessage,
+    TlsFailure,
+    TlsFailureReason,
+)
 from sip_p2p.transport.stream.flow import StreamFlow
 
 if TYPE_CHECKING:
@@ -96,6 +104,9 @@ class Errands:
         Where there is no flow for it nothing is told: the peer sends its 2xx again, and the usage asks once more.
         """
         plan = effect.plan
+        if plan.dialog is not None and plan.dialog.credentials:
+            # 13.2.2.4: nobody can challenge an ACK.
+            plan.fields = [*plan.fields, *plan.dialog.credentials]
         try:
             hop, target, through = self._way(plan, endpoint, None)
         except (ConnectionFailure, ValueError):
@@ -180,6 +191,8 @@ class Errands:
             dialog = self._made_by(plan, response)
         if dialog is not None and response.status > 100:
             self.heard(dialog)
+            if plan.method == "INVITE" and 200 <= response.status < 300:
+                dialog.credentials = credentials_of(output.transaction.request)
         manager.driver.drain()
 
     def failed(self, errand: Errand, reason: BaseException) -> None:
@@ -267,7 +280,26 @@ class _Run(Delivery):
     def _progressed(self, output: ResponseReceived) -> None:
         self._errands.answered(self.errand, output)
 
+    def _may_be_sent_anew(self) -> bool:
+        return not self._is_unwanted
+
+    def _renumber(self) -> bool:
+        dialog = self._plan.dialog
+        if dialog is None:
+            return super()._renumber()
+        if self._plan.method != "BYE" and dialog not in self._manager.core.dialogs:
+            return False
+        try:
+            # 12.2.1.1: other requests may have gone out meanwhile.
+            self._plan.cseq = dialog.plan(self._plan.method).cseq
+        except InvalidOperation:
+            return False
+        return True
+
     def _answered(self, output: ResponseReceived) -> None:
+        self.errand.refusal = refusal_of(output.response, self._login)
+        if self._login is not None and 200 <= output.response.status < 300:
+            self._login.hear_success(output.response)
         # 13.2.2.4: to an INVITE there may be any number of 2xx; the transaction lives on for them.
         if not self._finished:
             self._finished = True

@@ -99,4 +99,4 @@ def _settle(done: Deferred[Response], errand: Errand, response: Response | None,
     elif response.status < 300:
         done.callback(response)
     else:
-        done.errback(Failure(RequestFailed(response)))
+        done.errback(Failure(errand.refusal or RequestFailed(response)))

@@ -285,7 +285,7 @@ class ClientInvitation:
         elif response.status < 300:
             self._accepted(errand, response, flow, now)
         elif self.state in _OPEN:
-            self._failed(response, None, now)
+            self._failed(response, None if self.state in _GIVEN_UP else errand.refusal, now)
         else:
             self._core.counters.dropped_responses += 1
 

@@ -71,10 +71,12 @@ class Dialog:
     :ivar user: the usage that INVITE made of it; None before, and after that has ended.
     :ivar subscriptions: the usages that SUBSCRIBE and REFER made of it, ours and the peer's, by their names in
         *usages*; None where there never was one.
+    :ivar credentials: the fields that our last INVITE was accepted with, which its ACK repeats (section 13.2.2.4).
     """
 
     __slots__ = (
         "call_id",
+        "credentials",
         "flow",
         "id",
         "is_caller",
@@ -135,6 +137,7 @@ class Dialog:
         self.usages: tuple[str, ...] = ()
         self.user: InviteUsage | None = None
         self.subscriptions: dict[str, EventUsage] | None = None
+        self.credentials: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_caller(cls, request: Request, response: Response, flow: Flow) -> Dialog:

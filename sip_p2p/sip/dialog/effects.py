@@ -14,6 +14,7 @@ import enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias, final
 
 if TYPE_CHECKING:
+    from sip_p2p.errors import RequestFailed
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.client_invitation import ClientInvitation
     from sip_p2p.sip.dialog.description import ContentDescription
@@ -79,16 +80,18 @@ class Errand:
     :ivar plan: what it is made of; where it goes is ``plan.next_hop``, and whose dialog it is in ``plan.dialog``.
     :ivar purpose: what it is for.
     :ivar transaction: its client transaction, once it was sent; None before.
+    :ivar refusal: what its final response means beyond its status, where whoever sent it knows; else None.
     :ivar user: whatever the facade wants to find again.
     """
 
-    __slots__ = ("owner", "plan", "purpose", "transaction", "user")
+    __slots__ = ("owner", "plan", "purpose", "refusal", "transaction", "user")
 
     def __init__(self, owner: ErrandOwner, plan: RequestPlan, purpose: Purpose, user: object = None) -> None:
         self.owner = owner
         self.plan = plan
         self.purpose = purpose
         self.transaction: ClientTransaction | None = None
+        self.refusal: RequestFailed | None = None
         self.user = user
 
 
