@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.transfer.replacing import Replacement
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import (
         AckReceived,
@@ -104,6 +105,15 @@ class Dispatch:
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self.wait_for(incoming, endpoint)
+
+    def replacement_refused(self, replacement: Replacement) -> None:
+        """Somebody who may not wanted to take the place of a session, or to be added to it."""
+        self._log.warn(
+            "{peer} may not {what} {session}: replaces_policy does not allow it",
+            peer=replacement.peer,
+            what="join" if replacement.is_join else "replace",
+            session=replacement.session,
+        )
 
     def wait_for(self, incoming: IncomingRequest, endpoint: RealTimeEndpoint) -> None:
         """An application has been given a request, and takes its time."""

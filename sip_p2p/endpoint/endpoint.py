@@ -22,6 +22,7 @@ from sip_p2p.endpoint.session.offers import described, source_of
 from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.endpoint.transfer.replacing import reference_fields
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
 from sip_p2p.sip.dialog.mid_dialog import capability_fields
@@ -194,6 +195,7 @@ class RealTimeEndpoint(Party):
         self.has_sessions()
         # RFC 3261 section 13.2.1, RFC 6086 section 5.2.1: what we take in the session that this may become.
         plan.fields += capability_fields(self.profile)
+        plan.fields += reference_fields(arguments.get("replaces"), arguments.get("join"))
         options = CallOptions(
             arguments.get("max_ring", 600.0),
             arguments.get("reliable", "supported"),
@@ -314,6 +316,8 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
     :param session_methods: the methods beside the session's own that peers are told may be sent within sessions.
     :param info_packages: the Info Packages whose INFOs may be sent within sessions (RFC 6086).
+    :param replaces_policy: says who, beside the party that a session is with, may take its place or join it: it is
+        given a :class:`~.replacing.Replacement`, and what is not ``True`` is a no (row I9).
     :param message_received: a first handler for :attr:`message_received` (row M9).
     :param session_received: a first handler for :attr:`session_received`.
     :param handlers: handlers by method, as for :meth:`handle` (row M9).

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.transfer.replacing import ReplacesPolicy
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.preferences import FeatureParameters
@@ -84,6 +85,7 @@ class Party:
         answer_options: AnswerOptions | None = None,
         session_methods: Iterable[str] = ("INFO", "MESSAGE"),
         info_packages: Iterable[str] = (),
+        replaces_policy: ReplacesPolicy | None = None,
         message_received: RequestHandler | None = None,
         session_received: Callable[[SignalingSession], Any] | None = None,
         handlers: Mapping[str, RequestHandler] | None = None,
@@ -122,6 +124,7 @@ class Party:
         self.answer_options = (
             AnswerOptions(session_timer=SessionTimerSettings()) if answer_options is None else answer_options
         )
+        self.replaces_policy = replaces_policy
         self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
         self.profile = self._make_profile(supported, info_packages, connector)
         if message_received is not None:
@@ -209,8 +212,8 @@ class Party:
 
     @property
     def supported_extensions(self) -> set[str]:
-        """The option tags that a peer may require (rows A19, G10): what the stack does by itself, which is ``100rel``,
-        ``199`` and ``timer``, and what the application has added.
+        """The option tags that a peer may require (rows A19, G10): what the stack does by itself, which is
+        :data:`~sip_p2p.sip.profile.STACK_EXTENSIONS`, and what the application has added.
 
         It can be changed at any time. Whoever requires anything else is answered 420.
         """

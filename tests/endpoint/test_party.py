@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sip_p2p import AnswerOptions, RequestFailed, SipPeerToPeerEndpoint
 from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.sip.profile import STACK_EXTENSIONS
 from tests.endpoint.support import PartyTestCase
 
 
@@ -114,21 +115,21 @@ class ExtensionTests(PartyTestCase):
         """8.2.2.3: whoever requires what nobody understands is answered 420 with the names of it. (row:A19)"""
         self.bob.message_received.subscribe(lambda event: None)
         self.assertEqual(self.ask("timer", "100rel", "199"), (200, None))
-        self.assertEqual(self.ask("100rel", "x-fancy", "replaces"), (420, "x-fancy, replaces"))
+        self.assertEqual(self.ask("100rel", "x-fancy", "path"), (420, "x-fancy, path"))
 
     def test_reliable_responses_off(self) -> None:
         """RFC 3262 section 3: a party that sends nothing reliably does not say that it could. (row:A19, row:H9)"""
         options = AnswerOptions("off")
         carol = SipPeerToPeerEndpoint("sip:carol@b.example", self.bob.connection_manager, answer_options=options)
-        self.assertEqual(carol.supported_extensions, {"199", "timer"})
+        self.assertEqual(carol.supported_extensions, {*STACK_EXTENSIONS} - {"100rel"})
 
     def test_the_set_can_be_changed(self) -> None:
         """Extensions are added and removed at any time, those of the stack too. (row:A19)"""
         self.bob.message_received.subscribe(lambda event: None)
-        self.assertEqual(self.bob.supported_extensions, {"100rel", "199", "timer"})
+        self.assertEqual(self.bob.supported_extensions, {*STACK_EXTENSIONS})
         self.bob.supported_extensions.add("x-fancy")
         self.assertEqual(self.ask("X-Fancy", "timer"), (200, None))
         self.bob.supported_extensions.discard("timer")
         self.assertEqual(self.ask("x-fancy", "timer"), (420, "timer"))
         response = self.run_until(self.alice.request("OPTIONS", "sip:bob@b.example"))
-        self.assertEqual(response.headers["Supported"], "100rel, 199, x-fancy")
+        self.assertEqual(response.headers["Supported"], "100rel, 199, join, norefersub, replaces, tdialog, x-fancy")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.transfer.replacing import Replacement
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import InvitationEnded
     from sip_p2p.sip.dialog.server_invitation import ServerInvitation
@@ -44,13 +45,15 @@ class Answering(SetUp):
     """What a session that a peer wants to establish has beside the session itself, until it stands.
 
     :ivar invitation: the core's part.
+    :ivar replacement: what it wants with another session; None for nothing.
     """
 
-    __slots__ = ("invitation",)
+    __slots__ = ("invitation", "replacement")
 
-    def __init__(self, invitation: ServerInvitation) -> None:
+    def __init__(self, invitation: ServerInvitation, replacement: Replacement | None = None) -> None:
         super().__init__()
         self.invitation = invitation
+        self.replacement = replacement
 
     @property
     def early_usages(self) -> tuple[InviteUsage, ...]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.call_options import CallOptions
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.effects import Accepted, InvitationEnded, Progress, Redirected
+    from sip_p2p.sip.dialog.references import Join, Replaces
     from sip_p2p.sip.dialog.usage import InviteUsage
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri
@@ -62,6 +63,9 @@ class CallArguments(TypedDict, total=False):
     :ivar max_forwards: how many hops the INVITE may take, 0 to 255: 70 by default; who passes a call on gives one less
         than it came with (RFC 7332).
     :ivar recovery: what is done when the way to the peer is lost (row H32): ``Recovery.LIMITED`` by default.
+    :ivar replaces: the session that this one is to take the place of (RFC 3891, row I9): one of ours with the same
+        party, or what somebody has named.
+    :ivar join: the session that this one is to be added to (RFC 3911), likewise.
     """
 
     headers: Iterable[tuple[str, str]]
@@ -76,6 +80,8 @@ class CallArguments(TypedDict, total=False):
     family: AddressFamilyHint | str | None
     max_forwards: int
     recovery: Recovery
+    replaces: SignalingSession | Replaces | None
+    join: SignalingSession | Join | None
 
 
 def check_arguments(arguments: CallArguments) -> None:

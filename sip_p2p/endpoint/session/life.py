@@ -223,6 +223,9 @@ class SessionLife:
         if set_up is not None:
             set_up.settle(None)
             set_up.close()
+        if isinstance(set_up, Answering) and set_up.replacement is not None and not set_up.replacement.is_join:
+            # RFC 3891 section 3: its place is taken; CANCEL or BYE, as its state demands.
+            set_up.replacement.session.end([])
 
     def usage_ended(self, effect: UsageEnded) -> None:
         """A dialog of it is over; where it is the session's own, so is the session."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from sip_p2p.endpoint.transfer.replacing import Replacement
     from sip_p2p.sip.diagnostics import ReasonValue
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.usage import InviteUsage
@@ -117,6 +118,12 @@ class SignalingSession(SessionLife):
     def is_forked(self) -> bool:
         """Whether the peer's INVITE may ring elsewhere too: a hint not to accept without a human (row H14)."""
         return isinstance(self.set_up, Answering) and self.set_up.invitation.is_forked
+
+    @property
+    def replacement(self) -> Replacement | None:
+        """What the peer's INVITE wants with another session of ours, which it is allowed to; None for nothing, and once
+        this session stands (row I9)."""
+        return self.set_up.replacement if isinstance(self.set_up, Answering) else None
 
     @property
     def peer(self) -> Peer | None:

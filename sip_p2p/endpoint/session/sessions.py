@@ -23,6 +23,7 @@ from sip_p2p.endpoint.session.errands import Errands
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.endpoint.session.watching import Watching
+from sip_p2p.endpoint.transfer.replacing import Refusal, replacement_of
 from sip_p2p.errors import (
     AlreadyResponded,
     ConnectionFailure,
@@ -146,7 +147,12 @@ class Sessions:
         if not invitation.start(driver.now()):
             driver.drain()
             return
-        session = SignalingSession(endpoint, Answering(invitation), output.request.call_id)
+        replacement = replacement_of(output, endpoint)
+        if isinstance(replacement, Refusal):
+            invitation.reject(replacement.status, driver.now(), None, replacement.fields)
+            driver.drain()
+            return
+        session = SignalingSession(endpoint, Answering(invitation, replacement), output.request.call_id)
         self.add(session)
         for handler in endpoint.session_received.handlers:
             try:

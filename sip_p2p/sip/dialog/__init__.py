@@ -20,6 +20,7 @@ module                 what                                                     
 ``outcomes``           what became of our requests, and what that means           RFC 3261 12.2.1.2, RFC 5057
 ``refreshing``         what a session does when its time has come                 RFC 4028 7.4, 10
 ``mid_dialog``         what requests and responses in it carry anyway             RFC 3261 12.2, RFC 4028 section 9
+``replacing``          which session an INVITE is to replace or join              RFC 3891 section 3, RFC 3911 section 4
 ``references``         Replaces, Join, Target-Dialog: another dialog by name      RFC 3891, RFC 3911, RFC 4538
 ``info``               INFO packages                                              RFC 6086
 ``reach``              what a failed request takes with it                        RFC 5057 section 5
