@@ -44,7 +44,7 @@ from sip_p2p.sip.fields import parse_event, parse_retry_after, parse_seconds
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
-    from sip_p2p.sip.event.subscribing import SubscriberOptions
+    from sip_p2p.sip.event.subscribing import SubscribeComposer, SubscriberOptions
     from sip_p2p.sip.event.subscription_state import SubscriptionStateValue
     from sip_p2p.sip.fields import EventValue
     from sip_p2p.sip.flow import Flow
@@ -106,6 +106,7 @@ class Subscriber:
         "_asking",
         "_burst",
         "_burst_ends",
+        "_composer",
         "_forks",
         "_forks_until",
         "_names",
@@ -123,15 +124,23 @@ class Subscriber:
     )
 
     def __init__(
-        self, core: UserAgentCore, profile: Profile, options: SubscriberOptions, *, alias: EventValue | None = None
+        self,
+        core: UserAgentCore,
+        profile: Profile,
+        options: SubscriberOptions,
+        composer: SubscribeComposer | None = None,
+        *,
+        alias: EventValue | None = None,
     ) -> None:
         """
+        :param composer: who says what else stands in the SUBSCRIBEs; None for nobody.
         :param alias: another Event by which its NOTIFYs may name it: the ``id`` of a first REFER may stand in them or
             not (RFC 3515 section 2.4.6).
         """
         self.core = core
         self.profile = profile
         self.options = options
+        self._composer = composer
         self.event = options.event
         self.state = SubscriberState.IDLE
         self.dialog: Dialog | None = None
@@ -288,8 +297,8 @@ class Subscriber:
             # RFC 5839 section 5.1: nothing is to be said if the state is what we have been told.
             fields.append(("Suppress-If-Match", self.etag))
         plan.fields = fields
-        if options.composer is not None:
-            options.composer.compose(plan, kind)
+        if self._composer is not None:
+            self._composer.compose(plan, kind)
         errand = Errand(self, plan, Purpose.OTHER)
         self._asking = _Asking(errand, kind, expires, has_grown)
         if plan.dialog is None and self._asked is not None:
@@ -461,7 +470,7 @@ class Subscriber:
             self.core.answer(output.transaction, 481, now)
             return
         self._forks += 1
-        fork = Subscriber(self.core, self.profile, self.options)
+        fork = Subscriber(self.core, self.profile, self.options, self._composer)
         fork.state = SubscriberState.NOTIFY_WAIT
         fork._notify_until = now + self.core.layer.timers.timeout
         fork._adopt(made)

@@ -88,10 +88,9 @@ class SubscriberOptions:
     :ivar notify_burst: how many NOTIFYs of one subscription are taken in a second; more are answered 500 with
         Retry-After.
     :ivar is_refreshed: whether it is refreshed by itself; else it ends when it expires.
-    :ivar composer: who adds the rest; None for nobody.
     """
 
-    __slots__ = ("accept", "composer", "event", "expires", "is_refreshed", "max_forks", "notify_burst", "ranges")
+    __slots__ = ("accept", "event", "expires", "is_refreshed", "max_forks", "notify_burst", "ranges")
 
     def __init__(
         self,
@@ -102,7 +101,6 @@ class SubscriberOptions:
         max_forks: int = 1,
         notify_burst: int = 100,
         is_refreshed: bool = True,
-        composer: SubscribeComposer | None = None,
     ) -> None:
         """
         :raises ValueError: when *expires* is negative or 2**32 or more, or one of the other numbers is below 1.
@@ -119,7 +117,6 @@ class SubscriberOptions:
         self.max_forks = max_forks
         self.notify_burst = notify_burst
         self.is_refreshed = is_refreshed
-        self.composer = composer
 
 
 @final
