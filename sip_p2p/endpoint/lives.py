@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
+from sip_p2p.endpoint.subscription.crowd import Crowd
 from sip_p2p.errors import EndpointTerminated
 
 if TYPE_CHECKING:
@@ -49,16 +50,18 @@ class Life(Protocol):
 class Lives:
     """All of one connection manager.
 
+    :ivar crowd: the subscribers of its event packages.
     :ivar totals: how many of each kind there ever were.
     """
 
-    __slots__ = ("_live", "_manager", "_parties", "totals")
+    __slots__ = ("_live", "_manager", "_parties", "crowd", "totals")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._live: dict[Life, None] = {}
         # How many of them each party has: asked whenever one of many parties ends.
         self._parties: Counter[RealTimeEndpoint] = Counter()
+        self.crowd = Crowd(manager)
         self.totals = dict.fromkeys(KINDS, 0)
 
     def __len__(self) -> int:

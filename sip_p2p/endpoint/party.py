@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from twisted.internet.defer import Deferred, fail, succeed
 
 from sip_p2p.endpoint.address import to_sip_uri
+from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
 from sip_p2p.endpoint.authentication.credentials import Credentials
 from sip_p2p.endpoint.composition import Composition
 from sip_p2p.endpoint.contact import ContactAddress
@@ -23,6 +24,7 @@ from sip_p2p.endpoint.party_options import (
     parse_proxy,
     parse_transport,
 )
+from sip_p2p.endpoint.subscription.registry import EventPackages
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.abnf import TOKEN
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.subscription.package import EventPackage
     from sip_p2p.endpoint.transfer.replacing import ReplacesPolicy
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.preferences import FeatureParameters
+    from sip_p2p.sip.profile import Authenticator
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.proxy import ProxyConnector
@@ -85,11 +89,13 @@ class Party:
         answer_options: AnswerOptions | None = None,
         session_methods: Iterable[str] = ("INFO", "MESSAGE"),
         info_packages: Iterable[str] = (),
+        packages: Iterable[EventPackage] = (),
         replaces_policy: ReplacesPolicy | None = None,
         message_received: RequestHandler | None = None,
         session_received: Callable[[SignalingSession], Any] | None = None,
         handlers: Mapping[str, RequestHandler] | None = None,
         credentials: Credentials | None = None,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self.connection_manager = connection_manager
         self._owner = parse_owner(owner_uri)
@@ -127,6 +133,10 @@ class Party:
         self.replaces_policy = replaces_policy
         self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
         self.profile = self._make_profile(supported, info_packages, connector)
+        self.packages = EventPackages(cast("RealTimeEndpoint", self), packages)
+        self.profile.authenticator = authenticator
+        if isinstance(authenticator, DigestAuthenticator):
+            authenticator.within(connection_manager.limits.digest_nonces, connection_manager.keeper.limit_hit)
         if message_received is not None:
             self.message_received.subscribe(message_received)
         for method, handler in (handlers or {}).items():
@@ -326,7 +336,11 @@ class Party:
     def stop_handling(self, method: str) -> None:
         """Answer *method* with 405 again."""
         self._handlers.pop(method, None)
-        is_taken = {"MESSAGE": bool(self.message_received), "INVITE": bool(self.session_received)}
+        is_taken = {
+            "MESSAGE": bool(self.message_received),
+            "INVITE": bool(self.session_received),
+            "SUBSCRIBE": bool(self.packages),
+        }
         if is_taken.get(method):
             self.profile.allow(method)
         else:
@@ -345,6 +359,13 @@ class Party:
         elif "INVITE" not in self._handlers:
             self.profile.disallow("INVITE")
 
+    def event_packages_changed(self) -> None:
+        """An event package was added or removed; called by :attr:`packages`."""
+        if self.profile.event_packages:
+            self.profile.allow("SUBSCRIBE")
+        elif "SUBSCRIBE" not in self._handlers:
+            self.profile.disallow("SUBSCRIBE")
+
     def has_sessions(self) -> None:
         """From now on it says that it takes what belongs to sessions (RFC 3261 section 13.2.1: Allow)."""
         if not self.profile.in_dialogs:
@@ -362,6 +383,8 @@ class Party:
     def request_received(self, incoming: IncomingRequest) -> None:
         """Give a request to its handlers; called by the manager."""
         handler = self._handlers.get(incoming.method)
+        if handler is None and incoming.method == "SUBSCRIBE":
+            handler = self.packages.received
         incoming.run(self.message_received.handlers if handler is None else (handler,))
 
     def first_hop(self, plan: RequestPlan, via: Target | None = None) -> tuple[Target, IStreamClientEndpoint | None]:

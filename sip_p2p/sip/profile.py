@@ -12,21 +12,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sip_p2p.sip.flow import Flow
-    from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.message import Request
 
-__all__ = ["STACK_EXTENSIONS", "Authenticator", "Profile"]
+__all__ = ["STACK_EXTENSIONS", "Authenticator", "Judgement", "Profile"]
 
 STACK_EXTENSIONS = ("100rel", "199", "join", "norefersub", "replaces", "tdialog", "timer")
 """The option tags of what the stack does by itself: RFC 3262, RFC 6228, RFC 3911, RFC 4488, RFC 3891, RFC 4538, RFC
 4028."""
 
 
+@final
+class Judgement:
+    """What an authenticator says of a request.
+
+    :ivar username: whose request it is; empty where nobody was asked.
+    :ivar status: what it is refused with, 401 or 407 and the like; 0 where it may pass.
+    :ivar fields: what stands in that refusal.
+    """
+
+    __slots__ = ("fields", "status", "username")
+
+    def __init__(self, username: str = "", status: int = 0, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        self.username = username
+        self.status = status
+        self.fields = fields
+
+
 class Authenticator(Protocol):
     """The place of digest authentication in the order of section 8.2: before anything else is looked at."""
 
-    def challenge(self, request: Request, flow: Flow) -> Headers | None:
-        """The fields of a 401, or None where the request may pass."""
+    def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
+        """Whether *request*, which came by *flow*, may pass.
+
+        :raises MalformedMessage: with the status to answer.
+        """
 
 
 @final
@@ -39,6 +58,7 @@ class Profile:
     :ivar instance_id: ``urn:uuid:...``, which its Contact says as well; empty for none (RFC 5626 section 4.1).
     :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
     :ivar info_packages: the Info Packages whose INFOs this party takes (RFC 6086 section 5.2).
+    :ivar event_packages: the event packages that peers can subscribe to (RFC 6665 section 4.4.4: Allow-Events).
     :ivar user: whatever the owner wants to find again in the outputs.
     :ivar supported: the option tags of extensions that are understood (section 19.2).
     :ivar authenticator: asked first, where there is one.
@@ -51,6 +71,7 @@ class Profile:
         "_methods",
         "authenticator",
         "contact",
+        "event_packages",
         "features",
         "in_dialogs",
         "info_packages",
@@ -69,6 +90,7 @@ class Profile:
         self.instance_id = ""
         self.in_dialogs: frozenset[str] = frozenset()
         self.info_packages: tuple[str, ...] = ()
+        self.event_packages: tuple[str, ...] = ()
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
         self.contact: Callable[[Flow, bool], str] | None = None

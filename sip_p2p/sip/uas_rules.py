@@ -191,10 +191,11 @@ class UasRules:
                 core.answer(transaction, 403, now, warning=refusal)
                 return False
         if profile.authenticator is not None:
-            challenge = profile.authenticator.challenge(request, flow)
-            if challenge is not None:
-                core.answer(transaction, 401, now, extra=tuple(challenge))
+            judgement = profile.authenticator.judge(request, flow, now)
+            if judgement.status:
+                core.answer(transaction, judgement.status, now, extra=judgement.fields)
                 return False
+            transaction.authenticated_as = judgement.username
         return True
 
     def _is_merged(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
@@ -257,11 +258,13 @@ class UasRules:
 
     def _answer_options(self, transaction: ServerTransaction, profile: Profile, now: float) -> None:
         """11.2: what the party can do."""
+        events = (("Allow-Events", ", ".join(profile.event_packages)),) if profile.event_packages else ()
         extra = (
             ("Allow", profile.allow_value),
             ("Accept", profile.accept_value),
             ("Accept-Encoding", "identity"),
             # 20.37: an empty Supported says that there are no extensions; a missing one says nothing.
             ("Supported", profile.supported_value),
+            *events,
         )
         self._core.answer(transaction, 200, now, extra=extra)

@@ -87,6 +87,9 @@ class Limits:
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
+    :ivar subscriptions: subscriptions of peers to events of ours, altogether; a further SUBSCRIBE is answered 500 with
+        Retry-After, and so is one that would need a dialog over ``dialogs``.
+    :ivar subscriptions_per_identity: the same of one verified identity, or else of one address.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After,
         and likewise INVITEs of one sender that take half of that. A sender is who has proved a name, an address that a
         connection comes from, or everybody by UDP.
@@ -175,6 +178,8 @@ class Limits:
         "reserved_descriptors",
         "resident_memory",
         "stall_timeout",
+        "subscriptions",
+        "subscriptions_per_identity",
         "transactions",
         "unacknowledged_timeout",
         "websocket_fragments",
@@ -226,6 +231,8 @@ class Limits:
         write_buffer: int = 256 * 1024,
         write_buffer_hard: int = 1024 * 1024,
         write_buffer_total: int = 32 * 1024 * 1024,
+        subscriptions: int = 32768,
+        subscriptions_per_identity: int = 4096,
         transactions: int = 16384,
         dialogs: int = 65536,
         forks: int = 64,
@@ -313,6 +320,8 @@ class Limits:
         reserved_descriptors: int
         resident_memory: int
         stall_timeout: float
+        subscriptions: int
+        subscriptions_per_identity: int
         transactions: int
         unacknowledged_timeout: float
         websocket_fragments: int

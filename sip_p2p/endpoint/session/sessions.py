@@ -259,6 +259,10 @@ class Sessions:
         session = None if usage is None else _session_of(usage)
         if session is not None and session.hears("request_received"):
             return False
+        profile = output.dialog.profile
+        if side == NOTIFIER and profile is not None:
+            # 4.5.2: peers of RFC 3265 subscribe in the dialog of a session.
+            return cast("RealTimeEndpoint", profile.user).packages.received_in_dialog(output)
         if side == SUBSCRIBER:
             # 4.1.3: there is no such subscription, or none any more.
             manager.core.answer(output.transaction, 481, manager.driver.now())
