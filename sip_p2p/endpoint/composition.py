@@ -6,6 +6,7 @@ No look-up is made here, and nothing is sent.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.endpoint.address import to_sip_uri
@@ -13,6 +14,7 @@ from sip_p2p.endpoint.party_options import name_addr
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.compose import RequestPlan, application_fields
+from sip_p2p.sip.dates import format_date
 from sip_p2p.transport.proxy import route_value
 from sip_p2p.transport.target import Target, Transport, target_of
 
@@ -21,14 +23,27 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IStreamClientEndpoint
 
+    from sip_p2p.endpoint.registration.service_route import ServiceRoute
     from sip_p2p.sip.tokens import TokenSource
     from sip_p2p.sip.uri import SipUri
     from sip_p2p.transport.proxy import ProxyConnector
 
-__all__ = ["PLAIN_TEXT", "Composition"]
+__all__ = ["PLAIN_TEXT", "Composition", "expiry_fields"]
 
 PLAIN_TEXT = "text/plain; charset=UTF-8"
 """The type of a text that comes without one."""
+
+
+def expiry_fields(expires: float, now: float) -> list[tuple[str, str]]:
+    """Expires, and the Date that it counts from (RFC 3428 sections 4 and 7).
+
+    :param expires: in seconds; a part of one counts as a whole one.
+    :param now: seconds since 1970.
+    :raises ValueError: when it is not between 0 and 2**32 - 1.
+    """
+    if not 0 <= expires < 2**32:
+        raise ValueError(f"a message that expires in {expires} s")
+    return [("Expires", str(ceil(expires))), ("Date", format_date(now))]
 
 
 @final
@@ -38,10 +53,20 @@ class Composition:
     :ivar owner: its address of record.
     :ivar transport: what a request goes over when neither its URI nor ``sips:`` says.
     :ivar proxy: the outbound proxy, or None.
+    :ivar service_route: by which proxies a registrar wants requests to go, or None (RFC 3608).
     :ivar user_agent: the User-Agent; empty for none.
     """
 
-    __slots__ = ("_default_fields", "_from", "_may_impersonate", "owner", "proxy", "transport", "user_agent")
+    __slots__ = (
+        "_default_fields",
+        "_from",
+        "_may_impersonate",
+        "owner",
+        "proxy",
+        "service_route",
+        "transport",
+        "user_agent",
+    )
 
     def __init__(
         self,
@@ -60,6 +85,7 @@ class Composition:
         self.owner = owner
         self.transport = transport
         self.proxy = proxy
+        self.service_route: ServiceRoute | None = None
         self.user_agent = user_agent
         self._from = name_addr(display_name, str(owner))
         self._default_fields = application_fields(default_headers)
@@ -118,10 +144,16 @@ class Composition:
                 raise ValueError(f"{uri} needs TLS on every hop, and {via!r} has none (RFC 5630)")
             return via, None
         proxy = self.proxy
-        if proxy is None:
-            return wanted, None
+        # RFC 3608 section 6.1: it is for whatever is asked of the domain, and not for REGISTER.
+        route = None if plan is not None and plan.method == "REGISTER" else self.service_route
         asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
+        if proxy is None:
+            if route is None:
+                return wanted, None
+            if plan is not None:
+                plan.routes = list(route.values)
+            return route.first_hop(self.transport, asks_for_tls), None
         hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
         if plan is not None:
-            plan.routes = [route_value(hop)]
+            plan.routes = [route_value(hop)] if route is None else [route_value(hop), *route.after(hop)]
         return hop, proxy.endpoint

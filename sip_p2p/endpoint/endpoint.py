@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from twisted.internet.defer import Deferred, fail, succeed
 
 from sip_p2p.endpoint.address import RealTimeAddress, to_sip_uri
-from sip_p2p.endpoint.composition import PLAIN_TEXT
+from sip_p2p.endpoint.composition import PLAIN_TEXT, expiry_fields
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.endpoint.party import SESSION_METHODS, Party
 from sip_p2p.endpoint.party_options import parse_call_id
@@ -55,6 +55,7 @@ class RealTimeEndpoint(Party):
     :ivar message_received: told of each MESSAGE; its handlers answer it (rows B6 to B9).
     :ivar session_received: told of each session that a peer wants to establish; its handlers decide (row B8).
     :ivar answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
+    :ivar packages: what peers can subscribe to (row J9).
     :ivar credentials: with what it answers peers that ask for a name and a password; can be added to at any time.
     """
 
@@ -70,12 +71,21 @@ class RealTimeEndpoint(Party):
         via: Target | None = None,
         family: AddressFamilyHint | str | None = None,
         retry_after: str = "once",
+        expires: float | None = None,
+        call_id: str | None = None,
+        cseq: int = 1,
     ) -> Deferred[Response]:
-        """Send a MESSAGE (RFC 3428, rows F1 to F5); the other arguments, *timeout* in seconds among them, are those of
-        :meth:`request`.
+        """Send a MESSAGE (RFC 3428, rows F1 to F5 and F13); the other arguments, *timeout* in seconds among them, are
+        those of :meth:`request`.
+
+        What is longer than 1300 octets never goes by UDP (section 8): it goes by TCP, or fails.
 
         :param content_type: by default ``text/plain; charset=UTF-8`` for text; octets must say what they are.
+        :param expires: after how many seconds it is of no use any more; goes out as Expires, with the Date that it
+            counts from.
         """
+        if expires is not None:
+            headers = (*headers, *expiry_fields(expires, time()))
         if content_type is None and isinstance(body, str):
             content_type = PLAIN_TEXT
         return self.request(
@@ -89,6 +99,8 @@ class RealTimeEndpoint(Party):
             via=via,
             family=family,
             retry_after=retry_after,
+            call_id=call_id,
+            cseq=cseq,
         )
 
     def request(
@@ -106,6 +118,8 @@ class RealTimeEndpoint(Party):
         retry_after: str = "once",
         unsafe_headers: bool = False,
         max_forwards: int = 70,
+        call_id: str | None = None,
+        cseq: int = 1,
     ) -> Deferred[Response]:
         """Send a request of any method outside of a session, and wait for its final response (rows F1 to F9).
 
@@ -122,6 +136,9 @@ class RealTimeEndpoint(Party):
         :param unsafe_headers: let *headers* name fields of the stack, for tools that test other stacks.
         :param max_forwards: how many hops it may take, 0 to 255; who passes a request on gives one less than it came
             with, and answers 483 where it came with 0 (row G8, RFC 7332).
+        :param call_id: the Call-ID of a request that is sent anew, so that who had it already can see that (RFC 3261
+            section 8.1.3.5); by default another one each time.
+        :param cseq: its sequence number, 1 to 2**31 - 1, higher each time.
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
             :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.
@@ -141,10 +158,15 @@ class RealTimeEndpoint(Party):
             raise ValueError(f"a timeout of {timeout} s leaves no time")
         if not 0 <= max_forwards <= 255:
             raise ValueError(f"a request takes between 0 and 255 hops, not {max_forwards}")
+        if not 0 < cseq < 2**31:
+            raise ValueError(f"a sequence number is between 1 and 2**31 - 1, not {cseq}")
         uri = to_sip_uri(target, self._owner.host)
         composition, tokens = self._composition, self.connection_manager.tokens
         plan = composition.plan(method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers)
         plan.max_forwards = str(max_forwards)
+        if call_id is not None:
+            plan.call_id = parse_call_id(call_id)
+        plan.cseq = cseq
         hop, through = composition.first_hop(uri, via, plan)
         plan.prepare()
         if self._terminated is not None or self.connection_manager.is_terminated:
@@ -316,12 +338,15 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param answer_options: how INVITEs are answered: how long they may ring, reliable responses, session timers.
     :param session_methods: the methods beside the session's own that peers are told may be sent within sessions.
     :param info_packages: the Info Packages whose INFOs may be sent within sessions (RFC 6086).
+    :param packages: the first event packages of :attr:`packages` (row J9, RFC 6665).
     :param replaces_policy: says who, beside the party that a session is with, may take its place or join it: it is
         given a :class:`~.replacing.Replacement`, and what is not ``True`` is a no (row I9).
     :param message_received: a first handler for :attr:`message_received` (row M9).
     :param session_received: a first handler for :attr:`session_received`.
     :param handlers: handlers by method, as for :meth:`handle` (row M9).
     :param credentials: with what it answers peers that ask for a name and a password (row F10).
+    :param authenticator: asks peers for a name and a password before anything of their requests is looked at: a
+        :class:`DigestAuthenticator`, or one of the application's own.
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header
         or name.
     :raises EndpointTerminated: when the manager has been terminated.

@@ -274,8 +274,10 @@ class FlowSearch:
         if self._finished:
             return
         failure = self._failure
-        if self._large is not None and failure is not None and _is_refused(failure.value):
-            # 18.1.1: whose TCP port is closed gets what is too large by UDP after all, in fragments.
+        may_fragment = self._plan.method != "MESSAGE"
+        if self._large is not None and may_fragment and failure is not None and _is_refused(failure.value):
+            # 18.1.1: whose TCP port is closed gets what is too large by UDP after all, in fragments. A MESSAGE must
+            # not (RFC 3428 section 8).
             self._target, self._large = self._large, None
             self._fragmented = True
             self._failure = None

@@ -69,6 +69,12 @@ class IncomingRequest:
         return Peer(self.flow)
 
     @property
+    def authenticated_as(self) -> str:
+        """The user name whose password its sender knows, where the endpoint has an authenticator that asked; else empty
+        (row F10). From says nothing of it: who may speak as whom is for the application to know."""
+        return self.transaction.authenticated_as
+
+    @property
     def method(self) -> str:
         """The method."""
         return self.request.method
@@ -143,7 +149,8 @@ class IncomingRequest:
 
         :param status: 100 to 699.
         :param reason: the phrase; by default the usual one of *status*.
-        :raises ValueError: for a status outside 100 to 699, or header fields that cannot be.
+        :raises ValueError: for a status outside 100 to 699, header fields that cannot be, or a body in a 2xx to a
+            MESSAGE, which has none (RFC 3428 section 7).
         :raises RestrictedHeader: for a field that the stack sets itself.
         """
         if reason is not None or not 200 <= status <= 699:
@@ -155,6 +162,8 @@ class IncomingRequest:
                 response.headers.add(name, value)
         octets = body.encode("utf-8") if isinstance(body, str) else body
         if octets:
+            if response.status < 300 and self.transaction.method == "MESSAGE":
+                raise ValueError("a 2xx to a MESSAGE has no body (RFC 3428 section 7): send a MESSAGE of your own")
             if content_type is None and isinstance(body, str):
                 content_type = "text/plain; charset=UTF-8"
             if content_type is None:

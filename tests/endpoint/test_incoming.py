@@ -12,7 +12,7 @@ from sip_p2p import (
     SipPeerToPeerEndpoint,
 )
 from sip_p2p.errors import AlreadyResponded
-from tests.endpoint.support import PartyTestCase
+from tests.endpoint.support import PartyTestCase, keep
 
 
 class ReceivingTests(PartyTestCase):
@@ -67,11 +67,32 @@ class ReceivingTests(PartyTestCase):
         self.network.advance(1)
         self.assertNoResult(sending)
         events[0].respond(100)
-        events[0].respond(200, body="done")
-        self.assertEqual(self.run_until(sending).text(), "done")  # type: ignore[attr-defined]
+        events[0].respond(202)
+        self.assertEqual(self.run_until(sending).status, 202)  # type: ignore[attr-defined]
         with self.assertRaises(AlreadyResponded):
             events[0].respond(486)
         self.assertTrue(events[0].is_answered)
+
+    def test_message_bodies(self) -> None:
+        """A 2xx to a MESSAGE has no body: that is the caller's error, while a refusal has one, and so has a 2xx to
+        another method (RFC 3428 section 7, row:F13)."""
+        held: list = []
+        self.bob.message_received.subscribe(keep(held))
+        self.bob.handle("NOTE", lambda event: event.response(200, body="noted"))
+        sending = self.alice.send_message("sip:bob@b.example", "x")
+        self.network.advance(1)
+        for status in (200, 202):
+            with self.assertRaisesRegex(ValueError, "RFC 3428 section 7"):
+                held[0].respond(status, body="done")
+        held[0].respond(488, body="not here")
+        self.assertEqual(self.failureResultOf(self.settled(sending), RequestFailed).value.response.text(), "not here")
+        noted = self.run_until(self.alice.request("NOTE", "sip:bob@b.example"))
+        self.assertEqual(noted.text(), "noted")  # type: ignore[attr-defined]
+
+    def settled(self, deferred: Deferred) -> Deferred:
+        """*deferred*, after enough time for its outcome."""
+        self.network.advance(1)
+        return deferred
 
     def test_answer_after_the_peer_has_gone(self) -> None:
         """An answer that nobody waits for any more is AlreadyResponded, and writes nothing (fault:K4, row:E15,

@@ -23,6 +23,7 @@ from sip_p2p import (
     TlsFailureReason,
     Transport,
 )
+from sip_p2p.sip.dates import parse_date
 from sip_p2p.testing import Network
 from sip_p2p.transport.tls.settings import server_tls_factory
 from tests.endpoint.support import PartyTestCase
@@ -50,6 +51,34 @@ class SendingTests(PartyTestCase):
         self.bob.message_received.subscribe(lambda event: seen.append("Contact" in event.request.headers))
         self.run_until(self.alice.send_message("sip:bob@b.example", "x"))
         self.assertEqual(seen, [False])
+
+    def test_expires(self) -> None:
+        """A MESSAGE says for how long it is of use, with the Date that this counts from (RFC 3428 section 7,
+        row:F13)."""
+        seen: list[tuple[str | None, str | None]] = []
+        self.bob.message_received.subscribe(
+            lambda event: seen.append((event.request.headers.get("Expires"), event.request.headers.get("Date")))
+        )
+        self.run_until(self.alice.send_message("sip:bob@b.example", "x", expires=59.5))
+        self.run_until(self.alice.send_message("sip:bob@b.example", "x"))
+        (expires, date), nothing = seen
+        self.assertEqual((expires, nothing), ("60", (None, None)))
+        self.assertGreater(parse_date(str(date)), 1_700_000_000)
+        for wrong in (-1, 2**32, float("nan")):
+            with self.assertRaisesRegex(ValueError, "expires in"):
+                self.alice.send_message("sip:bob@b.example", "x", expires=wrong)
+
+    def test_sent_anew(self) -> None:
+        """A request can go out under the Call-ID of an earlier one, with a higher sequence number (RFC 3261 section
+        8.1.3.5)."""
+        seen: list[tuple[str, int]] = []
+        self.bob.message_received.subscribe(lambda event: seen.append((event.call_id, event.request.cseq.number)))
+        for number in (1, 17):
+            self.run_until(self.alice.send_message("sip:bob@b.example", "x", call_id="same@one", cseq=number))
+        self.assertEqual(seen, [("same@one", 1), ("same@one", 17)])
+        for call_id, number in (("two words", 1), ("", 1), ("x", 0), ("x", 2**31)):
+            with self.assertRaises(ValueError):
+                self.alice.send_message("sip:bob@b.example", "x", call_id=call_id, cseq=number)
 
     def test_refusals(self) -> None:
         """A final response of 300 and above is RequestFailed, with the response (row:F2)."""

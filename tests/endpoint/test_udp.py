@@ -289,16 +289,27 @@ class SizeTests(UdpTestCase):
     """What is too large (RFC 3261 section 18.1.1)."""
 
     def test_tcp_is_refused(self) -> None:
-        """A message over 1300 octets goes over TCP, and where nobody listens there by UDP after all (row:E30,
+        """A request over 1300 octets goes over TCP, and where nobody listens there by UDP after all (row:E30,
         fault:I3)."""
         carol = self.party("carol", "c.example", "udp:5060")
         seen: list[tuple[str, int]] = []
-        carol.message_received.subscribe(lambda event: seen.append((event.peer.transport, len(event.text))))
-        self.assertEqual(self.outcome(self.alice.send_message("sip:carol@c.example", "x" * 3000)), 200)
+        carol.handle("NOTE", lambda event: seen.append((event.peer.transport, len(event.text))))
+        self.assertEqual(self.outcome(self.alice.request("NOTE", "sip:carol@c.example", body="x" * 3000)), 200)
         self.network.run_until(carol.connection_manager.start_listening("tcp:5060"))
         self.network.advance(700)
-        self.assertEqual(self.outcome(self.alice.send_message("sip:carol@c.example", "x" * 3000)), 200)
+        self.assertEqual(self.outcome(self.alice.request("NOTE", "sip:carol@c.example", body="x" * 3000)), 200)
         self.assertEqual(seen, [("UDP", 3000), ("TCP", 3000)])
+
+    def test_messages_are_not_fragmented(self) -> None:
+        """A MESSAGE over 1300 octets never goes by UDP: where nobody takes it by TCP it fails, and the next one that
+        is short enough arrives (RFC 3428 section 8, row:F13)."""
+        carol = self.party("carol", "c.example", "udp:5060")
+        seen: list[tuple[str, int]] = []
+        carol.message_received.subscribe(lambda event: seen.append((event.peer.transport, len(event.text))))
+        sending = self.alice.send_message("sip:carol@c.example", "x" * 3000)
+        self.assertEqual(self.outcome(sending), ConnectionFailure)
+        self.assertEqual(self.outcome(self.alice.send_message("sip:carol@c.example", "x" * 300)), 200)
+        self.assertEqual(seen, [("UDP", 300)])
 
     def test_neither(self) -> None:
         """Where neither is there the outcome is one failure, at once (row:E30, fault:I3)."""
@@ -308,7 +319,9 @@ class SizeTests(UdpTestCase):
     def test_fragments_are_dropped(self) -> None:
         """Where fragments are dropped on the way and TCP is refused, the request is given up in time (fault:I3)."""
         self.network.change(fragments=False)
-        self.assertEqual(self.outcome(self.alice.send_message("sip:bob@b.example", "x" * 3000)), OperationTimeout)
+        self.assertEqual(
+            self.outcome(self.alice.request("OPTIONS", "sip:bob@b.example", body="x" * 3000)), OperationTimeout
+        )
         self.assertEqual(self.outcome(self.alice.send_message("sip:bob@b.example", "x" * 300)), 200)
 
 
