@@ -51,6 +51,7 @@ from sip_p2p.errors import (
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
+    from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
     from sip_p2p.endpoint.authentication.credentials import Credentials
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import ConnectionRequest
@@ -63,6 +64,10 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.peer import Peer
+    from sip_p2p.endpoint.registration.arguments import RegisterArguments
+    from sip_p2p.endpoint.registration.registration import Registration
+    from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
+    from sip_p2p.endpoint.registration.states import RegistrationState, RegistrationStateChanged
     from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
     from sip_p2p.endpoint.session.calling import CallArguments, Redirecting
     from sip_p2p.endpoint.session.events import InvitationAccepted, ProvisionalResponseReceived, RemoteAnswer
@@ -83,6 +88,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.limits import MessageLimits
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.preferences import ContactPreference, FeatureParameters
+    from sip_p2p.sip.registration.recovery import FlowRecovery
     from sip_p2p.sip.status import Status
     from sip_p2p.sip.transaction.timers import Timers
     from sip_p2p.sip.uri import SipUri, TelUri
@@ -123,6 +129,7 @@ __all__ = [
     "ContentDescription",
     "Credential",
     "Credentials",
+    "DigestAuthenticator",
     "DnsResolver",
     "Doubt",
     "EarlyDialog",
@@ -133,6 +140,7 @@ __all__ = [
     "FirstUse",
     "FlowLost",
     "FlowOpened",
+    "FlowRecovery",
     "FromPolicy",
     "Grant",
     "Headers",
@@ -172,6 +180,10 @@ __all__ = [
     "Recovery",
     "Redirecting",
     "Refresher",
+    "RegisterArguments",
+    "Registration",
+    "RegistrationState",
+    "RegistrationStateChanged",
     "RemoteAnswer",
     "Request",
     "RequestFailed",
@@ -191,6 +203,7 @@ __all__ = [
     "SignalingState",
     "SignalingStateChanged",
     "SignalingTransitionReason",
+    "SipEndpoint",
     "SipError",
     "SipPeerToPeerEndpoint",
     "SipUri",
@@ -228,6 +241,7 @@ _HOMES = {
     "ContentDescription": "sip_p2p.sip.dialog.description",
     "Credential": "sip_p2p.transport.trust.credential",
     "Credentials": "sip_p2p.endpoint.authentication.credentials",
+    "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
     "EarlyDialog": "sip_p2p.endpoint.session.participant",
@@ -237,6 +251,7 @@ _HOMES = {
     "FirstUse": "sip_p2p.transport.trust.first_use",
     "FlowLost": "sip_p2p.endpoint.flow_events",
     "FlowOpened": "sip_p2p.endpoint.flow_events",
+    "FlowRecovery": "sip_p2p.sip.registration.recovery",
     "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Grant": "sip_p2p.transport.trust.stack",
     "Headers": "sip_p2p.sip.headers",
@@ -267,6 +282,10 @@ _HOMES = {
     "Recovery": "sip_p2p.endpoint.session.recovery",
     "Redirecting": "sip_p2p.endpoint.session.calling",
     "Refresher": "sip_p2p.sip.dialog.session_timer",
+    "RegisterArguments": "sip_p2p.endpoint.registration.arguments",
+    "Registration": "sip_p2p.endpoint.registration.registration",
+    "RegistrationState": "sip_p2p.endpoint.registration.states",
+    "RegistrationStateChanged": "sip_p2p.endpoint.registration.states",
     "RemoteAnswer": "sip_p2p.endpoint.session.events",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
@@ -283,6 +302,7 @@ _HOMES = {
     "SignalingState": "sip_p2p.endpoint.session.states",
     "SignalingStateChanged": "sip_p2p.endpoint.session.states",
     "SignalingTransitionReason": "sip_p2p.endpoint.session.states",
+    "SipEndpoint": "sip_p2p.endpoint.registration.sip_endpoint",
     "SipPeerToPeerEndpoint": "sip_p2p.endpoint.endpoint",
     "SipUri": "sip_p2p.sip.uri",
     "StateChanged": "sip_p2p.endpoint.events",

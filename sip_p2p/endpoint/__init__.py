@@ -39,6 +39,7 @@ module                  what                                                    
 ``authentication``      digest: challenges answered, and made                                   RFC 3261 section 22
 ``lives``               what lives on in time beside sessions, and its end
 ``session``             sessions: INVITE and what it gives rise to                              RFC 3261 sections 12-15
+``registration``        a party that has a server, and tells it where it is                     RFC 3261 section 10
 ``subscription``        events: those of peers, and ours                                        RFC 6665
 ======================  ======================================================================  ======================
 """

@@ -72,14 +72,26 @@ class ContactAddress:
         if self.routable is not None:
             # RFC 5630 section 5.1.1.4: whoever has a GRUU has it under both schemes.
             return self.value(self.routable.replace(scheme="sips") if for_sips else self.routable)
-        manager = self._manager
-        host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
-        where = f"{self.user}@{host}:{port}"
-        uri = f"sips:{where}" if for_sips and flow.transport == "TLS" else _with_transport(where, flow.transport)
-        if not manager.is_listening:
+        uri = self._uri_on(flow, for_sips=for_sips)
+        if not self._manager.is_listening:
             # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
             uri += ";ob"
         return self.value(uri)
+
+    def binding_on(self, flow: LiveFlow, reg_id: int | None, *, for_sips: bool) -> str:
+        """The Contact for a REGISTER on *flow*: where we are, and never a GRUU, which is what a registrar makes of it.
+
+        :param reg_id: the number of the flow (RFC 5626 section 4.2.1); None for a registrar that is told of none.
+        :param for_sips: whether the address of record is a ``sips:`` URI.
+        """
+        value = self.value(self._uri_on(flow, for_sips=for_sips))
+        return value if reg_id is None else f"{value};reg-id={reg_id}"
+
+    def _uri_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
+        manager = self._manager
+        host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
+        where = f"{self.user}@{host}:{port}"
+        return f"sips:{where}" if for_sips and flow.transport == "TLS" else _with_transport(where, flow.transport)
 
 
 def _with_transport(where: str, transport: str) -> str:

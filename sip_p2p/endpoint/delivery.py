@@ -85,6 +85,10 @@ class Delivery(FlowSearch):
         """Whether another server may do what one will not."""
         return True
 
+    def _contact_on(self, flow: LiveFlow) -> str:
+        """The Contact of the request, if *flow* carries it."""
+        return self._endpoint.contact_value(flow, for_sips=self._plan.uri.lower().startswith("sips:"))
+
     def _carry(self, flow: LiveFlow) -> None:
         plan = self._plan
         manager = self._manager
@@ -99,7 +103,7 @@ class Delivery(FlowSearch):
             flow.measure(self._written)
         try:
             if plan.method not in WITHOUT_CONTACT:
-                plan.contact = self._endpoint.contact_value(flow, for_sips=plan.uri.lower().startswith("sips:"))
+                plan.contact = self._contact_on(flow)
             request = plan.build()
             if self._login is not None:
                 self._login.sign(request, flow, self._target)
