@@ -52,6 +52,7 @@ from sip_p2p.errors import (
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
+    from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
     from sip_p2p.endpoint.authentication.credentials import Credentials
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import ConnectionRequest
@@ -129,6 +130,7 @@ __all__ = [
     "ContentDescription",
     "Credential",
     "Credentials",
+    "DigestAuthenticator",
     "DigestAuthenticator",
     "DnsResolver",
     "Doubt",
@@ -241,6 +243,7 @@ _HOMES = {
     "ContentDescription": "sip_p2p.sip.dialog.description",
     "Credential": "sip_p2p.transport.trust.credential",
     "Credentials": "sip_p2p.endpoint.authentication.credentials",
+    "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
     "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",

@@ -75,6 +75,12 @@ class IncomingRequest:
         return self.transaction.authenticated_as
 
     @property
+    def authenticated_as(self) -> str:
+        """The user name whose password its sender knows, where the endpoint has an authenticator that asked; else empty
+        (row F10). From says nothing of it: who may speak as whom is for the application to know."""
+        return self.transaction.authenticated_as
+
+    @property
     def method(self) -> str:
         """The method."""
         return self.request.method

@@ -6,7 +6,6 @@ import itertools
 
 from sip_p2p.errors import AlreadyResponded
 from sip_p2p.sip.flow import Flow
-from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.outputs import (
     AckReceived,
@@ -15,6 +14,7 @@ from sip_p2p.sip.outputs import (
     SendMessage,
 )
 from sip_p2p.sip.parse import parse_message
+from sip_p2p.sip.profile import Judgement
 from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -366,8 +366,8 @@ class UasTests(SynchronousTestCase):
         """Where there is an authenticator it is asked before anything else is looked at (the place of digest)."""
 
         class Always:
-            def challenge(self, request: Request, flow: Flow) -> Headers | None:
-                return Headers([("WWW-Authenticate", 'Digest realm="here"')])
+            def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
+                return Judgement("", 401, (("WWW-Authenticate", 'Digest realm="here"'),))
 
         bench = CoreBench()
         bench.profile.authenticator = Always()

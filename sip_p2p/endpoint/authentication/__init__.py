@@ -4,6 +4,7 @@ it challenges others.
 ==================  =================================================================================================
 ``credentials``     the names and passwords of a party, each for one realm and one peer
 ``login``           one request that is challenged, from the first try to the last
+``authenticator``   asks others, and judges what they say
 ==================  =================================================================================================
 
 The values and the hashes are :mod:`sip_p2p.sip.digest`'s.

@@ -104,6 +104,12 @@ class SignalingSession(SessionLife):
         return self.set_up.invitation.request if isinstance(self.set_up, Answering) else None
 
     @property
+    def authenticated_as(self) -> str:
+        """The user name whose password the sender of the INVITE knows, as :attr:`.IncomingRequest.authenticated_as`
+        says it, until the session stands."""
+        return self.set_up.invitation.transaction.authenticated_as if isinstance(self.set_up, Answering) else ""
+
+    @property
     def request_uri(self) -> Uri | None:
         """Whom the INVITE is for: the peer's as it came, until the session stands."""
         invite = self.invite

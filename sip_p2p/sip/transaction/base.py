@@ -106,12 +106,13 @@ class ServerTransaction(Transaction):
 
     :ivar is_final_sent: whether the final response has been given.
     :ivar echo: what every response copies from the request, as it was when the request came.
+    :ivar authenticated_as: the user name that its sender has shown to know the password of; empty where nobody asked.
     :ivar merge_key: where the user agent entered the request to recognise it by another path (8.2.2.2).
     :ivar user: whoever is to be told, with :class:`~sip_p2p.sip.outputs.RequestAbandoned`, that it ended before it was
         answered: the usage of a dialog sets itself here. The transaction never looks at it.
     """
 
-    __slots__ = ("echo", "is_final_sent", "merge_key", "user")
+    __slots__ = ("authenticated_as", "echo", "is_final_sent", "merge_key", "user")
 
     def __init__(self, key: str, request: Request, flow: Flow, state: TransactionState) -> None:
         self.key = key
@@ -120,6 +121,7 @@ class ServerTransaction(Transaction):
         self.method = request.method
         self.state = state
         self.is_final_sent = False
+        self.authenticated_as = ""
         self.echo = Echo(request.headers, request.to.tag is not None, request.read_mandatory())
         self.merge_key = ""
         self.user: object | None = None
