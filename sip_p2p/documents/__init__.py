@@ -15,6 +15,10 @@ module                 what                                                     
 ``cpim``               a message with its own From, To and date around a body        RFC 3862
 ``imdn``               delivery reports, and which of them are wanted                RFC 5438
 ``is_composing``       that somebody is writing, and when that is true               RFC 3994
+``pidf``               presence: tuples, persons and devices, and what they do       RFC 3863, RFC 4479, RFC 4480
+``dialog_info``        the dialogs of somebody, whole or only what changed           RFC 4235
+``message_summary``    how many messages wait                                        RFC 3842
+``sipfrag``            a part of a SIP message                                       RFC 3420
 ``timestamps``         instants, as most of these write them                         RFC 3339 section 5.6
 =====================  ============================================================  =================================
 """

@@ -1,0 +1,163 @@
+"""Presence: read, refused, written (RFC 3863, RFC 4479, RFC 4480)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from sip_p2p.documents.pidf import CLOSED, OPEN, Device, Note, Person, Presence, Tuple
+from sip_p2p.documents.timestamps import parse_timestamp
+from sip_p2p.documents.xml import XmlElement
+from sip_p2p.errors import MalformedDocument
+
+SIMPLE = b"""<?xml version="1.0" encoding="UTF-8"?>
+<impp:presence xmlns:impp="urn:ietf:params:xml:ns:pidf" entity="pres:someone@example.com">
+  <impp:tuple id="sg89ae">
+    <impp:status><impp:basic>open</impp:basic></impp:status>
+    <impp:contact priority="0.8">tel:+09012345678</impp:contact>
+  </impp:tuple>
+</impp:presence>
+"""
+
+RICH = b"""<?xml version="1.0" encoding="UTF-8"?>
+<presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:im="urn:ietf:params:xml:ns:pidf:im"
+    xmlns:dm="urn:ietf:params:xml:ns:pidf:data-model" xmlns:rpid="urn:ietf:params:xml:ns:pidf:rpid"
+    xmlns:myex="http://id.example.com/presence/" entity="pres:someone@example.com">
+  <tuple id="bs35r9">
+    <status><basic>open</basic><im:im>busy</im:im><myex:location>home</myex:location></status>
+    <dm:deviceID>urn:uuid:48662e19-5fbf-43fc-a2fd-d23002787599</dm:deviceID>
+    <contact priority="0.8">im:someone@mobilecarrier.net</contact>
+    <note xml:lang="en">Don't Disturb Please!</note>
+    <note xml:lang="fr">Ne derangez pas, s'il vous plait</note>
+    <timestamp>2001-10-27T16:49:29Z</timestamp>
+  </tuple>
+  <tuple id="eg92n8"><status><basic>closed</basic></status></tuple>
+  <note>I'll be in Tokyo next week</note>
+  <dm:person id="p1">
+    <rpid:activities><rpid:note>Far away</rpid:note><rpid:away/><rpid:travel/><myex:dancing/></rpid:activities>
+    <rpid:mood><rpid:happy/></rpid:mood>
+    <dm:note>Scoring 120</dm:note>
+    <dm:timestamp>2005-05-30T16:09:44+05:00</dm:timestamp>
+  </dm:person>
+  <dm:device id="d1"><dm:deviceID>urn:device:0003ba4811e3</dm:deviceID><dm:note>PC</dm:note></dm:device>
+  <myex:more/>
+</presence>
+"""
+
+_texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn")), max_size=12).map(str.strip)
+_uris = st.sampled_from(["sip:bob@b.example", "tel:+1", "im:a&b"])
+_notes = st.lists(st.builds(Note, _texts, st.sampled_from(["", "de", "en-GB"])), max_size=2).map(tuple)
+_times = st.none() | st.integers(0, 253402300799).map(float)
+_extensions = st.lists(
+    st.builds(XmlElement, st.sampled_from(["{urn:x}a", "{urn:y}b"]), st.just({"c": "d"}), st.just(()), _texts),
+    max_size=2,
+).map(tuple)
+
+
+@st.composite
+def presences(draw: st.DrawFn) -> Presence:
+    """Any presence whose parts have ids of their own."""
+    count = iter(range(100))
+    tuples = []
+    for _ in range(draw(st.integers(0, 3))):
+        contact = draw(st.just("") | _uris)
+        priority = draw(st.sampled_from(["", "0", "0.5", "1.000"])) if contact else ""
+        devices = draw(st.lists(_uris, max_size=2).map(tuple))
+        basic = draw(st.sampled_from(["", OPEN, CLOSED]))
+        parts = (draw(_notes), draw(_times), devices, draw(_extensions), draw(_extensions))
+        tuples.append(Tuple(f"t{next(count)}", basic, contact, priority, *parts))
+    persons = []
+    for _ in range(draw(st.integers(0, 2))):
+        activities = draw(
+            st.none() | st.lists(st.sampled_from(["away", "on-the-phone", "busy"]), max_size=2).map(tuple)
+        )
+        notes = draw(_notes) if activities is not None else ()
+        persons.append(Person(f"p{next(count)}", activities, notes, draw(_notes), draw(_times), draw(_extensions)))
+    devices = [
+        Device(f"d{next(count)}", draw(_uris), draw(_notes), draw(_times), draw(_extensions))
+        for _ in range(draw(st.integers(0, 2)))
+    ]
+    return Presence(draw(_uris), tuple(tuples), tuple(persons), tuple(devices), draw(_notes), draw(_extensions))
+
+
+class PresenceTests(SynchronousTestCase):
+    """What presence says."""
+
+    def test_simple(self) -> None:
+        """A tuple has a status, and a contact with its priority (RFC 3863 section 4.1) (row:J12)."""
+        presence = Presence.parse(SIMPLE)
+        self.assertEqual(presence.entity, "pres:someone@example.com")
+        self.assertEqual(presence.tuples, (Tuple("sg89ae", OPEN, "tel:+09012345678", "0.8"),))
+        self.assertTrue(presence.is_open)
+
+    def test_rich(self) -> None:
+        """Notes in languages, persons with activities, devices and what others have made up are all read (row:J12)."""
+        presence = Presence.parse(RICH)
+        first, second = presence.tuples
+        self.assertEqual([note.language for note in first.notes], ["en", "fr"])
+        self.assertEqual(first.device_ids, ("urn:uuid:48662e19-5fbf-43fc-a2fd-d23002787599",))
+        self.assertEqual(first.timestamp, parse_timestamp("2001-10-27T16:49:29Z"))
+        self.assertEqual([each.local_name for each in first.status_extensions], ["im", "location"])
+        self.assertEqual((first.is_open, second.is_open), (True, False))
+        person = presence.persons[0]
+        self.assertEqual((person.activities, person.activity_notes), (("away", "travel"), (Note("Far away"),)))
+        self.assertEqual(person.timestamp, parse_timestamp("2005-05-30T11:09:44Z"))
+        self.assertEqual([each.local_name for each in person.extensions], ["mood"])
+        self.assertEqual(presence.devices, (Device("d1", "urn:device:0003ba4811e3", (Note("PC"),)),))
+        self.assertEqual(presence.activities, ("away", "travel"))
+        self.assertEqual([each.local_name for each in presence.extensions], ["more"])
+
+    def test_of(self) -> None:
+        """The simplest presence is one line."""
+        presence = Presence.of("sip:bob@b.example", False, contact="sip:bob@h", note="Gone", activities=["meal"])
+        self.assertFalse(presence.is_open)
+        self.assertEqual(presence.tuples[0].notes, (Note("Gone"),))
+        self.assertEqual(presence.activities, ("meal",))
+        self.assertEqual(Presence.of("sip:bob@b.example").persons, ())
+        self.assertFalse(Presence("sip:bob@b.example").is_open)
+
+    def test_refused(self) -> None:
+        """What is not presence, or has a part that says what it cannot, is refused with the reason."""
+        whole = SIMPLE.decode()
+        for wrong, word in (
+            ("<presence/>", "presence"),
+            (whole.replace(' entity="pres:someone@example.com"', ""), "URI"),
+            (whole.replace(' id="sg89ae"', ""), "id"),
+            (whole.replace(">open<", ">ajar<"), "ajar"),
+            (whole.replace("0.8", "1.5"), "1.5"),
+            (whole.replace("impp:status", "impp:state"), "status"),
+            (whole.replace("</impp:tuple>", "<impp:timestamp>now</impp:timestamp></impp:tuple>"), "now"),
+            (
+                whole.replace("</impp:tuple>", "<impp:timestamp>1900-01-01T00:00:00Z</impp:timestamp></impp:tuple>"),
+                "1970",
+            ),
+            (whole.replace("</impp:tuple>", '<impp:note xml:lang="a b">x</impp:note></impp:tuple>'), "language"),
+            (RICH.decode().replace("eg92n8", "bs35r9"), "same id"),
+            (RICH.decode().replace("<dm:deviceID>urn:device:0003ba4811e3</dm:deviceID>", ""), "device"),
+        ):
+            error = self.assertRaises(MalformedDocument, Presence.parse, wrong.encode())
+            self.assertIn(word, str(error), wrong)
+
+    def test_values(self) -> None:
+        """What could not be written is refused when the value is made."""
+        for make in (
+            lambda: Tuple("1a"),
+            lambda: Tuple("a", "ajar"),
+            lambda: Tuple("a", priority="0.5"),
+            lambda: Tuple("a", timestamp=-1.0),
+            lambda: Tuple("a", contact="\0"),
+            lambda: Tuple("a", device_ids=("",)),
+            lambda: Person("a", ("Be Sy",)),
+            lambda: Person("a", None, (Note("x"),)),
+            lambda: Device("a", " "),
+            lambda: Note("\0"),
+            lambda: Presence(""),
+            lambda: Presence("sip:a@b", (Tuple("a"), Tuple("a"))),
+        ):
+            self.assertRaises(ValueError, make)
+
+    @given(presences())
+    def test_round_trip(self, presence: Presence) -> None:
+        """What is written is read as the same."""
+        self.assertEqual(Presence.parse(presence.to_bytes()), presence)
