@@ -27,7 +27,8 @@ COUNTED_LIMITS = tuple(
     drain_timeout
     failover_attempts failover_timeout failures_remembered finished_octets finished_transactions
     first_message_timeout forks handshake_rate handshake_timeout handshakes handshakes_per_address idle_timeout
-    longest_hold partial_message_timeout partial_octets pending_requests receive_buffer recovery_queue
+    longest_hold partial_message_timeout partial_octets passport_certificates passport_fetch_timeout passport_fetches
+    passport_octets passport_replays pending_requests receive_buffer recovery_queue
     recovery_timeout redial_delay remembered_peers reserved_descriptors stall_timeout subscriptions
     subscriptions_per_identity transactions
     websocket_fragments write_buffer_hard write_buffer_total

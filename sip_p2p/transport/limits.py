@@ -114,6 +114,13 @@ class Limits:
     :ivar overload_fill: how full the transactions and ``write_buffer_total`` may be, as a part of 1, before new work
         is rejected.
     :ivar resident_memory: octets that the process may occupy before new work is rejected; 0 means any number.
+    :ivar passport_fetches: certificates of signed identities that are fetched at a time; a further signature proves
+        nothing, and its request is answered 436 where one is required (RFC 8224).
+    :ivar passport_certificates: such certificates that are remembered; the one not asked for longest gives way.
+    :ivar passport_octets: octets that a file with such a certificate may have; then it is not taken.
+    :ivar passport_fetch_timeout: to fetch one, look-up and handshake included; then the same.
+    :ivar passport_replays: signatures that are remembered while they are good, so that none is used twice; the oldest
+        gives way.
     :ivar log_burst: lines in the log, of each kind that peers can cause, at once; what is over is counted.
     :ivar log_rate: the same, a second.
     :ivar websocket_fragments: frames in which one message may come on a WebSocket; with more of them it is closed.
@@ -168,6 +175,11 @@ class Limits:
         "overload_lag",
         "partial_message_timeout",
         "partial_octets",
+        "passport_certificates",
+        "passport_fetch_timeout",
+        "passport_fetches",
+        "passport_octets",
+        "passport_replays",
         "pending_requests",
         "receive_buffer",
         "recovery_queue",
@@ -247,6 +259,11 @@ class Limits:
         overload_lag: float = 0.1,
         overload_fill: float = 0.8,
         resident_memory: int = 0,
+        passport_fetches: int = 16,
+        passport_certificates: int = 256,
+        passport_octets: int = 64 * 1024,
+        passport_fetch_timeout: float = 5.0,
+        passport_replays: int = 16384,
         log_burst: int = 10,
         log_rate: float = 1.0,
         websocket_fragments: int = 256,
@@ -310,6 +327,11 @@ class Limits:
         overload_lag: float
         partial_message_timeout: float
         partial_octets: int
+        passport_certificates: int
+        passport_fetch_timeout: float
+        passport_fetches: int
+        passport_octets: int
+        passport_replays: int
         pending_requests: int
         receive_buffer: int
         recovery_queue: int

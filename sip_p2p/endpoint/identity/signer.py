@@ -1,0 +1,142 @@
+"""Requests of ours, signed (RFC 8224 section 6.1, RFC 8225).
+
+The signature covers who calls whom, when, and the fingerprints of media keys. It is made for each time that a request
+goes out, since it is good for a minute only.
+
+Left out: extensions (``ppt``), and signing again after a 436, 437 or 438: the whole form is sent at once, so there is
+nothing to repair (section 6.1.1).
+"""
+
+from __future__ import annotations
+
+from time import time
+from typing import TYPE_CHECKING, final
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from sip_p2p.endpoint.identity.fetching import FetchRules, NotFetched
+from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.sip.dates import format_date, parse_date
+from sip_p2p.sip.identity import IdentityValue
+from sip_p2p.sip.passport import ALGORITHM, Passport, PassportIdentity, canonical_identity
+from sip_p2p.sip.privacy import ANONYMOUS_HOST
+from sip_p2p.transport.trust.credential import Credential
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable
+
+    from sip_p2p.sip.message import Request
+
+__all__ = ["SIGNED_METHODS", "PassportSigner", "signed"]
+
+SIGNED_METHODS = frozenset("INVITE MESSAGE NOTIFY OPTIONS PUBLISH REFER SUBSCRIBE".split())
+"""The requests that are signed where they belong to no dialog yet."""
+
+_FRESH = 60
+
+
+@final
+class PassportSigner:
+    """Signs requests that leave one party.
+
+    Only what it may say is signed: a caller in a domain that its certificate proves, or a telephone number of which the
+    policy says so. Everything else goes out as it is, and so does what its sender wants to be anonymous.
+
+    :ivar x5u: where the certificate can be fetched.
+    :ivar methods: what is signed.
+    """
+
+    __slots__ = ("_clock", "_compact", "_credential", "_jws", "_key", "_may_assert", "methods", "x5u")
+
+    def __init__(
+        self,
+        credential: Credential | str | os.PathLike[str],
+        x5u: str,
+        *,
+        methods: Iterable[str] = SIGNED_METHODS,
+        may_assert_number: Callable[[str], bool] | None = None,
+        compact: bool = False,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        """
+        :param credential: the certificate and its key, of curve P-256; or the path of a PEM file with both.
+        :param x5u: the ``https`` URL at which others find that certificate and its chain, as PEM. Nothing is served
+            here.
+        :param methods: what is signed.
+        :param may_assert_number: whether a telephone number, as digits, is ours to sign; by default none is.
+        :param compact: leave out of the token what the other side can read in the request. It saves octets, and fails
+            wherever something on the way changes From, To or Date.
+        :param clock: seconds since 1970.
+        :raises ValueError: for a key of another kind, or a URL that nobody would fetch.
+        :raises TlsFailure: when the file cannot be used.
+        """
+        given = credential if isinstance(credential, Credential) else Credential.from_files(credential)
+        key = given.key
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ValueError(f"{ALGORITHM} needs a key of curve P-256 (RFC 8225 section 4.2)")
+        try:
+            FetchRules(ports=range(1, 65536), private_addresses=True).check(x5u)
+            IdentityValue("..x", x5u)
+        except NotFetched as error:
+            raise ValueError(f"nobody would fetch {x5u[:64]!r}: {error}") from None
+        self._credential = given
+        self._key = key
+        self.x5u = x5u
+        self.methods = frozenset(methods)
+        self._may_assert = may_assert_number
+        self._compact = compact
+        self._clock = clock
+        self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
+
+    def may_speak_for(self, identity: PassportIdentity) -> bool:
+        """Whether *identity* is one that this certificate can sign for."""
+        if identity.is_number:
+            return self._may_assert is not None and self._may_assert(identity.value)
+        return self._credential.identities.matches(identity.domain) is not None
+
+    def sign(self, request: Request) -> bool:
+        """Add Date, where there is none, and Identity to *request*, if that is ours to do.
+
+        :raises InvalidOperation: when the application's own Date is of another minute (section 4.1).
+        """
+        if request.method not in self.methods or request.to.tag is not None or "Identity" in request.headers:
+            return False
+        try:
+            orig = canonical_identity(request.from_.uri)
+            if orig is None or orig.domain == ANONYMOUS_HOST or not self.may_speak_for(orig):
+                return False
+            now = self._clock()
+            given = request.headers.get("Date")
+            iat = int(now) if given is None else parse_date(given)
+            if abs(iat - now) > _FRESH:
+                raise InvalidOperation("what is signed carries the Date of its minute (RFC 8224 section 4.1)")
+            passport = Passport.of_request(request, iat, self.x5u)
+        except MalformedMessage:
+            # It goes to somebody who cannot be named in a signature.
+            return False
+        if given is None:
+            request.headers.add("Date", format_date(iat))
+        request.headers.add("Identity", str(self._identity(passport)))
+        return True
+
+    def _identity(self, passport: Passport) -> IdentityValue:
+        token = self._jws.encode(
+            passport.claims(), self._key, algorithm=ALGORITHM, headers={"typ": "passport", "x5u": passport.x5u}
+        )
+        if self._compact:
+            token = f"..{token.rpartition('.')[2]}"
+        return IdentityValue(token, passport.x5u, alg=ALGORITHM)
+
+    def __repr__(self) -> str:
+        return f"<PassportSigner {', '.join(self._credential.identities.identities)} {self.x5u[:64]}>"
+
+
+def signed(token: str, key: ec.EllipticCurvePublicKey) -> bool:
+    """Whether a whole *token* is signed with *key* (RFC 7515 section 5.2)."""
+    try:
+        jwt.PyJWS(algorithms=[ALGORITHM]).decode(token, key, algorithms=[ALGORITHM])
+    except (jwt.PyJWTError, ValueError):
+        return False
+    return True
