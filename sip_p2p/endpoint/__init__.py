@@ -24,6 +24,7 @@ module                  what                                                    
 ``standing``            connections that are kept and made anew                                 RFC 5626 section 4.5
 ``composition``         from the arguments of a call to a request and its first hop             RFC 3261 section 8.1
 ``outgoing``            one request of an application, from the call to its outcome
+``elsewhere``           where a request goes that was redirected                                RFC 3261 section 8.1.3
 ``delivery``            a request on its flow, and what comes back                              RFC 3261 section 8.1.3
 ``flow_search``         from what is to be sent to the flow that carries it                     RFC 3263 section 4
 ``failover``            the servers that it may be sent to, one after the other                 RFC 3263 section 4.3

@@ -70,6 +70,18 @@ class Delivery(FlowSearch):
         credentials = endpoint.credentials
         self._login = Login(credentials, plan, self._manager) if credentials else None
 
+    def _begin_elsewhere(self, plan: RequestPlan, target: Target, through: IStreamClientEndpoint | None) -> None:
+        """Begin anew with another request, for somebody else."""
+        self._abandon()
+        self._plan = plan
+        self._target = target
+        self._through = through
+        self._large = None
+        self._fragmented = self._second = self._heard = False
+        if self._login is not None:
+            self._login = Login(self._endpoint.credentials, plan, self._manager)
+        self._find_flow()
+
     def _progressed(self, output: ResponseReceived) -> None:
         """A provisional response; by itself it only tells that the peer is at work."""
 

@@ -120,6 +120,7 @@ class RealTimeEndpoint(Party):
         max_forwards: int = 70,
         call_id: str | None = None,
         cseq: int = 1,
+        max_redirects: int = 0,
     ) -> Deferred[Response]:
         """Send a request of any method outside of a session, and wait for its final response (rows F1 to F9).
 
@@ -139,6 +140,8 @@ class RealTimeEndpoint(Party):
         :param call_id: the Call-ID of a request that is sent anew, so that who had it already can see that (RFC 3261
             section 8.1.3.5); by default another one each time.
         :param cseq: its sequence number, 1 to 2**31 - 1, higher each time.
+        :param max_redirects: how many redirections may follow one another (row F11); by default a 3xx is the outcome,
+            since it would send what is in the request to somebody whom a peer names.
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
             :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.
@@ -160,6 +163,8 @@ class RealTimeEndpoint(Party):
             raise ValueError(f"a request takes between 0 and 255 hops, not {max_forwards}")
         if not 0 < cseq < 2**31:
             raise ValueError(f"a sequence number is between 1 and 2**31 - 1, not {cseq}")
+        if max_redirects < 0:
+            raise ValueError(f"no request follows {max_redirects} redirections")
         uri = to_sip_uri(target, self._owner.host)
         composition, tokens = self._composition, self.connection_manager.tokens
         plan = composition.plan(method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers)
@@ -172,7 +177,8 @@ class RealTimeEndpoint(Party):
         if self._terminated is not None or self.connection_manager.is_terminated:
             return fail(EndpointTerminated("the endpoint was terminated"))
         hint = self.family if family is None else AddressFamilyHint.named(family)
-        outgoing = Outgoing(self, plan, hop, through, timeout, _RETRY_CAP if retry_after == "once" else 0.0, hint)
+        cap = _RETRY_CAP if retry_after == "once" else 0.0
+        outgoing = Outgoing(self, plan, hop, through, timeout, cap, hint, max_redirects)
         self._outgoing[outgoing] = None
         outgoing.start()
         return outgoing.done

@@ -14,7 +14,15 @@ from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.authentication.login import refusal_of
 from sip_p2p.endpoint.delivery import Delivery, retry_after
-from sip_p2p.errors import AuthenticationFailed, EndpointTerminated, OperationTimeout, PeerOverloaded, RequestFailed
+from sip_p2p.endpoint.elsewhere import Elsewhere
+from sip_p2p.errors import (
+    AuthenticationFailed,
+    ConnectionFailure,
+    EndpointTerminated,
+    OperationTimeout,
+    PeerOverloaded,
+    RequestFailed,
+)
 from sip_p2p.transport.keep_alive import hear_flow_timer
 
 if TYPE_CHECKING:
@@ -40,7 +48,7 @@ class Outgoing(Delivery):
     :ivar done: fires with the outcome.
     """
 
-    __slots__ = ("_alarm", "_retry", "_timeout", "done")
+    __slots__ = ("_alarm", "_elsewhere", "_retry", "_timeout", "done")
 
     def __init__(
         self,
@@ -51,15 +59,18 @@ class Outgoing(Delivery):
         timeout: float | None,
         retry_cap: float,
         family: AddressFamilyHint,
+        redirects: int = 0,
     ) -> None:
         """
         :param through: the Twisted client endpoint to connect with; None leaves it to the target's name.
         :param timeout: how long all of it may take, in seconds; None leaves it to the transaction's own timer.
         :param retry_cap: the longest Retry-After that is waited for, once; 0 for none.
         :param family: which addresses may be used, and which come first.
+        :param redirects: how many redirections may follow one another.
         """
         super().__init__(endpoint, plan, target, through, family)
         self._retry = retry_cap
+        self._elsewhere = Elsewhere(endpoint, plan, redirects) if redirects else None
         self._timeout = timeout
         self._alarm: IDelayedCall | None = None
         self.done: Deferred[Response] = Deferred(lambda _: self._give_up())
@@ -84,13 +95,17 @@ class Outgoing(Delivery):
         self._refused_by_all(output)
 
     def _refused_by_all(self, output: ResponseReceived) -> None:
-        """A final response that is no success: the outcome, unless the peer asks for a repetition."""
+        """A final response that is no success: the outcome, unless the peer asks for a repetition, or redirects."""
         response = output.response
+        if self._elsewhere is not None:
+            self._elsewhere.hear(response, output.transaction.flow)
         delay = self._retry_delay(response)
         if delay is not None:
             self._retry = 0.0
             self._plan.cseq += 1
             self._again_in(self._manager.restraint.later(delay))
+            return
+        if self._goes_elsewhere():
             return
         self._finish(Failure(refusal_of(response, self._login) or RequestFailed(response)))
 
@@ -113,9 +128,8 @@ class Outgoing(Delivery):
 
     def _too_late(self) -> None:
         self._alarm = None
-        self._fail(
-            Failure(OperationTimeout(f"{self._plan.method} {self._plan.uri}: no answer within {self._timeout:g} s"))
-        )
+        words = f"{self._plan.method} {self._plan.uri}: no answer within {self._timeout:g} s"
+        self._finish(Failure(OperationTimeout(words)))
 
     def endpoint_terminated(self) -> None:
         """The endpoint goes away before the outcome is known."""
@@ -128,7 +142,18 @@ class Outgoing(Delivery):
         self._clean_up()
 
     def _fail(self, failure: Failure) -> None:
-        self._finish(failure)
+        # 8.1.3.4: a target that cannot be had, or does not answer, is followed by the next one.
+        if failure.check(ConnectionFailure, OperationTimeout) is None or not self._goes_elsewhere():
+            self._finish(failure)
+
+    def _goes_elsewhere(self) -> bool:
+        """8.1.3.4: whether the request is on its way to the next target that redirections have named."""
+        elsewhere = self._elsewhere
+        hop = None if elsewhere is None or self._finished else elsewhere.next()
+        if elsewhere is None or hop is None:
+            return False
+        self._begin_elsewhere(elsewhere.plan, *hop)
+        return True
 
     def _finish(self, outcome: Response | Failure) -> None:
         if self._finished:
