@@ -15,6 +15,7 @@ from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.compose import RequestPlan, application_fields
 from sip_p2p.sip.dates import format_date
+from sip_p2p.sip.privacy import ANONYMOUS, TELLING_FIELDS, hides_user, privacy_fields
 from sip_p2p.transport.proxy import route_value
 from sip_p2p.transport.target import Target, Transport, target_of
 
@@ -102,13 +103,19 @@ class Composition:
         tokens: TokenSource,
         *,
         unsafe_headers: bool,
+        privacy: str | Iterable[str] | None = None,
     ) -> RequestPlan:
         """The plan of a request to *uri*; the arguments are those of
         :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`."""
-        plan = RequestPlan(method, str(uri.without_headers()), self._from_value(from_), tokens.tag(), tokens.call_id())
+        asked = privacy_fields(privacy)
+        is_unnamed = bool(asked) and hides_user(asked[0][1].split(";"))
+        if is_unnamed and from_ is not None:
+            raise ValueError("who wants to remain unnamed has no From of its own")
+        value = ANONYMOUS if is_unnamed else self._from_value(from_)
+        plan = RequestPlan(method, str(uri.without_headers()), value, tokens.tag(), tokens.call_id())
         plan.body = octets_of(body)
         plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
-        plan.fields = self._fields(headers, restricted=not unsafe_headers)
+        plan.fields = self._fields(headers, restricted=not unsafe_headers, tells=not is_unnamed) + asked
         return plan
 
     def _from_value(self, from_: str | SipUri | None) -> str:
@@ -119,12 +126,18 @@ class Composition:
             raise InvalidOperation(f"this endpoint may not send as {uri}: may_impersonate does not allow it")
         return f"<{uri}>"
 
-    def _fields(self, headers: Iterable[tuple[str, str]], *, restricted: bool) -> list[tuple[str, str]]:
+    def _fields(self, headers: Iterable[tuple[str, str]], *, restricted: bool, tells: bool) -> list[tuple[str, str]]:
+        """
+        :param tells: whether those may stand there that tell of the user (RFC 3323 section 5.3); what a call is given
+            of them is its own affair.
+        """
         own = application_fields(headers, restricted=restricted)
         named = {name.lower() for name, _ in own}
         fields = [(name, value) for name, value in self._default_fields if name.lower() not in named]
         if self.user_agent and "user-agent" not in named:
             fields.append(("User-Agent", self.user_agent))
+        if not tells:
+            fields = [(name, value) for name, value in fields if name.lower() not in TELLING_FIELDS]
         return fields + own
 
     def first_hop(

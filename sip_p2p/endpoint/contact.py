@@ -78,6 +78,11 @@ class ContactAddress:
             uri += ";ob"
         return self.value(uri)
 
+    def anonymous_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
+        """The Contact of who wants to remain unnamed: where that is, and nothing of who or on which device (RFC 3323
+        section 4.1.1.3). It leads back in the dialog that it is said in, and nowhere else."""
+        return f"<{self._uri_on(flow, for_sips=for_sips, user='anonymous')}>"
+
     def binding_on(self, flow: LiveFlow, reg_id: int | None, *, for_sips: bool) -> str:
         """The Contact for a REGISTER on *flow*: where we are, and never a GRUU, which is what a registrar makes of it.
 
@@ -87,10 +92,10 @@ class ContactAddress:
         value = self.value(self._uri_on(flow, for_sips=for_sips))
         return value if reg_id is None else f"{value};reg-id={reg_id}"
 
-    def _uri_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
+    def _uri_on(self, flow: LiveFlow, *, for_sips: bool, user: str = "") -> str:
         manager = self._manager
         host, port = manager.contact_address(flow.transport, (flow.local_host, flow.local_port))
-        where = f"{self.user}@{host}:{port}"
+        where = f"{user or self.user}@{host}:{port}"
         return f"sips:{where}" if for_sips and flow.transport == "TLS" else _with_transport(where, flow.transport)
 
 

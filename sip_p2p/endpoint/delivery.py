@@ -18,6 +18,7 @@ from sip_p2p.endpoint.failover import may_fail_over
 from sip_p2p.endpoint.flow_search import FlowSearch
 from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure
 from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.sip.privacy import is_anonymous
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.stream.flow import StreamFlow
 from sip_p2p.transport.stream.liveness import IDEMPOTENT, was_never_read
@@ -99,7 +100,9 @@ class Delivery(FlowSearch):
 
     def _contact_on(self, flow: LiveFlow) -> str:
         """The Contact of the request, if *flow* carries it."""
-        return self._endpoint.contact_value(flow, for_sips=self._plan.uri.lower().startswith("sips:"))
+        plan = self._plan
+        for_sips = plan.uri.lower().startswith("sips:")
+        return self._endpoint.contact_value(flow, for_sips=for_sips, names_nobody=is_anonymous(plan.from_))
 
     def _carry(self, flow: LiveFlow) -> None:
         plan = self._plan
@@ -117,6 +120,7 @@ class Delivery(FlowSearch):
             if plan.method not in WITHOUT_CONTACT:
                 plan.contact = self._contact_on(flow)
             request = plan.build()
+            self._endpoint.leaves(request, flow)
             if self._login is not None:
                 self._login.sign(request, flow, self._target)
             transaction = manager.driver.request(request, flow, self)
@@ -130,6 +134,7 @@ class Delivery(FlowSearch):
     def response_received(self, output: ResponseReceived) -> None:
         """A response."""
         response = output.response
+        self._endpoint.trust_domain.clean(response.headers, cast("LiveFlow", output.transaction.flow))
         if response.status < 200:
             self._heard = True
             self._progressed(output)

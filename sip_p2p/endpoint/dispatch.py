@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.events import Event
+from sip_p2p.endpoint.identity.admission import admit
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.sip.event.usage import EventEffect
 from sip_p2p.sip.transaction.base import TransactionState
@@ -97,8 +98,14 @@ class Dispatch:
             return
         flow.presents(output.request.via)
         endpoint = cast("RealTimeEndpoint", output.profile.user)
+        endpoint.trust_domain.clean(output.request.headers, flow)
+        if admit(self, incoming, endpoint, output):
+            self.give(incoming, endpoint, output)
+
+    def give(self, incoming: IncomingRequest, endpoint: RealTimeEndpoint, output: RequestReceived) -> None:
+        """Give a request that may be given to its party."""
         if incoming.method == "INVITE" and endpoint.takes_sessions:
-            manager.sessions.received(output, endpoint)
+            self._manager.sessions.received(output, endpoint, incoming.passport)
             return
         if self.heard:
             self.heard.tell((incoming, None))
@@ -120,6 +127,12 @@ class Dispatch:
         self.waiting_answers[incoming.transaction] = incoming
         self._parties[incoming.transaction] = endpoint
         self._owe(incoming.flow, incoming.method, 1)
+
+    def waits_no_more(self, incoming: IncomingRequest) -> None:
+        """What a request waited for is there, and its answer is not."""
+        if self.waiting_answers.pop(incoming.transaction, None) is not None:
+            self._parties.pop(incoming.transaction, None)
+            self._owe(incoming.flow, incoming.method, -1)
 
     def invite_effect(self, effect: InviteEffect | EventEffect) -> None:
         """What a dialog, an INVITE or a subscription wants, or has to tell."""

@@ -74,6 +74,7 @@ class RealTimeEndpoint(Party):
         expires: float | None = None,
         call_id: str | None = None,
         cseq: int = 1,
+        privacy: str | Iterable[str] | None = None,
     ) -> Deferred[Response]:
         """Send a MESSAGE (RFC 3428, rows F1 to F5 and F13); the other arguments, *timeout* in seconds among them, are
         those of :meth:`request`.
@@ -101,6 +102,7 @@ class RealTimeEndpoint(Party):
             retry_after=retry_after,
             call_id=call_id,
             cseq=cseq,
+            privacy=privacy,
         )
 
     def request(
@@ -121,6 +123,7 @@ class RealTimeEndpoint(Party):
         call_id: str | None = None,
         cseq: int = 1,
         max_redirects: int = 0,
+        privacy: str | Iterable[str] | None = None,
     ) -> Deferred[Response]:
         """Send a request of any method outside of a session, and wait for its final response (rows F1 to F9).
 
@@ -142,6 +145,10 @@ class RealTimeEndpoint(Party):
         :param cseq: its sequence number, 1 to 2**31 - 1, higher each time.
         :param max_redirects: how many redirections may follow one another (row F11); by default a 3xx is the outcome,
             since it would send what is in the request to somebody whom a peer names.
+        :param privacy: what is not to be known of us (RFC 3323): one value of Privacy or several. ``user`` and ``id``
+            (RFC 3325) send From as ``anonymous.invalid``, and leave out what tells of the user and the device;
+            ``header``, ``session``, ``history`` and ``critical`` ask the network. A peer that is connected with us sees
+            our certificate all the same.
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
             :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.
@@ -167,7 +174,17 @@ class RealTimeEndpoint(Party):
             raise ValueError(f"no request follows {max_redirects} redirections")
         uri = to_sip_uri(target, self._owner.host)
         composition, tokens = self._composition, self.connection_manager.tokens
-        plan = composition.plan(method, uri, body, content_type, headers, from_, tokens, unsafe_headers=unsafe_headers)
+        plan = composition.plan(
+            method,
+            uri,
+            body,
+            content_type,
+            headers,
+            from_,
+            tokens,
+            unsafe_headers=unsafe_headers,
+            privacy=privacy,
+        )
         plan.max_forwards = str(max_forwards)
         if call_id is not None:
             plan.call_id = parse_call_id(call_id)
@@ -214,6 +231,7 @@ class RealTimeEndpoint(Party):
             arguments.get("from_"),
             self.connection_manager.tokens,
             unsafe_headers=False,
+            privacy=arguments.get("privacy"),
         )
         plan.max_forwards = str(arguments.get("max_forwards", 70))
         call_id = arguments.get("call_id")
@@ -353,6 +371,10 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param credentials: with what it answers peers that ask for a name and a password (row F10).
     :param authenticator: asks peers for a name and a password before anything of their requests is looked at: a
         :class:`DigestAuthenticator`, or one of the application's own.
+    :param trusted_identities: the names, as certificates prove them, of peers whose P-Asserted-Identity is believed, and
+        who are sent ours (RFC 3325); nobody by default.
+    :param passport_signer: signs requests (RFC 8224); None signs none.
+    :param passport_verifier: judges the signatures of peers' requests; None judges none.
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header
         or name.
     :raises EndpointTerminated: when the manager has been terminated.

@@ -12,13 +12,15 @@ authenticated a peer so holds the peer's requests against these domains. The rul
 * where nothing is proved, From stays a claim, and is let through as one.
 
 Left out: Via, Contact and P-Asserted-Identity never say who a peer is (RFC 3325 section 5 trusts them only among
-proxies that trust each other), so nothing of them is read. Signed identities (RFC 8224) are not checked.
+proxies that trust each other), so nothing of them is read; nor is a signature (RFC 8224), which speaks for whoever first
+sent a request and not for who brings it. Both are :mod:`.identity`'s.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.sip.privacy import ANONYMOUS_HOST
 from sip_p2p.sip.uri import SipUri
 from sip_p2p.transport.trust.identity import normalise_name
 
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     AnyUri: TypeAlias = SipUri | TelUri | OpaqueUri
 
 __all__ = ["ANONYMOUS_HOST", "FromPolicy", "VerifiedSender", "proves"]
-
-ANONYMOUS_HOST = "anonymous.invalid"
-"""The host of who wants to remain unnamed (RFC 3323 section 4.1.1.3)."""
 
 _SHOWN = 60
 

@@ -14,6 +14,7 @@ from sip_p2p.errors import AlreadyResponded, MalformedMessage
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.fields import parse_max_forwards
 from sip_p2p.sip.message import Response
+from sip_p2p.sip.privacy import asserted_identities, parse_privacy
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.identity.verdict import PassportVerdict
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.fields import NameAddr
@@ -51,9 +53,11 @@ class IncomingRequest:
     :ivar request: the request itself.
     :ivar flow: what it came by, and where its answer goes.
     :ivar transaction: the server transaction that the answer goes through.
+    :ivar passport: the judgement on its signature (RFC 8224); None where the endpoint has no verifier, or the verifier
+        does not look at such requests.
     """
 
-    __slots__ = ("_deferred", "_manager", "_pending", "flow", "request", "transaction")
+    __slots__ = ("_deferred", "_manager", "_pending", "flow", "passport", "request", "transaction")
 
     def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived | InDialogRequestReceived) -> None:
         self._manager = manager
@@ -62,17 +66,12 @@ class IncomingRequest:
         self.flow = cast("LiveFlow", output.flow)
         self._deferred = False
         self._pending: Deferred[object] | None = None
+        self.passport: PassportVerdict | None = None
 
     @property
     def peer(self) -> Peer:
         """Who sent it, as far as that was verified."""
         return Peer(self.flow)
-
-    @property
-    def authenticated_as(self) -> str:
-        """The user name whose password its sender knows, where the endpoint has an authenticator that asked; else empty
-        (row F10). From says nothing of it: who may speak as whom is for the application to know."""
-        return self.transaction.authenticated_as
 
     @property
     def authenticated_as(self) -> str:
@@ -107,6 +106,23 @@ class IncomingRequest:
     def from_(self) -> NameAddr:
         """Who claims to have sent it; only :attr:`peer` is proved."""
         return self.request.from_
+
+    @property
+    def asserted_identities(self) -> tuple[NameAddr, ...]:
+        """Who the network says that it is from (RFC 3325): P-Asserted-Identity of a peer that is trusted for that, and
+        nothing of anybody else's.
+
+        :raises MalformedMessage: when it cannot be read.
+        """
+        return asserted_identities(self.request.headers)
+
+    @property
+    def privacy(self) -> frozenset[str]:
+        """What its sender does not want to be passed on, in small letters: ``user``, ``id``, ... (RFC 3323 section 4.2).
+
+        :raises MalformedMessage: when it cannot be read.
+        """
+        return parse_privacy(self.request.headers)
 
     @property
     def is_verified_sender(self) -> bool:
@@ -207,6 +223,10 @@ class IncomingRequest:
     def defer(self) -> None:
         """Tell that :meth:`respond` will be called later: the handler's ``None`` is then no answer."""
         self._deferred = True
+
+    def wait_for(self, pending: Deferred[Any]) -> None:
+        """Cancel *pending* when nobody waits for the answer any more; called by the library."""
+        self._pending = pending
 
     def abandoned(self) -> None:
         """Nobody waits for the answer any more: what the application still does for it is cancelled."""

@@ -15,6 +15,7 @@ from sip_p2p.endpoint.authentication.credentials import Credentials
 from sip_p2p.endpoint.composition import Composition
 from sip_p2p.endpoint.contact import ContactAddress
 from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
+from sip_p2p.endpoint.identity.trust_domain import TrustDomain
 from sip_p2p.endpoint.party_options import (
     compose_user_agent,
     parse_info_packages,
@@ -26,7 +27,7 @@ from sip_p2p.endpoint.party_options import (
 )
 from sip_p2p.endpoint.subscription.registry import EventPackages
 from sip_p2p.endpoint.thread import check_thread
-from sip_p2p.errors import EndpointTerminated
+from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.identity.signer import PassportSigner
+    from sip_p2p.endpoint.identity.verifier import PassportVerifier
     from sip_p2p.endpoint.incoming import IncomingRequest, RequestHandler
     from sip_p2p.endpoint.outgoing import Outgoing
     from sip_p2p.endpoint.session.session import SignalingSession
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.transfer.replacing import ReplacesPolicy
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.flow import Flow
+    from sip_p2p.sip.message import Request
     from sip_p2p.sip.preferences import FeatureParameters
     from sip_p2p.sip.profile import Authenticator
     from sip_p2p.sip.uri import SipUri
@@ -96,8 +100,14 @@ class Party:
         handlers: Mapping[str, RequestHandler] | None = None,
         credentials: Credentials | None = None,
         authenticator: Authenticator | None = None,
+        trusted_identities: Iterable[str] = (),
+        passport_signer: PassportSigner | None = None,
+        passport_verifier: PassportVerifier | None = None,
     ) -> None:
         self.connection_manager = connection_manager
+        self.trust_domain = TrustDomain(trusted_identities)
+        self.passport_signer = passport_signer
+        self.passport_verifier = passport_verifier
         self._owner = parse_owner(owner_uri)
         self.family = connection_manager.family if family is None else AddressFamilyHint.named(family)
         self.application_context = application_context
@@ -247,13 +257,26 @@ class Party:
         """
         return self._contact.uri(self._composition.transport)
 
-    def contact_value(self, flow: LiveFlow, *, for_sips: bool = False) -> str:
+    def contact_value(self, flow: LiveFlow, *, for_sips: bool = False, names_nobody: bool = False) -> str:
         """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).
 
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
+        :param names_nobody: whether it is to say where we are, and not who (RFC 3323 section 4.1.1.3).
         """
+        if names_nobody:
+            return self._contact.anonymous_on(flow, for_sips=for_sips)
         return self._contact.value_on(flow, for_sips=for_sips)
+
+    def leaves(self, request: Request, flow: LiveFlow) -> None:
+        """A request of ours is about to go out on *flow*: without what its peer may not see (RFC 3325), and signed
+        where that is ours to do (RFC 8224).
+
+        :raises InvalidOperation: when it cannot be signed as it is.
+        """
+        self.trust_domain.clean(request.headers, flow)
+        if self.passport_signer is not None:
+            self.passport_signer.sign(request)
 
     @property
     def contact(self) -> str:
@@ -395,6 +418,22 @@ class Party:
         :raises ValueError: when it leads nowhere, or *via* gives up the TLS that it asks for.
         """
         return self._composition.first_hop(to_sip_uri(plan.uri, self._owner.host), via, plan)
+
+    def compose(
+        self, method: str, uri: SipUri, *, headers: Iterable[tuple[str, str]] = (), from_: str | SipUri | None = None
+    ) -> RequestPlan:
+        """Begin a request in no dialog, with a Call-ID and a tag of its own, for what lives on beside sessions.
+
+        :raises ValueError: for header fields that cannot be.
+        :raises InvalidOperation: when this endpoint does not send, or may not send with this From.
+        :raises EndpointTerminated: when it was terminated.
+        """
+        if not self._outbound:
+            raise InvalidOperation("this endpoint only receives: it was made with outbound=False")
+        manager = self.connection_manager
+        if self._terminated is not None or manager.is_terminated:
+            raise EndpointTerminated("the endpoint was terminated")
+        return self._composition.plan(method, uri, b"", None, headers, from_, manager.tokens, unsafe_headers=False)
 
     def outgoing_ended(self, outgoing: Outgoing) -> None:
         """A request has its outcome; called by the request itself."""

@@ -105,8 +105,8 @@ def hides_user(privacy: str | Iterable[str] | None) -> bool:
 
 
 def is_anonymous(from_: str) -> bool:
-    """Whether a From of ours, as text, is :data:`ANONYMOUS`."""
-    return from_.startswith(ANONYMOUS)
+    """Whether a From of ours, as text, names nobody."""
+    return f"@{ANONYMOUS_HOST}" in from_
 
 
 def asserted_identities(headers: Headers, name: str = ASSERTED) -> tuple[NameAddr, ...]:

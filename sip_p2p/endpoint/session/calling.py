@@ -63,6 +63,8 @@ class CallArguments(TypedDict, total=False):
     :ivar max_forwards: how many hops the INVITE may take, 0 to 255: 70 by default; who passes a call on gives one less
         than it came with (RFC 7332).
     :ivar recovery: what is done when the way to the peer is lost (row H32): ``Recovery.LIMITED`` by default.
+    :ivar privacy: what is not to be known of us (RFC 3323): ``user`` or ``id`` for a call without a name, and what else
+        there is; see :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`.
     :ivar replaces: the session that this one is to take the place of (RFC 3891, row I9): one of ours with the same
         party, or what somebody has named.
     :ivar join: the session that this one is to be added to (RFC 3911), likewise.
@@ -80,6 +82,7 @@ class CallArguments(TypedDict, total=False):
     family: AddressFamilyHint | str | None
     max_forwards: int
     recovery: Recovery
+    privacy: str | Iterable[str] | None
     replaces: SignalingSession | Replaces | None
     join: SignalingSession | Join | None
 

@@ -29,6 +29,7 @@ from sip_p2p.sip.dialog.effects import Ending
 if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.events import Event
+    from sip_p2p.endpoint.identity.verdict import PassportVerdict
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.calling import Calling
     from sip_p2p.endpoint.session.exchange import IncomingOffer
@@ -75,6 +76,7 @@ class SessionLife:
         "endpoint",
         "is_incoming",
         "number",
+        "passport",
         "recovery",
         "remote_description",
         "set_up",
@@ -88,6 +90,7 @@ class SessionLife:
         """
         self.endpoint = endpoint
         self.call_id = call_id
+        self.passport: PassportVerdict | None = None
         self.number = 0
         self.is_incoming = isinstance(set_up, Answering)
         self.application_context: object = None

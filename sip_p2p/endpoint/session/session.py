@@ -34,6 +34,7 @@ from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import is_token, octets_of
 from sip_p2p.sip.compose import application_fields
+from sip_p2p.sip.privacy import asserted_identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,6 +62,8 @@ class SignalingSession(SessionLife):
     :ivar endpoint: the party of ours.
     :ivar is_incoming: whether the peer wanted it.
     :ivar call_id: the Call-ID (row H2).
+    :ivar passport: the judgement on the signature of the peer's INVITE (RFC 8224); None for a session of ours, and
+        where the endpoint has no verifier.
     :ivar number: its place among all sessions of its connection manager, counted from 1.
     :ivar application_context: for the application's own use.
     :ivar recovery: what is done when the way to the peer is lost (row H32).
@@ -108,6 +111,16 @@ class SignalingSession(SessionLife):
         """The user name whose password the sender of the INVITE knows, as :attr:`.IncomingRequest.authenticated_as`
         says it, until the session stands."""
         return self.set_up.invitation.transaction.authenticated_as if isinstance(self.set_up, Answering) else ""
+
+    @property
+    def asserted_identities(self) -> tuple[NameAddr, ...]:
+        """Who the network says that the caller is, until the session stands; as for an
+        :class:`~sip_p2p.endpoint.incoming.IncomingRequest`.
+
+        :raises MalformedMessage: when it cannot be read.
+        """
+        invite = self.invite
+        return () if invite is None else asserted_identities(invite.headers)
 
     @property
     def request_uri(self) -> Uri | None:

@@ -42,6 +42,7 @@ from sip_p2p.sip.fields import parse_event
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.identity.verdict import PassportVerdict
     from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
@@ -132,8 +133,13 @@ class Sessions:
 
     # -- new ones ------------------------------------------------------------------------------------------------------
 
-    def received(self, output: RequestReceived, endpoint: RealTimeEndpoint) -> None:
-        """A peer's INVITE: judged by the core, then shown to those who want to know of it."""
+    def received(
+        self, output: RequestReceived, endpoint: RealTimeEndpoint, passport: PassportVerdict | None = None
+    ) -> None:
+        """A peer's INVITE: judged by the core, then shown to those who want to know of it.
+
+        :param passport: the judgement on its signature, where it was judged.
+        """
         manager = self._manager
         driver = manager.driver
         invitation = ServerInvitation(
@@ -153,6 +159,7 @@ class Sessions:
             driver.drain()
             return
         session = SignalingSession(endpoint, Answering(invitation, replacement), output.request.call_id)
+        session.passport = passport
         self.add(session)
         for handler in endpoint.session_received.handlers:
             try:
