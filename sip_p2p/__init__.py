@@ -52,7 +52,6 @@ from sip_p2p.errors import (
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
-    from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
     from sip_p2p.endpoint.authentication.credentials import Credentials
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import ConnectionRequest
@@ -60,6 +59,10 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.events import EndpointState, Event, StateChanged, StateReason
     from sip_p2p.endpoint.flow_events import FlowLost, FlowOpened
     from sip_p2p.endpoint.from_policy import FromPolicy
+    from sip_p2p.endpoint.identity.fetching import FetchRules
+    from sip_p2p.endpoint.identity.signer import PassportSigner
+    from sip_p2p.endpoint.identity.verdict import PassportStatus, PassportVerdict
+    from sip_p2p.endpoint.identity.verifier import PassportVerifier
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch
@@ -88,6 +91,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.limits import MessageLimits
     from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.passport import Passport, PassportIdentity
     from sip_p2p.sip.preferences import ContactPreference, FeatureParameters
     from sip_p2p.sip.registration.recovery import FlowRecovery
     from sip_p2p.sip.status import Status
@@ -106,6 +110,7 @@ if TYPE_CHECKING:
     from sip_p2p.transport.tls.server_names import ServerNames
     from sip_p2p.transport.trust.credential import Credential, TrustAnchors
     from sip_p2p.transport.trust.first_use import FirstUse
+    from sip_p2p.transport.trust.https import HttpsPolicy
     from sip_p2p.transport.trust.identity import TrustPolicy
     from sip_p2p.transport.trust.key_usage import KeyUsagePolicy
     from sip_p2p.transport.trust.pins import PinnedKeys, pin_of
@@ -131,7 +136,6 @@ __all__ = [
     "Credential",
     "Credentials",
     "DigestAuthenticator",
-    "DigestAuthenticator",
     "DnsResolver",
     "Doubt",
     "EarlyDialog",
@@ -139,6 +143,7 @@ __all__ = [
     "EndpointTerminated",
     "Event",
     "FeatureParameters",
+    "FetchRules",
     "FirstUse",
     "FlowLost",
     "FlowOpened",
@@ -146,6 +151,7 @@ __all__ = [
     "FromPolicy",
     "Grant",
     "Headers",
+    "HttpsPolicy",
     "IOfferAnswer",
     "IncomingOffer",
     "IncomingRequest",
@@ -169,6 +175,12 @@ __all__ = [
     "OperationTimeout",
     "OverloadChanged",
     "OverloadState",
+    "Passport",
+    "PassportIdentity",
+    "PassportSigner",
+    "PassportStatus",
+    "PassportVerdict",
+    "PassportVerifier",
     "Peer",
     "PeerOverloaded",
     "PinnedKeys",
@@ -244,13 +256,13 @@ _HOMES = {
     "Credential": "sip_p2p.transport.trust.credential",
     "Credentials": "sip_p2p.endpoint.authentication.credentials",
     "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
-    "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
     "EarlyDialog": "sip_p2p.endpoint.session.participant",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "FeatureParameters": "sip_p2p.sip.preferences",
+    "FetchRules": "sip_p2p.endpoint.identity.fetching",
     "FirstUse": "sip_p2p.transport.trust.first_use",
     "FlowLost": "sip_p2p.endpoint.flow_events",
     "FlowOpened": "sip_p2p.endpoint.flow_events",
@@ -258,6 +270,7 @@ _HOMES = {
     "FromPolicy": "sip_p2p.endpoint.from_policy",
     "Grant": "sip_p2p.transport.trust.stack",
     "Headers": "sip_p2p.sip.headers",
+    "HttpsPolicy": "sip_p2p.transport.trust.https",
     "IOfferAnswer": "sip_p2p.endpoint.session.offers",
     "IncomingOffer": "sip_p2p.endpoint.session.exchange",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
@@ -273,6 +286,12 @@ _HOMES = {
     "NameAddr": "sip_p2p.sip.fields",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
     "OverloadState": "sip_p2p.transport.load.overload",
+    "Passport": "sip_p2p.sip.passport",
+    "PassportIdentity": "sip_p2p.sip.passport",
+    "PassportSigner": "sip_p2p.endpoint.identity.signer",
+    "PassportStatus": "sip_p2p.endpoint.identity.verdict",
+    "PassportVerdict": "sip_p2p.endpoint.identity.verdict",
+    "PassportVerifier": "sip_p2p.endpoint.identity.verifier",
     "Peer": "sip_p2p.endpoint.peer",
     "PinnedKeys": "sip_p2p.transport.trust.pins",
     "ProvisionalResponseReceived": "sip_p2p.endpoint.session.events",

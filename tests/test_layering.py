@@ -47,6 +47,7 @@ DISTRIBUTIONS = {
     "automat": "Automat",
     "cryptography": "cryptography",
     "defusedxml": "defusedxml",
+    "jwt": "PyJWT",
     "opentelemetry": "opentelemetry-api",
     "twisted": "Twisted",
     "zope": "zope.interface",

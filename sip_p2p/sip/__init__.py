@@ -21,6 +21,9 @@ module                    what                                    standard
 ``diagnostics``           Warning, Reason                         RFC 3261 section 20.43, RFC 3326
 ``auth``                  challenges and credentials, unjudged    RFC 3261 sections 20.7 and 20.44
 ``digest``                what they mean where they are digests   RFC 3261 section 22, RFC 7616, RFC 8760
+``identity``              the field of a signed identity          RFC 8224 section 4
+``passport``              what is signed                          RFC 8225
+``privacy``               who is hidden, and who is asserted      RFC 3323, RFC 3325
 ``status``                names and phrases of statuses           RFC 3261 section 21, IANA
 ``routing``               loose and strict routing by a UA        RFC 3261 section 12.2.1.1
 ``message``, ``parse``    requests and responses                  RFC 3261 section 7, RFC 4475

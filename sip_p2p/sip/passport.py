@@ -1,11 +1,11 @@
 """PASSporT: who says to call whom, when, and with which media keys (RFC 8225), as SIP fills it in (RFC 8224).
 
-A value, its one spelling as JSON (RFC 8225 section 9), and its making from a request: the URIs of From and To in the form
-in which they are compared (RFC 8224 sections 8.3 and 8.5), and the fingerprints of SDP (RFC 8225 section 5.2.2).
+A value, its one spelling as JSON (RFC 8225 section 9), and its making from a request: the URIs of From and To in the
+form in which they are compared (RFC 8224 sections 8.3 and 8.5), and the fingerprints of SDP (RFC 8225 section 5.2.2).
 Signatures are made and checked elsewhere: this knows no key.
 
-Left out: the claims of extensions (``ppt``), which RFC 8224 section 6.2 has a verifier ignore whole unless it knows them;
-dialling plans: a number is known by its ``+`` or by ``user=phone``, and never completed.
+Left out: the claims of extensions (``ppt``), which RFC 8224 section 6.2 has a verifier ignore whole unless it knows
+them; dialling plans: a number is known by its ``+`` or by ``user=phone``, and never completed.
 """
 
 from __future__ import annotations
@@ -222,8 +222,8 @@ def canonical_identity(uri: SipUri | TelUri | OpaqueUri) -> PassportIdentity | N
     """Who *uri* names, in the form in which it is signed and compared; None for what has no such form: a local number,
     and a URI of another scheme.
 
-    Telephone numbers lose their ``+`` and their separators (RFC 8224 section 8.3); what is known as one is section 8.1's.
-    Of a SIP URI user and host are left (section 8.5).
+    Telephone numbers lose their ``+`` and their separators (RFC 8224 section 8.3); what is known as one is section
+    8.1's. Of a SIP URI user and host are left (section 8.5).
     """
     if isinstance(uri, TelUri):
         return PassportIdentity("tn", uri.digits.removeprefix("+")) if uri.is_global else None

@@ -1,9 +1,10 @@
 """What a caller does not want to be known (RFC 3323), and who the network says that it is (RFC 3325).
 
-Privacy, P-Asserted-Identity and P-Preferred-Identity as values. Whose word for an identity is taken, and to whom ours is
-given, is not SIP's to know: it is a matter of who was proved to be at the other end.
+Privacy, P-Asserted-Identity and P-Preferred-Identity as values. Whose word for an identity is taken, and to whom ours
+is given, is not SIP's to know: it is a matter of who was proved to be at the other end.
 
-Left out: the functions of a privacy service in the network (RFC 3323 section 5), which pass calls on under another name.
+Left out: the functions of a privacy service in the network (RFC 3323 section 5), which pass calls on under another
+name.
 """
 
 from __future__ import annotations
@@ -98,8 +99,8 @@ def privacy_fields(privacy: str | Iterable[str] | None) -> list[tuple[str, str]]
 
 
 def hides_user(privacy: str | Iterable[str] | None) -> bool:
-    """Whether who wants *privacy* does not want to be named: then From is :data:`ANONYMOUS` already when it leaves, since
-    whatever else there is on the way may not heed the wish."""
+    """Whether who wants *privacy* does not want to be named: then From is :data:`ANONYMOUS` already when it leaves,
+    since whatever else there is on the way may not heed the wish."""
     given = [privacy] if isinstance(privacy, str) else (privacy or ())
     return any(ascii_lower(value) in _HIDES_USER for value in given)
 

@@ -1,7 +1,8 @@
 """A request waits for the judgement on its signature, and goes on, or is refused (RFC 8224 section 6.2).
 
-While it waits it counts as one that an application has been given: its peer is slowed down, its CANCEL and the end of its
-connection are heard, and a party that ends waits for its answer. Where nothing has to be fetched it does not wait at all.
+While it waits it counts as one that an application has been given: its peer is slowed down, its CANCEL and the end of
+its connection are heard, and a party that ends waits for its answer. Where nothing has to be fetched it does not wait
+at all.
 """
 
 from __future__ import annotations

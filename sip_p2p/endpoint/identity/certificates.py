@@ -1,7 +1,7 @@
 """The certificates of signers by their URLs, remembered for a while (RFC 8224 section 7.2).
 
-One fetch at a time for each URL, whoever waits for it; what could not be had is not asked for again at once, since every
-signature makes us ask.
+One fetch at a time for each URL, whoever waits for it; what could not be had is not asked for again at once, since
+every signature makes us ask.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class CertificateStore:
             around.reactor, url, self._rules, self._policy, limits.passport_octets, limits.passport_fetch_timeout
         )
         entry.fetching = fetching
-        fetching.addCallback(_read).addCallbacks(self._came, self._failed, (entry, around), None, (entry, around))
+        fetching.addCallback(_read).addCallbacks(self._came, self._failed, (entry, around), {}, (entry, around))
         return entry
 
     def _make_room(self, around: Around) -> None:

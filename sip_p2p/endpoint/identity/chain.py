@@ -1,8 +1,8 @@
 """Whether a trusted authority vouches for a signer, and for whom the signer may speak (RFC 8224 sections 7.2 and 8.4).
 
-The chain is checked by OpenSSL against the authorities that are given for this purpose (RFC 5280); for which SIP domains
-a certificate speaks is RFC 5922's rule, as for peers. Telephone numbers are no names: who may say so of them is a policy
-of the application (RFC 8226 puts it into an extension that nobody but the authorities of one country issues).
+The chain is checked by OpenSSL against the authorities that are given for this purpose (RFC 5280); for which SIP
+domains a certificate speaks is RFC 5922's rule, as for peers. Telephone numbers are no names: who may say so of them is
+a policy of the application (RFC 8226 puts it into an extension that nobody but the authorities of one country issues).
 
 Left out: revocation lists and OCSP, the TNAuthList extension.
 """

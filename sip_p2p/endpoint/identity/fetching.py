@@ -162,7 +162,7 @@ async def _fetch(
         pool = HTTPConnectionPool(reactor, persistent=False)
         agent = Agent.usingEndpointFactory(reactor, endpoint, pool)
         client = HTTPClient(cast("IAgent", _Bare(agent)))
-        response = await client.get(url, headers={"Accept": _ACCEPT}, allow_redirects=False, unbuffered=True)
+        response = await client.get(url, headers=Headers({"Accept": [_ACCEPT]}), allow_redirects=False, unbuffered=True)
         return await _body_of(response, most), _good_for(response.headers)
     except (NotFetched, CancelledError):
         raise

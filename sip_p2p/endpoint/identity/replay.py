@@ -1,7 +1,7 @@
 """Signatures that have been seen, so that none is taken for a second call (RFC 8224 section 12.1).
 
-A signature belongs to the request that it came with: its Call-ID and From tag. That request may come again with a higher
-CSeq, after a challenge for instance; anything else with the same signature was cut out of it.
+A signature belongs to the request that it came with: its Call-ID and From tag. That request may come again with a
+higher CSeq, after a challenge for instance; anything else with the same signature was cut out of it.
 """
 
 from __future__ import annotations

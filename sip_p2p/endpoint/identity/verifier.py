@@ -1,11 +1,11 @@
 """Signatures of requests, judged (RFC 8224 section 6.2).
 
-In this order: is it of a kind that is known; is it of now; is it of this request, and for us; can its certificate be had;
-does somebody trusted vouch for that; may its holder speak for the caller; is the signature good; has it been used before.
-What is cheap comes first, and nothing is fetched for what fails anyway.
+In this order: is it of a kind that is known; is it of now; is it of this request, and for us; can its certificate be
+had; does somebody trusted vouch for that; may its holder speak for the caller; is the signature good; has it been used
+before. What is cheap comes first, and nothing is fetched for what fails anyway.
 
-Left out: extensions (``ppt``), which are passed over as if they were not there; ``div`` (RFC 8946), so that a call that was
-turned to us on the way is for somebody else; requests in dialogs, which the connection and the dialog vouch for.
+Left out: extensions (``ppt``), which are passed over as if they were not there; ``div`` (RFC 8946), so that a call that
+was turned to us on the way is for somebody else; requests in dialogs, which the connection and the dialog vouch for.
 """
 
 from __future__ import annotations
@@ -93,13 +93,13 @@ class PassportVerifier:
         :param trust: the authorities that vouch for signers: theirs, or the path of a PEM file or folder. They need not
             be those that vouch for peers.
         :param policy: ``off``, ``check`` or ``require``.
-        :param https: which servers certificates are fetched from; by default those that the machine's public authorities
-            vouch for.
+        :param https: which servers certificates are fetched from; by default those that the machine's public
+            authorities vouch for.
         :param rules: which URLs are fetched at all.
         :param may_assert_number: whether a certificate may speak for a telephone number, given as digits (RFC 8226 has
             an extension for that); by default none may.
-        :param is_for_us: whether an identity for which something was signed is us; by default, only the owner URI of the
-            endpoint is. A number that leads here has to be said.
+        :param is_for_us: whether an identity for which something was signed is us; by default, only the owner URI of
+            the endpoint is. A number that leads here has to be said.
         :param methods: the requests that are looked at.
         :param freshness: for how many seconds a signature is good, either way.
         :param clock: seconds since 1970.
@@ -150,9 +150,7 @@ class PassportVerifier:
             worst = worst or verdict
         return worst or PassportVerdict(PassportStatus.ABSENT, 428, "there is no signature of a kind that is known")
 
-    async def _judge(
-        self, identity: IdentityValue, request: Request, owner: SipUri, around: Around
-    ) -> PassportVerdict:
+    async def _judge(self, identity: IdentityValue, request: Request, owner: SipUri, around: Around) -> PassportVerdict:
         passport, token = self._read(identity, request)
         now = self._clock()
         # 6.2, step 4: with a whole token its own time counts, whatever Date says.
