@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["IdentityValue", "parse_identities", "parse_identity"]
 
 _TOKEN = re.compile(r"[ \t]*([A-Za-z0-9+/\-_.]+)[ \t]*")
-_INFO = re.compile(r"[ \t]*;[ \t]*[Ii][Nn][Ff][Oo][ \t]*=[ \t]*<[ \t]*([^\x00-\x20\x7f-\U0010ffff<>\"]+)[ \t]*>[ \t]*")
+_INFO = re.compile(r";[ \t]*[Ii][Nn][Ff][Oo][ \t]*=[ \t]*<[ \t]*([^\x00-\x20\x7f-\U0010ffff<>\"]+)[ \t]*>[ \t]*")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\x00-\x20\x7f-\U0010ffff<>\"]+")
 _OWN = frozenset(("info", "alg", "ppt"))
 
