@@ -37,8 +37,8 @@ class IdentityTests(SynchronousTestCase):
         """What has no token or no certificate, or says one thing twice, is answered 438 (fault:A13, RFC 8224 section
         6.2.2)."""
         for text in (
-            "", ";info=<https://b.example/>", "a.b.c", "a.b.c;info=https://b.example/", "a.b.c;info=<>", "a
-            b;info=<x:y>", "a.b.c;info=<b.example>", "a.b.c;info=<x:y>;info=<x:y>", "a.b.c;alg=a;info=<x:y>;alg=a",
+            "", ";info=<https://b.example/>", "a.b.c", "a.b.c;info=https://b.example/", "a.b.c;info=<>",
+            "a b;info=<x:y>", "a.b.c;info=<b.example>", "a.b.c;info=<x:y>;info=<x:y>", "a.b.c;alg=a;info=<x:y>;alg=a",
             "a.b.c;info=<x:y>,d", 'a.b.c;x=";info=<x:y>"', "a.b.c;info=<x:\u00e9>", "a.b.c;info=<x:y>\n",
             "\u0661;info=<x:y>", "a.b.c info=<x:y>",
         ):  # fmt: skip

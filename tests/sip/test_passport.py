@@ -59,7 +59,7 @@ class SpellingTests(SynchronousTestCase):
         algorithms (RFC 8225 sections 5.2.1, 5.2.2 and 9)."""
         passport = Passport(
             PassportIdentity("uri", "sip:a@a.example"),
-            tuple(PassportIdentity("uri", f"sip:{name}@b.example") for name in "cb") + (PassportIdentity("tn", "1"),),
+            (*(PassportIdentity("uri", f"sip:{name}@b.example") for name in "cb"), PassportIdentity("tn", "1")),
             5,
             X5U,
             (("sha-512", "00"), ("sha-256", "FF"), ("sha-256", "0A"), ("sha-256", "0A")),
