@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, cast, final
 
 from twisted.python.failure import Failure
 
+from sip_p2p.endpoint.authentication.login import refusal_of
 from sip_p2p.endpoint.delivery import Delivery
-from sip_p2p.errors import ConnectionFailure
+from sip_p2p.errors import AuthenticationFailed, ConnectionFailure
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
@@ -75,8 +76,16 @@ class RegisterRun(Delivery):
         super()._carry(flow)
 
     def _answered(self, output: ResponseReceived) -> None:
-        if not self._finished:
-            self._close()
+        if self._finished:
+            return
+        response, login = output.response, self._login
+        self.errand.refusal = refusal_of(response, login)
+        wrong = "" if login is None or response.status >= 300 else login.hear_success(response)
+        self._close()
+        if wrong:
+            realm = "" if login is None else login.realm
+            self._registration.failed(self.errand, AuthenticationFailed(response, realm, wrong))
+        else:
             self._registration.answered(self.errand, output)
 
     def _refused_by_all(self, output: ResponseReceived) -> None:

@@ -218,7 +218,8 @@ class Binding:
         elif state is _ENDING:
             self._ended_meanwhile(now)
         elif not self._asks_again(response):
-            self._failed(RequestFailed(response), now, _retry_after(response), response.status not in _PASSING)
+            refusal = RequestFailed(response) if errand.refusal is None else errand.refusal
+            self._failed(refusal, now, _retry_after(response), response.status not in _PASSING)
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """There will be no final response."""

@@ -148,7 +148,7 @@ def _gruu(contact: NameAddr, name: str) -> SipUri | None:
         return None
     try:
         uri = SipUri.parse(value)
-    except MalformedMessage:
+    except (MalformedMessage, ValueError):
         return None
     return uri if "gr" in uri.params and not uri.headers else None
 
