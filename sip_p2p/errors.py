@@ -15,8 +15,11 @@
       ConnectionFailure                           could not connect, or the flow was lost (503)
         PeerOverloaded(retry_after)               the peer has asked for less, and this was not sent
         TlsFailure(reason, peer, certificate)     reason is a TlsFailureReason
+      MessageNotDelivered(report)                 its recipient reports that a message was not delivered
+      OutboxFailed(cause)                         a file of messages cannot be used, or could not keep one
       OfferRejected(status)                       an application's own word: it cannot live with an offer or an answer
       SessionTerminated(reason)                   the session ended before the operation did
+      SubscriptionTerminated(reason)              a subscription ended, and not because we wanted it to
       EndpointTerminated                          the endpoint, or its connection manager, is gone
       NotListening                                there is no such listener
       ListenFailed(cause)                         a listener could not bind
@@ -33,6 +36,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+    from sip_p2p.documents.imdn import Imdn
     from sip_p2p.sip.message import Response
 
 __all__ = [
@@ -45,14 +49,17 @@ __all__ = [
     "MalformedDescription",
     "MalformedDocument",
     "MalformedMessage",
+    "MessageNotDelivered",
     "NotListening",
     "OfferRejected",
     "OperationTimeout",
+    "OutboxFailed",
     "PeerOverloaded",
     "RequestFailed",
     "RestrictedHeader",
     "SessionTerminated",
     "SipError",
+    "SubscriptionTerminated",
     "TlsFailure",
     "TlsFailureReason",
 ]
@@ -250,6 +257,28 @@ class TlsFailure(ConnectionFailure):
         self.errors = errors
 
 
+class MessageNotDelivered(SipError):
+    """A report says that a message of ours did not reach its recipient, or that nobody is told (RFC 5438).
+
+    :ivar report: the report.
+    """
+
+    def __init__(self, report: Imdn) -> None:
+        super().__init__(f"the report on message {report.message_id} is {report.disposition.value[1]!r}")
+        self.report = report
+
+
+class OutboxFailed(SipError):
+    """The file of an outbox cannot be used, or could not keep what it was given: nothing was accepted.
+
+    :ivar cause: the database's or the operating system's own error.
+    """
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class OfferRejected(SipError):
     """Raised by an application that cannot live with an offer, or with an answer, of its peer (RFC 3261 sections
     13.3.1.3 and 14.2).
@@ -278,6 +307,18 @@ class SessionTerminated(SipError):
     """
 
     def __init__(self, message: str, reason: str = "NONE") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SubscriptionTerminated(SipError):
+    """A subscription of ours ended, and not because we wanted it to.
+
+    :ivar reason: the reason that the notifier gave (RFC 6665 section 4.1.3): ``rejected``, ``noresource``, ...; empty
+        where it gave none.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
         self.reason = reason
 

@@ -21,6 +21,7 @@ from sip_p2p.endpoint.session.calling import Calling, check_arguments
 from sip_p2p.endpoint.session.offers import described, source_of
 from sip_p2p.endpoint.session.recovery import Recovery
 from sip_p2p.endpoint.session.session import SignalingSession
+from sip_p2p.endpoint.subscription import subscribing
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.endpoint.transfer.replacing import reference_fields
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sip_p2p.endpoint.session.calling import CallArguments
+    from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
+    from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.subscription import Subscription
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.target import Target
@@ -302,6 +306,56 @@ class RealTimeEndpoint(Party):
         last = described(description)
         saving.restore(session, text, settings, time(), recovery=recovery, description=last)
         return session
+
+    def create_subscription(
+        self,
+        target: str | SipUri | TelUri | RealTimeAddress,
+        event: str,
+        **arguments: Unpack[SubscribeArguments],
+    ) -> Subscription:
+        """A subscription that is not asked for yet, for handlers to subscribe to its events;
+        :meth:`.Subscription.start` asks for it (rows J1 and J2, RFC 6665 section 4.1).
+
+        :param target: whose state it is for: the Request-URI, and the name that must be proved there.
+        :param event: the event package, with its parameters if it has any: ``presence``, ``dialog``.
+        :param arguments: see :class:`~sip_p2p.endpoint.subscription.arguments.SubscribeArguments`.
+        :raises ValueError: for anything that cannot stand in a request.
+        :raises TypeError: for an argument that there is not, or of the wrong type.
+        :raises RestrictedHeader: for a header field that the stack sets.
+        :raises InvalidOperation: when this endpoint does not send.
+        :raises EndpointTerminated: when it was terminated.
+        """
+        return subscribing.create(self, target, event, arguments)
+
+    def subscribe(
+        self,
+        target: str | SipUri | TelUri | RealTimeAddress,
+        event: str,
+        **arguments: Unpack[SubscribeArguments],
+    ) -> Deferred[Subscription]:
+        """Subscribe to the state of *target*: ``subscription = await endpoint.subscribe("sip:bob@b.example",
+        "presence")``.
+
+        :param arguments: as for :meth:`create_subscription`.
+        :returns: fires with the subscription at its first notification; fails as :meth:`.Subscription.start` says.
+            Cancelling it ends the subscription.
+        :raises ValueError: and the other errors of :meth:`create_subscription`.
+        """
+        return self.create_subscription(target, event, **arguments).start()
+
+    def fetch(
+        self,
+        target: str | SipUri | TelUri | RealTimeAddress,
+        event: str,
+        **arguments: Unpack[SubscribeArguments],
+    ) -> Deferred[Notification]:
+        """Ask for the state of *target* once (row J4, RFC 6665 section 4.4.3).
+
+        :param arguments: as for :meth:`create_subscription`, without ``expires``, ``retry``, ``forked`` and ``queue``.
+        :returns: fires with the notification; fails as :meth:`.Subscription.start` says, and never tries again.
+        :raises ValueError: and the other errors of :meth:`create_subscription`.
+        """
+        return subscribing.fetch(self, target, event, arguments)
 
     def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
         """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.

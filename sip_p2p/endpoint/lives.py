@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from sip_p2p.endpoint.subscription.crowd import Crowd
 from sip_p2p.errors import EndpointTerminated
+from sip_p2p.sip.event.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.event.usage import EventEffect
+    from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["KINDS", "Life", "Lives"]
 
-KINDS = ("subscriptions", "notifiers", "publications", "registrations", "referrals")
+KINDS = ("subscriptions", "notifiers", "publications", "registrations", "referrals", "messengers", "outboxes")
 """What there is, by the names under which it is counted: what we subscribed to, what others did, what we published,
-where we are registered, and the REFERs of ours whose outcome is awaited."""
+where we are registered, the REFERs of ours whose outcome is awaited, and what sends texts and keeps them."""
 
 
 class Life(Protocol):
@@ -121,6 +124,17 @@ class Lives:
         usage.request_received(output, self._manager.driver.now())
         self._manager.sessions.errands.heard(output.dialog)
         return True
+
+    def flow_lost(self, flow: LiveFlow, dialogs: list[Dialog]) -> None:
+        """*flow* is gone, on which *dialogs* were: their notifiers have to learn where we are now."""
+        recoveries = self._manager.sessions.errands.recoveries
+        if not recoveries.is_loss(flow):
+            return
+        now = self._manager.driver.now()
+        for dialog in dialogs:
+            for usage in tuple((dialog.subscriptions or {}).values()):
+                if isinstance(usage, Subscriber):
+                    usage.way_lost(now, recoveries.pause_after(flow))
 
     # -- their end -----------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ class Counters:
     :ivar refused_full: requests answered 503 because there was no room for another transaction, or another dialog.
     :ivar refused_dialogs: those of them for which there are too many dialogs, or answered INVITEs without their ACK.
     :ivar refused_forks: provisional responses and 2xx that would have made more branches of one call than are allowed.
+    :ivar refused_notifications: NOTIFYs of one subscription that came faster than they are taken.
     :ivar foreign_requests: requests in a dialog of somebody else, answered as if there were none.
     :ivar dropped_overloaded: requests that got no answer for the same reason.
     """
@@ -37,6 +38,7 @@ class Counters:
         "refused_dialogs",
         "refused_forks",
         "refused_full",
+        "refused_notifications",
         "refused_overloaded",
         "refused_requests",
         "requests",
@@ -52,6 +54,7 @@ class Counters:
         self.refused_full = 0
         self.refused_dialogs = 0
         self.refused_forks = 0
+        self.refused_notifications = 0
         self.refused_overloaded = 0
         self.dropped_requests = 0
         self.dropped_overloaded = 0

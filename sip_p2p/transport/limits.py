@@ -87,6 +87,9 @@ class Limits:
         it reading from that peer is paused.
     :ivar write_buffer_hard: the same; over this the connection is aborted.
     :ivar write_buffer_total: the same for all connections; over this the one with the most is aborted.
+    :ivar notifications: NOTIFYs of one subscription of ours in a second; more are answered 500 with Retry-After.
+    :ivar notification_queue: notifications of one subscription of ours that wait to be taken by whoever iterates over
+        them, unless the subscription says otherwise; over this the oldest is given up.
     :ivar subscriptions: subscriptions of peers to events of ours, altogether; a further SUBSCRIBE is answered 500 with
         Retry-After, and so is one that would need a dialog over ``dialogs``.
     :ivar subscriptions_per_identity: the same of one verified identity, or else of one address.
@@ -123,6 +126,10 @@ class Limits:
         gives way.
     :ivar log_burst: lines in the log, of each kind that peers can cause, at once; what is over is counted.
     :ivar log_rate: the same, a second.
+    :ivar conversations: parties of whose texts a messenger knows more than that they came; beyond that the one that was
+        quiet for longest is forgotten, and while none is quiet, whether others write is not noticed.
+    :ivar message_ids: texts that a messenger knows again when they come a second time; the oldest gives way.
+    :ivar reports: delivery reports of one messenger that are under way; more are not sent.
     :ivar websocket_fragments: frames in which one message may come on a WebSocket; with more of them it is closed.
     :ivar digest_tries: how often one request of ours goes out again with an answer to a challenge; then the next
         challenge is its outcome.
@@ -143,6 +150,7 @@ class Limits:
         "connections",
         "connections_per_address",
         "connections_per_identity",
+        "conversations",
         "datagram_amplification",
         "datagram_flows",
         "dead_target_timeout",
@@ -171,6 +179,9 @@ class Limits:
         "log_rate",
         "longest_hold",
         "message",
+        "message_ids",
+        "notification_queue",
+        "notifications",
         "overload_fill",
         "overload_lag",
         "partial_message_timeout",
@@ -187,6 +198,7 @@ class Limits:
         "redial_delay",
         "redial_delay_longest",
         "remembered_peers",
+        "reports",
         "reserved_descriptors",
         "resident_memory",
         "stall_timeout",
@@ -243,6 +255,8 @@ class Limits:
         write_buffer: int = 256 * 1024,
         write_buffer_hard: int = 1024 * 1024,
         write_buffer_total: int = 32 * 1024 * 1024,
+        notifications: int = 100,
+        notification_queue: int = 64,
         subscriptions: int = 32768,
         subscriptions_per_identity: int = 4096,
         transactions: int = 16384,
@@ -267,6 +281,9 @@ class Limits:
         log_burst: int = 10,
         log_rate: float = 1.0,
         websocket_fragments: int = 256,
+        conversations: int = 1024,
+        message_ids: int = 4096,
+        reports: int = 256,
         digest_tries: int = 2,
         digest_nonces: int = 4096,
     ) -> None:
@@ -295,6 +312,7 @@ class Limits:
         connections: int
         connections_per_address: int
         connections_per_identity: int
+        conversations: int
         datagram_amplification: float
         datagram_flows: int
         dead_target_timeout: float
@@ -323,6 +341,7 @@ class Limits:
         log_rate: float
         longest_hold: float
         message: MessageLimits
+        message_ids: int
         overload_fill: float
         overload_lag: float
         partial_message_timeout: float
@@ -339,9 +358,12 @@ class Limits:
         redial_delay: float
         redial_delay_longest: float
         remembered_peers: int
+        reports: int
         reserved_descriptors: int
         resident_memory: int
         stall_timeout: float
+        notifications: int
+        notification_queue: int
         subscriptions: int
         subscriptions_per_identity: int
         transactions: int

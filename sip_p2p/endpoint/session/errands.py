@@ -148,6 +148,7 @@ class Errands:
         dialogs = self.flows.lost(flow)
         if dialogs:
             self.recoveries.flow_lost(flow, dialogs, reason)
+            self.manager.lives.flow_lost(flow, dialogs)
             self.manager.driver.drain()
 
     def under_way(self, endpoint: RealTimeEndpoint) -> int:

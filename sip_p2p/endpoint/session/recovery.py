@@ -213,16 +213,20 @@ class Recoveries:
 
     def flow_lost(self, flow: LiveFlow, dialogs: list[Dialog], reason: BaseException) -> None:
         """*flow* is gone, on which *dialogs* were."""
-        if isinstance(flow, StreamFlow) and flow.is_ended_in_order and self._manager.is_listening:
-            return
-        for dialog in dialogs:
-            self._lose(dialog, reason, self._pause_after(flow))
+        if self.is_loss(flow):
+            for dialog in dialogs:
+                self._lose(dialog, reason, self.pause_after(flow))
+
+    def is_loss(self, flow: LiveFlow) -> bool:
+        """Whether the end of *flow* means that its peers are out of reach: not where it was ended in order, and there
+        is another way to us."""
+        return not (isinstance(flow, StreamFlow) and flow.is_ended_in_order and self._manager.is_listening)
 
     def resume(self, dialog: Dialog) -> None:
         """*dialog* was taken up again after a restart: nobody knows yet how its peer is reached."""
         self._lose(dialog, ConnectionFailure("the session was saved, and is taken up again"), 0.0)
 
-    def _pause_after(self, flow: LiveFlow) -> float:
+    def pause_after(self, flow: LiveFlow) -> float:
         """How long to leave the way alone: both sides lose a connection at once, and one of them makes a new one."""
         chance = self._manager.core.tokens.number(_STEPS) / _STEPS
         return _OTHER_SIDE_FIRST * (1.0 + chance) if flow.is_incoming else _FIRST_PAUSE / 2 * chance

@@ -23,6 +23,7 @@ from sip_p2p.endpoint.session.errands import Errands
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.endpoint.session.watching import Watching
+from sip_p2p.endpoint.subscription.subscription import Subscription
 from sip_p2p.endpoint.transfer.replacing import Refusal, replacement_of
 from sip_p2p.errors import (
     AlreadyResponded,
@@ -222,6 +223,8 @@ class Sessions:
         set_up = None if session is None else session.set_up
         if isinstance(set_up, Calling) and errand.purpose is said.Purpose.INVITE:
             self.errands.run(errand, endpoint, via=set_up.via, family=set_up.family)
+        elif errand.plan.dialog is None and (subscription := _subscription_of(errand.owner)) is not None:
+            self.errands.run(errand, endpoint, via=subscription.via, family=subscription.family)
         else:
             self.errands.run(errand, endpoint)
 
@@ -314,6 +317,12 @@ def _session_of(owner: Any) -> SignalingSession | None:
     """The session that something in the core belongs to."""
     user = owner.user
     return user if isinstance(user, SignalingSession) else None
+
+
+def _subscription_of(owner: Any) -> Subscription | None:
+    """The subscription of ours that something in the core belongs to."""
+    user = owner.user
+    return user if isinstance(user, Subscription) else None
 
 
 def _endpoint_of(owner: Any) -> RealTimeEndpoint | None:

@@ -16,6 +16,8 @@ module                  what                                                    
 ``subscribing``         what a subscriber is asked for, and what it tells        RFC 6665 section 4.1, RFC 6446
 ``subscriber``          a subscription of ours: the machine                      RFC 6665 section 4.1, RFC 5839
 ``first_notify``        who may answer a SUBSCRIBE, and the dialog of it         RFC 6665 section 4.4.1
+``retrying``            whether and when a subscription is begun anew            RFC 6665 section 4.1.3
+``publisher``           a publication of ours: the machine                       RFC 3903 sections 4 and 5
 ``refer``               Refer-To, Referred-By, Refer-Sub, Refer-Events-At        RFC 3515, 3892, 4488, 7614
 ======================  =======================================================  =====================================
 """

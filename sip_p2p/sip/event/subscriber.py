@@ -233,6 +233,11 @@ class Subscriber:
             # 4.4.1: NOTIFYs of others are answered 481 from now on.
             self._stop_awaiting()
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a SUBSCRIBE of it is under way."""
+        return self._asking is not None
+
     # -- what the application wants ------------------------------------------------------------------------------------
 
     def refresh(self, now: float, kind: SubscribeKind = SubscribeKind.REFRESH) -> Errand | None:
@@ -399,7 +404,7 @@ class Subscriber:
         if self.expires_at is None:
             # A NOTIFY came instead of the 2xx, and has not said how long it holds.
             self._last_until(now, asking.expires)
-        elif asking.kind is not SubscribeKind.UPDATE or self._refresh_at is None:
+        elif self.options.is_refreshed:
             wish = 0 if response is None else _seconds(response, "Retry-After", 0)
             self._refresh_at = now + max((self.expires_at - now) / 2, wish, _LEAST_PAUSE)
         self._appoint()
@@ -445,6 +450,7 @@ class Subscriber:
         if is_new:
             self._adopt(output.dialog)
         if not value.is_terminated and self._is_flood(now):
+            core.counters.refused_notifications += 1
             core.answer(transaction, 500, now, extra=(("Retry-After", "1"),))
             return
         if self._accepts(request):
@@ -504,7 +510,7 @@ class Subscriber:
         if value.is_terminated:
             if request is not None:
                 self.core.say(NotifyReceived(self, request, value))
-            self._end(self._ending(), value=value)
+            self._end(self._ending(value), value=value)
             return
         if before is SubscriberState.ENDING:
             # It was on its way when we left; the last one is still to come.
@@ -524,10 +530,13 @@ class Subscriber:
             # 4.4.3: some notifiers answer a fetch without saying that this was all.
             self._end(SubscriptionEnding.FETCHED, value=value)
 
-    def _ending(self) -> SubscriptionEnding:
+    def _ending(self, value: SubscriptionStateValue) -> SubscriptionEnding:
+        """What the last NOTIFY means."""
         if self.state is SubscriberState.ENDING:
             return SubscriptionEnding.LEFT
-        return SubscriptionEnding.TERMINATED if self.options.expires else SubscriptionEnding.FETCHED
+        # 4.4.3: this is what a fetch comes to; any other reason says why there is nothing to know.
+        is_fetched = not self.options.expires and value.reason in ("", "timeout")
+        return SubscriptionEnding.FETCHED if is_fetched else SubscriptionEnding.TERMINATED
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
