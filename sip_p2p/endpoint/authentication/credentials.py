@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
+from sip_p2p.sip.abnf import has_octets
 from sip_p2p.sip.digest import ALGORITHMS, ClientNonce, ha1_of
 from sip_p2p.transport.trust.identity import normalise_name
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Credentials", "Entry"]
 
 _LONGEST_NONCE = 512
+_MOST_PLACES = 16
 
 
 @final
@@ -39,7 +41,7 @@ class Entry:
     :ivar send_to_unverified_peers: whether a connection that proves nothing will do, where *peer* was dialled.
     """
 
-    __slots__ = ("_ha1", "_password", "algorithms", "peer", "realm", "send_to_unverified_peers", "username")
+    __slots__ = ("_ha1", "_password", "_places", "algorithms", "peer", "realm", "send_to_unverified_peers", "username")
 
     def __init__(
         self,
@@ -58,17 +60,27 @@ class Entry:
         self.send_to_unverified_peers = send_to_unverified_peers
         self._password = password
         self._ha1 = ha1
+        # Where the peer was dialled that proves nothing, the newest last.
+        self._places: dict[tuple[str, str, int], None] = {}
 
     def may_go_over(self, flow: LiveFlow, target: Target, is_dialled: bool) -> bool:
         """Whether what is at the other end of *flow* may have an answer.
 
         :param target: what was to be reached over it.
-        :param is_dialled: whether it is that which the flow was made for. A stranger can open a flow, and say in its
-            Contact that it is anybody.
+        :param is_dialled: whether that is where the flow leads. Within a dialog it may not be: there the target is what
+            the peer has written into its Contact, and the flow the one by which it was heard.
         """
         if flow.peer:
             return flow.proves(self.peer)
-        return self.send_to_unverified_peers and is_dialled and self.peer in (target.name, target.host)
+        if not self.send_to_unverified_peers:
+            return False
+        place = (flow.transport, flow.remote_host, flow.remote_port)
+        if is_dialled and self.peer in (target.name, target.host):
+            self._places.pop(place, None)
+            if len(self._places) >= _MOST_PLACES:
+                del self._places[next(iter(self._places))]
+            self._places[place] = None
+        return place in self._places
 
     def answering(self, challenge: Challenge, cnonce: str) -> ClientNonce:
         """What answers *challenge*, whose algorithm is one of :attr:`algorithms`."""
@@ -131,6 +143,8 @@ class Credentials:
                 raise ValueError(f"credentials need a {what} of printable characters")
         if (password is None) == (ha1 is None):
             raise ValueError("credentials have a password, or hashes of it in its place")
+        if password is not None and not has_octets(password):
+            raise ValueError("the password has no UTF-8 form")
         hashes = {} if ha1 is None else {_algorithm(name): value.lower() for name, value in ha1.items()}
         known = ALGORITHMS if ha1 is None else tuple(name for name in ALGORITHMS if name in hashes)
         algorithms = tuple(name for name in known if allow_md5 or name != "MD5")

@@ -82,7 +82,7 @@ class Login:
                 self._sent.append(nonce)
 
     def _is_dialled(self, flow: LiveFlow) -> bool:
-        return not flow.is_incoming or (self._plan.dialog is None and not flow.reliable)
+        return self._plan.dialog is None and not (flow.reliable and flow.is_incoming)
 
     def is_challenged(self, response: Response, flow: LiveFlow, target: Target) -> bool:
         """Look at a 401 or 407 that came by *flow*.
