@@ -1,0 +1,107 @@
+"""The envelope around a text (RFC 3862), as RFC 5438 fills it in; values only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sip_p2p.documents.cpim import CORE, CpimAddress, CpimMessage
+from sip_p2p.documents.imdn import CPIM_NAMESPACE, Imdn, Wanted, request_fields
+from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
+from sip_p2p.errors import MalformedDocument, MalformedMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["WISHES", "enclose", "enclose_report", "is_understood", "opened", "wishes"]
+
+WISHES: Final = {
+    "delivered": (Wanted.DELIVERED, Wanted.FAILED),
+    "processed": (Wanted.PROCESSED,),
+    "displayed": (Wanted.DISPLAYED,),
+}
+"""What a sender may want to be told, and the reports that tell it."""
+
+_KNOWN = {
+    CORE: frozenset(("from", "to", "cc", "datetime", "subject", "ns", "require")),
+    CPIM_NAMESPACE: frozenset(("message-id", "disposition-notification", "original-to")),
+}
+
+
+def wishes(want: Iterable[str]) -> tuple[str, ...]:
+    """*want*, each once.
+
+    :raises ValueError: for a wish that there is not.
+    :raises TypeError: when it is one text, and not several.
+    """
+    if isinstance(want, str):
+        raise TypeError(f"want is several wishes, such as ({want!r},), not one text")
+    named = tuple(dict.fromkeys(want))
+    for each in named:
+        if each not in WISHES:
+            raise ValueError(f"{each!r} cannot be wanted: there are {', '.join(WISHES)}")
+    return named
+
+
+def enclose(
+    sender: CpimAddress,
+    recipient: CpimAddress,
+    body: bytes,
+    content_type: str,
+    identifier: str,
+    want: Iterable[str],
+    *,
+    date: float,
+    subject: str = "",
+) -> bytes:
+    """A text in its envelope.
+
+    :param date: seconds since 1970.
+    :raises ValueError: for what cannot be written.
+    """
+    wanted = [each for wish in want for each in WISHES[wish]]
+    message = CpimMessage(
+        body,
+        content_type,
+        from_=sender,
+        to=(recipient,),
+        date=date,
+        subject=subject,
+        fields=request_fields(identifier, wanted),
+    )
+    return message.to_bytes()
+
+
+def enclose_report(sender: CpimAddress, recipient: CpimAddress, report: Imdn, identifier: str, *, date: float) -> bytes:
+    """A report in its envelope, which wants no report itself (RFC 5438 section 7.2.1)."""
+    message = CpimMessage(
+        report.to_bytes(),
+        REPORT,
+        from_=sender,
+        to=(recipient,),
+        date=date,
+        fields=request_fields(identifier, ()),
+        mime=(("Content-Disposition", "notification"),),
+    )
+    return message.to_bytes()
+
+
+def is_understood(namespace: str, name: str) -> bool:
+    """Whether we know what a field of an envelope means (RFC 3862 section 3.5)."""
+    return name.lower() in _KNOWN.get(namespace, ())
+
+
+def opened(body: bytes) -> CpimMessage:
+    """The envelope that a peer has sent, its addresses and dates looked at.
+
+    :raises MalformedMessage: 400 when it is none, 488 when it must be understood and is not.
+    """
+    try:
+        message = CpimMessage.parse(body)
+        # Reading them is the check.
+        _ = (message.from_, message.to, message.date, message.subject, message.content_type)
+    except MalformedDocument as error:
+        raise MalformedMessage(f"message/cpim: {error.reason}") from None
+    unmet = message.unmet(is_understood)
+    if unmet:
+        raise MalformedMessage(f"message/cpim requires {unmet[0][:64]!r}, which is not understood", 488)
+    return message

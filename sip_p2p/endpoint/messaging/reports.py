@@ -1,0 +1,193 @@
+"""Delivery reports, both ways: those that our texts wait for, and those that others want of us (RFC 5438).
+
+A report of somebody else counts when it names a text of ours, by an id that nobody can guess, and comes from the domain
+that the text was sent to. One of ours goes to who has sent the text, as From says and as the connection has proved,
+never to an address that the text names. Nobody reports on a report.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from time import time
+from typing import TYPE_CHECKING, final
+
+from sip_p2p.documents.cpim import MEDIA_TYPE as ENVELOPE
+from sip_p2p.documents.cpim import CpimAddress
+from sip_p2p.documents.imdn import Disposition, Imdn, Wanted
+from sip_p2p.endpoint.messaging.conversation import Errand
+from sip_p2p.endpoint.messaging.envelope import enclose_report
+from sip_p2p.endpoint.messaging.message import ReportReceived
+from sip_p2p.errors import InvalidOperation, MalformedDocument, MalformedMessage, OperationTimeout
+from sip_p2p.sip.uri import SipUri
+
+if TYPE_CHECKING:
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
+
+    from sip_p2p.documents.cpim import CpimMessage
+    from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.messaging.message import IncomingText, Message
+    from sip_p2p.endpoint.messaging.messenger import Messenger
+
+__all__ = ["MOST_AWAITED", "Reports"]
+
+MOST_AWAITED = 10_000
+"""How many texts of ours may wait for reports; the oldest one waits no longer."""
+
+_ANSWERS = {
+    Disposition.DELIVERED: ("delivered", Wanted.DELIVERED),
+    Disposition.FAILED: ("delivered", Wanted.FAILED),
+    Disposition.DISPLAYED: ("displayed", Wanted.DISPLAYED),
+}
+
+
+@final
+class Reports:
+    """The reports of one messenger.
+
+    :ivar sent: how many went out.
+    :ivar withheld: how many were wanted and did not: who wanted them is not proved, or wants too many.
+    :ivar unknown: how many came on texts that nobody waits for, or from somebody that they were not sent to.
+    """
+
+    __slots__ = (
+        "_alarm",
+        "_answers",
+        "_awaiting",
+        "_messenger",
+        "_timeout",
+        "_under_way",
+        "sent",
+        "unknown",
+        "withheld",
+    )
+
+    def __init__(self, messenger: Messenger, answers: tuple[str, ...], timeout: float) -> None:
+        """
+        :param answers: which reports go out where they are wanted: ``delivered``, ``displayed``.
+        :param timeout: for how many seconds a text waits for those on it.
+        """
+        self._messenger = messenger
+        self._answers = answers
+        self._timeout = timeout
+        # By Message-ID, each with the moment when it has waited long enough; the oldest stands first.
+        self._awaiting: OrderedDict[str, tuple[float, Message]] = OrderedDict()
+        self._alarm: IDelayedCall | None = None
+        self._under_way = 0
+        self.sent = 0
+        self.withheld = 0
+        self.unknown = 0
+
+    # -- on our texts --------------------------------------------------------------------------------------------------
+
+    def expect(self, message: Message) -> None:
+        """Reports on *message* are wanted."""
+        if len(self._awaiting) >= MOST_AWAITED:
+            _, (_, oldest) = self._awaiting.popitem(last=False)
+            oldest.failed(OperationTimeout(f"no report on message {oldest.id}, and too many others wait for theirs"))
+        self._awaiting[message.id] = (self._messenger.now() + self._timeout, message)
+        if self._alarm is None:
+            self._alarm = self._messenger.reactor.callLater(self._timeout, self._too_late)
+
+    def received(self, envelope: CpimMessage, incoming: IncomingRequest) -> Deferred[None] | None:
+        """A report came.
+
+        :returns: fires when an outbox has written it down; None where that is not needed.
+        :raises MalformedMessage: when it cannot be read.
+        """
+        try:
+            report = Imdn.parse(envelope.content)
+        except MalformedDocument as error:
+            raise MalformedMessage(f"message/imdn+xml: {error.reason}") from None
+        messenger = self._messenger
+        uri = incoming.from_.uri
+        host = uri.host if isinstance(uri, SipUri) else ""
+        awaited = self._awaiting.get(report.message_id)
+        if awaited is not None and awaited[1].to.host.lower() == host.lower():
+            message = awaited[1]
+            message.reported(report)
+            if not message.is_awaiting:
+                del self._awaiting[report.message_id]
+            messenger.report_received.tell(ReportReceived(message, report))
+            return None
+        if awaited is None and messenger.outbox is not None:
+            return messenger.outbox.reported(report, host)
+        self.unknown += 1
+        return None
+
+    def forget(self, message: Message) -> None:
+        """Nothing more will be heard of it."""
+        self._awaiting.pop(message.id, None)
+
+    def close(self, error: Exception) -> None:
+        """The messenger is closed: nobody hears of any report any more."""
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+        self._alarm = None
+        awaiting, self._awaiting = self._awaiting, OrderedDict()
+        for _, message in awaiting.values():
+            message.failed(error)
+
+    def _too_late(self) -> None:
+        self._alarm = None
+        messenger = self._messenger
+        now = messenger.now()
+        while self._awaiting:
+            identifier = next(iter(self._awaiting))
+            until, message = self._awaiting[identifier]
+            if until > now:
+                self._alarm = messenger.reactor.callLater(until - now, self._too_late)
+                return
+            del self._awaiting[identifier]
+            message.failed(OperationTimeout(f"no report on message {identifier} within {self._timeout:g} s"))
+
+    # -- on the texts of others ----------------------------------------------------------------------------------------
+
+    def on(self, text: IncomingText, disposition: Disposition) -> bool:
+        """Tell the sender of *text* what became of it, where that is wanted and may be told.
+
+        :returns: whether a report goes out.
+        """
+        messenger, conversation = self._messenger, text.conversation
+        answer, wanted = _ANSWERS[disposition]
+        if messenger.is_closed or wanted not in text.wanted or answer not in self._answers or conversation is None:
+            return False
+        if not self._may_be_told(text):
+            self.withheld += 1
+            return False
+        if self._under_way >= messenger.most_reports:
+            messenger.endpoint.connection_manager.keeper.limit_hit("reports")
+            self.withheld += 1
+            return False
+        us = str(messenger.endpoint.owner_uri)
+        now = time()
+        report = Imdn(
+            text.id, now if text.date is None else text.date, disposition, recipient=us, original_recipient=us
+        )
+        identifier = messenger.new_id()
+        recipient = text.sender or CpimAddress(str(conversation.peer))
+        body = enclose_report(CpimAddress(us), recipient, report, identifier, date=now)
+        errand = Errand(conversation.peer, body, ENVELOPE, {})
+        errand.succeeded = errand.failed = self._over
+        try:
+            conversation.add(errand, is_text=False)
+        except InvalidOperation:
+            self.withheld += 1
+            return False
+        self._under_way += 1
+        self.sent += 1
+        return True
+
+    def _may_be_told(self, text: IncomingText) -> bool:
+        """Whether a report reaches who has sent the text, and nobody whom it was made to look like."""
+        if not (text.peer.is_verified or self._messenger.reports_to_unproved_senders):
+            return False
+        sender, uri = text.sender, text.from_.uri
+        if sender is None or sender.uri.lower().endswith("@anonymous.invalid"):
+            return True
+        # A text from one, in an envelope from another: who wants the report is not known.
+        said = sender.uri.partition(":")[2].partition(";")[0]
+        return isinstance(uri, SipUri) and said.lower() == f"{uri.user}@{uri.host}".lower()
+
+    def _over(self, _: object) -> None:
+        self._under_way -= 1
