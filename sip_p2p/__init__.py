@@ -45,6 +45,7 @@ from sip_p2p.errors import (
     RestrictedHeader,
     SessionTerminated,
     SipError,
+    SubscriptionTerminated,
     TlsFailure,
     TlsFailureReason,
 )
@@ -82,11 +83,16 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged, SignalingTransitionReason
     from sip_p2p.endpoint.session.watching import TracedMessage
+    from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
+    from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.states import SubscriptionState, SubscriptionStateChanged
+    from sip_p2p.endpoint.subscription.subscription import Subscription
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.capabilities import Capabilities
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
+    from sip_p2p.sip.event.subscribing import SubscribeKind
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.limits import MessageLimits
@@ -171,6 +177,7 @@ __all__ = [
     "MessageLimits",
     "NameAddr",
     "NotListening",
+    "Notification",
     "OfferRejected",
     "OperationTimeout",
     "OverloadChanged",
@@ -225,6 +232,12 @@ __all__ = [
     "StateReason",
     "StaticResolver",
     "Status",
+    "SubscribeArguments",
+    "SubscribeKind",
+    "Subscription",
+    "SubscriptionState",
+    "SubscriptionStateChanged",
+    "SubscriptionTerminated",
     "Target",
     "TelUri",
     "ThrottlingStateChanged",
@@ -284,6 +297,7 @@ _HOMES = {
     "MediaType": "sip_p2p.sip.body",
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
+    "Notification": "sip_p2p.endpoint.subscription.notification",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
     "OverloadState": "sip_p2p.transport.load.overload",
     "Passport": "sip_p2p.sip.passport",
@@ -331,6 +345,11 @@ _HOMES = {
     "StateReason": "sip_p2p.endpoint.events",
     "StaticResolver": "sip_p2p.transport.dns.resolver",
     "Status": "sip_p2p.sip.status",
+    "SubscribeArguments": "sip_p2p.endpoint.subscription.arguments",
+    "SubscribeKind": "sip_p2p.sip.event.subscribing",
+    "Subscription": "sip_p2p.endpoint.subscription.subscription",
+    "SubscriptionState": "sip_p2p.endpoint.subscription.states",
+    "SubscriptionStateChanged": "sip_p2p.endpoint.subscription.states",
     "Target": "sip_p2p.transport.target",
     "TelUri": "sip_p2p.sip.uri",
     "ThrottlingStateChanged": "sip_p2p.endpoint.load_events",
