@@ -10,7 +10,7 @@ requests in :mod:`.in_dialog`.
 from __future__ import annotations
 
 from time import time
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Unpack, cast, final
 
 from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.incoming import IncomingRequest
@@ -30,6 +30,7 @@ from sip_p2p.endpoint.session.participant import EarlyDialog, SignalingParticipa
 from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
 from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged
 from sip_p2p.endpoint.session.watching import TracedMessage
+from sip_p2p.endpoint.subscription import subscribing
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import is_token, octets_of
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
 
+    from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
+    from sip_p2p.endpoint.subscription.subscription import Subscription
     from sip_p2p.endpoint.transfer.replacing import Replacement
     from sip_p2p.sip.diagnostics import ReasonValue
     from sip_p2p.sip.dialog.description import ContentDescription
@@ -392,6 +395,17 @@ class SignalingSession(SessionLife):
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         usage = self._standing(self.usage)
         return in_dialog.send(self, usage, method, octets, content_type, application_fields(headers), timeout)
+
+    def subscribe(self, event: str, **arguments: Unpack[SubscribeArguments]) -> Deferred[Subscription]:
+        """Subscribe to *event* of the peer within the session's dialog (RFC 6665 section 4.5), as peers of RFC 3265
+        want it. It outlives the session, is never begun anew, and ends with the dialog.
+
+        :param arguments: as for ``endpoint.subscribe``, without what says where it goes.
+        :returns: fires with the subscription at its first notification, and fails as that of ``endpoint.subscribe``.
+        :raises InvalidOperation: when the session does not stand, or has this subscription already.
+        :raises ValueError: for anything that cannot stand in a request.
+        """
+        return subscribing.subscribe_in(self, self._standing(self.usage).dialog, event, arguments)
 
     def save(self) -> str:
         """It as one line of text, which ``endpoint.resume_session`` of another process makes this session of again

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail
 from sip_p2p.endpoint.subscription.arguments import SubscribeTerms
 from sip_p2p.endpoint.subscription.subscription import Subscription
 from sip_p2p.endpoint.thread import check_thread
-from sip_p2p.errors import EndpointTerminated, InvalidOperation
+from sip_p2p.errors import EndpointTerminated
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
     from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.uri import SipUri, TelUri
 
 __all__ = ["create", "fetch", "subscribe_in"]
@@ -59,11 +60,13 @@ def _first(subscription: Subscription) -> Any:
     return subscription.__anext__()
 
 
-def subscribe_in(session: SignalingSession, event: str, arguments: SubscribeArguments) -> Deferred[Subscription]:
+def subscribe_in(
+    session: SignalingSession, dialog: Dialog, event: str, arguments: SubscribeArguments
+) -> Deferred[Subscription]:
     """See :meth:`.SignalingSession.subscribe`."""
     check_thread()
-    usage = session.usage
-    if usage is None or session.is_over:
-        raise InvalidOperation("a subscription in a session needs one that stands")
-    subscription = Subscription(SubscribeTerms(session.endpoint, None, event, arguments))
-    return subscription.start_in(usage.dialog)
+    wrong = arguments.keys() & {"from_", "via", "family", "forked", "retry"}
+    if wrong or arguments.get("expires") == 0:
+        raise TypeError(f"a subscription in a session has no argument {', '.join(sorted(wrong)) or 'expires=0'}")
+    subscription = Subscription(SubscribeTerms(session.endpoint, None, event, {**arguments, "retry": "never"}))
+    return subscription.start_in(dialog)
