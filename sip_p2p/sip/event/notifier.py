@@ -17,6 +17,8 @@ sent because there is too much to do just now.
 REFER, and whoever else makes a subscription without a SUBSCRIBE, calls :meth:`Notifier.begin` where a SUBSCRIBE is
 answered with :meth:`Notifier.accept`.
 
+Long because everything that can happen to a subscription, or be wished of it, has its method here.
+
 Left out: who may subscribe, and what the state is, which the facade asks the event package; conditional notification
 (RFC 5839).
 """
@@ -28,6 +30,7 @@ import math
 from typing import TYPE_CHECKING, TypeAlias, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage, PeerOverloaded
+from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.dialog.effects import Errand, Purpose, RequestUnwanted, RequestWanted
 from sip_p2p.sip.dialog.outcomes import end_dialog
 from sip_p2p.sip.dialog.reach import Reach, reach_of
@@ -108,7 +111,7 @@ class SubscriptionRefreshed(EventEffect):
 class NotifierEnded(EventEffect):
     """A subscription is over, and nothing more is to be sent for it.
 
-    :ivar reason: what its last NOTIFY said; empty where there was none, because one failed.
+    :ivar reason: why, as its last NOTIFY says or would have said; empty where another one failed before.
     :ivar response: the response to the NOTIFY that ended it; None where there was none.
     """
 
@@ -192,6 +195,11 @@ class Notifier:
     def is_busy(self) -> bool:
         """Whether a NOTIFY is under way."""
         return self._errand is not None
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is something to tell that has not gone yet."""
+        return self._owed != _NOTHING
 
     # -- its beginning -------------------------------------------------------------------------------------------------
 
@@ -281,7 +289,8 @@ class Notifier:
         :param content: None where there is nothing to be said: the NOTIFY goes without a body.
         """
         if self._owed == _ASKED:
-            self._send(content, now)
+            # What the application has said meanwhile is newer.
+            self._send(content if self._content is None else self._content, now)
 
     def terminate(
         self, now: float, reason: str, retry_after: int | None = None, content: Content | None = None
@@ -295,10 +304,11 @@ class Notifier:
         :raises ValueError: when *reason* is no token.
         """
         self._check_begun()
+        if TOKEN.fullmatch(reason) is None:
+            raise ValueError(f"{reason[:64]!r} is no reason: it must be a token (RFC 6665 section 8.4)")
         params: dict[str, str | None] = {"reason": reason}
         if retry_after is not None:
             params["retry-after"] = str(retry_after)
-        SubscriptionStateValue(TERMINATED, params)
         if self.state in _STANDING:
             self._end(now, params, content)
 
@@ -329,6 +339,9 @@ class Notifier:
             self.core.answer(transaction, reading.status, now, extra=reading.fields, warning=reading.reason)
             return
         self._take_rates(reading.rates)
+        if self._pace is not None:
+            # Whoever asks does not want to be left alone any more.
+            self._pace.not_before = -math.inf
         self._respond(transaction, reading.expires, now)
         self.core.say(SubscriptionRefreshed(self, request))
         if reading.expires > 0:
@@ -466,8 +479,11 @@ class Notifier:
             self._pace = Pace(bounded)
 
     def _latest(self, now: float) -> float | None:
+        """When it is to be told though nothing has changed; None where nobody asks for that, or it is told anyway."""
         pace = self._pace
-        return None if pace is None or self.state is not _ACTIVE or self._errand is not None else pace.latest(now)
+        if pace is None or self.state is not _ACTIVE or self._errand is not None or self._owed != _NOTHING:
+            return None
+        return pace.latest(now)
 
     def _appoint(self, now: float) -> None:
         """See that it is called when something is due."""
