@@ -43,6 +43,6 @@ module                  what                                                    
 ``session``             sessions: INVITE and what it gives rise to                              RFC 3261 sections 12-15
 ``registration``        a party that has a server, and tells it where it is                     RFC 3261 section 10
 ``subscription``        events: those of peers, and ours                                        RFC 6665
-======================  ================================================``messaging``           texts with reports, who is writing, and an outbox in a file                  RFC 3428, RFC 5438
-======================  ======================
+``messaging``           texts with reports, who is writing, and an outbox in a file             RFC 3428, RFC 5438
+======================  ======================================================================  ======================
 """
