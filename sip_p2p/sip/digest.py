@@ -34,6 +34,7 @@ __all__ = [
     "ha1_of",
     "hash_of",
     "is_algorithm",
+    "is_digest",
     "parse_challenges",
     "parse_presented",
     "rspauth",
@@ -57,6 +58,11 @@ _QUOTED = ("username", "realm", "nonce", "uri", "response", "cnonce", "opaque")
 def is_algorithm(name: str) -> bool:
     """Whether *name* is an algorithm that can be computed, ``-sess`` or not, in any case."""
     return name.lower() in _CANONICAL
+
+
+def is_digest(algorithm: str, text: str) -> bool:
+    """Whether *text* is what *algorithm* can make: so many hexadecimal digits."""
+    return _HEX.fullmatch(text) is not None and len(text) == _DIGITS[_base(algorithm)]
 
 
 def _base(algorithm: str) -> str:
@@ -340,8 +346,7 @@ class Presented:
         if _NONCE_COUNT.fullmatch(count) is None or int(count, 16) == 0:
             raise MalformedMessage(f"{field_name}: nc is not eight hexadecimal digits, counted from 1")
         self.count = int(count, 16)
-        is_digest = _HEX.fullmatch(self._response) is not None and len(self._response) == _DIGITS[_base(algorithm)]
-        if not is_digest:
+        if not is_digest(algorithm, self._response):
             raise MalformedMessage(f"{field_name}: response is not a digest of this algorithm")
         self.is_hashed = (params.get("userhash") or "").lower() == "true"
 

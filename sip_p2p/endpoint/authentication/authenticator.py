@@ -4,11 +4,11 @@ An authenticator challenges, and judges what comes back. A nonce says by itself 
 realm, under a key that this process alone knows, so that nothing has to be kept of challenges that nobody answers. Of
 those that were answered rightly it is kept how often, and each count is taken once, in rising order (fault E1).
 
-Who gives a name that there is not goes through the same computations as who gives a wrong password, and is told the same
-(fault E6).
+Who gives a name that there is not goes through the same computations as who gives a wrong password, and is told the
+same (fault E6).
 
-Left out: a hashed user name (RFC 7616 section 3.4.4), which is never asked for; ``Authentication-Info``; and nonces that
-other processes have made, after which a client is asked once more and told that nothing but the nonce was wrong.
+Left out: a hashed user name (RFC 7616 section 3.4.4), which is never asked for; ``Authentication-Info``; and nonces
+that other processes have made, after which a client is asked once more and told that nothing but the nonce was wrong.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.sip.abnf import has_octets
-from sip_p2p.sip.digest import ALGORITHMS, ClientNonce, ha1_of
+from sip_p2p.sip.digest import ALGORITHMS, ClientNonce, ha1_of, is_digest
 from sip_p2p.transport.trust.identity import normalise_name
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Credentials:
             raise ValueError("credentials have a password, or hashes of it in its place")
         if password is not None and not has_octets(password):
             raise ValueError("the password has no UTF-8 form")
-        hashes = {} if ha1 is None else {_algorithm(name): value.lower() for name, value in ha1.items()}
+        hashes = {} if ha1 is None else dict(_hash(name, value) for name, value in ha1.items())
         known = ALGORITHMS if ha1 is None else tuple(name for name in ALGORITHMS if name in hashes)
         algorithms = tuple(name for name in known if allow_md5 or name != "MD5")
         if not algorithms:
@@ -222,8 +222,10 @@ class Credentials:
         return f"<Credentials: {len(self._entries)} entries>"
 
 
-def _algorithm(name: str) -> str:
+def _hash(name: str, value: str) -> tuple[str, str]:
     for known in ALGORITHMS:
         if known.lower() == name.lower():
-            return known
+            if not is_digest(known, value):
+                raise ValueError(f"the hash for {known} is not as many hexadecimal digits as {known} makes")
+            return known, value.lower()
     raise ValueError(f"{name[:32]!r} is no algorithm of digest authentication: {', '.join(ALGORITHMS)}")

@@ -2,9 +2,9 @@
 2.4).
 
 A 401 or 407 may hold the challenges of several proxies and of the UAS behind them; those for which there are
-credentials are answered together, and the request goes out again with another CSeq. It does so twice at most (fault E3): a second
-challenge counts only where it is another realm's, or says that nothing but the nonce was wrong. What a request carries
-is decided anew for each flow, since each may lead to somebody else.
+credentials are answered together, and the request goes out again with another CSeq. It does so twice at most (fault
+E3): a second challenge counts only where it is another realm's, or says that nothing but the nonce was wrong. What a
+request carries is decided anew for each flow, since each may lead to somebody else.
 """
 
 from __future__ import annotations

@@ -332,11 +332,15 @@ class UnverifiedTests(AskingTestCase):
 
         alice.session_received.subscribe(received)
         for transport in ("tcp", "udp"):
-            self.carol.profile.authenticator = None
-            self.carol.profile.contact = lambda flow, secure, to=transport: f"<sip:trunk.example;ob;transport={to}>"
-            self.network.run_until(self.carol.invite(f"sip:alice@a3.example;transport={transport}", "v=0\r\n"))
+            mallory = self.network.party(
+                f"sip:mallory@{transport}.example",
+                listen=f"{transport}:port=5060",
+                default_transport=transport,
+                gruu=f"sip:x@trunk.example;ob;transport={transport}",
+            )
+            self.network.run_until(mallory.invite(f"sip:alice@a3.example;transport={transport}", "v=0\r\n"))
             self.network.advance(1)
-            script = self.asks(lambda request: ask(realm="trunk.example"), self.carol)
+            script = self.asks(lambda request: ask(realm="trunk.example"), mallory)
             self.network.run_until(taken[-1].terminate())
             self.network.advance(40)
             self.assertIn("BYE", [request.method for request in script.seen])
