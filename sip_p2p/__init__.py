@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.watching import TracedMessage
     from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
     from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.package import EventPackage, Verdict
+    from sip_p2p.endpoint.subscription.server import ServerSubscription
     from sip_p2p.endpoint.subscription.states import SubscriptionState, SubscriptionStateChanged
     from sip_p2p.endpoint.subscription.subscription import Subscription
     from sip_p2p.sip.body import MediaType
@@ -92,6 +94,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.capabilities import Capabilities
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
+    from sip_p2p.sip.event.notifier import NotifierState
     from sip_p2p.sip.event.subscribing import SubscribeKind
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
@@ -148,6 +151,7 @@ __all__ = [
     "EndpointState",
     "EndpointTerminated",
     "Event",
+    "EventPackage",
     "FeatureParameters",
     "FetchRules",
     "FirstUse",
@@ -178,6 +182,7 @@ __all__ = [
     "NameAddr",
     "NotListening",
     "Notification",
+    "NotifierState",
     "OfferRejected",
     "OperationTimeout",
     "OverloadChanged",
@@ -216,6 +221,7 @@ __all__ = [
     "RouteSetStatus",
     "RouteSetStatusChanged",
     "ServerNames",
+    "ServerSubscription",
     "SessionTerminated",
     "SessionTimerSettings",
     "Shown",
@@ -250,6 +256,7 @@ __all__ = [
     "TrustAnchors",
     "TrustPolicy",
     "TrustedBy",
+    "Verdict",
     "WebSocketOptions",
     "__version__",
     "pin_of",
@@ -274,6 +281,7 @@ _HOMES = {
     "EarlyDialog": "sip_p2p.endpoint.session.participant",
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
+    "EventPackage": "sip_p2p.endpoint.subscription.package",
     "FeatureParameters": "sip_p2p.sip.preferences",
     "FetchRules": "sip_p2p.endpoint.identity.fetching",
     "FirstUse": "sip_p2p.transport.trust.first_use",
@@ -298,6 +306,7 @@ _HOMES = {
     "MessageLimits": "sip_p2p.sip.limits",
     "NameAddr": "sip_p2p.sip.fields",
     "Notification": "sip_p2p.endpoint.subscription.notification",
+    "NotifierState": "sip_p2p.sip.event.notifier",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
     "OverloadState": "sip_p2p.transport.load.overload",
     "Passport": "sip_p2p.sip.passport",
@@ -331,6 +340,7 @@ _HOMES = {
     "RouteSetStatus": "sip_p2p.endpoint.session.recovery",
     "RouteSetStatusChanged": "sip_p2p.endpoint.session.recovery",
     "ServerNames": "sip_p2p.transport.tls.server_names",
+    "ServerSubscription": "sip_p2p.endpoint.subscription.server",
     "SessionTimerSettings": "sip_p2p.sip.dialog.session_timer",
     "Shown": "sip_p2p.transport.trust.stack",
     "SignalingParticipant": "sip_p2p.endpoint.session.participant",
@@ -360,6 +370,7 @@ _HOMES = {
     "TrustAnchors": "sip_p2p.transport.trust.credential",
     "TrustPolicy": "sip_p2p.transport.trust.identity",
     "TrustedBy": "sip_p2p.transport.trust.stack",
+    "Verdict": "sip_p2p.endpoint.subscription.package",
     "WebSocketOptions": "sip_p2p.transport.stream.websocket",
     "pin_of": "sip_p2p.transport.trust.pins",
 }
