@@ -12,8 +12,8 @@ authenticated a peer so holds the peer's requests against these domains. The rul
 * where nothing is proved, From stays a claim, and is let through as one.
 
 Left out: Via, Contact and P-Asserted-Identity never say who a peer is (RFC 3325 section 5 trusts them only among
-proxies that trust each other), so nothing of them is read; nor is a signature (RFC 8224), which speaks for whoever first
-sent a request and not for who brings it. Both are :mod:`.identity`'s.
+proxies that trust each other), so nothing of them is read; nor is a signature (RFC 8224), which speaks for whoever
+first sent a request and not for who brings it. Both are :mod:`.identity`'s.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from sip_p2p.errors import AlreadyResponded, MalformedMessage
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.fields import parse_max_forwards
 from sip_p2p.sip.message import Response
-from sip_p2p.sip.privacy import asserted_identities, parse_privacy
+from sip_p2p.sip.outputs import RequestReceived
+from sip_p2p.sip.privacy import NETWORK_FIELDS, asserted_identities, parse_privacy
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.identity.verdict import PassportVerdict
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.message import Request
-    from sip_p2p.sip.outputs import RequestReceived
     from sip_p2p.transport.flow import LiveFlow
 
     RequestHandler: TypeAlias = Callable[["IncomingRequest"], Any]
@@ -57,12 +58,13 @@ class IncomingRequest:
         does not look at such requests.
     """
 
-    __slots__ = ("_deferred", "_manager", "_pending", "flow", "passport", "request", "transaction")
+    __slots__ = ("_deferred", "_manager", "_pending", "_profile", "flow", "passport", "request", "transaction")
 
     def __init__(self, manager: RealTimeConnectionManager, output: RequestReceived | InDialogRequestReceived) -> None:
         self._manager = manager
         self.transaction = output.transaction
         self.request: Request = output.request
+        self._profile = output.profile if isinstance(output, RequestReceived) else output.dialog.profile
         self.flow = cast("LiveFlow", output.flow)
         self._deferred = False
         self._pending: Deferred[object] | None = None
@@ -118,7 +120,8 @@ class IncomingRequest:
 
     @property
     def privacy(self) -> frozenset[str]:
-        """What its sender does not want to be passed on, in small letters: ``user``, ``id``, ... (RFC 3323 section 4.2).
+        """What its sender does not want to be passed on, in small letters: ``user``, ``id``, ... (RFC 3323 section
+        4.2).
 
         :raises MalformedMessage: when it cannot be read.
         """
@@ -181,7 +184,8 @@ class IncomingRequest:
         response = self._manager.core.response(self.transaction, status, reason)
         if headers:
             for name, value in application_fields(headers):
-                response.headers.add(name, value)
+                if name not in NETWORK_FIELDS or self._is_in_trust_domain:
+                    response.headers.add(name, value)
         octets = body.encode("utf-8") if isinstance(body, str) else body
         if octets:
             if response.status < 300 and self.transaction.method == "MESSAGE":
@@ -223,6 +227,12 @@ class IncomingRequest:
     def defer(self) -> None:
         """Tell that :meth:`respond` will be called later: the handler's ``None`` is then no answer."""
         self._deferred = True
+
+    @property
+    def _is_in_trust_domain(self) -> bool:
+        """Whether its sender may see whom our network takes others for (RFC 3325 section 5)."""
+        endpoint = None if self._profile is None else cast("RealTimeEndpoint", self._profile.user)
+        return endpoint is not None and endpoint.trust_domain.includes(self.flow)
 
     def wait_for(self, pending: Deferred[Any]) -> None:
         """Cancel *pending* when nobody waits for the answer any more; called by the library."""

@@ -54,6 +54,7 @@ class Profile:
 
     :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
         whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
+    :ivar anonymous_contact: the same for a dialog in which this party has no name (RFC 3323 section 4.1.1.3).
     :ivar features: what its Contact says of it besides (RFC 3840).
     :ivar instance_id: ``urn:uuid:...``, which its Contact says as well; empty for none (RFC 5626 section 4.1).
     :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
@@ -69,6 +70,7 @@ class Profile:
         "_accept",
         "_allow",
         "_methods",
+        "anonymous_contact",
         "authenticator",
         "contact",
         "event_packages",
@@ -94,17 +96,20 @@ class Profile:
         self.supported: set[str] = set(supported)
         self.authenticator: Authenticator | None = None
         self.contact: Callable[[Flow, bool], str] | None = None
+        self.anonymous_contact: Callable[[Flow, bool], str] | None = None
         self.trusted_proxies: frozenset[str] = frozenset()
 
-    def contact_value(self, flow: Flow, secure: bool) -> str:
+    def contact_value(self, flow: Flow, secure: bool, names_nobody: bool = False) -> str:
         """The Contact value that leads back to this party, for a message on *flow*.
 
         :param secure: whether it has to be a ``sips`` URI (RFC 5630 section 5).
+        :param names_nobody: whether it is to say where the party is, and not who (RFC 3323 section 4.1.1.3).
         :raises InvalidOperation: when the party has none.
         """
-        if self.contact is None:
+        contact = self.anonymous_contact or self.contact if names_nobody else self.contact
+        if contact is None:
             raise InvalidOperation("a party without a Contact can have no dialog")
-        return self.contact(flow, secure)
+        return contact(flow, secure)
 
     def feature_set(self) -> dict[str, str | None]:
         """What callers' preferences are compared with: what its Contact says, and the methods that it takes (RFC 3841

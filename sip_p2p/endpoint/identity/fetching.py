@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IResolutionReceiver, IStreamClientEndpoint
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http_headers import Headers
@@ -210,6 +211,8 @@ def _resolve(reactor: Any, host: str, port: int) -> Deferred[list[str]]:
 
 
 async def _body_of(response: IResponse, most: int) -> bytes:
+    if response.version[:2] != (b"HTTP", 1):
+        raise NotFetched("the server of the certificate speaks no HTTP")
     if response.code != 200:
         raise NotFetched(f"the server of the certificate answers {response.code}")
     if response.headers.hasHeader("x-compressed"):
@@ -331,17 +334,18 @@ class _Straight:
         for address in self._addresses:
             kind = TCP6ClientEndpoint if ":" in address else TCP4ClientEndpoint
             creator = self._policy.creatorForNetloc(self._host.encode("ascii"), self._port)
-            endpoint: Any = wrapClientTLS(creator, kind(self._reactor, address, self._port, timeout=30))
             counting = _CountingFactory(factory)  # type: ignore[no-untyped-call]
             counting.most = self._most
+            # Not by wrapClientTLS, which leaves the time to the global reactor.
+            secured = TLSMemoryBIOFactory(creator, True, counting, self._reactor)
             try:
-                wrapper = await endpoint.connect(counting)
+                tls: Any = await kind(self._reactor, address, self._port, timeout=30).connect(secured)
             except CancelledError:
                 raise
             except Exception as error:
                 failure = error
                 continue
-            return wrapper.wrappedProtocol
+            return tls.wrappedProtocol.wrappedProtocol
         raise failure
 
 

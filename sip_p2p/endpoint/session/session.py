@@ -32,6 +32,7 @@ from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChange
 from sip_p2p.endpoint.session.watching import TracedMessage
 from sip_p2p.endpoint.subscription import subscribing
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.endpoint.transfer.transferable import Transferable
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import is_token, octets_of
 from sip_p2p.sip.compose import application_fields
@@ -57,7 +58,7 @@ __all__ = ["SignalingSession"]
 
 
 @final
-class SignalingSession(SessionLife):
+class SignalingSession(Transferable, SessionLife):
     """A session between two parties, from the wish to its end.
 
     Its Deferreds fail with :class:`~sip_p2p.errors.SessionTerminated` when the session ends before what they stand for.
@@ -232,7 +233,7 @@ class SignalingSession(SessionLife):
         :raises ValueError: for a status or header field that cannot be.
         """
         check_thread()
-        return self._answering().ring(self, status, reason, answer, application_fields(headers), reliable, dialog)
+        return self._answering().ring(self, status, reason, answer, self._answer_fields(headers), reliable, dialog)
 
     def create_early_dialog(self) -> EarlyDialog:
         """Begin one more early dialog (row H13), for :meth:`ring` and :meth:`accept`.
@@ -248,7 +249,7 @@ class SignalingSession(SessionLife):
         :raises InvalidOperation: when the session is decided, or *dialog* is none of its own.
         """
         check_thread()
-        self._answering().end_early(self, dialog, application_fields(headers))
+        self._answering().end_early(self, dialog, self._answer_fields(headers))
 
     def accept(
         self,
@@ -268,7 +269,7 @@ class SignalingSession(SessionLife):
         :raises TypeError: when *answer* is none.
         """
         check_thread()
-        return self._answering().accept(self, answer, application_fields(headers), dialog)
+        return self._answering().accept(self, answer, self._answer_fields(headers), dialog)
 
     def reject(self, status: int = 486, reason: str | None = None, *, headers: Iterable[tuple[str, str]] = ()) -> None:
         """Refuse it (row H5).
@@ -278,7 +279,7 @@ class SignalingSession(SessionLife):
         :raises ValueError: for another status.
         """
         check_thread()
-        self._answering().reject(self, status, reason, application_fields(headers))
+        self._answering().reject(self, status, reason, self._answer_fields(headers))
 
     def redirect(
         self, contacts: Sequence[NameAddr | str], status: int = 302, *, headers: Iterable[tuple[str, str]] = ()
@@ -291,7 +292,12 @@ class SignalingSession(SessionLife):
         :raises ValueError: for another status, and for contacts that lead back here.
         """
         check_thread()
-        self._answering().redirect(self, contacts, status, application_fields(headers))
+        self._answering().redirect(self, contacts, status, self._answer_fields(headers))
+
+    def _answer_fields(self, headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The fields of a response of the application, without what this peer may not see (RFC 3325 section 5)."""
+        fields, peer = application_fields(headers), self.peer
+        return fields if peer is None else self.endpoint.trust_domain.clean_fields(fields, peer.flow)
 
     def _answering(self) -> Answering:
         set_up = self.set_up

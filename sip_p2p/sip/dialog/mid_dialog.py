@@ -13,6 +13,7 @@ from sip_p2p.errors import AlreadyResponded
 from sip_p2p.sip.dialog.modification import Modification
 from sip_p2p.sip.dialog.session_timer import OPTION_TAG as TIMER_TAG
 from sip_p2p.sip.dialog.session_timer import SessionTimer, SessionTimerSettings
+from sip_p2p.sip.privacy import is_anonymous
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,7 +71,8 @@ def in_dialog_response(usage: InviteUsage, transaction: ServerTransaction, statu
     response = usage.core.response(transaction, status)
     profile = usage.profile
     # 12.1.1, 12.2.2, RFC 3311 section 5.2: a target refresh is answered with a Contact.
-    response.headers.add("Contact", profile.contact_value(transaction.flow, usage.dialog.is_secure))
+    names_nobody = is_anonymous(usage.dialog.local)
+    response.headers.add("Contact", profile.contact_value(transaction.flow, usage.dialog.is_secure, names_nobody))
     for name, value in capability_fields(profile, usage.has_timer):
         response.headers.add(name, value)
     return response
