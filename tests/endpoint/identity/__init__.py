@@ -1,0 +1,1 @@
+"""Who a caller is said to be: asserted, hidden, signed and judged."""
