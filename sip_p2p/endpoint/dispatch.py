@@ -13,6 +13,7 @@ from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.identity.admission import admit
 from sip_p2p.endpoint.incoming import IncomingRequest
+from sip_p2p.endpoint.transfer import referrals
 from sip_p2p.sip.event.usage import EventEffect
 from sip_p2p.sip.transaction.base import TransactionState
 from sip_p2p.transport.flow import PAUSED_FOR_ANSWERS
@@ -109,6 +110,9 @@ class Dispatch:
             return
         if self.heard:
             self.heard.tell((incoming, None))
+        if incoming.method == "REFER" and endpoint.takes_referrals:
+            referrals.received(incoming, endpoint)
+            return
         endpoint.request_received(incoming)
         if not incoming.is_answered:
             self.wait_for(incoming, endpoint)

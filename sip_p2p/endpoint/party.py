@@ -27,6 +27,7 @@ from sip_p2p.endpoint.party_options import (
 )
 from sip_p2p.endpoint.subscription.registry import EventPackages
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.endpoint.transfer.referring_party import ReferringParty
 from sip_p2p.errors import EndpointTerminated, InvalidOperation
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.dialog.answer_options import AnswerOptions
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.outgoing import Outgoing
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.subscription.package import EventPackage
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.endpoint.transfer.replacing import ReplacesPolicy
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.flow import Flow
@@ -66,7 +68,7 @@ SESSION_METHODS = frozenset(("INVITE", "ACK", "CANCEL", "BYE", "PRACK", "UPDATE"
 H = TypeVar("H", bound=Callable[..., Any])
 
 
-class Party:
+class Party(ReferringParty):
     """What a :class:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint` is before it sends anything: its arguments and
     attributes are described there and at :class:`~sip_p2p.endpoint.endpoint.SipPeerToPeerEndpoint`."""
 
@@ -137,6 +139,7 @@ class Party:
         self.state_changed: Event[StateChanged] = Event(log_bounds=bounds)
         self.message_received: Event[IncomingRequest] = Event(self._message_handlers_changed, log_bounds=bounds)
         self.session_received: Event[SignalingSession] = Event(self._session_handlers_changed, log_bounds=bounds)
+        self.refer_received: Event[IncomingReferral] = Event(self._refer_handlers_changed, log_bounds=bounds)
         self.answer_options = (
             AnswerOptions(session_timer=SessionTimerSettings()) if answer_options is None else answer_options
         )
@@ -362,6 +365,7 @@ class Party:
         is_taken = {
             "MESSAGE": bool(self.message_received),
             "INVITE": bool(self.session_received),
+            "REFER": bool(self.refer_received),
             "SUBSCRIBE": bool(self.packages),
         }
         if is_taken.get(method):

@@ -24,6 +24,7 @@ from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.endpoint.session.watching import Watching
 from sip_p2p.endpoint.subscription.subscription import Subscription
+from sip_p2p.endpoint.transfer import referrals
 from sip_p2p.endpoint.transfer.replacing import Refusal, replacement_of
 from sip_p2p.errors import (
     AlreadyResponded,
@@ -250,6 +251,8 @@ class Sessions:
             return
         if session is None or session.state is SignalingState.DISCONNECTED:
             manager.core.answer(output.transaction, 481, now)
+        elif output.request.method == "REFER" and referrals.received_in(session, output):
+            return
         else:
             in_dialog.receive(session, output)
 

@@ -78,14 +78,17 @@ class Crowd:
 
     def gone(self, subscription: ServerSubscription) -> None:
         """One is over."""
-        holder = subscription.holder
+        self.left(subscription.holder)
+        waiting = self._waiting.get(subscription.package)
+        if waiting is not None and waiting.pop(subscription, None) is not None:
+            self._tidy(subscription.package)
+
+    def left(self, holder: str) -> None:
+        """One of *holder*'s is over, which never waited for a round."""
         self.count -= 1
         self._holders[holder] -= 1
         if not self._holders[holder]:
             del self._holders[holder]
-        waiting = self._waiting.get(subscription.package)
-        if waiting is not None and waiting.pop(subscription, None) is not None:
-            self._tidy(subscription.package)
 
     def __len__(self) -> int:
         """How many wait for their round."""
