@@ -89,12 +89,19 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.subscription.server import ServerSubscription
     from sip_p2p.endpoint.subscription.states import SubscriptionState, SubscriptionStateChanged
     from sip_p2p.endpoint.subscription.subscription import Subscription
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
+    from sip_p2p.endpoint.transfer.referral import Referral
+    from sip_p2p.endpoint.transfer.referring import ReferArguments
+    from sip_p2p.endpoint.transfer.replacing import Replacement
+    from sip_p2p.endpoint.transfer.states import ReferProgress, ReferStatus
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.sip.dialog.capabilities import Capabilities
     from sip_p2p.sip.dialog.description import ContentDescription
+    from sip_p2p.sip.dialog.references import Join, Replaces, TargetDialog
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
     from sip_p2p.sip.event.notifier import NotifierState
+    from sip_p2p.sip.event.refer import ReferredBy, ReferTo
     from sip_p2p.sip.event.subscribing import SubscribeKind
     from sip_p2p.sip.fields import NameAddr
     from sip_p2p.sip.headers import Headers
@@ -164,9 +171,11 @@ __all__ = [
     "HttpsPolicy",
     "IOfferAnswer",
     "IncomingOffer",
+    "IncomingReferral",
     "IncomingRequest",
     "InvalidOperation",
     "InvitationAccepted",
+    "Join",
     "KeepAlive",
     "KeyUsagePolicy",
     "Limits",
@@ -205,12 +214,20 @@ __all__ = [
     "RealTimeServerTlsConnectionManager",
     "Recovery",
     "Redirecting",
+    "ReferArguments",
+    "ReferProgress",
+    "ReferStatus",
+    "ReferTo",
+    "Referral",
+    "ReferredBy",
     "Refresher",
     "RegisterArguments",
     "Registration",
     "RegistrationState",
     "RegistrationStateChanged",
     "RemoteAnswer",
+    "Replacement",
+    "Replaces",
     "Request",
     "RequestFailed",
     "Resolver",
@@ -245,6 +262,7 @@ __all__ = [
     "SubscriptionStateChanged",
     "SubscriptionTerminated",
     "Target",
+    "TargetDialog",
     "TelUri",
     "ThrottlingStateChanged",
     "Timers",
@@ -294,8 +312,10 @@ _HOMES = {
     "HttpsPolicy": "sip_p2p.transport.trust.https",
     "IOfferAnswer": "sip_p2p.endpoint.session.offers",
     "IncomingOffer": "sip_p2p.endpoint.session.exchange",
+    "IncomingReferral": "sip_p2p.endpoint.transfer.incoming_referral",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
     "InvitationAccepted": "sip_p2p.endpoint.session.events",
+    "Join": "sip_p2p.sip.dialog.references",
     "KeepAlive": "sip_p2p.transport.keep_alive",
     "KeyUsagePolicy": "sip_p2p.transport.trust.key_usage",
     "Limits": "sip_p2p.transport.limits",
@@ -326,12 +346,20 @@ _HOMES = {
     "RealTimeServerTlsConnectionManager": "sip_p2p.endpoint.server_managers",
     "Recovery": "sip_p2p.endpoint.session.recovery",
     "Redirecting": "sip_p2p.endpoint.session.calling",
+    "ReferArguments": "sip_p2p.endpoint.transfer.referring",
+    "ReferProgress": "sip_p2p.endpoint.transfer.states",
+    "ReferStatus": "sip_p2p.endpoint.transfer.states",
+    "ReferTo": "sip_p2p.sip.event.refer",
+    "Referral": "sip_p2p.endpoint.transfer.referral",
+    "ReferredBy": "sip_p2p.sip.event.refer",
     "Refresher": "sip_p2p.sip.dialog.session_timer",
     "RegisterArguments": "sip_p2p.endpoint.registration.arguments",
     "Registration": "sip_p2p.endpoint.registration.registration",
     "RegistrationState": "sip_p2p.endpoint.registration.states",
     "RegistrationStateChanged": "sip_p2p.endpoint.registration.states",
     "RemoteAnswer": "sip_p2p.endpoint.session.events",
+    "Replacement": "sip_p2p.endpoint.transfer.replacing",
+    "Replaces": "sip_p2p.sip.dialog.references",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",
@@ -361,6 +389,7 @@ _HOMES = {
     "SubscriptionState": "sip_p2p.endpoint.subscription.states",
     "SubscriptionStateChanged": "sip_p2p.endpoint.subscription.states",
     "Target": "sip_p2p.transport.target",
+    "TargetDialog": "sip_p2p.sip.dialog.references",
     "TelUri": "sip_p2p.sip.uri",
     "ThrottlingStateChanged": "sip_p2p.endpoint.load_events",
     "Timers": "sip_p2p.sip.transaction.timers",
