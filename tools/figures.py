@@ -38,6 +38,7 @@ MACHINES = (
     ("dialog", "modification", "Who may change a session", "RFC 3261 section 14, RFC 3311 section 5, RFC 5407"),
     ("dialog", "acknowledgement", "A 2xx until its ACK", "RFC 3261 section 13.3.1.4"),
     ("dialog", "session_timer", "The session timer", "RFC 4028 sections 7, 9 and 10"),
+    ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
 )
 
 INTRODUCTION = """\
@@ -62,6 +63,12 @@ Dialogs and sessions
 
 Reliability is the business of the transactions below, so there is one column. What an application sees of all this is
 in :doc:`sessions`.
+""",
+    "event": """\
+Events
+------
+
+The usages that SUBSCRIBE, REFER and PUBLISH make. What an application sees of all this is in :doc:`subscriptions`.
 """,
 }
 

@@ -13,7 +13,7 @@ and :meth:`Subscriber.expect_in`), and is the same from then on.
 One deviation: Timer N (64*T1, section 4.1.2) runs from the 2xx rather than from the SUBSCRIBE, since the time that was
 needed to find a way to the notifier is not the notifier's. Until the 2xx, the SUBSCRIBE's own transaction limits it.
 
-Left out: what a notification says.
+Left out: what a notification says. Long because it is one machine.
 """
 
 from __future__ import annotations
@@ -238,6 +238,11 @@ class Subscriber:
         """Whether a SUBSCRIBE of it is under way."""
         return self._asking is not None
 
+    @property
+    def is_owed(self) -> bool:
+        """Whether a SUBSCRIBE of it was accepted, and the NOTIFY that follows has not come."""
+        return self._notify_until is not None
+
     # -- what the application wants ------------------------------------------------------------------------------------
 
     def refresh(self, now: float, kind: SubscribeKind = SubscribeKind.REFRESH) -> Errand | None:
@@ -350,14 +355,15 @@ class Subscriber:
         state, timeout = self.state, self.core.layer.timers.timeout
         if self.dialog is not None:
             self.dialog.refresh_target(response, flow)
-        if not asking.is_notified and (response.status != 204 or state is SubscriberState.NOTIFY_WAIT):
+        stands = state in _STANDS
+        if not stands or not (asking.is_notified or response.status == 204):
             self._notify_until = now + timeout
         if state is SubscriberState.ENDING or asking.kind is SubscribeKind.FETCH:
             self._appoint()
             return
         if asking.is_dated and self.expires_at is not None:
             # 4.1.3: what the NOTIFY says of it counts, and it has come before.
-            self._last_until(now, int(self.expires_at - now))
+            self._last_until(now, self.expires_at - now)
         else:
             self._last_until(now, min(_seconds(response, "Expires", asking.expires), asking.expires))
         self._appoint()
@@ -366,7 +372,7 @@ class Subscriber:
     def _ask_for_longer(self, asking: _Asking, response: Response, now: float) -> bool:
         """423 (RFC 3261 section 10.2.8): once again, for as long as the notifier wants it at least."""
         least = _seconds(response, "Min-Expires", 0)
-        if asking.has_grown or not asking.expires < least <= _LONGEST_EXPIRES:
+        if not asking.expires or asking.has_grown or not asking.expires < least <= _LONGEST_EXPIRES:
             return False
         kind, plan, dialog = asking.kind, asking.errand.plan, self.dialog
         if plan.dialog is None:
@@ -540,7 +546,7 @@ class Subscriber:
 
     # -- time ----------------------------------------------------------------------------------------------------------
 
-    def _last_until(self, now: float, expires: int) -> None:
+    def _last_until(self, now: float, expires: float) -> None:
         """It holds for *expires* seconds from now on, and is refreshed a quarter of an hour before, or half-way through
         what is shorter (row J3)."""
         self.expires_at = now + max(expires, _LEAST_PAUSE)

@@ -1,0 +1,141 @@
+"""Fetches, forks, and subscriptions that another request than SUBSCRIBE gives rise to."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from sip_p2p.errors import InvalidOperation
+from sip_p2p.sip.compose import RequestPlan
+from sip_p2p.sip.dialog.dialog import Dialog
+from sip_p2p.sip.dialog.effects import Errand, Purpose
+from sip_p2p.sip.fields import EventValue
+from tests.sip.dialog.dialogs import ALICE, BOB, callee_dialog
+from tests.sip.event.asking import TIMER_N, Bench, options
+
+
+class FetchTests(SynchronousTestCase):
+    """4.4.3: the state is asked for once. row:J4"""
+
+    def test_fetch(self) -> None:
+        """Expires is 0, and the NOTIFY is all. row:J4"""
+        bench = Bench(options(expires=0)).begin()
+        self.assertEqual(bench.sent[0].headers.get("Expires"), "0")
+        bench.answer(200, ("Expires", "0"))
+        self.assertEqual(bench.notify("terminated;reason=timeout"), ">200 [notified terminated] [over FETCHED]")
+
+    def test_not_terminated(self) -> None:
+        """Some notifiers do not say that this was all. row:J4"""
+        bench = Bench(options(expires=0)).begin()
+        self.assertEqual(bench.notify("active;expires=0"), ">200 [notified active] [unwanted] [over FETCHED]")
+
+    def test_nothing_to_know(self) -> None:
+        """An end for another reason says why there is nothing to know."""
+        bench = Bench(options(expires=0)).begin()
+        bench.answer(200)
+        self.assertEqual(bench.notify("terminated;reason=noresource"), ">200 [notified terminated] [over TERMINATED]")
+
+    def test_no_notify(self) -> None:
+        """Without a NOTIFY within Timer N it fails."""
+        bench = Bench(options(expires=0)).begin()
+        bench.answer(200)
+        self.assertEqual(bench.wait(TIMER_N + 1), "[over NO_NOTIFY]")
+
+
+class ForkTests(SynchronousTestCase):
+    """4.4.1: several notifiers answer one SUBSCRIBE."""
+
+    def test_first_only(self) -> None:
+        """Where one is wanted the others are answered 481. row:J1"""
+        bench = Bench().begin()
+        bench.notify()
+        self.assertEqual(bench.notify(tag="other", cseq=1), ">481")
+        self.assertEqual((len(bench.core.dialogs), len(bench.core.awaiting)), (1, 0))
+
+    def test_all(self) -> None:
+        """Where all are wanted each is a subscription of its own, up to the bound, until Timer N. row:J1"""
+        bench = Bench(options(max_forks=2)).begin()
+        bench.answer(200)
+        bench.notify()
+        self.assertEqual(bench.notify(tag="other", cseq=1), "[forked] >200 [notified active]")
+        self.assertEqual(bench.notify(tag="third", cseq=1), ">481")
+        [fork] = bench.forks
+        fork.refresh(bench.now)
+        bench.look()
+        self.assertEqual(bench.sent[-1].to.tag, "other")
+        bench.answer(200)
+        bench.notify(tag="other", cseq=2)
+        bench.wait(TIMER_N + 1)
+        self.assertEqual(len(bench.core.awaiting), 0)
+        self.assertEqual(
+            bench.notify("terminated", tag="other", cseq=3), ">200 [notified terminated] [over TERMINATED]"
+        )
+        self.assertEqual(bench.state, "active")
+
+    def test_fork_that_says_nothing_good(self) -> None:
+        """A fork whose first NOTIFY is refused is let go after Timer N."""
+        bench = Bench(options(max_forks=2)).begin()
+        bench.answer(200)
+        bench.notify()
+        self.assertEqual(bench.notify(None, tag="other", cseq=1), "[forked] >400")
+        self.assertEqual(bench.wait(TIMER_N + 1), "[over NO_NOTIFY]")
+        self.assertEqual(len(bench.core.dialogs), 1)
+
+
+class ImplicitTests(SynchronousTestCase):
+    """A subscription that another request gives rise to (RFC 3515 section 2.4.4)."""
+
+    def refer(self, bench: Bench) -> Errand:
+        """A REFER that is under way."""
+        plan = RequestPlan("REFER", BOB, f"<{ALICE}>", "at", "call")
+        errand = Errand(bench.subscriber, plan, Purpose.OTHER)
+        bench.subscriber.expect(errand)
+        return errand
+
+    def test_outside(self) -> None:
+        """Its first NOTIFY makes the dialog, and it can be refreshed and ended as any other."""
+        bench = Bench(options("refer", 60))
+        errand = self.refer(bench)
+        self.assertEqual(bench.notify(event="refer"), ">481", "it was not sent yet")
+        errand.transaction = type("Sent", (), {"flow": bench.flow})()  # type: ignore[assignment]
+        self.assertEqual(bench.notify("active;expires=60", event="refer"), ">200 [notified active]")
+        bench.subscriber.accepted(bench.flow, bench.now)
+        self.assertEqual(bench.wait(31), ">SUBSCRIBE 60")
+        bench.subscriber.leave(bench.now)
+        self.assertEqual(bench.said(), "[unwanted] >SUBSCRIBE 0")
+
+    def test_timer_n(self) -> None:
+        """Timer N runs from its 2xx."""
+        bench = Bench(options("refer", 60))
+        self.refer(bench)
+        bench.subscriber.accepted(bench.flow, bench.now)
+        self.assertEqual(bench.wait(TIMER_N + 1), "[over NO_NOTIFY]")
+
+    def test_inside(self) -> None:
+        """In a dialog its NOTIFYs are known with the id of the REFER and without it."""
+        for event in ("refer", "refer;id=7"):
+            bench = Bench(options("refer", 60), alias=EventValue("refer", {"id": "7"}))
+            dialog = self.dialog(bench)
+            bench.subscriber.expect_in(dialog)
+            bench.subscriber.accepted(bench.flow, bench.now)
+            self.assertEqual(bench.notify(event=event, cseq=50), ">200 [notified active]")
+            bench.notify("terminated;reason=noresource", event=event, cseq=51)
+            self.assertEqual(dialog.usages, ("invite",))
+
+    def test_twice(self) -> None:
+        """4.5.2: a dialog has one subscription of each event and id."""
+        bench = Bench()
+        dialog = self.dialog(bench)
+        bench.subscriber.start_in(dialog, bench.now)
+        bench.look()
+        second = Bench(options("presence"))
+        self.assertRaises(InvalidOperation, second.subscriber.start_in, dialog, bench.now)
+
+    def dialog(self, bench: Bench) -> Dialog:
+        """One that a session has made."""
+        dialog = callee_dialog()
+        dialog.call_id, dialog.local_tag, dialog.remote_tag = "call", "at", "bt"
+        dialog.id = "call\nat\nbt"
+        dialog.peer, dialog.local, dialog.remote, dialog.remote_cseq = "b.example", f"<{ALICE}>", f"<{BOB}>", None
+        bench.core.dialogs.add(dialog)
+        dialog.subscriptions = None
+        return dialog
