@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from sip_p2p.documents.xml import XmlElement, check_text, parse_xml, write_xml
 from sip_p2p.errors import MalformedDocument
@@ -235,7 +235,10 @@ class DialogInfo:
     :ivar dialogs: the dialogs.
     :ivar is_full: whether there are no others.
     :ivar extensions: what else stands in it.
+    :cvar media_type: the media type of these documents.
     """
+
+    media_type: ClassVar[str] = MEDIA_TYPE
 
     entity: str
     version: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import final
+from typing import ClassVar, final
 
 from sip_p2p.errors import MalformedDocument
 from sip_p2p.sip.abnf import ascii_lower, is_token, parse_number
@@ -78,7 +78,10 @@ class MessageSummary:
     :ivar account: the URI that plays the messages; empty where nothing is said.
     :ivar counts: how many of each kind.
     :ivar messages: header fields of new messages, for each message its fields in order.
+    :cvar media_type: the media type of these documents.
     """
+
+    media_type: ClassVar[str] = MEDIA_TYPE
 
     waiting: bool
     account: str = ""

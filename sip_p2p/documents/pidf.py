@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, ClassVar, Final, final
 
 from sip_p2p.documents.timestamps import format_timestamp, parse_timestamp
 from sip_p2p.documents.xml import XML_NAMESPACE, XmlElement, check_text, parse_xml, write_xml
@@ -288,7 +288,10 @@ class Presence:
     :ivar devices: by what it communicates.
     :ivar notes: words.
     :ivar extensions: what else stands in it.
+    :cvar media_type: the media type of these documents.
     """
+
+    media_type: ClassVar[str] = MEDIA_TYPE
 
     entity: str
     tuples: tuple[Tuple, ...] = ()

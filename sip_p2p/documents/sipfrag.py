@@ -7,7 +7,7 @@ nothing about who wrote it (section 5).
 
 from __future__ import annotations
 
-from typing import final
+from typing import ClassVar, final
 
 from sip_p2p.errors import MalformedDocument, MalformedMessage
 from sip_p2p.sip.headers import Headers
@@ -34,9 +34,12 @@ class SipFragment:
         without fields and body; None where it has none.
     :ivar headers: its header fields.
     :ivar body: its body.
+    :cvar media_type: the media type of these documents.
     """
 
     __slots__ = ("body", "headers", "start")
+
+    media_type: ClassVar[str] = MEDIA_TYPE
 
     def __init__(
         self, start: Request | Response | None = None, headers: Headers | None = None, body: bytes = b""

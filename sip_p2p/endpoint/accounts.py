@@ -21,16 +21,17 @@ __all__ = ["COUNTED_LIMITS", "OTHER_FIGURES", "Accounts"]
 
 COUNTED_LIMITS = tuple(
     """
-    answer_timeout attempts authenticated_first_message_timeout authorization_timeout close_timeout connect_timeout
-    connection_rate_per_address connections connections_per_address connections_per_identity conversations
-    datagram_amplification datagram_flows dead_targets dialogs digest_nonces digest_tries dns_cache dns_records
-    dns_servers dns_timeout drain_timeout failover_attempts failover_timeout failures_remembered finished_octets
-    finished_transactions first_message_timeout forks handshake_rate handshake_timeout handshakes
-    handshakes_per_address idle_timeout longest_hold message_ids notification_queue notifications
-    partial_message_timeout partial_octets passport_certificates passport_fetch_timeout passport_fetches
-    passport_octets passport_replays pending_requests receive_buffer recovery_queue recovery_timeout redial_delay
-    remembered_peers reports reserved_descriptors stall_timeout subscriptions subscriptions_per_identity
-    transactions websocket_fragments write_buffer_hard write_buffer_total
+    answer_timeout attempts authenticated_first_message_timeout authorization_timeout close_timeout
+    connect_timeout connection_rate_per_address connections connections_per_address connections_per_identity
+    conversations datagram_amplification datagram_flows dead_targets dialogs digest_nonces digest_tries
+    dns_cache dns_records dns_servers dns_timeout drain_timeout failover_attempts failover_timeout
+    failures_remembered finished_octets finished_transactions first_message_timeout forks handshake_rate
+    handshake_timeout handshakes handshakes_per_address idle_timeout longest_hold message_ids notification_queue
+    notifications partial_message_timeout partial_octets passport_certificates passport_fetch_timeout
+    passport_fetches passport_octets passport_replays pending_requests publication_octets publications
+    publications_per_identity receive_buffer recovery_queue recovery_timeout redial_delay remembered_peers
+    reports reserved_descriptors stall_timeout subscriptions subscriptions_per_identity transactions
+    websocket_fragments write_buffer_hard write_buffer_total
     """.split()
 )
 """The limits of which it is counted how often they were reached, each as ``limit_`` and its name."""

@@ -16,6 +16,7 @@ from sip_p2p.endpoint.composition import PLAIN_TEXT, expiry_fields
 from sip_p2p.endpoint.outgoing import Outgoing
 from sip_p2p.endpoint.party import SESSION_METHODS, Party
 from sip_p2p.endpoint.party_options import parse_call_id
+from sip_p2p.endpoint.publication.publication import publish
 from sip_p2p.endpoint.session import saving
 from sip_p2p.endpoint.session.calling import Calling, check_arguments
 from sip_p2p.endpoint.session.offers import described, source_of
@@ -34,6 +35,7 @@ from sip_p2p.transport.target import Transport
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sip_p2p.endpoint.publication.publication import Document, Publication
     from sip_p2p.endpoint.session.calling import CallArguments
     from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
     from sip_p2p.endpoint.subscription.notification import Notification
@@ -357,6 +359,31 @@ class RealTimeEndpoint(Party):
         """
         return subscribing.fetch(self, target, event, arguments)
 
+    def publish(
+        self,
+        event: str,
+        body: str | bytes | Document,
+        content_type: str | None = None,
+        *,
+        target: str | SipUri | TelUri | RealTimeAddress | None = None,
+        expires: int = 3600,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> Deferred[Publication]:
+        """Have a compositor keep a state of ours, and tell it to others: ``publication = await
+        endpoint.publish("presence", Presence.of("sip:alice@a.example"))`` (row J11, RFC 3903).
+
+        :param event: the event package.
+        :param body: octets, text, or a document of :mod:`sip_p2p.documents`, which knows its media type.
+        :param target: the resource whose state it is; by default ourselves, at the server of our own domain.
+        :param expires: the seconds to ask for; it is refreshed before they have passed, until it is removed.
+        :returns: fires with the publication when the compositor has it; fails with
+            :class:`~sip_p2p.errors.RequestFailed` and what else fails a request. Cancelling it takes it back.
+        :raises ValueError: for what cannot be published.
+        :raises RestrictedHeader: for a header field that the stack sets.
+        :raises InvalidOperation: when this endpoint does not send.
+        """
+        return publish(self, event, body, content_type, target, expires, headers)
+
     def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
         """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.
 
@@ -425,8 +452,8 @@ class SipPeerToPeerEndpoint(RealTimeEndpoint):
     :param credentials: with what it answers peers that ask for a name and a password (row F10).
     :param authenticator: asks peers for a name and a password before anything of their requests is looked at: a
         :class:`DigestAuthenticator`, or one of the application's own.
-    :param trusted_identities: the names, as certificates prove them, of peers whose P-Asserted-Identity is believed, and
-        who are sent ours (RFC 3325); nobody by default.
+    :param trusted_identities: the names, as certificates prove them, of peers whose P-Asserted-Identity is believed,
+        and who are sent ours (RFC 3325); nobody by default.
     :param passport_signer: signs requests (RFC 8224); None signs none.
     :param passport_verifier: judges the signatures of peers' requests; None judges none.
     :raises ValueError: for an owner URI with a port, or one that the manager serves already; for a wrong proxy, header

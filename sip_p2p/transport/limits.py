@@ -93,6 +93,10 @@ class Limits:
     :ivar subscriptions: subscriptions of peers to events of ours, altogether; a further SUBSCRIBE is answered 500 with
         Retry-After, and so is one that would need a dialog over ``dialogs``.
     :ivar subscriptions_per_identity: the same of one verified identity, or else of one address.
+    :ivar publications: what peers have published here, altogether; a further initial PUBLISH is answered 500 with
+        Retry-After.
+    :ivar publications_per_identity: the same of one verified identity, or else of one address.
+    :ivar publication_octets: how long the bodies of these are altogether; a PUBLISH beyond it is answered the same.
     :ivar transactions: live transactions without a final response, each way; more are answered 503 with Retry-After,
         and likewise INVITEs of one sender that take half of that. A sender is who has proved a name, an address that a
         connection comes from, or everybody by UDP.
@@ -192,6 +196,9 @@ class Limits:
         "passport_octets",
         "passport_replays",
         "pending_requests",
+        "publication_octets",
+        "publications",
+        "publications_per_identity",
         "receive_buffer",
         "recovery_queue",
         "recovery_timeout",
@@ -257,6 +264,9 @@ class Limits:
         write_buffer_total: int = 32 * 1024 * 1024,
         notifications: int = 100,
         notification_queue: int = 64,
+        publications: int = 8192,
+        publications_per_identity: int = 64,
+        publication_octets: int = 16 * 2**20,
         subscriptions: int = 32768,
         subscriptions_per_identity: int = 4096,
         transactions: int = 16384,
@@ -364,6 +374,9 @@ class Limits:
         stall_timeout: float
         notifications: int
         notification_queue: int
+        publications: int
+        publications_per_identity: int
+        publication_octets: int
         subscriptions: int
         subscriptions_per_identity: int
         transactions: int

@@ -123,6 +123,7 @@ class Publisher:
     :ivar etag: the entity-tag by which the compositor knows it; empty where it does not.
     :ivar expires: the seconds that each PUBLISH asks for.
     :ivar expires_at: when the compositor forgets it.
+    :ivar has_stood: whether the compositor has ever had it.
     :ivar serial: how many states the application has given it.
     """
 
@@ -137,11 +138,11 @@ class Publisher:
         "_has_grown",
         "_is_leaving",
         "_sent",
-        "_stood",
         "_told",
         "etag",
         "expires",
         "expires_at",
+        "has_stood",
         "serial",
         "state",
         "user",
@@ -161,7 +162,8 @@ class Publisher:
         # The states that the last PUBLISH has carried, and that the compositor has for certain.
         self._sent = self._told = 0
         self._failures = 0
-        self._has_grown = self._is_leaving = self._stood = False
+        self._has_grown = self._is_leaving = False
+        self.has_stood = False
         self.user: object = None
         self.state = _IDLE
         self.etag = ""
@@ -291,7 +293,7 @@ class Publisher:
         self.expires_at = now + max(expires, 1)
         self.state = _STANDS
         self._told = self._sent
-        self._stood = True
+        self.has_stood = True
         self._failures = 0
         self._core.say(PublishEnded(self, self._sent, response))
         if self._is_leaving:
@@ -326,7 +328,7 @@ class Publisher:
             # What was there before the failure may be there still.
             self._leave(now)
             return
-        is_final = self._is_leaving or not self._stood or (response is not None and response.status in _FATAL)
+        is_final = self._is_leaving or not self.has_stood or (response is not None and response.status in _FATAL)
         if is_final:
             self._over(self._is_leaving, response, reason)
             return

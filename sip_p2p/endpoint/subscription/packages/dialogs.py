@@ -1,0 +1,183 @@
+"""The sessions of a party, as others may see them: the event package ``dialog`` (RFC 4235).
+
+Each NOTIFY has the whole state, with a version that rises by one, and once each session that has ended since the last
+one. Who talks to whom is nobody else's business: only the party itself, at another of its devices, may know unless
+somebody says who else may. Left out on purpose: partial notifications, which a notifier may send and never has to
+(section 3.7), subscriptions to one dialog (section 3.2), and session descriptions.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, final
+
+from sip_p2p.documents.dialog_info import MEDIA_TYPE, DialogEntry, DialogInfo, DialogParty
+from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
+from sip_p2p.endpoint.subscription.package import EventPackage, Verdict, resource_name
+from sip_p2p.sip.message import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.session.states import SignalingStateChanged
+    from sip_p2p.endpoint.subscription.server import ServerSubscription
+
+__all__ = ["DialogPackage", "entry_of"]
+
+_MOST_ENDED = 64
+"""How many sessions that have ended are remembered for those who have not been told."""
+
+_MOST_TOLD = 128
+"""How many sessions one NOTIFY tells of; the oldest are left out."""
+
+_STATES = {
+    SignalingState.INCOMING: "early",
+    SignalingState.ALERTED: "early",
+    SignalingState.REDIRECTING: "trying",
+    SignalingState.CONNECTED: "confirmed",
+    SignalingState.DISCONNECTED: "terminated",
+}
+
+_EVENTS = {
+    SignalingTransitionReason.CANCELED: "cancelled",
+    SignalingTransitionReason.TERMINATED_REMOTELY: "remote-bye",
+    SignalingTransitionReason.TIMEOUT: "timeout",
+    SignalingTransitionReason.SESSION_TIMER_EXPIRED: "timeout",
+    SignalingTransitionReason.DECLINED: "rejected",
+    SignalingTransitionReason.BUSY: "rejected",
+    SignalingTransitionReason.TEMPORARILY_UNAVAILABLE: "rejected",
+    SignalingTransitionReason.NOT_ACCEPTABLE: "rejected",
+    SignalingTransitionReason.NOT_ACCEPTABLE_MEDIA: "rejected",
+}
+
+
+def _state_of(session: SignalingSession) -> str:
+    """The state of section 3.7.1; empty where nothing was sent yet."""
+    if session.state is SignalingState.CONNECTING:
+        # What we have accepted is confirmed with our 2xx, whether or not its ACK has come.
+        return "confirmed" if session.is_incoming else "trying"
+    return _STATES.get(session.state, "")
+
+
+def _event_of(changed: SignalingStateChanged, session: SignalingSession) -> tuple[str, int | None]:
+    """What ended a session, and the status of the response that did (section 3.7.1)."""
+    message = changed.message
+    code = message.status if isinstance(message, Response) and message.status >= 300 else None
+    if changed.reason is SignalingTransitionReason.TERMINATED_LOCALLY:
+        if changed.previous_state is SignalingState.CONNECTED:
+            return "local-bye", None
+        return ("rejected", code) if session.is_incoming else ("cancelled", code)
+    return _EVENTS.get(changed.reason, "rejected" if code is not None else "error"), code
+
+
+def entry_of(session: SignalingSession, changed: SignalingStateChanged | None = None) -> DialogEntry | None:
+    """*session* as others may see it; None for one of which nobody knows yet.
+
+    :param changed: what has ended it; None while it lives.
+    """
+    state = _state_of(session)
+    if not state:
+        return None
+    event, code = ("", None) if changed is None else _event_of(changed, session)
+    usage = session.usage
+    participant = session.participant
+    remote = None
+    if participant is not None:
+        remote = DialogParty(str(participant.uri), participant.display_name)
+    elif session.request_uri is not None:
+        remote = DialogParty(str(session.request_uri))
+    return DialogEntry(
+        str(session.number),
+        state,
+        event,
+        code,
+        session.call_id,
+        "" if usage is None else usage.dialog.local_tag,
+        "" if usage is None else usage.dialog.remote_tag,
+        "recipient" if session.is_incoming else "initiator",
+        local=DialogParty(str(session.endpoint.owner_uri)),
+        remote=remote,
+    )
+
+
+@final
+class _Told:
+    """What one subscriber has been told.
+
+    :ivar version: the version of its next NOTIFY.
+    :ivar ended: how many sessions had ended when it was told last.
+    """
+
+    __slots__ = ("ended", "version")
+
+    def __init__(self, ended: int) -> None:
+        self.version = 0
+        self.ended = ended
+
+
+@final
+class DialogPackage(EventPackage):
+    """The sessions of *endpoint*: ``endpoint.packages.add(DialogPackage(endpoint))``.
+
+    :param endpoint: whose sessions are told; nobody else's.
+    :param may_watch: says who may know: it is given the SUBSCRIBE and says a :class:`.Verdict`, True or False, or a
+        Deferred or coroutine of one. By default only the party itself, which has proved its address.
+    """
+
+    name = "dialog"
+    content_types = (MEDIA_TYPE,)
+    # RFC 4235 sections 3.4 and 3.10.
+    default_expires = 3600
+    shortest_interval = 1.0
+
+    def __init__(self, endpoint: RealTimeEndpoint, may_watch: Callable[[IncomingRequest], Any] | None = None) -> None:
+        self._endpoint = endpoint
+        self._may_watch = may_watch
+        self._ended: OrderedDict[int, DialogEntry] = OrderedDict()
+        self._count = 0
+        endpoint.connection_manager.sessions.state_changed.subscribe(self._session_changed)
+
+    def close(self) -> None:
+        """Follow the sessions no longer."""
+        self._endpoint.connection_manager.sessions.state_changed.unsubscribe(self._session_changed)
+        self._ended.clear()
+
+    def authorise(self, request: IncomingRequest) -> Any:
+        """Ask whoever was given, or take nobody but the party itself."""
+        if self._may_watch is not None:
+            return self._may_watch(request)
+        is_self = resource_name(request.from_.uri) == resource_name(self._endpoint.owner_uri)
+        return Verdict.accept() if is_self and request.is_verified_sender else Verdict.reject()
+
+    def resource_of(self, request: IncomingRequest) -> str:
+        """It is always about the party."""
+        return str(self._endpoint.owner_uri)
+
+    def state(self, subscription: ServerSubscription) -> tuple[str, bytes]:
+        """All sessions that live, and those that have ended since *subscription* was told last."""
+        told = subscription.context
+        if not isinstance(told, _Told):
+            told = subscription.context = _Told(self._count)
+        live = [entry for session in self._endpoint.sessions if (entry := entry_of(session)) is not None]
+        entries = [entry for entry in live if not entry.is_terminated]
+        entries += [entry for number, entry in self._ended.items() if number > told.ended]
+        info = DialogInfo(resource_name(self._endpoint.owner_uri), told.version, tuple(entries[-_MOST_TOLD:]))
+        told.version += 1
+        told.ended = self._count
+        return MEDIA_TYPE, info.to_bytes()
+
+    def _session_changed(self, told: tuple[SignalingSession, SignalingStateChanged]) -> None:
+        session, changed = told
+        if session.endpoint is not self._endpoint:
+            return
+        if changed.state is SignalingState.DISCONNECTED and changed.previous_state is not SignalingState.IDLE:
+            entry = entry_of(session, changed)
+            if entry is not None:
+                self._count += 1
+                self._ended[self._count] = entry
+                if len(self._ended) > _MOST_ENDED:
+                    self._ended.popitem(last=False)
+        self.changed()
