@@ -13,5 +13,11 @@ module               what                                                       
 ``message``          one text of ours and what becomes of it; one text of somebody else                  RFC 5438
 ``reports``          the reports on our texts, and those that others want                                RFC 5438
 ``envelope``         the ``message/cpim`` around a text, written and read                                RFC 3862
+``outbox``           messages that are kept until they are delivered, have failed or are too old
+``outbox_sending``   their way: one after the other to each party, each step written down
+``outbox_entry``     one of them, and how many there may be
+``outbox_store``     their file: each function is one transaction
+``outbox_database``  the thread in which it is used
+``outbox_policy``    whether an attempt that failed is followed by another one                           RFC 3261 21
 ===================  ==================================================================================  =============
 """
