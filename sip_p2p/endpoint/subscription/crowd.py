@@ -113,29 +113,32 @@ class Crowd:
         now = self._manager.driver.now()
         if now - self._round >= _PAUSE:
             self._round, self._budget = now, _AT_ONCE
+        room = self._room
         for package in tuple(self._waiting):
             share = -(-_AT_ONCE // len(self._waiting))
-            self._take_turn(self._waiting[package], min(share, self._budget), now)
+            told = self._take_turn(self._waiting[package], min(share, self._budget, room), now)
+            self._budget -= told
+            room -= told
             self._tidy(package)
         if self._waiting and self._timer is None:
             self._timer = self._manager.reactor.callLater(_PAUSE, self._due)
 
-    def _take_turn(self, waiting: OrderedDict[ServerSubscription, bool], share: int, now: float) -> None:
-        """Tell the first *share* of those who wait."""
-        passed = _PASSED_OVER * share
-        while waiting and share > 0 and passed > 0 and not self._is_busy:
+    def _take_turn(self, waiting: OrderedDict[ServerSubscription, bool], share: int, now: float) -> int:
+        """Tell the first *share* of those who wait, and return how many that were."""
+        told, passed = 0, _PASSED_OVER * share
+        while waiting and told < share and passed > 0:
             subscription = next(iter(waiting))
             if self._is_full(subscription.flow):
                 waiting.move_to_end(subscription)
                 passed -= 1
                 continue
             ends = waiting.pop(subscription)
-            share -= 1
-            self._budget -= 1
+            told += 1
             if ends:
                 subscription.end_now(now)
             else:
                 subscription.tell_now(now)
+        return told
 
     def _tidy(self, package: EventPackage) -> None:
         """Forget a package of which nobody waits, and the timer with the last one."""
@@ -146,9 +149,9 @@ class Crowd:
                 self._timer = None
 
     @property
-    def _is_busy(self) -> bool:
-        """Whether enough requests wait for their answers already."""
-        return len(self._manager.sessions.errands) >= max(1, self._manager.limits.transactions // 4)
+    def _room(self) -> int:
+        """How many more requests may wait for their answers: a quarter of what there may be in all."""
+        return max(1, self._manager.limits.transactions // 4) - len(self._manager.sessions.errands)
 
     def _is_full(self, flow: Flow | None) -> bool:
         """Whether a connection has enough to write already."""

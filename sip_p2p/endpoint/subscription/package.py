@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.message import Request
 
-__all__ = ["EventPackage", "Verdict", "resource_name"]
+__all__ = ["EventPackage", "Verdict", "check_media_type", "resource_name"]
 
 
 @final
@@ -92,6 +92,16 @@ def resource_name(address: object) -> str:
     if not isinstance(uri, SipUri):
         return str(uri)
     return f"sip:{uri.user}@{uri.host.lower()}" if uri.user else f"sip:{uri.host.lower()}"
+
+
+def check_media_type(text: str) -> None:
+    """
+    :raises ValueError: when *text* is no media type.
+    """
+    try:
+        parse_media_type(text)
+    except MalformedMessage as error:
+        raise ValueError(f"{text[:64]!r} is not a media type: {error.reason}") from None
 
 
 class EventPackage:

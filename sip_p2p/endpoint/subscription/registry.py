@@ -15,11 +15,10 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.incoming import IncomingRequest
-from sip_p2p.endpoint.subscription.package import Verdict, resource_name
+from sip_p2p.endpoint.subscription.package import Verdict, check_media_type, resource_name
 from sip_p2p.endpoint.subscription.server import ServerSubscription
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.sip.abnf import TOKEN
-from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.event.notifier import Notifier
 from sip_p2p.sip.event.terms import read_event, read_subscribe
 from sip_p2p.sip.readings import warning_value
@@ -62,7 +61,7 @@ class EventPackages:
         if package.name in self._packages:
             raise ValueError(f"there is an event package {package.name!r} already")
         for media_type in package.content_types:
-            parse_media_type(media_type)
+            check_media_type(media_type)
         package.terms  # noqa: B018 - reading them is the check
         self._packages[package.name] = package
         self._changed()

@@ -8,8 +8,8 @@ from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.endpoint.subscription.crowd import holder_of
+from sip_p2p.endpoint.subscription.package import check_media_type
 from sip_p2p.endpoint.thread import check_thread
-from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.event.notifier import NotifierEnded, NotifierState, StateWanted, SubscriptionRefreshed
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def check_content(content: object) -> Content | None:
     if not isinstance(content, tuple) or len(content) != 2 or not isinstance(content[0], str):
         raise TypeError("a state is a pair of media type and body, or None")
     media_type, body = content
-    try:
-        parse_media_type(media_type)
-    except ValueError as error:
-        raise ValueError(f"{media_type[:64]!r} is not a media type: {error}") from None
+    check_media_type(media_type)
     if isinstance(body, str):
         body = body.encode()
     if not isinstance(body, bytes):
