@@ -15,7 +15,7 @@ from sip_p2p.service.applications.loader import BUILT_IN
 from sip_p2p.service.applications.running import RunningApplication
 from sip_p2p.service.chronicle import Chronicle
 from sip_p2p.testing import Network
-from tests.documents import ROOT, SCRIPTS, blocks, commands
+from tests.manual import ROOT, SCRIPTS, blocks, commands
 from tests.service.support import Process, run
 from tests.support import SynchronousTestCase, TestCase
 

@@ -18,7 +18,7 @@ import sip_p2p.testing
 from sip_p2p import CallArguments, IncomingRequest, SignalingSession
 from sip_p2p.service.settings.options import Options
 from sip_p2p.testing import Network
-from tests.documents import ROOT, play
+from tests.manual import ROOT, play
 from tests.support import SynchronousTestCase
 
 UCMA, TWISTED, PJSUA2 = (ROOT / f"docs/coming_from_{name}.rst" for name in ("ucma", "twisted_sip", "pjsua2"))

@@ -9,7 +9,7 @@ from cryptography import x509
 from twisted.trial.unittest import SkipTest
 
 from sip_p2p.transport.trust.pins import pin_of
-from tests.documents import ROOT, blocks, commands
+from tests.manual import ROOT, blocks, commands
 from tests.pages import PageCase
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sip_p2p.service.settings.reconfiguration import RELOADED
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.pages import PageCase
 from tests.support import SynchronousTestCase
 

@@ -7,7 +7,7 @@ from typing import Any
 import treq
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from tests.documents import ROOT, commands
+from tests.manual import ROOT, commands
 from tests.pages import PageCase
 from tests.support import reactor
 

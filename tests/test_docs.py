@@ -24,7 +24,7 @@ from sip_p2p.service.cli import SipOptions
 from sip_p2p.service.settings.options import Options
 from sip_p2p.testing import Network
 from sip_p2p.transport.listening import descriptions
-from tests.documents import ROOT, blocks, commands, documents, play
+from tests.manual import ROOT, blocks, commands, documents, play
 
 OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 PATH = re.compile(r"``((?:sip_p2p|tests|docs|tools|examples|benchmarks|twisted|\.ci)/[\w./-]*[\w/])``")

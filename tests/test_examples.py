@@ -11,8 +11,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from sip_p2p.pki import CertificateAuthority
-from tests.documents import ROOT, SCRIPTS
 from tests.interop.peers.program import Program, free_port
+from tests.manual import ROOT, SCRIPTS
 from tests.support import TestCase
 
 if TYPE_CHECKING:

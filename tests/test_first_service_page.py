@@ -8,7 +8,7 @@ import sys
 import treq
 from twisted.web.client import Agent, HTTPConnectionPool
 
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.pages import PageCase
 from tests.support import reactor
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.documents import ROOT, commands
+from tests.manual import ROOT, commands
 from tests.pages import PageCase
 
 PORT = "5062"

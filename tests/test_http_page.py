@@ -14,7 +14,7 @@ from typing import Any
 from sip_p2p.service.http import access, channel, doctor, idempotency, insight, messages, sessions, streams, waiting
 from sip_p2p.service.http.problems import KINDS
 from sip_p2p.service.http.table import ROUTES
-from tests.documents import ROOT, commands
+from tests.manual import ROOT, commands
 from tests.service.support import COMMAND, TWISTD, Process, run
 from tests.support import SynchronousTestCase
 

@@ -7,7 +7,7 @@ import sys
 
 from sip_p2p import Limits, MessageLimits
 from sip_p2p.endpoint.accounts import COUNTED_LIMITS
-from tests.documents import ROOT
+from tests.manual import ROOT
 from tests.support import SynchronousTestCase
 
 sys.path.insert(0, str(ROOT / "tools"))

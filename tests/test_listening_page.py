@@ -11,7 +11,7 @@ from sip_p2p.testing import Network
 from sip_p2p.transport.listening.descriptions import listening_endpoint
 from sip_p2p.transport.tls.settings import TlsSettings
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.support import SynchronousTestCase
 
 PAGE = ROOT / "docs" / "listening.rst"

@@ -18,7 +18,7 @@ from sip_p2p.service.diagnosis.check import check
 from sip_p2p.service.settings.config_file import LIMITS, parse_file
 from sip_p2p.service.settings.option_table import option_table
 from sip_p2p.service.settings.options import Options
-from tests.documents import ROOT
+from tests.manual import ROOT
 from tests.support import SynchronousTestCase
 
 sys.path.insert(0, str(ROOT / "tools"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.pages import PageCase
 
 

@@ -8,7 +8,7 @@ import signal
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.pages import PageCase
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.documents import ROOT, blocks, commands
+from tests.manual import ROOT, blocks, commands
 from tests.pages import PageCase
 
 README = ROOT / "README.rst"

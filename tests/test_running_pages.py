@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sip_p2p.service.settings.option_table import option_table
 from sip_p2p.service.settings.options import Options
-from tests.documents import ROOT, blocks, commands
+from tests.manual import ROOT, blocks, commands
 from tests.service.support import COMMAND, TWISTD, run
 from tests.support import SynchronousTestCase
 

@@ -16,7 +16,7 @@ from twisted.web.client import Agent
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.webhook.decision import parse_request_answer, parse_session_answer
 from sip_p2p.service.webhook.signature import parse_secrets, signature_fields
-from tests.documents import ROOT, blocks, commands
+from tests.manual import ROOT, blocks, commands
 from tests.pages import PageCase
 from tests.support import SynchronousTestCase
 

@@ -17,8 +17,8 @@ from sip_p2p import Limits, OverloadState
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.transaction.key import server_key
 from sip_p2p.transport.load.overload import resident_memory
-from tests.documents import ROOT
 from tests.endpoint.support import Raw, StrangerTestCase, keep, octets
+from tests.manual import ROOT
 from tests.support import SynchronousTestCase
 
 

@@ -6,7 +6,6 @@ import os
 import sys
 from typing import Any
 
-from tests.documents import ROOT
 from tests.interop.namespace import ADDRESS, PrivateNetwork
 from tests.interop.peers.baresip import Baresip
 from tests.interop.peers.kamailio import Kamailio
@@ -16,6 +15,7 @@ from tests.interop.peers.scenario import ANSWER, OFFER, Scenario, session_descri
 from tests.interop.peers.sipp import Sipp
 from tests.interop.peers.steered import SteeredService
 from tests.interop.support import TEXT, InteropTestCase, reactor
+from tests.manual import ROOT
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
 HELD = session_description(40000, "sendonly", 2)

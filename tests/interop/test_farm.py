@@ -13,11 +13,11 @@ from twisted.internet.task import Cooperator
 from sip_p2p import ConnectionFailure, SignalingState, SipUri
 from sip_p2p.service.silence import silent_offer
 from sip_p2p.transport.dns.dns_resolver import DnsResolver
-from tests.documents import ROOT, blocks
 from tests.interop.peers.farm import HOSTS, PACKAGING, Dispatcher
 from tests.interop.peers.ours import Service
 from tests.interop.peers.program import free_port, until
 from tests.interop.support import InteropTestCase, Party, reactor
+from tests.manual import ROOT, blocks
 from tests.transport.name_servers import NameServer
 
 PROXY = "proxy.example"

@@ -6,12 +6,12 @@ import json
 import os
 from typing import Any
 
-from tests.documents import ROOT, blocks
 from tests.interop.peers.ours import Service
 from tests.interop.peers.peer import Peer
 from tests.interop.peers.program import Program, free_port, until
 from tests.interop.peers.sipp import Sipp
 from tests.interop.support import TEXT, InteropTestCase
+from tests.manual import ROOT, blocks
 
 TOKEN = "only Prometheus knows this".replace(" ", "-")
 SCRAPES, ALARMS = blocks(ROOT / "docs" / "metrics.rst", "yaml")

@@ -13,7 +13,7 @@ from sip_p2p.errors import RequestFailed, TlsFailureReason
 from sip_p2p.observe.metrics import DURATION_BUCKETS, Latencies, MetricsCollector
 from sip_p2p.observe.transactions import TransactionWatch
 from sip_p2p.testing import Network
-from tests.documents import blocks
+from tests.manual import blocks
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:

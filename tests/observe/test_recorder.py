@@ -11,7 +11,7 @@ from sip_p2p.observe.recorder import Recorder
 from sip_p2p.observe.redact import BodyPolicy
 from sip_p2p.observe.trace import Tap
 from sip_p2p.transport.flow import LiveFlow
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:

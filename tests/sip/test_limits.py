@@ -7,7 +7,7 @@ from sip_p2p.sip.framing import StreamFramer
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.parse import Unparsable, parse_datagram, parse_message
-from tests.documents import ROOT
+from tests.manual import ROOT
 from tests.sip.harness import message
 from tests.support import SynchronousTestCase
 

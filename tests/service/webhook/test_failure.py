@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.service.webhook.failure import STATUS, FailureKind, HookFailure
-from tests.documents import ROOT
+from tests.manual import ROOT
 from tests.support import SynchronousTestCase
 
 

@@ -20,7 +20,7 @@ from sip_p2p.transport.dns.name_servers import HostsFile
 from sip_p2p.transport.dns.resolver import AddressResolver, StaticResolver
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.target import Target, Transport, target_of
-from tests.documents import ROOT, blocks
+from tests.manual import ROOT, blocks
 from tests.support import SynchronousTestCase, TestCase, vectors
 from tests.transport.name_servers import BrokenNameServer, NameServer, reactor
 
