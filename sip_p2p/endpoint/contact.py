@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.party_options import parse_instance_id
@@ -14,6 +14,7 @@ from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.target import Transport
 
@@ -63,12 +64,16 @@ class ContactAddress:
         """*uri* as a Contact value."""
         return f'<{uri}>;+sip.instance="<{self.instance_id}>"{self.features.text}'
 
-    def value_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
+    def value_on(self, flow: LiveFlow, *, for_sips: bool, names_nobody: bool = False) -> str:
         """The Contact for a message on *flow*: reachable over it, also when nothing listens (row C11).
 
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
+        :param names_nobody: whether it is to say where we are, and neither who nor on which device (RFC 3323 section
+            4.1.1.3). It leads back in the dialog that it is said in, and nowhere else.
         """
+        if names_nobody:
+            return f"<{self._uri_on(flow, for_sips=for_sips, user='anonymous')}>"
         if self.routable is not None:
             # RFC 5630 section 5.1.1.4: whoever has a GRUU has it under both schemes.
             return self.value(self.routable.replace(scheme="sips") if for_sips else self.routable)
@@ -78,10 +83,13 @@ class ContactAddress:
             uri += ";ob"
         return self.value(uri)
 
-    def anonymous_on(self, flow: LiveFlow, *, for_sips: bool) -> str:
-        """The Contact of who wants to remain unnamed: where that is, and nothing of who or on which device (RFC 3323
-        section 4.1.1.3). It leads back in the dialog that it is said in, and nowhere else."""
-        return f"<{self._uri_on(flow, for_sips=for_sips, user='anonymous')}>"
+    def in_dialog(self, flow: Flow, secure: bool) -> str:
+        """The Contact of a message of a dialog, as a :class:`~sip_p2p.sip.profile.Profile` wants it."""
+        return self.value_on(cast("LiveFlow", flow), for_sips=secure)
+
+    def in_anonymous_dialog(self, flow: Flow, secure: bool) -> str:
+        """The same where it names nobody."""
+        return self.value_on(cast("LiveFlow", flow), for_sips=secure, names_nobody=True)
 
     def binding_on(self, flow: LiveFlow, reg_id: int | None, *, for_sips: bool) -> str:
         """The Contact for a REGISTER on *flow*: where we are, and never a GRUU, which is what a registrar makes of it.

@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.endpoint.transfer.replacing import ReplacesPolicy
     from sip_p2p.sip.compose import RequestPlan
-    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.preferences import FeatureParameters
     from sip_p2p.sip.profile import Authenticator
@@ -170,7 +169,7 @@ class Party(ReferringParty):
         profile.features = self._contact.features
         profile.instance_id = self._contact.instance_id
         profile.info_packages = parse_info_packages(info_packages)
-        profile.contact = self._contact_on
+        profile.contact, profile.anonymous_contact = self._contact.in_dialog, self._contact.in_anonymous_dialog
         if connector is not None:
             profile.trusted_proxies = frozenset((connector.target.name,))
         return profile
@@ -267,9 +266,7 @@ class Party(ReferringParty):
             8.1.1.8).
         :param names_nobody: whether it is to say where we are, and not who (RFC 3323 section 4.1.1.3).
         """
-        if names_nobody:
-            return self._contact.anonymous_on(flow, for_sips=for_sips)
-        return self._contact.value_on(flow, for_sips=for_sips)
+        return self._contact.value_on(flow, for_sips=for_sips, names_nobody=names_nobody)
 
     def leaves(self, request: Request, flow: LiveFlow) -> None:
         """A request of ours is about to go out on *flow*: without what its peer may not see (RFC 3325), and signed
@@ -402,10 +399,6 @@ class Party(ReferringParty):
     def takes_sessions(self) -> bool:
         """Whether a peer's INVITE becomes a session; a handler of :meth:`handle` comes before that."""
         return bool(self.session_received) and "INVITE" not in self._handlers
-
-    def _contact_on(self, flow: Flow, secure: bool) -> str:
-        """The Contact of a message of a dialog."""
-        return self._contact.value_on(cast("LiveFlow", flow), for_sips=secure)
 
     def request_received(self, incoming: IncomingRequest) -> None:
         """Give a request to its handlers; called by the manager."""

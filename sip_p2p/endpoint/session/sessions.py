@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.sip.dialog.effects import InviteEffect
     from sip_p2p.sip.outputs import AckReceived, RequestAbandoned, RequestReceived
+    from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["Sessions"]
 
@@ -232,6 +233,11 @@ class Sessions:
     def _request_received(self, output: said.InDialogRequestReceived) -> None:
         manager = self._manager
         now = manager.driver.now()
+        profile = output.dialog.profile
+        if profile is not None:
+            cast("RealTimeEndpoint", profile.user).trust_domain.clean(
+                output.request.headers, cast("LiveFlow", output.flow)
+            )
         side = _SIDE_OF.get(output.request.method)
         if side is not None and self._event_received(output, side):
             return

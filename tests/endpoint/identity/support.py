@@ -131,6 +131,8 @@ class WebCase(SynchronousTestCase):
     def setUp(self) -> None:
         """The network."""
         self.network = Network(delay=0.01)
+        self.addCleanup(self.network.finish)
+        self.addCleanup(self.network.advance, 1)
         self.asker = self.network.host(names=["asker.example"])
         self.hits: list[str] = []
         self.web = self.serve(WEB.issue("certs.example"))
