@@ -314,7 +314,8 @@ class KeepAlives:
         if activity != kept.activity:
             kept.activity = activity
             kept.active_at = now
-        return bool(self._idle_timeout) and now - kept.active_at > self._idle_timeout
+        # Whoever holds it wants to be reached by it.
+        return bool(self._idle_timeout) and not flow.leases and now - kept.active_at > self._idle_timeout
 
     def _send(self, flow: LiveFlow, kept: _Kept, now: float) -> None:
         """Ping; on UDP again and again until the answer is overdue (RFC 8489 section 6.2.1)."""

@@ -506,6 +506,21 @@ class DatagramTests(KeepAliveTestCase):
         self.network.advance(0.01)
         self.assertIn(b";keep\r\n", self.peer.messages[-1])
 
+    def test_leased(self) -> None:
+        """A UDP flow that somebody holds, to be reached by it, is pinged as long as that (row:E5, row:E17)."""
+        carol = self.side("c.example", KeepAlive(), Limits(idle_timeout=100))
+        carol.listen("UDP", 5060)
+        flow = carol.keeper.datagrams.flow_to(Target("udp", self.address, 5060))
+        lease = flow.lease()
+        carol.driver.request(outgoing("OPTIONS", 7), flow, "caller")
+        self.network.advance(0.01)
+        self.peer.say(reply(self.peer.messages[-1], "20"))
+        self.network.advance(300)
+        self.assert_between(14, len(self.peer.bindings), 20)
+        lease.release()
+        self.network.advance(300)
+        self.assert_between(14, len(self.peer.bindings), 22)
+
 
 class ShapeTests(SynchronousTestCase):
     """Without a network."""

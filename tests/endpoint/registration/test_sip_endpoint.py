@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sip_p2p import EndpointTerminated, InvalidOperation, RestrictedHeader, SipPeerToPeerEndpoint
+from sip_p2p import (
+    EndpointTerminated,
+    FromPolicy,
+    InvalidOperation,
+    RestrictedHeader,
+    SipEndpoint,
+    SipPeerToPeerEndpoint,
+)
 from tests.endpoint.registration.registrar import RegistrarTestCase
 
 
@@ -14,7 +21,7 @@ class SipEndpointTests(RegistrarTestCase):
     def test_works_without(self) -> None:
         """Until it registers it is a party like any other."""
         alice = self.alice(listen=None)
-        bob = self.network.party("sip:bob@b.example")
+        bob = self.network.party("sip:bob@b.example", manager={"from_policy": FromPolicy.any_from()})
         bob.message_received.subscribe(lambda event: None)
         self.assertEqual(self.network.run_until(alice.send_message("sip:bob@b.example", "hello")).status, 200)
         self.assertEqual((alice.registration, self.registrar.seen), (None, []))
@@ -54,7 +61,8 @@ class SipEndpointTests(RegistrarTestCase):
     def test_does_not_send(self) -> None:
         """A party that only receives cannot register, and one that is terminated cannot either."""
         self.assertRaises(InvalidOperation, self.alice(outbound=False).register)
-        other = self.alice("sip:other@example.com")
+        manager = self.network.party("sip:x@other.example", listen=()).connection_manager
+        other = SipEndpoint("sip:other@example.com", manager)
         self.network.run_until(other.terminate())
         self.assertRaises(EndpointTerminated, other.register)
 
