@@ -316,8 +316,11 @@ class IncomingReferral:
         notifier, self._notifier = self._notifier, None
         if notifier is not None:
             notifier.user = None
-            self.endpoint.connection_manager.lives.crowd.left(self.holder)
-        self.endpoint.connection_manager.lives.gone(self)
+            manager = self.endpoint.connection_manager
+            if notifier.dialog not in manager.core.dialogs:
+                manager.sessions.errands.dialog_ended(notifier.dialog)
+            manager.lives.crowd.left(self.holder)
+            manager.lives.gone(self)
 
     def __repr__(self) -> str:
         return f"<IncomingReferral to {self.method} {self.target}>"

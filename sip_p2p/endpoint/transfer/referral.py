@@ -221,12 +221,18 @@ class Referral:
 
     def abandon(self, error: EndpointTerminated) -> None:
         """There is no time left."""
-        if self._referrer is not None:
-            self._referrer.abandon()
+        referrer = self._referrer
+        if referrer is not None:
+            subscriber = referrer.subscriber
+            dialog = None if subscriber is None else subscriber.dialog
+            referrer.abandon()
+            self._leave(dialog)
             self._over(error)
 
     def take(self, effect: Any) -> None:
         """What its machines say."""
+        if isinstance(effect, SubscriptionOver):
+            self._leave(effect.dialog)
         if self._referrer is None:
             return
         if isinstance(effect, ReferAnswered):
@@ -245,12 +251,14 @@ class Referral:
             error = effect.reason
             if error is None and response is not None:
                 error = RequestFailed(response)
+            self._leave(effect.dialog)
             self._failed(error or OperationTimeout("no final response to REFER"))
             return
         accepted, self._accepted = self._accepted, None
         if self.status is ReferStatus.REFERRING:
             self._become(ReferStatus.ACCEPTED)
         if not effect.is_subscribed:
+            self._leave(effect.dialog)
             self._over(OperationTimeout("the peer does not tell what becomes of the referral"))
         if accepted is not None and not accepted.called:
             accepted.callback(self)
@@ -299,6 +307,12 @@ class Referral:
     def _is_unheard(self) -> bool:
         subscriber = None if self._referrer is None else self._referrer.subscriber
         return subscriber is not None and subscriber.dialog is not None and unheard_referral(subscriber.dialog) is self
+
+    def _leave(self, dialog: Dialog | None) -> None:
+        """Hold the flow of *dialog* no longer, if nothing else uses it."""
+        manager = self.endpoint.connection_manager
+        if dialog is not None and dialog not in manager.core.dialogs:
+            manager.sessions.errands.dialog_ended(dialog)
 
     def _become(self, status: ReferStatus) -> None:
         if status is self.status:

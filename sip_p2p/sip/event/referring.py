@@ -70,14 +70,21 @@ class ReferAnswered(EventEffect):
     :ivar response: the final response; None where there was none.
     :ivar reason: what happened instead, or what more there is to be said of the response; None for nothing.
     :ivar is_subscribed: whether NOTIFYs are to come.
+    :ivar dialog: the dialog that it was sent in, or a NOTIFY has made meanwhile; None for none.
     """
 
-    __slots__ = ("is_subscribed", "reason", "response")
+    __slots__ = ("dialog", "is_subscribed", "reason", "response")
 
     def __init__(
-        self, owner: Referrer, response: Response | None, reason: BaseException | None, is_subscribed: bool
+        self,
+        owner: Referrer,
+        response: Response | None,
+        reason: BaseException | None,
+        is_subscribed: bool,
+        dialog: Dialog | None,
     ) -> None:
         super().__init__(owner)
+        self.dialog = dialog
         self.response = response
         self.reason = reason
         self.is_subscribed = is_subscribed
@@ -182,6 +189,8 @@ class Referrer:
             # RFC 3515 section 2.2, RFC 3261 section 12.2.1.2: REFER refreshes the target.
             dialog.refresh_target(response, flow)
         subscriber = self.subscriber
+        if subscriber is not None and dialog is None:
+            dialog = subscriber.dialog
         if subscriber is not None and _declines_subscription(response):
             # RFC 4488 section 4: the peer has agreed to tell nothing.
             subscriber.abandon()
@@ -192,7 +201,7 @@ class Referrer:
             self.state = _ACCEPTED
             subscriber = self._numbered(subscriber, errand)
             subscriber.accepted(flow, now)
-        self.core.say(ReferAnswered(self, response, None, subscriber is not None))
+        self.core.say(ReferAnswered(self, response, None, subscriber is not None, dialog))
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """The REFER will have no response."""
@@ -201,12 +210,12 @@ class Referrer:
             self._failed(errand, None, reason, now)
 
     def _failed(self, errand: Errand, response: Response | None, reason: BaseException | None, now: float) -> None:
-        subscriber = self.subscriber
+        subscriber, dialog = self.subscriber, errand.plan.dialog
         self._let_go()
         if subscriber is not None:
+            dialog = subscriber.dialog if dialog is None else dialog
             subscriber.abandon()
-        self.core.say(ReferAnswered(self, response, reason, False))
-        dialog = errand.plan.dialog
+        self.core.say(ReferAnswered(self, response, reason, False, dialog))
         usage: InviteUsage | None = None if dialog is None else dialog.user
         if usage is not None:
             # RFC 5057 section 5: what that means for the session beside it.

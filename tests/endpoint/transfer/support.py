@@ -50,13 +50,14 @@ class TransferTestCase(CallTestCase):
 
     def call_carol(self) -> tuple[SignalingSession, SignalingSession]:
         """A session of Alice's with Carol: both sides."""
-        establishing = self.alice.invite(CAROL, OFFER)
+        session = self.alice.create_session(CAROL)
+        establishing = session.establish(OFFER)
         self.network.advance(0.5)
         theirs = self.at_carol[-1]
         accepting = theirs.accept(ANSWER)
         for waiting in (establishing, accepting):
             self.network.run_until(waiting)
-        return self.successResultOf(establishing), theirs
+        return session, theirs
 
 
 def statuses(referral: Any) -> tuple[list[int], Deferred[None]]:

@@ -12,7 +12,7 @@ class ReferInSessionTests(TransferTestCase):
 
     def test_followed(self) -> None:
         """The peer calls whom it was referred to, and tells how that goes (row:I1, row:I2, row:I6)."""
-        session, theirs = self.call()
+        session, _ = self.call()
         referral = self.network.run_until(session.refer(CAROL))
         told, reading = statuses(referral)
         self.network.advance(1)
