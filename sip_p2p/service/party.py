@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from twisted.logger import Logger
 from twisted.python import usage
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
 from sip_p2p.errors import SipError, TlsFailure
 from sip_p2p.observe.text import printable
+from sip_p2p.service.settings.authentication_options import credentials_file, users_file
 from sip_p2p.service.words import explain
 from sip_p2p.transport.dns.dns_resolver import DnsResolver
 from sip_p2p.transport.dns.resolver import StaticResolver
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.connection_request import Authorize
+    from sip_p2p.service.passwords import CredentialsFile, UsersFile
     from sip_p2p.service.settings.options import PartyOptions
     from sip_p2p.sip.dialog.answer_options import AnswerOptions
     from sip_p2p.transport.dns.resolver import Resolver
@@ -33,16 +36,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Party", "make_party"]
 
+_log = Logger()
+
 
 @final
 class Party:
     """A connection manager and the one endpoint on it."""
 
-    __slots__ = ("endpoint", "manager")
+    __slots__ = ("_files", "endpoint", "manager")
 
-    def __init__(self, manager: RealTimeConnectionManager, endpoint: SipPeerToPeerEndpoint) -> None:
+    def __init__(
+        self,
+        manager: RealTimeConnectionManager,
+        endpoint: SipPeerToPeerEndpoint,
+        files: tuple[CredentialsFile | UsersFile | None, ...] = (),
+    ) -> None:
+        """
+        :param files: the names and passwords that it was made with.
+        """
         self.manager = manager
         self.endpoint = endpoint
+        self._files = tuple(file for file in files if file is not None)
 
     @property
     def credential(self) -> Credential | None:
@@ -56,7 +70,15 @@ class Party:
         :returns: what has changed, in words. What cannot be used changes nothing, and the log says why.
         """
         manager = self.manager
-        return manager.reload() if isinstance(manager, RealTimeServerTlsConnectionManager) else []
+        changes = manager.reload() if isinstance(manager, RealTimeServerTlsConnectionManager) else []
+        for file in self._files:
+            try:
+                if file.reload():
+                    changes.append(f"the names and passwords in {file.path}")
+            except (ValueError, OSError) as error:
+                words = str(error) if isinstance(error, ValueError) else f"{file.path}: {error.strerror}"
+                _log.error("what stands there is not used: {error}", error=printable(words, 512))
+        return changes
 
 
 def make_party(
@@ -100,11 +122,18 @@ def make_party(
                 **options.tls_arguments(),
             )
         manager.resolver = _resolver(reactor, options, manager)
+        credentials, users = credentials_file(options), users_file(options)
         endpoint = SipPeerToPeerEndpoint(
-            str(options.uri), manager, proxy=options.proxy, instance_id=instance_id, answer_options=answers
+            str(options.uri),
+            manager,
+            proxy=options.proxy,
+            instance_id=instance_id,
+            answer_options=answers,
+            credentials=None if credentials is None else credentials.credentials,
+            authenticator=None if users is None else users.authenticator,
         )
         made, manager = manager, None
-        return Party(made, endpoint)
+        return Party(made, endpoint, (credentials, users))
     except TlsFailure as failure:
         raise usage.UsageError(printable(failure.detail or explain(failure).what, 512)) from None
     except (SipError, ValueError, OSError) as error:

@@ -287,7 +287,7 @@ def _refusal_remedy(failure: RequestFailed) -> str:
     if failure.status == 404:
         return "Nobody of that name is there: see that the part of the URI before the @ is right."
     if failure.status in (401, 407):
-        return "It asks for a password, which this program does not give: certificates are what it proves itself with."
+        return "It asks for a password: --credentials names a file with it, for this realm and for who asks."
     if "Retry-After" in headers:
         return f"It asks to try again after {printable(headers['Retry-After'])} seconds."
     return ""

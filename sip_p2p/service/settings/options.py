@@ -19,6 +19,7 @@ from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.process.logs import ServiceLog, take_over
 from sip_p2p.service.settings.application_options import ApplicationOptions
+from sip_p2p.service.settings.authentication_options import AUTHENTICATE_USERS, CREDENTIALS
 from sip_p2p.service.settings.command_line import CommandOptions, file_path, seconds
 from sip_p2p.service.settings.config import ConfigOptions
 from sip_p2p.service.settings.export_options import ExportOptions
@@ -89,6 +90,7 @@ class PartyOptions(PeerOptions):
             "send everything through this first hop: HOST:PORT (TLS), or tcp:HOST:PORT, udp:HOST:PORT",
         ],
         ["proxy-name", None, None, "the name that the proxy's certificate must prove, if it is not its host"],
+        CREDENTIALS,
     ]
 
     repeatable: ClassVar[tuple[str, ...]] = ("resolve", "trust")
@@ -121,7 +123,7 @@ class PartyOptions(PeerOptions):
         if self["uri"] is None:
             raise usage.UsageError("--uri is missing: who are you? For example --uri sip:alice@a.example")
         self.uri = owner_uri(self["uri"])
-        for name in ("certificate", "private-key"):
+        for name in ("certificate", "private-key", "credentials"):
             if self[name] is not None:
                 self[name] = file_path(name, self[name])
         if self["private-key"] is not None and self["certificate"] is None:
@@ -223,6 +225,7 @@ class Options(
         RELIABLE,
         SESSION_TIMER,
         SESSION_TIMER_LEAST,
+        AUTHENTICATE_USERS,
         ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
         ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
         ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
@@ -347,7 +350,7 @@ class Options(
         self.finish_sessions = seconds("finish-sessions", self["finish-sessions"])
         self.answers = answer_options(self)
         self._check_flows()
-        for name in ("trace", "state"):
+        for name in ("trace", "state", "authenticate-users"):
             if self[name] is not None:
                 self[name] = file_path(name, self[name])
         if self["trace-with-secrets"] and self["trace"] is None:
