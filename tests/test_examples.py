@@ -113,6 +113,20 @@ class PingTests(ExampleCase):
             self.assertRegex(line, r"\A200 OK in [0-9.]+ ms, allows: .*\bMESSAGE\b")
 
 
+class EventPackageTests(ExampleCase):
+    """event_package.py."""
+
+    async def test_watched(self) -> None:
+        """A package of a few lines is subscribed to by another process, which hears each change. row:J9"""
+        thermometer = self.example("event_package")
+        target = (await thermometer.find(r"^the thermometer is (\S+)$"))[1]
+        watcher = self.example("event_package", target)
+        self.assertEqual(await watcher.ended(), 0, watcher.report())
+        readings = [float(line.split()[2]) for line in watcher.output.splitlines()]
+        self.assertEqual(readings, sorted(set(readings)))
+        self.assertGreater(readings[-1], 20.2)
+
+
 class GuestBookTests(ExampleCase):
     """guest_book.py, run by twistd."""
 

@@ -60,6 +60,9 @@ def capability_fields(profile: Profile, has_timer: bool = True) -> list[tuple[st
     if packages or profile.allows("INFO"):
         # RFC 6086 section 5.2.1: an empty one says that no package is taken, which a missing one does not.
         fields.append(("Recv-Info", ", ".join(packages)))
+    if profile.event_packages:
+        # RFC 6665 section 4.4.4: in whatever makes a dialog.
+        fields.append(("Allow-Events", ", ".join(profile.event_packages)))
     return fields
 
 
