@@ -219,7 +219,7 @@ class Subscription:
         plan = self._terms.plan()
         manager = self.endpoint.connection_manager
         manager.lives.add(self)
-        started = self._started = Deferred(lambda _: self.end())
+        started = self._started = Deferred(self._cancelled)
         self._begin(plan)
         manager.driver.drain()
         return started
@@ -237,7 +237,7 @@ class Subscription:
         machine.start_in(dialog, manager.driver.now())
         self._machine = machine
         manager.lives.add(self)
-        started = self._started = Deferred(lambda _: self.end())
+        started = self._started = Deferred(self._cancelled)
         self._become(SubscriptionState.SUBSCRIBING)
         manager.driver.drain()
         return started
@@ -287,6 +287,13 @@ class Subscription:
         self._gone.append(gone)
         self.end()
         return gone
+
+    def __len__(self) -> int:
+        """How many notifications wait to be taken."""
+        return 0 if self._arrivals is None else len(self._arrivals)
+
+    def __bool__(self) -> bool:
+        return True
 
     def __aiter__(self) -> Subscription:
         return self
@@ -342,6 +349,11 @@ class Subscription:
             self._finish(error)
             return
         self._begin(plan)
+
+    def _cancelled(self, _: Deferred[Subscription]) -> None:
+        """Nobody waits for its beginning any more."""
+        self._started = None
+        self.end()
 
     def _make_machine(self) -> Subscriber:
         manager, terms = self.endpoint.connection_manager, self._terms

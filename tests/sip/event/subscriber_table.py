@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["TABLE"]
 
 TABLE = [
-    # state, input, what follows; asking is a SUBSCRIBE under way, owed a NOTIFY that has to follow one, N is Timer N, R the
+    # state, input, what follows; asking is a SUBSCRIBE under way, owed a NOTIFY that has to follow, N is Timer N, R the
     # time of a refresh, X that of the end, and [unwanted] takes a SUBSCRIBE back
     ("idle", "start", "notify wait, asking >SUBSCRIBE 3600"),
     ("idle", "refresh", "idle"),
