@@ -37,9 +37,11 @@ from sip_p2p.errors import (
     MalformedDescription,
     MalformedDocument,
     MalformedMessage,
+    MessageNotDelivered,
     NotListening,
     OfferRejected,
     OperationTimeout,
+    OutboxFailed,
     PeerOverloaded,
     RequestFailed,
     RestrictedHeader,
@@ -68,7 +70,14 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.listener import Listener
     from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
+    from sip_p2p.endpoint.messaging.conversation import Conversation
+    from sip_p2p.endpoint.messaging.message import IncomingText, Message, MessageStatus, ReportReceived
+    from sip_p2p.endpoint.messaging.messenger import Messenger
+    from sip_p2p.endpoint.messaging.outbox import Outbox
+    from sip_p2p.endpoint.messaging.outbox_entry import OutboxEntry, OutboxLimits, OutboxState
     from sip_p2p.endpoint.peer import Peer
+    from sip_p2p.endpoint.publication.compositor import EventStateCompositor
+    from sip_p2p.endpoint.publication.publication import Publication
     from sip_p2p.endpoint.registration.arguments import RegisterArguments
     from sip_p2p.endpoint.registration.registration import Registration
     from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
@@ -86,6 +95,9 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
     from sip_p2p.endpoint.subscription.notification import Notification
     from sip_p2p.endpoint.subscription.package import EventPackage, Verdict
+    from sip_p2p.endpoint.subscription.packages.dialogs import DialogPackage
+    from sip_p2p.endpoint.subscription.packages.message_summary import MessageSummaryPackage
+    from sip_p2p.endpoint.subscription.packages.presence import PresencePackage
     from sip_p2p.endpoint.subscription.server import ServerSubscription
     from sip_p2p.endpoint.subscription.states import SubscriptionState, SubscriptionStateChanged
     from sip_p2p.endpoint.subscription.subscription import Subscription
@@ -101,6 +113,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.references import Join, Replaces, TargetDialog
     from sip_p2p.sip.dialog.session_timer import Refresher, SessionTimerSettings
     from sip_p2p.sip.event.notifier import NotifierState
+    from sip_p2p.sip.event.publisher import PublicationState
     from sip_p2p.sip.event.refer import ReferredBy, ReferTo
     from sip_p2p.sip.event.subscribing import SubscribeKind
     from sip_p2p.sip.fields import NameAddr
@@ -149,8 +162,10 @@ __all__ = [
     "ConnectionRequest",
     "ContactPreference",
     "ContentDescription",
+    "Conversation",
     "Credential",
     "Credentials",
+    "DialogPackage",
     "DigestAuthenticator",
     "DnsResolver",
     "Doubt",
@@ -159,6 +174,7 @@ __all__ = [
     "EndpointTerminated",
     "Event",
     "EventPackage",
+    "EventStateCompositor",
     "FeatureParameters",
     "FetchRules",
     "FirstUse",
@@ -173,6 +189,7 @@ __all__ = [
     "IncomingOffer",
     "IncomingReferral",
     "IncomingRequest",
+    "IncomingText",
     "InvalidOperation",
     "InvitationAccepted",
     "Join",
@@ -187,13 +204,23 @@ __all__ = [
     "MalformedDocument",
     "MalformedMessage",
     "MediaType",
+    "Message",
     "MessageLimits",
+    "MessageNotDelivered",
+    "MessageStatus",
+    "MessageSummaryPackage",
+    "Messenger",
     "NameAddr",
     "NotListening",
     "Notification",
     "NotifierState",
     "OfferRejected",
     "OperationTimeout",
+    "Outbox",
+    "OutboxEntry",
+    "OutboxFailed",
+    "OutboxLimits",
+    "OutboxState",
     "OverloadChanged",
     "OverloadState",
     "Passport",
@@ -205,8 +232,11 @@ __all__ = [
     "Peer",
     "PeerOverloaded",
     "PinnedKeys",
+    "PresencePackage",
     "ProvisionalResponseReceived",
     "ProxyConnector",
+    "Publication",
+    "PublicationState",
     "RealTimeAddress",
     "RealTimeConnectionManager",
     "RealTimeEndpoint",
@@ -228,6 +258,7 @@ __all__ = [
     "RemoteAnswer",
     "Replacement",
     "Replaces",
+    "ReportReceived",
     "Request",
     "RequestFailed",
     "Resolver",
@@ -291,8 +322,10 @@ _HOMES = {
     "ConnectionRequest": "sip_p2p.endpoint.connection_request",
     "ContactPreference": "sip_p2p.sip.preferences",
     "ContentDescription": "sip_p2p.sip.dialog.description",
+    "Conversation": "sip_p2p.endpoint.messaging.conversation",
     "Credential": "sip_p2p.transport.trust.credential",
     "Credentials": "sip_p2p.endpoint.authentication.credentials",
+    "DialogPackage": "sip_p2p.endpoint.subscription.packages.dialogs",
     "DigestAuthenticator": "sip_p2p.endpoint.authentication.authenticator",
     "DnsResolver": "sip_p2p.transport.dns.dns_resolver",
     "Doubt": "sip_p2p.transport.trust.stack",
@@ -300,6 +333,7 @@ _HOMES = {
     "EndpointState": "sip_p2p.endpoint.events",
     "Event": "sip_p2p.endpoint.events",
     "EventPackage": "sip_p2p.endpoint.subscription.package",
+    "EventStateCompositor": "sip_p2p.endpoint.publication.compositor",
     "FeatureParameters": "sip_p2p.sip.preferences",
     "FetchRules": "sip_p2p.endpoint.identity.fetching",
     "FirstUse": "sip_p2p.transport.trust.first_use",
@@ -314,6 +348,7 @@ _HOMES = {
     "IncomingOffer": "sip_p2p.endpoint.session.exchange",
     "IncomingReferral": "sip_p2p.endpoint.transfer.incoming_referral",
     "IncomingRequest": "sip_p2p.endpoint.incoming",
+    "IncomingText": "sip_p2p.endpoint.messaging.message",
     "InvitationAccepted": "sip_p2p.endpoint.session.events",
     "Join": "sip_p2p.sip.dialog.references",
     "KeepAlive": "sip_p2p.transport.keep_alive",
@@ -323,10 +358,18 @@ _HOMES = {
     "ListenerLost": "sip_p2p.endpoint.listener_watch",
     "ListenerWatch": "sip_p2p.endpoint.listener_watch",
     "MediaType": "sip_p2p.sip.body",
+    "Message": "sip_p2p.endpoint.messaging.message",
     "MessageLimits": "sip_p2p.sip.limits",
+    "MessageStatus": "sip_p2p.endpoint.messaging.message",
+    "MessageSummaryPackage": "sip_p2p.endpoint.subscription.packages.message_summary",
+    "Messenger": "sip_p2p.endpoint.messaging.messenger",
     "NameAddr": "sip_p2p.sip.fields",
     "Notification": "sip_p2p.endpoint.subscription.notification",
     "NotifierState": "sip_p2p.sip.event.notifier",
+    "Outbox": "sip_p2p.endpoint.messaging.outbox",
+    "OutboxEntry": "sip_p2p.endpoint.messaging.outbox_entry",
+    "OutboxLimits": "sip_p2p.endpoint.messaging.outbox_entry",
+    "OutboxState": "sip_p2p.endpoint.messaging.outbox_entry",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
     "OverloadState": "sip_p2p.transport.load.overload",
     "Passport": "sip_p2p.sip.passport",
@@ -337,8 +380,11 @@ _HOMES = {
     "PassportVerifier": "sip_p2p.endpoint.identity.verifier",
     "Peer": "sip_p2p.endpoint.peer",
     "PinnedKeys": "sip_p2p.transport.trust.pins",
+    "PresencePackage": "sip_p2p.endpoint.subscription.packages.presence",
     "ProvisionalResponseReceived": "sip_p2p.endpoint.session.events",
     "ProxyConnector": "sip_p2p.transport.proxy",
+    "Publication": "sip_p2p.endpoint.publication.publication",
+    "PublicationState": "sip_p2p.sip.event.publisher",
     "RealTimeAddress": "sip_p2p.endpoint.address",
     "RealTimeConnectionManager": "sip_p2p.endpoint.connection_manager",
     "RealTimeEndpoint": "sip_p2p.endpoint.endpoint",
@@ -360,6 +406,7 @@ _HOMES = {
     "RemoteAnswer": "sip_p2p.endpoint.session.events",
     "Replacement": "sip_p2p.endpoint.transfer.replacing",
     "Replaces": "sip_p2p.sip.dialog.references",
+    "ReportReceived": "sip_p2p.endpoint.messaging.message",
     "Request": "sip_p2p.sip.message",
     "Resolver": "sip_p2p.transport.dns.resolver",
     "Response": "sip_p2p.sip.message",

@@ -9,14 +9,14 @@ from twisted.internet.defer import Deferred, fail, succeed
 from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.thread import check_thread
-from sip_p2p.errors import EndpointTerminated, InvalidOperation, RequestFailed
+from sip_p2p.errors import EndpointTerminated, InvalidOperation, MalformedMessage, RequestFailed
 from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.body import parse_media_type
-from sip_p2p.sip.event.publisher import PublicationOver, PublishEnded, Publisher, PublisherState
+from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher
 from sip_p2p.sip.fields import parse_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TypeAlias
 
     from sip_p2p.endpoint.address import RealTimeAddress
@@ -56,8 +56,19 @@ def content_of(body: Body, content_type: str | None) -> tuple[bytes, str]:
         content_type = content_type or body.media_type
     if not octets or not content_type:
         raise ValueError("what is published has a body and a content type (RFC 3903 section 4.2)")
-    parse_media_type(content_type)
+    _checked(parse_media_type, content_type)
     return octets, content_type
+
+
+def _checked(parse: Callable[[str], object], text: str) -> None:
+    """Refuse *text*, a field of the application's own, where *parse* cannot read it.
+
+    :raises ValueError: then.
+    """
+    try:
+        parse(text)
+    except MalformedMessage as error:
+        raise ValueError(error.reason) from None
 
 
 @final
@@ -71,7 +82,7 @@ class Publication:
     :ivar endpoint: whose it is.
     :ivar event: the event package.
     :ivar target: the resource whose state it is.
-    :ivar state_changed: told with the :class:`~sip_p2p.sip.event.publisher.PublisherState` when a PUBLISH has its
+    :ivar state_changed: told with the :class:`~sip_p2p.sip.event.publisher.PublicationState` when a PUBLISH has its
         outcome, and when it is over.
     :ivar error: what the last PUBLISH came to; None where it was accepted.
     """
@@ -84,7 +95,7 @@ class Publication:
         self.endpoint = endpoint
         self.event = event
         self.target = target
-        self.state_changed: Event[PublisherState] = Event(log_bounds=endpoint.connection_manager.driver.log_bounds)
+        self.state_changed: Event[PublicationState] = Event(log_bounds=endpoint.connection_manager.driver.log_bounds)
         self.error: BaseException | None = None
         self._machine = machine
         self._waiting: dict[Deferred[Publication], int] = {}
@@ -93,7 +104,7 @@ class Publication:
         endpoint.connection_manager.lives.add(self)
 
     @property
-    def state(self) -> PublisherState:
+    def state(self) -> PublicationState:
         """How it stands."""
         return self._machine.state
 
@@ -112,7 +123,7 @@ class Publication:
         """The seconds after which the compositor forgets it, unless it is refreshed before; 0 where it does not have
         it."""
         machine = self._machine
-        if machine.state is PublisherState.OVER or not machine.etag:
+        if machine.state is PublicationState.OVER or not machine.etag:
             return 0.0
         return max(0.0, machine.expires_at - self.endpoint.connection_manager.driver.now())
 
@@ -144,7 +155,7 @@ class Publication:
         :returns: fires when it is over, whatever the compositor has said. Idempotent.
         """
         check_thread()
-        if self._machine.state is PublisherState.OVER:
+        if self._machine.state is PublicationState.OVER:
             return succeed(None)
         waiting: Deferred[None] = Deferred()
         self._removing.append(waiting)
@@ -160,7 +171,7 @@ class Publication:
 
     def abandon(self, error: EndpointTerminated) -> None:
         """There is no time left: the compositor forgets it when it expires."""
-        if self._machine.state is not PublisherState.OVER:
+        if self._machine.state is not PublicationState.OVER:
             self._machine.abandon()
             self._gone(error, error)
 
@@ -214,7 +225,7 @@ class Publication:
         removing, self._removing = self._removing, []
         for waiting in removing:
             waiting.callback(None)
-        self.state_changed.tell(PublisherState.OVER)
+        self.state_changed.tell(PublicationState.OVER)
 
     def __repr__(self) -> str:
         return f"<Publication of {self.event} for {self.target} {self.state.name}>"
@@ -241,7 +252,7 @@ def publish(
     octets, media_type = content_of(body, content_type)
     if not 0 < expires <= _LONGEST_EXPIRES:
         raise ValueError(f"a publication cannot stand for {expires} s")
-    parse_event(event)
+    _checked(parse_event, event)
     manager = endpoint.connection_manager
     uri = to_sip_uri(endpoint.owner_uri if target is None else target, endpoint.owner_uri.host)
     try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.user_agent import UserAgentCore
 
-__all__ = ["PublicationOver", "PublishEnded", "Publisher", "PublisherState", "refresh_after"]
+__all__ = ["PublicationOver", "PublicationState", "PublishEnded", "Publisher", "refresh_after"]
 
 _LONGEST_TAG = 256
 _LONGEST_EXPIRES = 2**31
@@ -47,7 +47,7 @@ _FATAL = frozenset((403, 404, 405, 410, 413, 415, 416, 484, 485, 489, 501, 600, 
 """Answers that will not be others later: whoever they are given to is not to ask again by itself."""
 
 
-class PublisherState(enum.Enum):
+class PublicationState(enum.Enum):
     """How one publication stands."""
 
     IDLE = "nothing was sent"
@@ -58,12 +58,12 @@ class PublisherState(enum.Enum):
     OVER = "nothing more is sent for it"
 
 
-_IDLE = PublisherState.IDLE
-_ASKING = PublisherState.ASKING
-_STANDS = PublisherState.STANDS
-_WAITING = PublisherState.WAITING
-_REMOVING = PublisherState.REMOVING
-_OVER = PublisherState.OVER
+_IDLE = PublicationState.IDLE
+_ASKING = PublicationState.ASKING
+_STANDS = PublicationState.STANDS
+_WAITING = PublicationState.WAITING
+_REMOVING = PublicationState.REMOVING
+_OVER = PublicationState.OVER
 
 
 @final

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sip_p2p.errors import OperationTimeout
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.effects import RequestUnwanted, RequestWanted
-from sip_p2p.sip.event.publisher import PublicationOver, PublishEnded, Publisher, PublisherState
+from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.tokens import CountingTokens
 from sip_p2p.sip.user_agent import UserAgentCore
@@ -106,7 +106,7 @@ class Bench:
     def state(self) -> str:
         """Where the machine is, in the words of its table."""
         publisher = self.publisher
-        if publisher.state is not PublisherState.ASKING:
+        if publisher.state is not PublicationState.ASKING:
             return publisher.state.name.lower()
         name = "asking again" if publisher.etag else "asking"
         return f"{name}, leaving" if publisher.is_leaving else name

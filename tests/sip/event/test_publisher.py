@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import OperationTimeout, SipError
-from sip_p2p.sip.event.publisher import PublicationOver, PublishEnded, Publisher, PublisherState, refresh_after
+from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher, refresh_after
 from sip_p2p.sip.message import Response
 from tests.sip.event.publishing import Bench, kind_of
 
@@ -370,10 +370,10 @@ class LifeTests(SynchronousTestCase):
                 give(bench, what)
             publisher = bench.publisher
             self.assertEqual(
-                bench.errand is not None, publisher.state in (PublisherState.ASKING, PublisherState.REMOVING)
+                bench.errand is not None, publisher.state in (PublicationState.ASKING, PublicationState.REMOVING)
             )
             is_due = bench.core.appointments.due_of(publisher) is not None
-            self.assertEqual(is_due, publisher.state in (PublisherState.STANDS, PublisherState.WAITING))
+            self.assertEqual(is_due, publisher.state in (PublicationState.STANDS, PublicationState.WAITING))
         bench.publisher.remove(bench.now)
         for _ in range(3):
             bench.look()
