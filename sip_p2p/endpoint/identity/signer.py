@@ -48,11 +48,11 @@ class PassportSigner:
     :ivar methods: what is signed.
     """
 
-    __slots__ = ("_clock", "_compact", "_credential", "_jws", "_key", "_may_assert", "methods", "x5u")
+    __slots__ = ("_clock", "_compact", "_current", "_jws", "_may_assert", "methods", "x5u")
 
     def __init__(
         self,
-        credential: Credential | str | os.PathLike[str],
+        credential: Credential | str | os.PathLike[str] | Callable[[], Credential | None],
         x5u: str,
         *,
         methods: Iterable[str] = SIGNED_METHODS,
@@ -61,7 +61,8 @@ class PassportSigner:
         clock: Callable[[], float] = time,
     ) -> None:
         """
-        :param credential: the certificate and its key, of curve P-256; or the path of a PEM file with both.
+        :param credential: the certificate and its key, of curve P-256; or the path of a PEM file with both; or what
+            gives them, asked each time, since certificates are renewed.
         :param x5u: the ``https`` URL at which others find that certificate and its chain, as PEM. Nothing is served
             here.
         :param methods: what is signed.
@@ -72,17 +73,21 @@ class PassportSigner:
         :raises ValueError: for a key of another kind, or a URL that nobody would fetch.
         :raises TlsFailure: when the file cannot be used.
         """
-        given = credential if isinstance(credential, Credential) else Credential.from_files(credential)
-        key = given.key
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ValueError(f"{ALGORITHM} needs a key of curve P-256 (RFC 8225 section 4.2)")
+        self._current: Callable[[], Credential | None]
+        if isinstance(credential, Credential):
+            self._current = lambda: credential
+        elif callable(credential):
+            self._current = credential
+        else:
+            read = Credential.from_files(credential)
+            self._current = lambda: read
+        if self._key() is None:
+            raise ValueError(f"{ALGORITHM} needs a certificate with a key of curve P-256 (RFC 8225 section 4.2)")
         try:
             FetchRules(ports=range(1, 65536), private_addresses=True).check(x5u)
             IdentityValue("..x", x5u)
         except NotFetched as error:
             raise ValueError(f"nobody would fetch {x5u[:64]!r}: {error}") from None
-        self._credential = given
-        self._key = key
         self.x5u = x5u
         self.methods = frozenset(methods)
         self._may_assert = may_assert_number
@@ -94,7 +99,8 @@ class PassportSigner:
         """Whether *identity* is one that this certificate can sign for."""
         if identity.is_number:
             return self._may_assert is not None and self._may_assert(identity.value)
-        return self._credential.identities.matches(identity.domain) is not None
+        current = self._current()
+        return current is not None and current.identities.matches(identity.domain) is not None
 
     def sign(self, request: Request) -> bool:
         """Add Date, where there is none, and Identity to *request*, if that is ours to do.
@@ -104,8 +110,8 @@ class PassportSigner:
         if request.method not in self.methods or request.to.tag is not None or "Identity" in request.headers:
             return False
         try:
-            orig = canonical_identity(request.from_.uri)
-            if orig is None or orig.domain == ANONYMOUS_HOST or not self.may_speak_for(orig):
+            key, orig = self._key(), canonical_identity(request.from_.uri)
+            if key is None or orig is None or orig.domain == ANONYMOUS_HOST or not self.may_speak_for(orig):
                 return False
             now = self._clock()
             given = request.headers.get("Date")
@@ -118,19 +124,26 @@ class PassportSigner:
             return False
         if given is None:
             request.headers.add("Date", format_date(iat))
-        request.headers.add("Identity", str(self._identity(passport)))
+        request.headers.add("Identity", str(self._identity(passport, key)))
         return True
 
-    def _identity(self, passport: Passport) -> IdentityValue:
-        token = self._jws.encode(
-            passport.claims(), self._key, algorithm=ALGORITHM, headers={"typ": "passport", "x5u": passport.x5u}
-        )
+    def _key(self) -> ec.EllipticCurvePrivateKey | None:
+        """The key of the moment; None where that is none that can sign."""
+        current = self._current()
+        key = None if current is None else current.key
+        return key if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1) else None
+
+    def _identity(self, passport: Passport, key: ec.EllipticCurvePrivateKey) -> IdentityValue:
+        headers = {"typ": "passport", "x5u": passport.x5u}
+        token = self._jws.encode(passport.claims(), key, algorithm=ALGORITHM, headers=headers)
         if self._compact:
             token = f"..{token.rpartition('.')[2]}"
         return IdentityValue(token, passport.x5u, alg=ALGORITHM)
 
     def __repr__(self) -> str:
-        return f"<PassportSigner {', '.join(self._credential.identities.identities)} {self.x5u[:64]}>"
+        current = self._current()
+        names = "" if current is None else ", ".join(current.identities.identities)
+        return f"<PassportSigner {names} {self.x5u[:64]}>"
 
 
 def signed(token: str, key: ec.EllipticCurvePublicKey) -> bool:
