@@ -52,7 +52,7 @@ def follow(referral: IncomingReferral, offer: Any, arguments: dict[str, Any]) ->
             target, headers=headers, replaces=refer_to.replaces, join=refer_to.join, **arguments
         )
         following.offer = offer
-    elif offer is not None or arguments:
+    elif arguments:
         raise InvalidOperation(f"a {method[:32]} makes no session that these arguments could be for")
     else:
         following.request = (method, target)

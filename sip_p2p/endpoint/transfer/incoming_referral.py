@@ -26,7 +26,6 @@ from sip_p2p.sip.dialog.references import TargetDialog
 from sip_p2p.sip.dialog.replacing import is_from_party
 from sip_p2p.sip.event.notifier import Notifier, NotifierEnded, StateWanted
 from sip_p2p.sip.event.refer import (
-    NOREFERSUB,
     NOSUB,
     REFER_PACKAGE,
     SIPFRAG,
@@ -268,7 +267,7 @@ class IncomingReferral:
             dialog = Dialog.of_callee(request, echo.to_tag, incoming.flow)
         is_secure = dialog.is_secure if dialog is not None else request.uri_text[:5].lower() == "sips:"
         response.headers.add("Contact", profile.contact_value(incoming.flow, is_secure))
-        if not self.wants_notifications and has_option(request, "Supported", NOREFERSUB):
+        if not self.wants_notifications and "Refer-Sub" in request.headers:
             response.headers.add("Refer-Sub", "false")
         for name, value in fields:
             response.headers.add(name, value)

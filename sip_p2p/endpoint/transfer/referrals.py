@@ -42,9 +42,16 @@ def received_in(session: SignalingSession, output: InDialogRequestReceived) -> b
     manager = endpoint.connection_manager
     if endpoint.refer_received:
         incoming = IncomingRequest(manager, output)
+        if manager.dispatch.has_too_many(incoming.flow, session.unanswered):
+            manager.keeper.limit_hit("pending_requests")
+            incoming.respond(500, headers=(("Retry-After", str(random.randint(2, 8))),))
+            return True
         if manager.dispatch.heard:
             manager.dispatch.heard.tell((incoming, session))
         received(incoming, endpoint, session)
+        if not incoming.is_answered:
+            unanswered = session.waiting.unanswered
+            unanswered[:] = [*(each for each in unanswered if not each.is_answered), incoming]
         return True
     if session.hears("request_received"):
         return False

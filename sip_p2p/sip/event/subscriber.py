@@ -455,6 +455,9 @@ class Subscriber:
             return
         if is_new:
             self._adopt(output.dialog)
+        if len(self._names) > 1 and self.state is SubscriberState.NOTIFY_WAIT:
+            # RFC 3515 section 2.4.6: our SUBSCRIBEs name it as the notifier does.
+            self.event = parse_event(request.headers["Event"])
         if not value.is_terminated and self._is_flood(now):
             core.counters.refused_notifications += 1
             core.answer(transaction, 500, now, extra=(("Retry-After", "1"),))
