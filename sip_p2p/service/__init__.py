@@ -13,6 +13,7 @@ module            what
 ``event_names``   the names of all events
 ``happenings``    what happens, told to whoever follows it
 ``passwords``     the files of names and passwords
+``registering``   a party that has a server, and tells it where it is
 ``json_lines``    what is written of it: one JSON object a line
 ``settings``      the command line, a file and the environment
 ``applications``  what the service does with what arrives: those that are built in, and what your own derive from

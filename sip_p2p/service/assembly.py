@@ -6,7 +6,7 @@ Everything that needs a file is read here; nothing is bound or dialled before th
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.logger import Logger
 from twisted.python import usage
@@ -27,6 +27,7 @@ from sip_p2p.service.party import make_party
 from sip_p2p.service.process.state import instance_id
 from sip_p2p.service.process.supervision import Supervision
 from sip_p2p.service.process.worker import ears_and_mouth
+from sip_p2p.service.registering import Registering
 from sip_p2p.service.service import SipService
 from sip_p2p.service.settings.reconfiguration import Reconfiguration
 from sip_p2p.service.webhook.deliverer import Deliverer
@@ -35,6 +36,7 @@ from sip_p2p.service.webhook.figures import WebhookFigures
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
+    from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
     from sip_p2p.service.settings.options import Options
     from sip_p2p.transport.trust.credential import Credential
 
@@ -117,6 +119,9 @@ def _add_parts(
     service.add_part(instruments)
     service.add_part(exports)
     service.add_part(Chronicle(service.happenings, service.endpoint))
+    if options.registrar is not None:
+        party = cast("SipEndpoint", service.endpoint)
+        service.add_part(Registering(service.happenings, party, options.registrar, options.register_expires))
     if options.http_places:
         service.add_part(ControlServer(service, instruments, options))
     if webhook is not None:

@@ -13,8 +13,8 @@ __all__ = ["EVENTS", "strangers"]
 EVENTS: frozenset[str] = frozenset(
     """
     started message request session session-state session-failed echoed not-echoed echo-failed forwarded flow-opened
-    flow-lost throttled tls-failure state listener-lost addresses-changed certificate-expiring overload reloaded
-    stopping stopped transaction webhook-failed webhook-lost webhook-state
+    flow-lost throttled tls-failure state registration listener-lost addresses-changed certificate-expiring overload
+    reloaded stopping stopped transaction webhook-failed webhook-lost webhook-state
     """.split()
 )
 """All of them; an application of one's own may tell others besides."""

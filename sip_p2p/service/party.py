@@ -6,16 +6,18 @@ TLS is the rule. Clear text happens only where every place that the options name
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from twisted.logger import Logger
 from twisted.python import usage
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
+from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTcpConnectionManager, RealTimeServerTlsConnectionManager
 from sip_p2p.errors import SipError, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.settings.authentication_options import credentials_file, users_file
+from sip_p2p.service.settings.identity_options import IdentityOptions
 from sip_p2p.service.words import explain
 from sip_p2p.transport.dns.dns_resolver import DnsResolver
 from sip_p2p.transport.dns.resolver import StaticResolver
@@ -123,7 +125,7 @@ def make_party(
             )
         manager.resolver = _resolver(reactor, options, manager)
         credentials, users = credentials_file(options), users_file(options)
-        endpoint = SipPeerToPeerEndpoint(
+        endpoint = _kind(options)(
             str(options.uri),
             manager,
             proxy=options.proxy,
@@ -131,6 +133,7 @@ def make_party(
             answer_options=answers,
             credentials=None if credentials is None else credentials.credentials,
             authenticator=None if users is None else users.authenticator,
+            **_identity_arguments(options, manager),
         )
         made, manager = manager, None
         return Party(made, endpoint, (credentials, users))
@@ -142,6 +145,23 @@ def make_party(
         if manager is not None:
             # It has begun to watch its files, and nobody else will end that.
             manager.terminate()
+
+
+def _identity_arguments(options: PartyOptions, manager: RealTimeConnectionManager) -> dict[str, Any]:
+    """What the service is told of asserted and signed identities; commands are told nothing of them."""
+    if not isinstance(options, IdentityOptions):
+        return {}
+    return {
+        "trusted_identities": options.trusted_identities,
+        "passport_signer": options.passport_signer(lambda: getattr(manager, "credential", None)),
+        "passport_verifier": options.passport_verifier(),
+    }
+
+
+def _kind(options: PartyOptions) -> type[SipPeerToPeerEndpoint]:
+    """What the party is: one that registers has all that applications ask of the other."""
+    registers = options.get("register") is not None
+    return cast("type[SipPeerToPeerEndpoint]", SipEndpoint) if registers else SipPeerToPeerEndpoint
 
 
 def _resolver(reactor: IReactorTime, options: PartyOptions, manager: RealTimeConnectionManager) -> Resolver:

@@ -61,25 +61,25 @@ class RegistrationStateChanged:
     """A registration stands in another way.
 
     :ivar registration: which.
-    :ivar previous: how it stood.
+    :ivar previous_state: how it stood.
     :ivar state: how it stands.
     :ivar reason: why, where something went wrong: a :class:`~sip_p2p.errors.SipError`; else None.
     """
 
-    __slots__ = ("previous", "reason", "registration", "state")
+    __slots__ = ("previous_state", "reason", "registration", "state")
 
     def __init__(
         self,
         registration: Registration,
-        previous: RegistrationState,
+        previous_state: RegistrationState,
         state: RegistrationState,
         reason: BaseException | None,
     ) -> None:
         self.registration = registration
-        self.previous = previous
+        self.previous_state = previous_state
         self.state = state
         self.reason = reason
 
     def __repr__(self) -> str:
         why = "" if self.reason is None else f": {self.reason}"
-        return f"<RegistrationStateChanged {self.previous.value} -> {self.state.value}{why}>"
+        return f"<RegistrationStateChanged {self.previous_state.value} -> {self.state.value}{why}>"

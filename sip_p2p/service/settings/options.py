@@ -24,8 +24,16 @@ from sip_p2p.service.settings.command_line import CommandOptions, file_path, sec
 from sip_p2p.service.settings.config import ConfigOptions
 from sip_p2p.service.settings.export_options import ExportOptions
 from sip_p2p.service.settings.http_options import HttpOptions
+from sip_p2p.service.settings.identity_options import IdentityOptions
 from sip_p2p.service.settings.observe_options import ObserveOptions
 from sip_p2p.service.settings.peer_options import PeerOptions
+from sip_p2p.service.settings.registration_options import (
+    REGISTER,
+    REGISTER_EXPIRES,
+    is_registered_in_clear_text,
+    registrar_of,
+    registration_seconds,
+)
 from sip_p2p.service.settings.run_options import RunOptions
 from sip_p2p.service.settings.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, answer_options
 from sip_p2p.service.settings.webhook_options import WebhookOptions
@@ -192,6 +200,7 @@ class Options(
     ExportOptions,
     HttpOptions,
     WebhookOptions,
+    IdentityOptions,
     PartyOptions,
 ):
     """The options of ``twistd sip-p2p``."""
@@ -226,6 +235,8 @@ class Options(
         SESSION_TIMER,
         SESSION_TIMER_LEAST,
         AUTHENTICATE_USERS,
+        REGISTER,
+        REGISTER_EXPIRES,
         ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
         ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
         ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
@@ -267,6 +278,8 @@ class Options(
         self.drain = 0.0
         self.finish_sessions = 0.0
         self.answers = AnswerOptions()
+        self.registrar: SipUri | None = None
+        self.register_expires = 0
         self.log: ServiceLog | None = None
 
     def opt_allow(self, name: str) -> None:
@@ -304,6 +317,8 @@ class Options(
         secure = [description_prefix(description) in SECURE_PREFIXES for description in self.listen]
         if self.proxy is not None:
             secure.append(self.proxy.target.transport.is_secure)
+        elif self.registrar is not None:
+            secure.append(not is_registered_in_clear_text(self.registrar))
         return bool(secure) and not any(secure)
 
     @property
@@ -349,6 +364,9 @@ class Options(
         self.drain = seconds("drain", self["drain"])
         self.finish_sessions = seconds("finish-sessions", self["finish-sessions"])
         self.answers = answer_options(self)
+        if self.uri is not None:
+            self.registrar = registrar_of(self, self.uri)
+        self.register_expires = registration_seconds(self)
         self._check_flows()
         for name in ("trace", "state", "authenticate-users"):
             if self[name] is not None:
