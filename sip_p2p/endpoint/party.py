@@ -146,17 +146,31 @@ class Party(ReferringParty):
         self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
         self.profile = self._make_profile(supported, info_packages, connector)
         self.packages = EventPackages(cast("RealTimeEndpoint", self), packages)
+        self._ask_with(authenticator)
+        self._take_handlers(message_received, session_received, handlers or {})
+        # From here on it can be found: nothing that can be wrong about the arguments comes later.
+        self._enter(shares_owner_uri, catch_all)
+
+    def _ask_with(self, authenticator: Authenticator | None) -> None:
+        """Peers are asked for a name and a password, within the bounds of the connection manager."""
         self.profile.authenticator = authenticator
         if isinstance(authenticator, DigestAuthenticator):
-            authenticator.within(connection_manager.limits.digest_nonces, connection_manager.keeper.limit_hit)
+            manager = self.connection_manager
+            authenticator.within(manager.limits.digest_nonces, manager.keeper.limit_hit)
+
+    def _take_handlers(
+        self,
+        message_received: RequestHandler | None,
+        session_received: Callable[[SignalingSession], Any] | None,
+        handlers: Mapping[str, RequestHandler],
+    ) -> None:
+        """The first handlers (row M9)."""
         if message_received is not None:
             self.message_received.subscribe(message_received)
-        for method, handler in (handlers or {}).items():
+        for method, handler in handlers.items():
             self.handle(method, handler)
         if session_received is not None:
             self.session_received.subscribe(session_received)
-        # From here on it can be found: nothing that can be wrong about the arguments comes later.
-        self._enter(shares_owner_uri, catch_all)
 
     def _make_profile(
         self, supported: Iterable[str], info_packages: Iterable[str], connector: ProxyConnector | None

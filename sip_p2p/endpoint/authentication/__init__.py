@@ -9,5 +9,3 @@ it challenges others.
 
 The values and the hashes are :mod:`sip_p2p.sip.digest`'s.
 """
-
-from __future__ import annotations
