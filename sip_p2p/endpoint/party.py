@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from twisted.internet.defer import Deferred, fail, succeed
 
 from sip_p2p.endpoint.address import to_sip_uri
-from sip_p2p.endpoint.authentication.authenticator import DigestAuthenticator
+from sip_p2p.endpoint.authentication.authenticator import bounded
 from sip_p2p.endpoint.authentication.credentials import Credentials
 from sip_p2p.endpoint.composition import Composition
 from sip_p2p.endpoint.contact import ContactAddress
@@ -146,17 +146,10 @@ class Party(ReferringParty):
         self._session_methods = SESSION_METHODS.union(parse_methods(session_methods))
         self.profile = self._make_profile(supported, info_packages, connector)
         self.packages = EventPackages(cast("RealTimeEndpoint", self), packages)
-        self._ask_with(authenticator)
+        self.profile.authenticator = bounded(authenticator, connection_manager)
         self._take_handlers(message_received, session_received, handlers or {})
         # From here on it can be found: nothing that can be wrong about the arguments comes later.
         self._enter(shares_owner_uri, catch_all)
-
-    def _ask_with(self, authenticator: Authenticator | None) -> None:
-        """Peers are asked for a name and a password, within the bounds of the connection manager."""
-        self.profile.authenticator = authenticator
-        if isinstance(authenticator, DigestAuthenticator):
-            manager = self.connection_manager
-            authenticator.within(manager.limits.digest_nonces, manager.keeper.limit_hit)
 
     def _take_handlers(
         self,

@@ -31,14 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import TypeAlias
 
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.sip.digest import Presented
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
+    from sip_p2p.sip.profile import Authenticator
 
     Lookup: TypeAlias = Callable[[str], str | Mapping[str, str] | None]
     Required: TypeAlias = Callable[[Request, Flow], bool]
 
-__all__ = ["DigestAuthenticator"]
+__all__ = ["DigestAuthenticator", "bounded"]
 
 _log = Logger()
 
@@ -249,6 +251,13 @@ class DigestAuthenticator:
 
     def __repr__(self) -> str:
         return f"<DigestAuthenticator {self.realm!r} {', '.join(self._algorithms)}>"
+
+
+def bounded(authenticator: Authenticator | None, manager: RealTimeConnectionManager) -> Authenticator | None:
+    """*authenticator* within the limits of *manager*; one of the application's own as it is."""
+    if isinstance(authenticator, DigestAuthenticator):
+        authenticator.within(manager.limits.digest_nonces, manager.keeper.limit_hit)
+    return authenticator
 
 
 def _check_uri(presented: Presented, request: Request) -> None:
