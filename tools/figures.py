@@ -39,6 +39,7 @@ MACHINES = (
     ("dialog", "acknowledgement", "A 2xx until its ACK", "RFC 3261 section 13.3.1.4"),
     ("dialog", "session_timer", "The session timer", "RFC 4028 sections 7, 9 and 10"),
     ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
+    ("event", "notifier", "A subscription of a peer's", "RFC 6665 sections 4.2 and 4.4"),
 )
 
 INTRODUCTION = """\

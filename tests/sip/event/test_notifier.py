@@ -12,6 +12,7 @@ from sip_p2p.sip.event.terms import Terms
 from sip_p2p.sip.fields import EventValue
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Response
+from tests.sip.dialog.dialogs import tls
 from tests.sip.event.notifying import RETRY_AFTER, Bench, subscribe
 
 STATES = (
@@ -601,6 +602,15 @@ class NotifyTests(SynchronousTestCase):
             bench.look()
             assert bench.errand is not None
             self.assertEqual(bench.errand.plan.goes_back, goes_back)
+
+    def test_foreign_party(self) -> None:
+        """A SUBSCRIBE of another party that knows the dialog's tags is answered as if there were none, and changes
+        nothing. fault:D4"""
+        bench = self.active()
+        mallory = tls("m.example")
+        bench.core.receive_message(subscribe(expires=0, cseq=9, to_tag="bt"), mallory, bench.now)
+        bench.look()
+        self.assertEqual((bench.answers[-1].status, bench.state, len(bench.sent)), (481, "active", 1))
 
     def test_rates(self) -> None:
         """RFC 6446 sections 5.2 and 6.2: no more often than max-rate, no more seldom than min-rate, and said so in
