@@ -138,11 +138,15 @@ class DialogPackage(EventPackage):
         self._may_watch = may_watch
         self._ended: OrderedDict[int, DialogEntry] = OrderedDict()
         self._count = 0
-        endpoint.connection_manager.sessions.state_changed.subscribe(self._session_changed)
+        sessions = endpoint.connection_manager.sessions
+        sessions.begun.subscribe(self._session_begun)
+        sessions.state_changed.subscribe(self._session_changed)
 
     def close(self) -> None:
         """Follow the sessions no longer."""
-        self._endpoint.connection_manager.sessions.state_changed.unsubscribe(self._session_changed)
+        sessions = self._endpoint.connection_manager.sessions
+        sessions.begun.unsubscribe(self._session_begun)
+        sessions.state_changed.unsubscribe(self._session_changed)
         self._ended.clear()
 
     def authorise(self, request: IncomingRequest) -> Any:
@@ -168,6 +172,10 @@ class DialogPackage(EventPackage):
         told.version += 1
         told.ended = self._count
         return MEDIA_TYPE, info.to_bytes()
+
+    def _session_begun(self, session: SignalingSession) -> None:
+        if session.endpoint is self._endpoint and session.is_incoming:
+            self.changed()
 
     def _session_changed(self, told: tuple[SignalingSession, SignalingStateChanged]) -> None:
         session, changed = told

@@ -1,0 +1,1 @@
+"""Tests of :mod:`sip_p2p.endpoint.subscription.packages`."""

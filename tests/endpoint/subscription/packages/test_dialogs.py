@@ -1,0 +1,139 @@
+"""The dialog package: whose sessions are told, how, and to whom (RFC 4235)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sip_p2p import DialogPackage, RequestFailed, SignalingSession
+from sip_p2p.documents.dialog_info import Assembled, DialogTable
+from tests.endpoint.session.calls import ANSWER, OFFER
+from tests.endpoint.subscription.packages.watching import WatchingTestCase
+
+ALICE = "sip:alice@a.example"
+BOB = "sip:bob@b.example"
+
+
+class DialogTests(WatchingTestCase):
+    """Alice calls and is called, and Carol watches her."""
+
+    def setUp(self) -> None:
+        """Carol may watch."""
+        super().setUp()
+        self.carol = self.network.party("sip:carol@c.example")
+        self.package = DialogPackage(self.alice, may_watch=lambda request: request.from_.uri.host == "c.example")
+        self.alice.packages.add(self.package)
+        self.addCleanup(self.package.close)
+        self.sessions: list[SignalingSession] = []
+        self.bob.session_received.subscribe(self.sessions.append)
+
+    def states(self, seen: list[Any]) -> list[list[tuple[str, str]]]:
+        """State and event of the dialogs in each notification."""
+        return [[(each.state, each.event) for each in info.dialogs] for info in self.documents(seen)]
+
+    def test_call(self) -> None:
+        """A call of hers is told from the first INVITE to the BYE, each notification being whole (row:J12)."""
+        seen = self.watch("dialog", who=self.carol)
+        calling = self.alice.invite(BOB, OFFER)
+        self.network.advance(2)
+        self.sessions[0].ring()
+        self.network.advance(2)
+        accepting = self.sessions[0].accept(ANSWER)
+        session = self.run_until(calling)
+        self.run_until(accepting)
+        assert isinstance(session, SignalingSession)
+        self.network.advance(2)
+        self.run_until(session.terminate())
+        self.network.advance(2)
+        told = self.states(seen)
+        self.assertEqual(told[0], [])
+        self.assertEqual(told[-1], [("terminated", "local-bye")])
+        flat = [each[0][0] for each in told if each]
+        self.assertEqual(flat, sorted(flat, key=("trying", "early", "confirmed", "terminated").index))
+        self.assertIn("confirmed", flat)
+        documents = self.documents(seen)
+        self.assertEqual([info.version for info in documents], list(range(len(documents))))
+        self.assertTrue(all(info.is_full for info in documents))
+        confirmed = next(info.dialogs[0] for info in documents if info.dialogs and info.dialogs[0].state == "confirmed")
+        self.assertEqual((confirmed.direction, confirmed.call_id), ("initiator", session.call_id))
+        self.assertEqual((confirmed.local.identity, confirmed.remote.identity), (ALICE, BOB))
+        self.assertTrue(confirmed.local_tag)
+        self.assertTrue(confirmed.remote_tag)
+        table = DialogTable()
+        self.assertEqual({table.add(info) for info in documents}, {Assembled.APPLIED})
+        self.assertEqual(table.dialogs, ())
+
+    def test_called(self) -> None:
+        """A call to her that she rejects is told with its status."""
+        seen = self.watch("dialog", who=self.carol)
+        hers: list[SignalingSession] = []
+        self.alice.session_received.subscribe(hers.append)
+        calling = self.bob.invite(ALICE, OFFER)
+        self.network.advance(2)
+        hers[0].reject(486)
+        self.network.advance(2)
+        self.failureResultOf(calling, RequestFailed)
+        self.assertEqual(self.states(seen)[1:], [[("early", "")], [("terminated", "rejected")]])
+        last = self.documents(seen)[-1].dialogs[0]
+        self.assertEqual((last.direction, last.remote.identity), ("recipient", BOB))
+
+    def test_refused(self) -> None:
+        """A call of hers that is refused is told with the status of the refusal."""
+        seen = self.watch("dialog", who=self.carol)
+        calling = self.alice.invite(BOB, OFFER)
+        self.network.advance(2)
+        self.sessions[0].reject(486)
+        self.network.advance(2)
+        self.failureResultOf(calling, RequestFailed)
+        last = self.documents(seen)[-1].dialogs[0]
+        self.assertEqual((last.state, last.event, last.code), ("terminated", "rejected", 486))
+
+    def test_cancelled(self) -> None:
+        """A call that she gives up is told as cancelled, and one whose caller does likewise."""
+        seen = self.watch("dialog", who=self.carol)
+        session = self.alice.create_session(BOB)
+        calling = session.establish(OFFER)
+        calling.addErrback(lambda failure: None)
+        self.network.advance(2)
+        self.run_until(session.terminate())
+        self.network.advance(2)
+        self.assertEqual(self.states(seen)[-1], [("terminated", "cancelled")])
+        self.alice.session_received.subscribe(lambda each: None)
+        theirs = self.bob.create_session(ALICE)
+        theirs.establish(OFFER).addErrback(lambda failure: None)
+        self.network.advance(2)
+        self.run_until(theirs.terminate())
+        self.network.advance(2)
+        self.assertEqual(self.states(seen)[-1], [("terminated", "cancelled")])
+
+    def test_closed_by_default(self) -> None:
+        """Unless somebody says otherwise nobody knows but the party itself (row:J9)."""
+        self.alice.packages.remove(self.package)
+        package = DialogPackage(self.alice)
+        self.addCleanup(package.close)
+        self.alice.packages.add(package)
+        for who in (self.bob, self.carol):
+            failing = who.subscribe(ALICE, "dialog", retry="never")
+            self.network.advance(1)
+            self.assertEqual(self.failureResultOf(failing, RequestFailed).value.status, 403)
+        self.assertEqual(self.states(self.watch("dialog", who=self.alice)), [[]])
+
+    def test_others(self) -> None:
+        """Sessions of other parties of the same connection manager are not told."""
+        seen = self.watch("dialog", who=self.carol)
+        calling = self.carol.invite(BOB, OFFER)
+        self.network.advance(2)
+        self.sessions[0].reject(486)
+        self.network.advance(2)
+        self.failureResultOf(calling, RequestFailed)
+        self.assertEqual(self.states(seen), [[]])
+
+    def test_bound(self) -> None:
+        """Of the sessions that have ended the last 64 are remembered for those who were not told."""
+        for _ in range(70):
+            session = self.alice.create_session("sip:nobody@b.example")
+            session.establish(OFFER).addErrback(lambda failure: None)
+            self.network.advance(1)
+            self.sessions[-1].reject(486)
+            self.network.advance(1)
+        seen = self.watch("dialog", who=self.carol)
+        self.assertEqual(self.states(seen), [[]])
