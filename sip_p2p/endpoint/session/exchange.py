@@ -332,6 +332,6 @@ def change_ended(session: SignalingSession, effect: ModificationEnded) -> None:
     if response is not None and response.status < 300:
         done.callback(session.remote_description)
     elif response is not None:
-        done.errback(Failure(RequestFailed(response)))
+        done.errback(Failure(effect.reason or RequestFailed(response)))
     else:
         done.errback(Failure(effect.reason or InvalidOperation("the change was given up")))

@@ -337,7 +337,7 @@ class ModificationEnded:
     """A change that we asked for, by ``modify``, has its outcome; the answer, if any, was told before.
 
     :ivar response: the final response; None where there was none.
-    :ivar reason: what happened instead; None where there was a response.
+    :ivar reason: what happened instead, or what the response means beyond its status; else None.
     """
 
     __slots__ = ("owner", "reason", "response")

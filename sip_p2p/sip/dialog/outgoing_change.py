@@ -386,6 +386,8 @@ class OutgoingChange:
 
     def _finish(self, usage: InviteUsage, response: Response | None, reason: BaseException | None, now: float) -> None:
         """This is how it went."""
+        if reason is None and self.errand is not None:
+            reason = self.errand.refusal
         usage.outgoing = None
         self.next_deadline = None
         if usage.session_timer is not None and (response is None or response.status >= 300):

@@ -407,6 +407,17 @@ class PartyTests(SynchronousTestCase):
         self.assertEqual([self.send(), self.send()], [200, 200])
         self.assertEqual(self.heard, [("alice", "sip:alice@a.example")] * 2)
 
+    def test_many_at_once(self) -> None:
+        """Requests that are under way together are each counted on, in the order in which they leave: none is
+        challenged that need not be (row:F10)."""
+        self.knows()
+        self.send()
+        before = self.bob.connection_manager.metrics()["core_refused_requests"]
+        sending = [self.alice.send_message(BOB, "x") for _ in range(20)]
+        self.network.advance(1)
+        self.assertEqual([self.successResultOf(each).status for each in sending], [200] * 20)
+        self.assertEqual(self.bob.connection_manager.metrics()["core_refused_requests"], before)
+
     def test_each_party(self) -> None:
         """An endpoint without an authenticator asks nobody, though it shares the connection."""
         carol = self.network.party("sip:carol@b.example")

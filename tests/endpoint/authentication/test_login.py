@@ -202,7 +202,10 @@ class CallTests(AskingTestCase):
         self.asks(lambda request: ask() if request.method == "INFO" else None)
         with self.assertRaises(AuthenticationFailed):
             self.network.run_until(session.request("INFO"))
-        self.assertEqual(session.state.name, "CONNECTED")
+        self.asks(lambda request: ask() if request.cseq.method == "INVITE" else None)
+        with self.assertRaises(AuthenticationFailed) as caught:
+            self.network.run_until(session.renegotiate("v=0\r\n"))
+        self.assertEqual((caught.exception.realm, session.state.name), ("b.example", "CONNECTED"))
 
     def test_given_up(self) -> None:
         """A call that was given up is not begun anew by a challenge (section 9.1)."""

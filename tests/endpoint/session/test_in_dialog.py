@@ -44,6 +44,15 @@ class InDialogTests(CallTestCase):
             self.assertEqual(response.status, 200)  # type: ignore[attr-defined]
         self.assertEqual(self.seen, ["DANCE tango", "DANCE tango"])
 
+    def test_methods_of_others(self) -> None:
+        """Neither the methods that other extensions have nor OPTIONS are kept from a session, and OPTIONS is answered
+        where nobody takes it (row:F7, limit:L4)."""
+        self.assertEqual(self.run_until(self.session.request("OPTIONS")).status, 200)  # type: ignore[attr-defined]
+        self.theirs.request_received.subscribe(self.take)
+        for method in ("PUBLISH", "SERVICE", "BENOTIFY"):
+            self.assertEqual(self.run_until(self.session.request(method)).status, 200)  # type: ignore[attr-defined]
+        self.assertEqual(self.seen, ["PUBLISH", "SERVICE", "BENOTIFY"])
+
     def test_message(self) -> None:
         """A MESSAGE goes to its own event; where nobody listens there, to the other one (row:H25)."""
         self.theirs.request_received.subscribe(self.take)
