@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +99,25 @@ class BroadcastTests(ExampleCase):
             await receiver.find("six o'clock$")
 
 
+class OutboxTests(ExampleCase):
+    """outbox.py."""
+
+    async def test_killed(self) -> None:
+        """What was accepted while nobody was there is delivered by the program that comes after the one that was
+        killed, in its order."""
+        target, path = f"sip:bob@localhost:{free_port()}", str((self.folder / "outbox.sqlite").resolve())
+        first = self.example("outbox", path, target, "one", "two")
+        await first.find(r"accepted\n.*accepted$")
+        os.kill(first.pid, signal.SIGKILL)
+        await first.ended()
+        bob = self.example("hello_bob", target.rpartition(":")[2])
+        await bob.find(r"^bob is ")
+        second = self.example("outbox", path, target)
+        self.assertEqual(await second.ended(), 0, second.report())
+        self.assertRegex(second.output, r"(?s)\A\w+: delivered .*\n\w+: delivered .*\n\Z")
+        await bob.find(r"(?s): one\n.*: two$")
+
+
 class PingTests(ExampleCase):
     """ping.py."""
 
@@ -125,6 +145,28 @@ class EventPackageTests(ExampleCase):
         readings = [float(line.split()[2]) for line in watcher.output.splitlines()]
         self.assertEqual(readings, sorted(set(readings)))
         self.assertGreater(readings[-1], 20.2)
+
+
+class TransferTests(ExampleCase):
+    """transfer.py."""
+
+    async def test_a_visitor_is_connected(self) -> None:
+        """The reception sends its visitor to an extension, and is out of it when the two talk. (row:I1)"""
+        extension = self.example("transfer", "extension", "", "0")
+        inside = (await extension.find(r"^extension is (sip:\S+)$"))[1]
+        reception = self.example("transfer", "reception", inside, "0")
+        target = (await reception.find(r"^reception is (sip:\S+)$"))[1]
+        visitor = self.example("transfer", "visitor", target)
+        await visitor.find(r"^calling sip:extension@localhost:\d+$")
+        await extension.find(r"^talking; it says that it was sent by <sip:reception@localhost>$")
+        await reception.find(r"^connected: 200 OK$")
+
+    async def test_an_extension_that_is_not_there(self) -> None:
+        """Where nobody is there, the reception is told so. (row:I2)"""
+        reception = self.example("transfer", "reception", "sip:extension@localhost:1", "0")
+        target = (await reception.find(r"^reception is (sip:\S+)$"))[1]
+        self.example("transfer", "visitor", target)
+        await reception.find(r"^not connected: 503 ")
 
 
 class GuestBookTests(ExampleCase):

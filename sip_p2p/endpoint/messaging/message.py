@@ -236,6 +236,7 @@ class IncomingText:
     """
 
     __slots__ = (
+        "_is_delivered",
         "_is_displayed",
         "content",
         "content_type",
@@ -266,6 +267,7 @@ class IncomingText:
         self.date: float | None = None
         self.expires: int | None = None
         self.wanted: frozenset[Wanted] = frozenset()
+        self._is_delivered = False
         self._is_displayed = False
 
     @property
@@ -293,16 +295,25 @@ class IncomingText:
         """
         return self.expires is not None and self.date is not None and now >= self.date + self.expires
 
-    def displayed(self) -> bool:
+    def displayed(self) -> None:
         """It was shown to somebody: tell its sender, where that is wanted and we tell such things. Nothing happens the
-        second time.
+        second time."""
+        if not self._is_displayed:
+            self._is_displayed = True
+            if self._is_delivered:
+                self._report(Disposition.DISPLAYED)
 
-        :returns: whether a report goes out.
-        """
-        if self._is_displayed or self.conversation is None:
-            return False
-        self._is_displayed = True
-        return self.conversation.messenger.reports.on(self, Disposition.DISPLAYED)
+    def delivered(self) -> None:
+        """It was answered with a 2xx; called by the messenger. What was shown while it was told is reported now."""
+        if not self._is_delivered:
+            self._is_delivered = True
+            self._report(Disposition.DELIVERED)
+            if self._is_displayed:
+                self._report(Disposition.DISPLAYED)
+
+    def _report(self, disposition: Disposition) -> None:
+        if self.conversation is not None:
+            self.conversation.messenger.reports.on(self, disposition)
 
     def __repr__(self) -> str:
         return f"<IncomingText {self.id!r} from {self.peer.identity or self.peer.address}>"

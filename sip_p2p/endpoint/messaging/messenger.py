@@ -27,7 +27,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from sip_p2p.documents.cpim import MEDIA_TYPE as ENVELOPE
 from sip_p2p.documents.cpim import CpimAddress
 from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
-from sip_p2p.documents.imdn import Disposition, message_id, wanted_in
+from sip_p2p.documents.imdn import message_id, wanted_in
 from sip_p2p.documents.is_composing import IDLE_TIMEOUT, SHORTEST_REFRESH, Composer, IsComposing
 from sip_p2p.documents.is_composing import MEDIA_TYPE as COMPOSING
 from sip_p2p.endpoint.address import to_sip_uri
@@ -320,7 +320,7 @@ class Messenger:
         """The handlers have answered: where that is a yes, its sender is told what it wants to know."""
         if _is_yes(answer):
             # After the answer, which goes out when this returns.
-            self.reactor.callLater(0, self.reports.on, text, Disposition.DELIVERED)
+            self.reactor.callLater(0, text.delivered)
         return answer
 
     def _decided(self, answer: Any, key: tuple[str, str]) -> Any:

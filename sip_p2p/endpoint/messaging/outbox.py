@@ -119,7 +119,7 @@ class Outbox(Sending):
         :raises EndpointTerminated: when the endpoint was terminated.
         """
         check_thread()
-        if self._is_open or self._closing:
+        if self._is_open or self._closed is not None:
             raise InvalidOperation("an outbox is opened once")
         if self.endpoint.is_terminated:
             raise EndpointTerminated("the endpoint was terminated")
@@ -128,7 +128,7 @@ class Outbox(Sending):
         return opening.addCallbacks(self._opened, self._not_opened)
 
     def _opened(self, found: dict[str, Any]) -> Outbox:
-        if self._closing:
+        if self._closed is not None:
             raise EndpointTerminated("the outbox was closed")
         self.endpoint.connection_manager.lives.add(self)
         if self._messenger is not None:
