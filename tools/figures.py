@@ -40,6 +40,7 @@ MACHINES = (
     ("dialog", "session_timer", "The session timer", "RFC 4028 sections 7, 9 and 10"),
     ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
     ("event", "notifier", "A subscription of a peer's", "RFC 6665 sections 4.2 and 4.4"),
+    ("registration", "binding", "A binding at a registrar", "RFC 3261 section 10.2, RFC 5626 section 4"),
 )
 
 INTRODUCTION = """\
@@ -70,6 +71,12 @@ Events
 ------
 
 The usages that SUBSCRIBE, REFER and PUBLISH make. What an application sees of all this is in :doc:`subscriptions`.
+""",
+    "registration": """\
+Registration
+------------
+
+What an application sees of it is in :doc:`registration`.
 """,
 }
 
