@@ -21,7 +21,16 @@ from sip_p2p.errors import MalformedDocument
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["DEFAULT_XML_LIMITS", "XML_NAMESPACE", "XmlElement", "XmlLimits", "check_text", "parse_xml", "write_xml"]
+__all__ = [
+    "DEFAULT_XML_LIMITS",
+    "XML_NAMESPACE",
+    "XmlElement",
+    "XmlLimits",
+    "check_text",
+    "clean_text",
+    "parse_xml",
+    "write_xml",
+]
 
 XML_NAMESPACE = "http://www.w3.org/XML/1998/namespace"
 """That of ``xml:lang`` and ``xml:space``, which needs no declaration."""
@@ -160,6 +169,12 @@ def check_text(text: str) -> str:
     if found is not None:
         raise ValueError(f"the character U+{ord(found[0]):04X} cannot stand in XML: {text[:64]!r}")
     return text
+
+
+def clean_text(text: str) -> str:
+    """*text* with U+FFFD for each character that is none in XML: what a peer wrote somewhere else, to be told in a
+    document."""
+    return _FORBIDDEN.sub("\ufffd", text)
 
 
 def _check_name(name: str) -> None:

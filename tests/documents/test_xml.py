@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from sip_p2p.documents.xml import XML_NAMESPACE, XmlElement, XmlLimits, parse_xml, write_xml
+from sip_p2p.documents.xml import XML_NAMESPACE, XmlElement, XmlLimits, clean_text, parse_xml, write_xml
 from sip_p2p.errors import MalformedDocument
 
 _texts = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn"), include_characters="\t\n\r"), max_size=20).filter(
@@ -172,6 +172,7 @@ class WritingTests(SynchronousTestCase):
         for text in ("\0", "\x1f", "\ud800", "\ufffe"):
             self.assertRaises(ValueError, XmlElement, "a", {}, (), text)
             self.assertRaises(ValueError, XmlElement, "a", {"b": text})
+            self.assertEqual(clean_text(f"a{text}b"), "a\ufffdb")
 
     def test_depth(self) -> None:
         """What would be too deep to be read is not written."""

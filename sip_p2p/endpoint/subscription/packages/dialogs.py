@@ -12,6 +12,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.documents.dialog_info import MEDIA_TYPE, DialogEntry, DialogInfo, DialogParty
+from sip_p2p.documents.xml import clean_text
+from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.endpoint.subscription.package import EventPackage, Verdict, resource_name
 from sip_p2p.sip.message import Response
@@ -73,34 +75,46 @@ def _event_of(changed: SignalingStateChanged, session: SignalingSession) -> tupl
     return _EVENTS.get(changed.reason, "rejected" if code is not None else "error"), code
 
 
-def entry_of(session: SignalingSession, changed: SignalingStateChanged | None = None) -> DialogEntry | None:
+def entry_of(
+    session: SignalingSession, changed: SignalingStateChanged | None = None, remote: DialogParty | None = None
+) -> DialogEntry | None:
     """*session* as others may see it; None for one of which nobody knows yet.
 
     :param changed: what has ended it; None while it lives.
+    :param remote: the other side, where it is known from before; by default what the session says.
     """
     state = _state_of(session)
     if not state:
         return None
     event, code = ("", None) if changed is None else _event_of(changed, session)
     usage = session.usage
-    participant = session.participant
-    remote = None
-    if participant is not None:
-        remote = DialogParty(str(participant.uri), participant.display_name)
-    elif session.request_uri is not None:
-        remote = DialogParty(str(session.request_uri))
     return DialogEntry(
         str(session.number),
         state,
         event,
         code,
-        session.call_id,
+        clean_text(session.call_id),
         "" if usage is None else usage.dialog.local_tag,
-        "" if usage is None else usage.dialog.remote_tag,
+        "" if usage is None else clean_text(usage.dialog.remote_tag),
         "recipient" if session.is_incoming else "initiator",
         local=DialogParty(str(session.endpoint.owner_uri)),
-        remote=remote,
+        remote=_remote_of(session) if remote is None else remote,
     )
+
+
+def _remote_of(session: SignalingSession) -> DialogParty | None:
+    """The other side of *session*; None where nothing is known of it, as when it has ended before it stood."""
+    participant, invite, set_up = session.participant, session.invite, session.set_up
+    if participant is not None:
+        return _party(str(participant.uri), participant.display_name)
+    if invite is not None:
+        return _party(invite.from_.uri_text, invite.from_.display_name)
+    return _party(set_up.plan.uri, "") if isinstance(set_up, Calling) else None
+
+
+def _party(uri: str, display: str) -> DialogParty:
+    # Neither has to be what a document can carry, for a peer may have written them.
+    return DialogParty(clean_text(uri), clean_text(display))
 
 
 @final
@@ -138,6 +152,8 @@ class DialogPackage(EventPackage):
         self._may_watch = may_watch
         self._ended: OrderedDict[int, DialogEntry] = OrderedDict()
         self._count = 0
+        # With whom the sessions are that do not stand yet: what ends early forgets it.
+        self._remotes: dict[int, DialogParty] = {}
         sessions = endpoint.connection_manager.sessions
         sessions.begun.subscribe(self._session_begun)
         sessions.state_changed.subscribe(self._session_changed)
@@ -148,6 +164,7 @@ class DialogPackage(EventPackage):
         sessions.begun.unsubscribe(self._session_begun)
         sessions.state_changed.unsubscribe(self._session_changed)
         self._ended.clear()
+        self._remotes.clear()
 
     def authorise(self, request: IncomingRequest) -> Any:
         """Ask whoever was given, or take nobody but the party itself."""
@@ -174,15 +191,21 @@ class DialogPackage(EventPackage):
         return MEDIA_TYPE, info.to_bytes()
 
     def _session_begun(self, session: SignalingSession) -> None:
-        if session.endpoint is self._endpoint and session.is_incoming:
+        if session.endpoint is not self._endpoint:
+            return
+        remote = _remote_of(session)
+        if remote is not None:
+            self._remotes[session.number] = remote
+        if session.is_incoming:
             self.changed()
 
     def _session_changed(self, told: tuple[SignalingSession, SignalingStateChanged]) -> None:
         session, changed = told
         if session.endpoint is not self._endpoint:
             return
-        if changed.state is SignalingState.DISCONNECTED and changed.previous_state is not SignalingState.IDLE:
-            entry = entry_of(session, changed)
+        if changed.state is SignalingState.DISCONNECTED:
+            remote = self._remotes.pop(session.number, None)
+            entry = None if changed.previous_state is SignalingState.IDLE else entry_of(session, changed, remote)
             if entry is not None:
                 self._count += 1
                 self._ended[self._count] = entry

@@ -86,6 +86,20 @@ class DialogTests(WatchingTestCase):
         self.failureResultOf(calling, RequestFailed)
         last = self.documents(seen)[-1].dialogs[0]
         self.assertEqual((last.state, last.event, last.code), ("terminated", "rejected", 486))
+        self.assertEqual(last.remote.identity, BOB)
+
+    def test_characters(self) -> None:
+        """A caller whose name no document can carry is told with another character in its place (fault:D4)."""
+        seen = self.watch("dialog", who=self.carol)
+        self.alice.session_received.subscribe(lambda each: None)
+        strange = self.network.party("sip:eve@e.example", display_name="E\x01v\\e<&\x7f")
+        session = strange.create_session(ALICE)
+        session.establish(OFFER).addErrback(lambda failure: None)
+        self.network.advance(2)
+        self.run_until(session.terminate())
+        self.network.advance(2)
+        told = [info.dialogs[0].remote for info in self.documents(seen)[1:]]
+        self.assertEqual({each.display for each in told}, {"E\ufffdv\\e<&\x7f"})
 
     def test_cancelled(self) -> None:
         """A call that she gives up is told as cancelled, and one whose caller does likewise."""
