@@ -73,7 +73,7 @@ class IdentityOptions(CommandOptions):
 
         :raises UsageError: for a value that is none, and for options that contradict each other.
         """
-        super().postOptions()
+        super().postOptions()  # type: ignore[no-untyped-call]
         policy = self["passports"]
         if policy is not None and policy not in POLICIES:
             raise usage.UsageError(f"--passports {printable(policy)} is neither off nor check nor require")
