@@ -35,6 +35,7 @@ class LiveFlow(Flow):
     :ivar verified: what TLS proved about the peer; None on clear text.
     :ivar is_open: False from the moment it is closed or lost.
     :ivar may_request: whether requests of the peer are for our applications; its responses always are.
+    :ivar invited: how many have asked the peer to send its requests here, whatever else it may: registrations.
     :ivar messages: how many messages came; keep-alives are none.
     :ivar opened: when it came to carry messages, on the driver's scale.
     :ivar sent: how many messages were written, answers to keep-alives among them.
@@ -47,6 +48,7 @@ class LiveFlow(Flow):
 
     __slots__ = (
         "_parts",
+        "invited",
         "is_incoming",
         "is_open",
         "is_throttled",
@@ -85,6 +87,7 @@ class LiveFlow(Flow):
         self.verified = verified
         self.is_open = True
         self.may_request = True
+        self.invited = 0
         self.messages = 0
         self.opened = 0.0
         self.sent = 0

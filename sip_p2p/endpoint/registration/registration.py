@@ -316,8 +316,6 @@ class Registration:
             self.error = None
             flow = cast("LiveFlow", binding.flow)
             granted = cast("Granted", binding.granted)
-            # The party has asked for it: what is for us comes by this very flow, whoever may connect to us otherwise.
-            flow.may_request = True
             hear_flow_timer(flow, granted.flow_timer)
         elif effect.reason is not None:
             self.error = effect.reason
@@ -338,10 +336,14 @@ class Registration:
                 return
             del self._leases[binding]
             lease.release()
-            if lease.flow.is_open:
+            lease.flow.invited -= 1
+            if not lease.flow.invited and lease.flow.is_open:
                 lease.flow.may_request = self.endpoint.connection_manager.may_request(lease.flow)
         if flow is not None and flow.is_open:
             self._leases[binding] = flow.lease()
+            # What is for us comes by this very flow, whoever may connect to us otherwise: we have asked for it.
+            flow.invited += 1
+            flow.may_request = True
 
     def _take_effect(self) -> None:
         """Let our requests go as the registrar wants, and our Contact be what it has given."""

@@ -129,7 +129,8 @@ class RegistrarTestCase(SynchronousTestCase):
     def alice(self, uri: str = "sip:alice@example.com", **options: Any) -> SipEndpoint:
         """Her telephone."""
         manager = options.pop("manager", None)
-        holder = self.network.party("sip:holder@phone.example", listen=options.pop("listen", ()), manager=manager)
+        host = options.pop("holder", "phone.example")
+        holder = self.network.party(f"sip:holder@{host}", listen=options.pop("listen", ()), manager=manager)
         alice = SipEndpoint(uri, holder.connection_manager, **options)
         alice.registration_changed.subscribe(lambda change: self.changes.append(change.state.value))
         return alice

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
-from sip_p2p import ConnectionFailure, EndpointTerminated, RegistrationState, RequestFailed
+from sip_p2p import ConnectionFailure, EndpointTerminated, RegistrationState, RequestFailed, SipEndpoint
 from tests.endpoint.registration.registrar import RegistrarTestCase
 
 
@@ -201,6 +202,18 @@ class FlowTests(RegistrarTestCase):
         self.network.run_until(registration.unregister())
         self.assertFalse(flow.may_request)
 
+    def test_shared(self) -> None:
+        """Two parties that are registered over one connection do not shut each other out when one of them goes."""
+        alice = self.alice(manager={"allow": None})
+        carol = SipEndpoint("sip:carol@example.com", alice.connection_manager)
+        one, two = self.register(alice), self.register(carol)
+        self.assertEqual(one.flows, two.flows)
+        [flow] = two.flows
+        self.network.run_until(one.unregister())
+        self.assertTrue(flow.may_request)
+        self.network.run_until(two.unregister())
+        self.assertFalse(flow.may_request)
+
     def test_held(self) -> None:
         """It is not closed for idleness (row:E5)."""
         registration = self.register(self.alice(), expires=86400)
@@ -312,3 +325,63 @@ class GrantedTests(RegistrarTestCase):
         registration = self.register(self.alice())
         self.assertEqual(registration.path, ("<sip:edge.example;lr;ob>",))
         self.assertIn("path", self.registrar.seen[0].request.headers.get("Supported") or "")
+
+
+class LivesTests(RegistrarTestCase):
+    """Whole lives, in which anything may happen."""
+
+    def test_comes_back(self) -> None:
+        """Whatever happens to the connection, the server and the answers, in the end the party is registered once, and
+        leaves nothing behind."""
+        for seed in range(8):
+            chance = random.Random(seed)
+            self.registrar.bindings.clear()
+            alice = self.alice(f"sip:alice{seed}@example.com", holder=f"phone{seed}.example")
+            registration = None
+            for _ in range(12):
+                if alice.registration is None:
+                    alice.register(expires=600, keep_trying=True).addErrback(lambda _: None)
+                    registration = alice.registration
+                chance.choice(self.deeds)(self, alice, chance)
+                self.network.advance(chance.choice((0, 0.005, 0.03, 2, 40, 400)))
+            self.registrar.answers.clear()
+            self.network.heal()
+            if not self.registrar.manager.is_listening:
+                self.network.run_until(self.registrar.manager.start_listening("tls:port=5061"))
+            if alice.registration is None:
+                alice.register(expires=600, keep_trying=True).addErrback(lambda _: None)
+            self.network.advance(4000)
+            registration = alice.registration
+            assert registration is not None
+            self.assertTrue(registration.is_registered, seed)
+            self.assertEqual(len(self.registrar.standing()), 1, seed)
+            self.network.run_until(alice.terminate())
+            self.assertEqual(len(self.registrar.standing()), 0, seed)
+            self.assertEqual(alice.connection_manager.inventory()["registrations"], 0)
+
+    def cut(self, alice: Any, chance: random.Random) -> None:
+        """All connections break."""
+        for flow in alice.connection_manager.pool:
+            flow.abort()
+
+    def away(self, alice: Any, chance: random.Random) -> None:
+        """The server takes no connections, or takes them again."""
+        manager = self.registrar.manager
+        waiting = manager.stop_listening() if manager.is_listening else manager.start_listening("tls:port=5061")
+        self.network.run_until(waiting)
+
+    def refuse(self, alice: Any, chance: random.Random) -> None:
+        """The next REGISTER is answered in another way."""
+        self.registrar.answers.append(chance.choice((403, 404, 423, 439, 480, 500, 503, 600)))
+
+    def refresh(self, alice: Any, chance: random.Random) -> None:
+        """It is asked for now."""
+        if alice.registration is not None:
+            alice.registration.refresh()
+
+    def end(self, alice: Any, chance: random.Random) -> None:
+        """It is not wanted any more."""
+        if alice.registration is not None:
+            alice.registration.unregister()
+
+    deeds = (cut, away, refuse, refresh, end)
