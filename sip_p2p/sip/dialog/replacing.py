@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.dialog.references import Join, Replaces
+from sip_p2p.sip.privacy import is_anonymous
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
@@ -95,5 +96,8 @@ def is_from_party(dialog: Dialog, request: Request, flow: Flow) -> bool:
 
     :raises MalformedMessage: when From cannot be read (400).
     """
-    # Many may come by one connection, that of a proxy or of a whole domain: the address tells them apart.
+    # Many may come by one connection, that of a proxy or of a whole domain: the address tells them apart, and who has
+    # none (RFC 3323 section 4.1.1.3) is like everybody else without one.
+    if is_anonymous(dialog.remote):
+        return False
     return dialog.is_verified and dialog.may_come_from(flow) and dialog.is_from_peer(request)

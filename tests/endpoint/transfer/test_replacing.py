@@ -89,6 +89,18 @@ class ReplaceTests(ReplacingTestCase):
         self.assertEqual(self.status(other, replaces=Replaces.to(old.usage.dialog)), 481)
         self.run_until(old.terminate())
 
+    def test_nobody(self) -> None:
+        """Who has called without a name has none to be known by: of two on the same connection neither is the other, nor
+        itself (fault:D5, RFC 3323 section 4.1.1.3)."""
+        old: Any = self.alice.invite(BOB, OFFER, privacy="user")
+        self.network.advance(1)
+        self.received[-1].accept(ANSWER)
+        self.network.advance(1)
+        old = self.successResultOf(old)
+        other = SipPeerToPeerEndpoint("sip:mallory@a.example", self.alice.connection_manager)
+        self.assertEqual(self.status(other, replaces=Replaces.to(old.usage.dialog), privacy="user"), 481)
+        self.run_until(old.terminate())
+
     def test_policy(self) -> None:
         """replaces_policy lets others through, who are shown to it (row:I9)."""
         asked: list[Replacement] = []
