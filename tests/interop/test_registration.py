@@ -17,6 +17,7 @@ from sip_p2p import (
     SipEndpoint,
 )
 from tests.interop.peers.kamailio_registrar import DOMAIN, PASSWORD, KamailioRegistrar
+from tests.interop.peers.ours import Service
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER, OFFER
 from tests.interop.support import TEXT, InteropTestCase, reactor
@@ -241,6 +242,36 @@ class FailureTests(RegistrarTestCase):
         await bob.send_message(f"sip:alice@{DOMAIN}", TEXT)
         await alice.send_message(f"sip:alice@{DOMAIN}", TEXT)
         self.assertEqual((len(heard), registration.state), (2, RegistrationState.REGISTERED))
+
+
+class ServiceTests(RegistrarTestCase):
+    """``twistd sip-p2p --register``."""
+
+    async def test_reached(self) -> None:
+        """A service without a listener registers with its password, is reached through Kamailio, and has taken its
+        binding out when it is gone."""
+        kamailio = await self.start(algorithm="SHA-256")
+        leaf = self.certificates.right("service.example")
+        passwords = os.path.join(self.folder(), "passwords.toml")
+        with open(os.open(passwords, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(
+                f'[[credentials]]\nrealm = "{DOMAIN}"\nusername = "alice"\npassword = "{PASSWORD}"\npeer = "{DOMAIN}"\n'
+            )
+        service = self.peer(Service)
+        await service.start(
+            *("--uri", f"sip:alice@{DOMAIN}", "--register", DOMAIN, "--credentials", passwords),
+            *("--proxy", kamailio.proxy(), "--proxy-name", DOMAIN),
+            *("--certificate", leaf.certificate, "--trust", self.certificates.trust),
+        )
+        states = [(await service.event("registration"))["state"] for _ in range(2)]
+        self.assertEqual(states, ["registering", "registered"])
+        bob = await self.phone("bob")
+        await bob.register(proxies=[self.proxy(kamailio)])
+        await bob.send_message(f"sip:alice@{DOMAIN}", TEXT)
+        self.assertEqual((await service.event("message"))["text"], TEXT)
+        await service.stop()
+        failure = await self.failure_of(bob.send_message(f"sip:alice@{DOMAIN}", TEXT), RequestFailed)
+        self.assertEqual(failure.status, 404)
 
 
 def _after(seconds: float) -> Any:
