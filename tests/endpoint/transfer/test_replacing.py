@@ -90,7 +90,7 @@ class ReplaceTests(ReplacingTestCase):
         self.run_until(old.terminate())
 
     def test_nobody(self) -> None:
-        """Who has called without a name has none to be known by: of two on the same connection neither is the other, nor
+        """Who has called without a name has none to be known by: of two on one connection neither is the other, nor
         itself (fault:D5, RFC 3323 section 4.1.1.3)."""
         old: Any = self.alice.invite(BOB, OFFER, privacy="user")
         self.network.advance(1)
