@@ -147,6 +147,20 @@ class EventPackageTests(ExampleCase):
         self.assertGreater(readings[-1], 20.2)
 
 
+class PresenceTests(ExampleCase):
+    """presence.py."""
+
+    async def test_watched(self) -> None:
+        """Who is there is told to another process, and so is who is not there any more. (row:J12)"""
+        alice = self.example("presence")
+        target = (await alice.find(r"^watch (\S+)$"))[1]
+        bob = self.example("presence", target)
+        await bob.find(r"^she is there$")
+        alice.write("gone for lunch\n")
+        await bob.find(r"^she is gone for lunch$")
+        self.assertEqual(await bob.ended(), 0, bob.report())
+
+
 class TransferTests(ExampleCase):
     """transfer.py."""
 

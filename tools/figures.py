@@ -40,6 +40,7 @@ MACHINES = (
     ("dialog", "session_timer", "The session timer", "RFC 4028 sections 7, 9 and 10"),
     ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
     ("event", "notifier", "A subscription of a peer's", "RFC 6665 sections 4.2 and 4.4"),
+    ("event", "publisher", "A publication of ours", "RFC 3903 sections 4 and 5"),
     ("registration", "binding", "A binding at a registrar", "RFC 3261 section 10.2, RFC 5626 section 4"),
 )
 
