@@ -15,8 +15,8 @@ is acknowledged and ended at once (13.2.2.4), also when it comes later, and also
 CANCEL is sent when there is a provisional response, never before it (9.1).
 
 What is in the responses of one branch, its usage is told by :mod:`.client_branch`; where a redirected call may go is
-:mod:`.redirection`'s. A challenge (section 22) that whoever sends the INVITE can answer is never heard of here: the same
-attempt goes on in another transaction, with a higher CSeq.
+:mod:`.redirection`'s. A challenge (section 22) that whoever sends the INVITE can answer is never heard of here: the
+same attempt goes on in another transaction, with a higher CSeq.
 """
 
 from __future__ import annotations
