@@ -25,6 +25,7 @@ from sip_p2p.endpoint.session.states import SignalingState
 from sip_p2p.endpoint.session.watching import Watching
 from sip_p2p.endpoint.subscription.subscription import Subscription
 from sip_p2p.endpoint.transfer import referrals
+from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.endpoint.transfer.replacing import Refusal, replacement_of
 from sip_p2p.errors import (
     AlreadyResponded,
@@ -328,10 +329,10 @@ def _session_of(owner: Any) -> SignalingSession | None:
     return user if isinstance(user, SignalingSession) else None
 
 
-def _subscription_of(owner: Any) -> Subscription | None:
-    """The subscription of ours that something in the core belongs to."""
+def _subscription_of(owner: Any) -> Subscription | Referral | None:
+    """The subscription or the referral of ours that something in the core belongs to."""
     user = owner.user
-    return user if isinstance(user, Subscription) else None
+    return user if isinstance(user, Subscription | Referral) else None
 
 
 def _endpoint_of(owner: Any) -> RealTimeEndpoint | None:

@@ -138,10 +138,11 @@ class Following:
             is_response = isinstance(message, Response)
             self._tell(message.status if is_response else 200, message.reason if is_response else None)  # type: ignore[union-attr]
         elif change.state is SignalingState.DISCONNECTED:
-            if isinstance(message, Response) and message.status >= 300:
+            status = _STATUS_OF.get(change.reason)
+            if isinstance(message, Response) and message.status >= 300 and status is None:
                 self._tell(message.status, message.reason)
             else:
-                self._tell(_STATUS_OF.get(change.reason, 487), None)
+                self._tell(status or 487, None)
 
     def _answered(self, response: Response) -> None:
         self._tell(response.status, response.reason)

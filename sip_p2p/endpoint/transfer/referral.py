@@ -59,6 +59,7 @@ class Referral:
     )  # fmt: skip
 
     kind = "referrals"
+    family = None
 
     def __init__(self, endpoint: RealTimeEndpoint, refer_to: ReferTo, subscription: str = "wanted") -> None:
         """

@@ -14,7 +14,7 @@ from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.references import Replaces, TargetDialog
-from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, ReferTo
+from sip_p2p.sip.event.refer import NOSUB, ReferTo
 from sip_p2p.sip.host import IPV4
 from sip_p2p.sip.uri import OpaqueUri, SipUri
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReferArguments", "refer", "refer_in", "transfer", "transfer_to"]
 
-_SUBSCRIPTIONS = ("wanted", "unwanted", "none", "explicit")
+_SUBSCRIPTIONS = ("wanted", "unwanted", "none")
 
 
 class ReferArguments(TypedDict, total=False):
@@ -46,7 +46,7 @@ class ReferArguments(TypedDict, total=False):
     :ivar headers: further header fields of the REFER.
     :ivar referred_by: whether Referred-By says who we are, which it does by default. Nobody can rely on it.
     :ivar subscription: ``wanted`` by default: the peer tells what becomes of it; ``unwanted`` asks it not to (RFC
-        4488), ``none`` insists that it does not, and ``explicit`` that we subscribe by ourselves (RFC 7614).
+        4488), and ``none`` insists that it does not (RFC 7614).
     :ivar in_dialog: within a session: False sends the REFER outside of its dialog, and names that in Target-Dialog (RFC
         4538).
     :ivar target_dialog: outside of a session: one that the peer knows, which is why it is to do what we ask.
@@ -97,8 +97,8 @@ def _fields(endpoint: RealTimeEndpoint, refer_to: ReferTo, arguments: ReferArgum
         fields.append(("Referred-By", f"<{endpoint.owner_uri}>"))
     if subscription == "unwanted":
         fields.append(("Refer-Sub", "false"))
-    elif subscription != "wanted":
-        fields.append(("Require", NOSUB if subscription == "none" else EXPLICITSUB))
+    elif subscription == "none":
+        fields.append(("Require", NOSUB))
     fields.append(("Supported", endpoint.profile.supported_value))
     return [*fields, *application_fields(arguments.get("headers", ()))]
 

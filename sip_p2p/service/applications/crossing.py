@@ -75,6 +75,12 @@ class Leg:
         return self.session.state is SignalingState.DISCONNECTED
 
 
+_OF_ONE_SIDE = {"REFER": 603, "SUBSCRIBE": 489, "NOTIFY": 481}
+"""What is not passed on, and how it is refused: it names dialogs, sequence numbers and parties of its own side only
+(RFC 3515 section 2.4.6, RFC 3891 section 3), and whoever has him whom he calls call somebody else leaves the other side
+with nobody."""
+
+
 @final
 class Crossing:
     """The traffic between two sessions.
@@ -186,6 +192,9 @@ class Crossing:
 
     async def _requested(self, leg: Leg, event: IncomingRequest) -> Response | int:
         """A request within *leg* is one within the other."""
+        refusal = _OF_ONE_SIDE.get(event.method)
+        if refusal is not None:
+            return refusal
         if hops_left(event.request) < 1:
             return 483
         body, content_type = body_of(event.request)

@@ -145,6 +145,20 @@ class ChangeTests(ForwardCase):
 class RequestTests(ForwardCase):
     """row:H25: other requests in the session."""
 
+    def test_of_one_side(self) -> None:
+        """row:I5: REFER and what belongs to subscriptions are of one side only, and do not cross."""
+        sides = self.call()
+        asked: list[Any] = []
+        for ours, theirs in (sides, sides[::-1]):
+            theirs.request_received.subscribe(asked.append)
+            for method, status in (("REFER", 603), ("SUBSCRIBE", 489)):
+                refused = ours.request(method, headers=[("Refer-To", "<sip:x@c.example>"), ("Event", "refer")])
+                self.network.advance(1)
+                self.assertEqual(self.failureResultOf(refused, RequestFailed).value.status, status)
+            theirs.request_received.unsubscribe(asked.append)
+        self.assertEqual(asked, [])
+        self.run_until(sides[0].terminate())
+
     def test_requests_of_both_sides(self) -> None:
         """row:H25: INFO and MESSAGE of either side are answered with the other side's answer, body and all."""
         sides = self.call()

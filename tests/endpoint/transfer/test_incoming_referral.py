@@ -1,0 +1,170 @@
+"""A REFER of a peer's: who decides, and what the peer is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from sip_p2p import AlreadyResponded, InvalidOperation, ReferStatus, RequestFailed
+from tests.endpoint.session.calls import BOB
+from tests.endpoint.transfer.support import CAROL, TransferTestCase, statuses
+
+
+class DecisionTests(TransferTestCase):
+    """How a handler decides."""
+
+    def decide(self, handler: Any) -> int:
+        """The status that Alice gets where *handler* decides."""
+        self.bob.refer_received.unsubscribe(self.refer_received)
+        self.bob.refer_received.subscribe(handler)
+        referring = self.alice.refer(BOB, CAROL)
+        self.network.advance(26)
+        self.bob.refer_received.unsubscribe(handler)
+        self.bob.refer_received.subscribe(self.refer_received)
+        if isinstance(referring.result, type(None)) or not hasattr(referring.result, "value"):
+            referral = self.successResultOf(referring)
+            referral.stop()
+            self.network.advance(1)
+            return 202
+        return self.failureResultOf(referring, RequestFailed).value.status
+
+    def test_undecided(self) -> None:
+        """What no handler decides about is declined, now or when its coroutine ends (row:I5, fault:D5)."""
+
+        async def looks(referral: Any) -> None:
+            return None
+
+        for handler in (lambda referral: None, lambda referral: referral.decline(), looks):
+            self.assertEqual(self.decide(handler), 603)
+
+    def test_decline(self) -> None:
+        """A handler chooses how to say no, once (row:I5)."""
+
+        def twice(referral: Any) -> None:
+            self.assertRaises(ValueError, referral.decline, 200)
+            referral.decline(404, "Nobody Here", headers=[("X-Why", "no")])
+            self.assertTrue(referral.is_decided)
+            self.assertIsNone(referral.peer)
+            self.assertRaises(AlreadyResponded, referral.decline)
+            self.assertRaises(AlreadyResponded, referral.accept)
+
+        self.assertEqual(self.decide(twice), 404)
+
+    def test_later(self) -> None:
+        """It may decide later: after defer, or from a coroutine (row:I5)."""
+
+        def defers(referral: Any) -> None:
+            referral.defer()
+            self.bob.connection_manager.reactor.callLater(2, referral.accept, False)
+
+        async def thinks(referral: Any) -> None:
+            waiting: Deferred[None] = Deferred()
+            self.bob.connection_manager.reactor.callLater(2, waiting.callback, None)
+            await waiting
+            referral.accept(False)
+
+        for handler in (defers, thinks):
+            self.assertEqual(self.decide(handler), 202)
+
+    def test_never(self) -> None:
+        """One that never decides is answered for (fault:K2)."""
+        self.assertEqual(self.decide(lambda referral: referral.defer()), 500)
+
+    def test_fails(self) -> None:
+        """A handler that fails declines it with 500 (fault:K1)."""
+
+        def fails(referral: Any) -> None:
+            raise ZeroDivisionError
+
+        async def fails_later(referral: Any) -> None:
+            raise ZeroDivisionError
+
+        for handler in (fails, fails_later):
+            self.assertEqual(self.decide(handler), 500)
+        self.assertGreaterEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_malformed(self) -> None:
+        """RFC 3515 section 2.4.2: without exactly one Refer-To that can be read it is 400 (row:I5, fault:D4)."""
+        for headers in (
+            [],
+            [("Refer-To", "<sip:a@c.example>"), ("Refer-To", "<sip:b@c.example>")],
+            [("Refer-To", "(whatever URI)")],
+            [("Refer-To", CAROL), ("Referred-By", "<sip:a@a>"), ("Referred-By", "<sip:b@a>")],
+            [("Refer-To", CAROL), ("Refer-Sub", "perhaps")],
+        ):
+            self.assertEqual(self.status_of(self.alice.request("REFER", BOB, headers=headers)), 400, headers)
+        self.assertEqual(self.referrals, [])
+
+
+class TellingTests(TransferTestCase):
+    """What the peer is told."""
+
+    def refer_received(self, referral: Any) -> None:
+        """Bob tells by himself."""
+        referral.accept(False)
+        self.referrals.append(referral)
+
+    def test_progress(self) -> None:
+        """The application tells what it likes; nothing is told after the end (row:I6)."""
+        referral: Any = self.run_until(self.alice.refer(BOB, CAROL))
+        told, reading = statuses(referral)
+        [ours] = self.referrals
+        self.network.advance(0.5)
+        self.assertRaises(ValueError, ours.progress, 99)
+        for status in (180, 183, 486):
+            ours.progress(status)
+            self.network.advance(0.5)
+        ours.progress(200)
+        self.successResultOf(reading)
+        self.assertEqual(told, [100, 180, 183, 486])
+        self.assertFalse(ours.is_told)
+        self.assertIs(referral.status, ReferStatus.FAILED)
+
+    def test_fragment(self) -> None:
+        """A NOTIFY carries a Status-Line as message/sipfrag, and says how long it goes on (row:I6)."""
+        session, _ = self.call()
+        referring = session.refer(CAROL)
+        self.network.advance(0.5)
+        referral = self.successResultOf(referring)
+        self.referrals[0].progress(603)
+        self.network.advance(0.5)
+        self.assertEqual(referral.outcome.body, b"SIP/2.0 603 Decline\r\n")
+        self.assertEqual(referral.outcome.state.state, "terminated")
+        self.assertEqual(referral.outcome.state.reason, "noresource")
+        self.run_until(session.terminate())
+
+    def test_end_of_the_party(self) -> None:
+        """A party that ends tells its peers so (row:B13)."""
+        referral: Any = self.run_until(self.alice.refer(BOB, CAROL))
+        self.run_until(self.bob.terminate())
+        self.network.advance(1)
+        self.assertTrue(referral.is_over)
+        self.assertFalse(self.referrals[0].is_told)
+
+    def test_too_many(self) -> None:
+        """As many as may be told of are followed; a further one is to come again (fault:D9)."""
+        manager = self.bob.connection_manager
+        manager.limits = manager.limits.replace(subscriptions=1)
+        first: Any = self.run_until(self.alice.refer(BOB, CAROL))
+        self.assertEqual(self.status_of(self.alice.refer(BOB, CAROL)), 500)
+        self.referrals[0].progress(200)
+        self.network.advance(1)
+        self.assertTrue(first.is_over)
+        second: Any = self.run_until(self.alice.refer(BOB, CAROL))
+        self.referrals[1].progress(200)
+        self.network.advance(1)
+        self.assertTrue(second.is_over)
+
+    def test_what_cannot_be_followed(self) -> None:
+        """A method that no request by itself can have is for the application (row:I7, fault:D5)."""
+        self.bob.refer_received.unsubscribe(self.refer_received)
+        raised: list[Exception] = []
+
+        def follows(referral: Any) -> None:
+            raised.append(self.assertRaises(InvalidOperation, referral.accept))
+
+        self.bob.refer_received.subscribe(follows)
+        for method in ("BYE", "REGISTER", "SUBSCRIBE", "REFER"):
+            self.assertEqual(self.status_of(self.alice.refer(BOB, CAROL, method=method)), 603)
+        self.assertEqual(len(raised), 4)
