@@ -25,6 +25,7 @@ holds up those after it, until it is delivered or expires.
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from time import time
 from typing import TYPE_CHECKING, Any, final
 
@@ -246,6 +247,7 @@ class Outbox(Sending):
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         parse_media_type(kind)
         body = octets_of(text)
+        digest = sha256("\n".join((kind, subject, *wanted, "")).encode() + body).hexdigest()
         if wanted:
             us = CpimAddress(str(self.endpoint.owner_uri), self.endpoint.display_name)
             recipient = CpimAddress(str(uri.without_headers()))
@@ -260,6 +262,7 @@ class Outbox(Sending):
             "id": identifier,
             "target": str(uri),
             "lane": lane_of(uri),
+            "digest": digest,
             "body": body,
             "content_type": kind,
             "headers": json.dumps(fields),
@@ -269,7 +272,7 @@ class Outbox(Sending):
             "expires_at": now + lasting,
             "due_at": now,
         }
-        accepting = self._database.run(store.accept, values, body, limits.settled)
+        accepting = self._database.run(store.accept, values, limits.settled)
         return accepting.addCallbacks(self._accepted, self._not_accepted, (len(body), values["lane"]), {}, (len(body),))
 
     def _reserve(self, octets: int) -> None:

@@ -48,6 +48,7 @@ CREATE TABLE messages (
     id TEXT NOT NULL UNIQUE,
     target TEXT NOT NULL,
     lane TEXT NOT NULL,
+    digest TEXT NOT NULL,
     body BLOB NOT NULL,
     content_type TEXT NOT NULL,
     headers TEXT NOT NULL,
@@ -193,23 +194,24 @@ def _entry(connection: Connection, where: str, value: Any) -> OutboxEntry | None
 # -- from the application ----------------------------------------------------------------------------------------------
 
 
-def accept(connection: Connection, values: dict[str, Any], same: bytes, most_settled: int) -> tuple[OutboxEntry, bool]:
+def accept(connection: Connection, values: dict[str, Any], most_settled: int) -> tuple[OutboxEntry, bool]:
     """A message is accepted.
 
-    :param values: its columns.
-    :param same: what tells it from another one with its id: that one may have been settled since, its body gone.
+    :param values: its columns; ``digest`` tells it from another one with its id, as what was given and not as it goes
+        out, which has a date.
+    :param most_settled: how many settled ones are kept.
     :returns: it, and whether it is new: one with its id may have been accepted before.
     :raises InvalidOperation: when its id is that of another message.
     :raises OutboxFailed: when it cannot be kept; then it was not accepted.
     """
     with _Transaction(connection):
-        known = _entry(connection, "id", values["id"])
+        known = connection.execute("SELECT target, digest FROM messages WHERE id = ?", (values["id"],)).fetchone()
         if known is not None:
-            if (known.target, known.content_type) != (values["target"], values["content_type"]) or (
-                known.body and known.body != same
-            ):
-                raise InvalidOperation(f"the id {known.id} is that of another message")
-            return known, False
+            if known != (values["target"], values["digest"]):
+                raise InvalidOperation(f"the id {values['id']} is that of another message")
+            entry = _entry(connection, "id", values["id"])
+            assert entry is not None
+            return entry, False
         columns = ", ".join(values)
         marks = ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO messages ({columns}) VALUES ({marks})", tuple(values.values()))
@@ -251,7 +253,7 @@ def try_again(connection: Connection, identifier: str, now: float, expires_at: f
     """Queue anew what had failed or expired, behind what waits; None where it had not."""
     with _Transaction(connection):
         row = connection.execute(
-            "SELECT id, target, lane, body, content_type, headers, call_id, attempts FROM messages"
+            "SELECT id, target, lane, digest, body, content_type, headers, call_id, attempts FROM messages"
             " WHERE id = ? AND state IN ('failed', 'expired')",
             (identifier,),
         ).fetchone()
@@ -259,8 +261,8 @@ def try_again(connection: Connection, identifier: str, now: float, expires_at: f
             return None
         connection.execute("DELETE FROM messages WHERE id = ?", (identifier,))
         connection.execute(
-            "INSERT INTO messages (id, target, lane, body, content_type, headers, call_id, attempts, state, queued_at,"
-            " expires_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+            "INSERT INTO messages (id, target, lane, digest, body, content_type, headers, call_id, attempts, state,"
+            " queued_at, expires_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
             (*row, now, expires_at, now),
         )
         return _entry(connection, "id", identifier)

@@ -1,0 +1,159 @@
+"""Tests of :mod:`sip_p2p.documents.cpim`."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_p2p.documents.cpim import CORE, MAX_FIELDS, MAX_HEAD, CpimAddress, CpimField, CpimMessage
+from sip_p2p.errors import MalformedDocument
+from tests.support import SynchronousTestCase
+
+EXAMPLE = """From: MR SANDERS <im:piglet@100akerwood.com>
+To: Depressed Donkey <im:eeyore@100akerwood.com>
+DateTime: 2000-12-13T13:40:00-08:00
+Subject: the weather will be fine today
+Subject:;lang=fr beau temps prevu pour aujourd'hui
+NS: MyFeatures <mid:MessageFeatures@id.foo.com>
+Require: MyFeatures.VitalMessageOption
+MyFeatures.VitalMessageOption: Confirmation-requested
+MyFeatures.WackyMessageOption: Use-silly-font
+
+Content-type: text/xml; charset=utf-8
+Content-ID: <1234567890@foo.com>
+
+<body>
+Here is the text of my message.
+</body>
+""".replace("\n", "\r\n").encode()
+FEATURES = "mid:MessageFeatures@id.foo.com"
+
+_texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+
+
+class ReadingTests(SynchronousTestCase):
+    """What a peer has sent."""
+
+    def test_example(self) -> None:
+        """The example of RFC 3862 section 5.1, with its namespaces, languages and dates."""
+        message = CpimMessage.parse(EXAMPLE)
+        assert message.from_ is not None
+        self.assertEqual((message.from_.name, message.from_.uri), ("MR SANDERS", "im:piglet@100akerwood.com"))
+        self.assertEqual([str(each) for each in message.to], ['"Depressed Donkey" <im:eeyore@100akerwood.com>'])
+        self.assertEqual((message.cc, message.date), ([], 976743600.0))
+        self.assertEqual([each.params for each in message.get_all("subject")], ["", ";lang=fr"])
+        self.assertEqual(message.subject, "the weather will be fine today")
+        self.assertEqual(message.get("VitalMessageOption", FEATURES), "Confirmation-requested")
+        self.assertIsNone(message.get("VitalMessageOption"))
+        self.assertEqual(message.mime["Content-ID"], "<1234567890@foo.com>")
+        self.assertEqual((str(message.content_type), message.text()[:6]), ("text/xml;charset=utf-8", "<body>"))
+
+    def test_required(self) -> None:
+        """A field that must be understood and is not is named (section 3.5)."""
+        message = CpimMessage.parse(EXAMPLE)
+        self.assertEqual(message.unmet(lambda space, name: space == CORE), [f"{FEATURES} VitalMessageOption"])
+        self.assertEqual(message.unmet(lambda space, name: (space, name) == (FEATURES, "VitalMessageOption")), [])
+
+    def test_default_namespace(self) -> None:
+        """An NS field without a prefix changes what names without one mean (section 3.4)."""
+        message = CpimMessage.parse(b"NS: <urn:x>\r\nMood: fine\r\n\r\n\r\nx")
+        self.assertEqual((message.get("Mood", "urn:x"), message.get("Mood")), ("fine", None))
+
+    def test_escapes(self) -> None:
+        """Escapes in values are undone (section 2.3); one that there is not, or half a character, is refused."""
+        message = CpimMessage.parse(b'Subject: a\\tb\\u00e9\\\\\r\nFrom: "x \\"y\\"" <im:a@b>\r\n\r\n\r\n')
+        assert message.from_ is not None
+        self.assertEqual((message.subject, message.from_.name), ("a\tb\xe9\\", 'x "y"'))
+        for wrong in (b"\\q", b"\\ud800", b"\\u12"):
+            broken = CpimMessage.parse(b"Subject: " + wrong + b"\r\n\r\n\r\n")
+            with self.assertRaises(MalformedDocument):
+                _ = broken.subject
+
+    def test_empty_parts(self) -> None:
+        """Either header section may be empty; what is in it then is plain text."""
+        message = CpimMessage.parse(b"\r\n\r\nhello")
+        self.assertEqual((message.fields, message.content_type, message.text()), ((), None, "hello"))
+
+    def test_malformed(self) -> None:
+        """What cannot be read is refused, and so is what has more fields, or larger ones, than we take."""
+        for octets in (
+            b"",
+            b"From: <im:a@b>\r\n",
+            b"From <im:a@b>\r\n\r\n\r\n",
+            b"x.y: z\r\n\r\n\r\n",
+            b"NS: x\r\n\r\n\r\n",
+            b"Require: x.y\r\n\r\n\r\n",
+            b"From: \xff\r\n\r\n\r\n",
+            b"From: a\0b\r\n\r\n\r\n",
+            b"\r\nContent-Type\r\n\r\n",
+            b"\r\nno empty line",
+            b"A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n\r\n",
+            b"\r\n" + b"A: b\r\n" * (MAX_FIELDS + 1) + b"\r\n",
+            b"A: " + b"b" * MAX_HEAD + b"\r\n\r\n\r\n",
+        ):
+            self.assertRaises(MalformedDocument, CpimMessage.parse, octets)
+        for octets in (b"From: nobody\r\n\r\n\r\n", b"DateTime: today\r\n\r\n\r\n", b"\r\nContent-Type: x\r\n\r\n"):
+            message = CpimMessage.parse(octets)
+            with self.assertRaises(MalformedDocument):
+                _ = (message.from_, message.date, message.content_type)
+
+    def test_long_blanks(self) -> None:
+        """Many blanks cost no more than their number."""
+        blank = b" " * (MAX_HEAD - 200)
+        message = CpimMessage.parse(b"From:" + blank + b"x\r\n\r\n\r\n")
+        with self.assertRaises(MalformedDocument):
+            _ = message.from_
+
+    @given(st.binary(max_size=200))
+    def test_anything(self, octets: bytes) -> None:
+        """Any octets are a message or refused, and a message says what it has or refuses."""
+        try:
+            message = CpimMessage.parse(octets)
+            _ = (message.from_, message.to, message.cc, message.date, message.subject, message.content_type)
+        except MalformedDocument:
+            return
+        CpimMessage.parse(message.to_bytes())
+
+
+class WritingTests(SynchronousTestCase):
+    """What we send."""
+
+    def test_namespaces_are_said(self) -> None:
+        """A namespace is said before its first field, also one that only a Require names."""
+        fields = (
+            CpimField("Require", "urn:y Now"),
+            CpimField("Mood", "fine", "urn:x"),
+            CpimField("Now", "yes", "urn:y"),
+        )
+        octets = CpimMessage(b"x", "text/plain", fields=fields).to_bytes()
+        self.assertEqual(
+            octets,
+            b"NS: ns1 <urn:y>\r\nRequire: ns1.Now\r\nNS: ns2 <urn:x>\r\nns2.Mood: fine\r\nns1.Now: yes\r\n\r\n"
+            b"Content-Type: text/plain\r\n\r\nx",
+        )
+        self.assertEqual(CpimMessage.parse(octets).fields, fields)
+
+    def test_injection(self) -> None:
+        """Nothing that is written ends a field early (fault:B1)."""
+        for wrong in ("a\r\nb", "a\nb", "a\0b"):
+            self.assertRaises(ValueError, CpimField, "X", wrong)
+            self.assertRaises(ValueError, CpimField, wrong, "x")
+            self.assertRaises(ValueError, CpimField, "X", "x", wrong)
+            self.assertRaises(ValueError, CpimField, "X", "x", CORE, f";{wrong}")
+            self.assertRaises(ValueError, CpimAddress, f"im:{wrong}")
+            self.assertRaises(ValueError, CpimMessage, b"", "text/plain", mime=(("X", wrong),))
+        self.assertNotIn(b"\nb", CpimMessage(b"", subject="a\r\nb").to_bytes())
+        self.assertNotIn(b"\nb", CpimMessage(b"", from_=CpimAddress("im:a", "a\r\nb")).to_bytes())
+        self.assertRaises(ValueError, CpimField, "X", "x", CORE, "lang=fr")
+
+    @given(_texts, _texts, st.binary(max_size=60), st.integers(0, 2**32))
+    def test_round_trip(self, name: str, subject: str, content: bytes, date: int) -> None:
+        """What is written is read as what it was."""
+        sender = CpimAddress("im:a@b.example", name.strip(" \t"))
+        written = CpimMessage(
+            content, "text/plain", from_=sender, to=(sender,), cc=(sender,), date=date, subject=subject
+        )
+        read = CpimMessage.parse(written.to_bytes())
+        self.assertEqual(read.fields, written.fields)
+        self.assertEqual((read.from_, read.to, read.cc, read.date), (sender, [sender], [sender], date))
+        self.assertEqual((read.subject.strip(" "), read.content), (subject.strip(" "), content))

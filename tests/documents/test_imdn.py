@@ -1,0 +1,115 @@
+"""Tests of :mod:`sip_p2p.documents.imdn`."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sip_p2p.documents.cpim import CpimField, CpimMessage
+from sip_p2p.documents.imdn import (
+    CPIM_NAMESPACE,
+    MEDIA_TYPE,
+    Disposition,
+    Imdn,
+    Wanted,
+    message_id,
+    request_fields,
+    wanted_in,
+)
+from sip_p2p.errors import MalformedDocument
+from tests.support import SynchronousTestCase
+
+EXAMPLE = """<?xml version="1.0" encoding="UTF-8"?>
+<imdn xmlns="urn:ietf:params:xml:ns:imdn">
+   <message-id>34jk324j</message-id>
+   <datetime>2008-04-04T12:16:49-05:00</datetime>
+   <recipient-uri>im:bob@example.com</recipient-uri>
+   <original-recipient-uri>im:bob@example.com</original-recipient-uri>
+   <delivery-notification>
+      <status>
+         <delivered/>
+      </status>
+   </delivery-notification>
+</imdn>
+"""
+
+_texts = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FFF), max_size=30)
+
+
+class ImdnTests(SynchronousTestCase):
+    """The document."""
+
+    def test_example(self) -> None:
+        """A report as RFC 5438 section 7.2.1.1 shows it."""
+        report = Imdn.parse(EXAMPLE)
+        self.assertEqual((report.message_id, report.date), ("34jk324j", 1207329409.0))
+        self.assertEqual((report.recipient, report.original_recipient), ("im:bob@example.com",) * 2)
+        self.assertIs(report.disposition, Disposition.DELIVERED)
+
+    def test_every_disposition(self) -> None:
+        """Each is written and read as what it is; the same status in two notifications is two dispositions."""
+        for disposition in Disposition:
+            report = Imdn("x", 1e9, disposition)
+            self.assertEqual(Imdn.parse(report.to_bytes()), report)
+        self.assertEqual(len(Disposition), 11)
+
+    def test_malformed(self) -> None:
+        """What is no report is refused: another document, no id, no date, no disposition, a document type."""
+        for old, new in (
+            ("imdn xmlns", "imdx xmlns"),
+            ("</imdn>", ""),
+            ("34jk324j", ""),
+            ("34jk324j", "x" * 257),
+            ("2008-04-04T12:16:49-05:00", "yesterday"),
+            ("<delivered/>", "<applauded/>"),
+            ("<delivered/>", "<processed/>"),
+            ("<delivered/>", "<delivered xmlns='urn:other'/>"),
+            ("<imdn ", "<!DOCTYPE imdn><imdn "),
+        ):
+            self.assertRaises(MalformedDocument, Imdn.parse, EXAMPLE.replace(old, new))
+        self.assertRaises(ValueError, Imdn, "", 0, Disposition.DELIVERED)
+        self.assertRaises(ValueError, Imdn("\x01", 0, Disposition.DELIVERED).to_bytes)
+
+    @given(_texts.filter(bool), _texts, st.integers(0, 2**32), st.sampled_from(Disposition))
+    def test_round_trip(self, identifier: str, text: str, date: int, disposition: Disposition) -> None:
+        """What is written is read as what it was."""
+        report = Imdn(
+            identifier.strip() or "x",
+            date,
+            disposition,
+            recipient=text.strip(),
+            original_recipient=text.strip(),
+            subject=text.strip(),
+        )
+        try:
+            octets = report.to_bytes()
+        except ValueError:
+            return
+        self.assertEqual(Imdn.parse(octets), report)
+
+
+class RequestTests(SynchronousTestCase):
+    """The fields that ask for reports (sections 6.2 and 6.3)."""
+
+    def test_asked_for(self) -> None:
+        """What is asked for is read again; without an id, or on a report, nothing is asked for."""
+        fields = request_fields("one", (Wanted.DELIVERED, Wanted.DISPLAYED, Wanted.DELIVERED))
+        message = CpimMessage.parse(CpimMessage(b"x", "text/plain", fields=fields).to_bytes())
+        self.assertEqual(message_id(message), "one")
+        self.assertEqual(wanted_in(message), {Wanted.DELIVERED, Wanted.DISPLAYED})
+        self.assertEqual(wanted_in(CpimMessage(b"x", "text/plain", fields=fields[1:])), frozenset())
+        self.assertEqual(wanted_in(CpimMessage(b"x", MEDIA_TYPE, fields=fields)), frozenset())
+        self.assertEqual([each.name for each in request_fields("one", ())], ["Message-ID"])
+
+    def test_leniently(self) -> None:
+        """Case, blanks, parameters and unknown names do not matter; an endless id is none."""
+        wish = CpimField("Disposition-Notification", "Positive-Delivery;x=1 ,applause,  display", CPIM_NAMESPACE)
+        message = CpimMessage(b"x", "text/plain", fields=(*request_fields("one", ()), wish))
+        self.assertEqual(wanted_in(message), {Wanted.DELIVERED, Wanted.DISPLAYED})
+        endless = CpimField("Message-ID", "x" * 257, CPIM_NAMESPACE)
+        self.assertEqual(message_id(CpimMessage(b"", fields=(endless,))), "")
+
+    def test_ids(self) -> None:
+        """An id that cannot be written is refused."""
+        for wrong in ("", "a b", "a\nb", "x" * 257):
+            self.assertRaises(ValueError, request_fields, wrong, ())
