@@ -97,10 +97,19 @@ class Crowd:
     # -- the rounds ----------------------------------------------------------------------------------------------------
 
     def tell(self, subscription: ServerSubscription, *, ends: bool = False) -> None:
-        """Tell *subscription* the state, or that it ends: now, if there is room in this round, else in its turn. One
-        that waits already keeps its place."""
-        waiting = self._waiting.setdefault(subscription.package, OrderedDict())
+        """Tell *subscription* the state, or that it ends: now, if there is room in this round, else in its turn."""
+        self.put(subscription, ends=ends)
+        self.begin()
+
+    def put(self, subscription: ServerSubscription, *, ends: bool = False) -> None:
+        """Let *subscription* wait for its turn; one that waits already keeps its place. :meth:`begin` begins."""
+        waiting = self._waiting.get(subscription.package)
+        if waiting is None:
+            waiting = self._waiting[subscription.package] = OrderedDict()
         waiting[subscription] = waiting.get(subscription, False) or ends
+
+    def begin(self) -> None:
+        """Tell whoever has a place in this round; the others in their turn."""
         if self._timer is None:
             self._go_on()
 
@@ -114,9 +123,9 @@ class Crowd:
         if now - self._round >= _PAUSE:
             self._round, self._budget = now, _AT_ONCE
         room = self._room
-        for package in tuple(self._waiting):
-            share = -(-_AT_ONCE // len(self._waiting))
-            told = self._take_turn(self._waiting[package], min(share, self._budget, room), now)
+        share = -(-_AT_ONCE // max(1, len(self._waiting)))
+        for package, waiting in tuple(self._waiting.items()):
+            told = self._take_turn(waiting, min(share, self._budget, room), now)
             self._budget -= told
             room -= told
             self._tidy(package)

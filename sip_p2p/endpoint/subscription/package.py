@@ -17,13 +17,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, final
 
+from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import parse_media_type
+from sip_p2p.sip.event.notifier import NotifierState
 from sip_p2p.sip.event.terms import Terms
 from sip_p2p.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
+    from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.subscription.server import ServerSubscription
     from sip_p2p.sip.body import MediaType
@@ -174,8 +177,16 @@ class EventPackage:
         Many are told in rounds, the first ones now. Whoever has not been told of the change before does not miss this
         one: everybody is told the state as it is then.
         """
+        check_thread()
+        managers: dict[RealTimeConnectionManager, None] = {}
         for subscription in self.subscribers if resource is None else self.subscribers_of(resource):
-            subscription.changed()
+            if subscription.state is NotifierState.ACTIVE:
+                manager = subscription.endpoint.connection_manager
+                manager.lives.crowd.put(subscription)
+                managers[manager] = None
+        for manager in managers:
+            manager.lives.crowd.begin()
+            manager.driver.drain()
 
     @property
     def subscribers(self) -> tuple[ServerSubscription, ...]:

@@ -33,8 +33,8 @@ class FieldTests(SynchronousTestCase):
     """What we say of ourselves."""
 
     def test_capabilities(self) -> None:
-        """Allow and Supported always, Recv-Info where INFO is taken at all (RFC 6086 section 5.2), Allow-Events where there
-        are event packages (RFC 6665 section 4.4.4). row:J10"""
+        """Allow and Supported always, Recv-Info where INFO is taken at all (RFC 6086 section 5.2), Allow-Events where
+        there are event packages (RFC 6665 section 4.4.4). row:J10"""
         profile = Profile(None, ("INVITE", "UPDATE"), ("timer", "100rel"))
         self.assertEqual(
             capability_fields(profile), [("Allow", profile.allow_value), ("Supported", profile.supported_value)]
