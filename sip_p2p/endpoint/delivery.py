@@ -180,7 +180,9 @@ class Delivery(FlowSearch):
         return True
 
     def _octets_added(self) -> int:
-        return 0 if self._login is None else self._login.octets
+        added = 0 if self._login is None else self._login.octets
+        signer = self._endpoint.passport_signer
+        return added if signer is None else added + signer.octets(self._plan.prepare())
 
     def _exhausted(self, failure: Failure) -> None:
         refusal, self._refusal = self._refusal, None

@@ -35,6 +35,8 @@ SIGNED_METHODS = frozenset("INVITE MESSAGE NOTIFY OPTIONS PUBLISH REFER SUBSCRIB
 """The requests that are signed where they belong to no dialog yet."""
 
 _FRESH = 60
+# As long as each of ES256 is (RFC 7518 section 3.4), in base64url.
+_ANY_SIGNATURE = "A" * 86
 
 
 @final
@@ -107,38 +109,54 @@ class PassportSigner:
 
         :raises InvalidOperation: when the application's own Date is of another minute (section 4.1).
         """
-        if request.method not in self.methods or request.to.tag is not None or "Identity" in request.headers:
+        key, passport = self._key(), self._passport(request)
+        if key is None or passport is None:
             return False
+        if "Date" not in request.headers:
+            request.headers.add("Date", format_date(passport.iat))
+        headers = {"typ": "passport", "x5u": passport.x5u}
+        token = self._jws.encode(passport.claims(), key, algorithm=ALGORITHM, headers=headers)
+        request.headers.add("Identity", self._value(passport, token.rpartition(".")[2]))
+        return True
+
+    def octets(self, request: Request) -> int:
+        """By how much :meth:`sign` makes *request* longer: it decides over what it may go (RFC 3261 section 18.1.1).
+
+        :raises InvalidOperation: as :meth:`sign`.
+        """
+        passport = self._passport(request)
+        if passport is None or self._key() is None:
+            return 0
+        date = "" if "Date" in request.headers else f"Date: {format_date(passport.iat)}\r\n"
+        return len(f"{date}Identity: {self._value(passport, _ANY_SIGNATURE)}\r\n")
+
+    def _passport(self, request: Request) -> Passport | None:
+        """What is to be signed of *request*; None where that is not ours to do."""
+        if request.method not in self.methods or request.to.tag is not None or "Identity" in request.headers:
+            return None
         try:
-            key, orig = self._key(), canonical_identity(request.from_.uri)
-            if key is None or orig is None or orig.domain == ANONYMOUS_HOST or not self.may_speak_for(orig):
-                return False
+            orig = canonical_identity(request.from_.uri)
+            if orig is None or orig.domain == ANONYMOUS_HOST or not self.may_speak_for(orig):
+                return None
             now = self._clock()
             given = request.headers.get("Date")
             iat = int(now) if given is None else parse_date(given)
             if abs(iat - now) > _FRESH:
                 raise InvalidOperation("what is signed carries the Date of its minute (RFC 8224 section 4.1)")
-            passport = Passport.of_request(request, iat, self.x5u)
+            return Passport.of_request(request, iat, self.x5u)
         except MalformedMessage:
             # It goes to somebody who cannot be named in a signature.
-            return False
-        if given is None:
-            request.headers.add("Date", format_date(iat))
-        request.headers.add("Identity", str(self._identity(passport, key)))
-        return True
+            return None
+
+    def _value(self, passport: Passport, signature: str) -> str:
+        header, claims = ("", "") if self._compact else passport.pieces()
+        return str(IdentityValue(f"{header}.{claims}.{signature}", passport.x5u, alg=ALGORITHM))
 
     def _key(self) -> ec.EllipticCurvePrivateKey | None:
         """The key of the moment; None where that is none that can sign."""
         current = self._current()
         key = None if current is None else current.key
         return key if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1) else None
-
-    def _identity(self, passport: Passport, key: ec.EllipticCurvePrivateKey) -> IdentityValue:
-        headers = {"typ": "passport", "x5u": passport.x5u}
-        token = self._jws.encode(passport.claims(), key, algorithm=ALGORITHM, headers=headers)
-        if self._compact:
-            token = f"..{token.rpartition('.')[2]}"
-        return IdentityValue(token, passport.x5u, alg=ALGORITHM)
 
     def __repr__(self) -> str:
         current = self._current()

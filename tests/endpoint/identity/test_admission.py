@@ -140,6 +140,20 @@ class RequireTests(AdmissionCase):
         self.assertEqual(self.bob.connection_manager.inventory()["unanswered"], 0)
         self.assertEqual(self.heard, [])
 
+    def test_by_udp(self) -> None:
+        """What is signed goes over what it is small enough for with its signature (RFC 3261 section 18.1.1)."""
+        other = self.network.party(
+            "sip:dave@d.example", listen=["udp:5060", "tcp:5060"], message_received=self.heard.append
+        )
+        for length, transport in ((100, "UDP"), (900, "TCP")):
+            self.assertEqual(
+                self.status(self.alice.send_message("sip:dave@d.example;transport=udp", "x" * length)), 200
+            )
+            found = self.heard[-1]
+            self.assertEqual(found.peer.transport, transport)
+            self.assertIn("Identity", found.request.headers)
+        self.assertIs(other.passport_verifier, None)
+
     def test_signed_anew(self) -> None:
         """A request that is sent again after a while is signed again (RFC 8224 section 4.1)."""
         answers = iter((503, 200))

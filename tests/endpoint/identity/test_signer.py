@@ -133,6 +133,18 @@ class SignerTests(SynchronousTestCase):
             one.headers.add("Date", format_date(wrong))
             self.assertRaises(InvalidOperation, signer().sign, one)
 
+    def test_octets(self) -> None:
+        """How long a signature makes a request is known before: what is over 1300 octets with it does not go by UDP
+        (row:F13, RFC 3261 section 18.1.1)."""
+        for made in (signer(), signer(compact=True)):
+            for one in (request(), request(body=b"a=fingerprint:sha-256 AA:BB\r\n"), request("BYE")):
+                before, expected = len(one.serialise()), made.octets(one)
+                made.sign(one)
+                self.assertEqual(len(one.serialise()) - before, expected)
+        dated = request()
+        dated.headers.add("Date", format_date(START))
+        self.assertLess(signer().octets(dated), signer().octets(request()))
+
     def test_refused(self) -> None:
         """A key of another kind and a URL that nobody would fetch are told at once."""
         other = AUTHORITY.issue("a.example", key=ec.generate_private_key(ec.SECP384R1()))
