@@ -44,6 +44,7 @@ module                  what                                                    
 ``publication``         events that are kept at a server, by us and for others                  RFC 3903
 ``registration``        a party that has a server, and tells it where it is                     RFC 3261 section 10
 ``subscription``        events: those of peers, and ours                                        RFC 6665
+``transfer``            REFER, transfer, sessions in the place of others                        RFC 3515, RFC 3891
 ``messaging``           texts with reports, who is writing, and an outbox in a file             RFC 3428, RFC 5438
 ======================  ======================================================================  ======================
 """

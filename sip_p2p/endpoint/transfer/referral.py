@@ -242,7 +242,8 @@ class Referral:
             self._notified(effect)
         elif isinstance(effect, SubscriptionOver):
             self._referrer.subscription_over()
-            if self.status is not ReferStatus.REFERRING:
+            if self._accepted is None:
+                # Otherwise the last NOTIFY has overtaken the answer to the REFER.
                 self._over(OperationTimeout("nobody said what became of the referral"))
         self._release()
 
@@ -258,7 +259,9 @@ class Referral:
         accepted, self._accepted = self._accepted, None
         if self.status is ReferStatus.REFERRING:
             self._become(ReferStatus.ACCEPTED)
-        if not effect.is_subscribed:
+        referrer = self._referrer
+        if not effect.is_subscribed or referrer is None or referrer.subscriber is None:
+            # There is no subscription, or its last NOTIFY has overtaken this answer.
             self._leave(effect.dialog)
             self._over(OperationTimeout("the peer does not tell what becomes of the referral"))
         if accepted is not None and not accepted.called:

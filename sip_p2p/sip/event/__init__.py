@@ -19,5 +19,6 @@ module                  what                                                    
 ``retrying``            whether and when a subscription is begun anew            RFC 6665 section 4.1.3
 ``publisher``           a publication of ours: the machine                       RFC 3903 sections 4 and 5
 ``refer``               Refer-To, Referred-By, Refer-Sub, Refer-Events-At        RFC 3515, 3892, 4488, 7614
+``referring``           a REFER of ours, and the subscription that it makes      RFC 3515 section 2.4, RFC 4488
 ======================  =======================================================  =====================================
 """

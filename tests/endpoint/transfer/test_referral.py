@@ -16,7 +16,9 @@ from sip_p2p import (
     SignalingState,
 )
 from sip_p2p.endpoint.transfer.referral import MOST_KEPT, MOST_WAITING
+from sip_p2p.sip.message import Request, Response
 from tests.endpoint.session.calls import BOB
+from tests.endpoint.session.support import Server, reply
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase, statuses
 
 
@@ -170,6 +172,38 @@ class UnheardTests(TransferTestCase):
         self.run_until(self.alice.terminate())
         self.failureResultOf(waiting, SessionTerminated, EndpointTerminated)
         self.assertTrue(referral.is_over)
+
+
+class OvertakingTests(TransferTestCase):
+    """What comes in an unusual order."""
+
+    def test_the_last_comes_first(self) -> None:
+        """All NOTIFYs may come before the answer to the REFER (row:I1, row:J10)."""
+
+        def answer(request: Request) -> list[Response]:
+            for number, (state, line) in enumerate(
+                (("active;expires=60", "100 Trying"), ("terminated;reason=noresource", "200 OK")), 1
+            ):
+                body = f"SIP/2.0 {line}\r\n"
+                notify = (
+                    f"NOTIFY {request.headers['Contact'].split('>')[0][1:]} SIP/2.0\r\n"
+                    f"Via: SIP/2.0/TLS s.example;branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n"
+                    f"From: <sip:s.example>;tag=bt\r\nTo: {request.headers['From']}\r\n"
+                    f"Call-ID: {request.call_id}\r\nCSeq: {number} NOTIFY\r\nEvent: refer\r\n"
+                    f"Subscription-State: {state}\r\nContact: <sip:s.example:5061;transport=tls>\r\n"
+                    f"Content-Type: message/sipfrag\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+                )
+                server.connections[-1].send(notify.encode())
+            return [reply(request, 202, ("Contact", "<sip:s.example:5061;transport=tls>"))]
+
+        server = Server(self.network, "s.example", "s.example", answer)
+        self.addCleanup(server.stop)
+        referral: Any = self.run_until(self.alice.refer("sip:s.example", CAROL))
+        self.assertIs(referral.status, ReferStatus.SUCCEEDED)
+        told, reading = statuses(referral)
+        self.successResultOf(reading)
+        self.assertEqual(told, [100, 200])
+        self.assertEqual(self.successResultOf(referral.when_final()).status, 200)
 
 
 class RefusedTests(TransferTestCase):
