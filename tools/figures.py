@@ -41,6 +41,7 @@ MACHINES = (
     ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
     ("event", "notifier", "A subscription of a peer's", "RFC 6665 sections 4.2 and 4.4"),
     ("event", "publisher", "A publication of ours", "RFC 3903 sections 4 and 5"),
+    ("event", "referring", "A REFER of ours", "RFC 3515 section 2.4, with RFC 4488 and RFC 7614"),
     ("registration", "binding", "A binding at a registrar", "RFC 3261 section 10.2, RFC 5626 section 4"),
 )
 
