@@ -67,7 +67,8 @@ class Reports:
         :param answers: which reports go out where they are wanted: ``delivered``, ``displayed``.
         :param timeout: for how many seconds a text waits for those on it.
         """
-        self._messenger = messenger
+        # None once it is closed: neither holds the other then.
+        self._messenger: Messenger | None = messenger
         self._answers = answers
         self._timeout = timeout
         # By Message-ID, each with the moment when it has waited long enough; the oldest stands first.
@@ -82,12 +83,15 @@ class Reports:
 
     def expect(self, message: Message) -> None:
         """Reports on *message* are wanted."""
+        messenger = self._messenger
+        if messenger is None:
+            return
         if len(self._awaiting) >= MOST_AWAITED:
             _, (_, oldest) = self._awaiting.popitem(last=False)
             oldest.failed(OperationTimeout(f"no report on message {oldest.id}, and too many others wait for theirs"))
-        self._awaiting[message.id] = (self._messenger.now() + self._timeout, message)
+        self._awaiting[message.id] = (messenger.now() + self._timeout, message)
         if self._alarm is None:
-            self._alarm = self._messenger.reactor.callLater(self._timeout, self._too_late)
+            self._alarm = messenger.reactor.callLater(self._timeout, self._too_late)
 
     def received(self, envelope: CpimMessage, incoming: IncomingRequest) -> Deferred[None] | None:
         """A report came.
@@ -108,9 +112,10 @@ class Reports:
             message.reported(report)
             if not message.is_awaiting:
                 del self._awaiting[report.message_id]
-            messenger.report_received.tell(ReportReceived(message, report))
+            if messenger is not None:
+                messenger.report_received.tell(ReportReceived(message, report))
             return None
-        if awaited is None and messenger.outbox is not None:
+        if awaited is None and messenger is not None and messenger.outbox is not None:
             return messenger.outbox.reported(report, host)
         self.unknown += 1
         return None
@@ -124,6 +129,7 @@ class Reports:
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
         self._alarm = None
+        self._messenger = None
         awaiting, self._awaiting = self._awaiting, OrderedDict()
         for _, message in awaiting.values():
             message.failed(error)
@@ -131,6 +137,8 @@ class Reports:
     def _too_late(self) -> None:
         self._alarm = None
         messenger = self._messenger
+        if messenger is None:
+            return
         now = messenger.now()
         while self._awaiting:
             identifier = next(iter(self._awaiting))
@@ -150,9 +158,9 @@ class Reports:
         """
         messenger, conversation = self._messenger, text.conversation
         answer, wanted = _ANSWERS[disposition]
-        if messenger.is_closed or wanted not in text.wanted or answer not in self._answers or conversation is None:
+        if messenger is None or conversation is None or wanted not in text.wanted or answer not in self._answers:
             return False
-        if not self._may_be_told(text):
+        if not _may_be_told(text, messenger):
             self.withheld += 1
             return False
         if self._under_way >= messenger.most_reports:
@@ -178,16 +186,17 @@ class Reports:
         self.sent += 1
         return True
 
-    def _may_be_told(self, text: IncomingText) -> bool:
-        """Whether a report reaches who has sent the text, and nobody whom it was made to look like."""
-        if not (text.peer.is_verified or self._messenger.reports_to_unproved_senders):
-            return False
-        sender, uri = text.sender, text.from_.uri
-        if sender is None or sender.uri.lower().endswith("@anonymous.invalid"):
-            return True
-        # A text from one, in an envelope from another: who wants the report is not known.
-        said = sender.uri.partition(":")[2].partition(";")[0]
-        return isinstance(uri, SipUri) and said.lower() == f"{uri.user}@{uri.host}".lower()
-
     def _over(self, _: object) -> None:
         self._under_way -= 1
+
+
+def _may_be_told(text: IncomingText, messenger: Messenger) -> bool:
+    """Whether a report reaches who has sent the text, and nobody whom it was made to look like."""
+    if not (text.peer.is_verified or messenger.reports_to_unproved_senders):
+        return False
+    sender, uri = text.sender, text.from_.uri
+    if sender is None or sender.uri.lower().endswith("@anonymous.invalid"):
+        return True
+    # A text from one, in an envelope from another: who wants the report is not known.
+    said = sender.uri.partition(":")[2].partition(";")[0]
+    return isinstance(uri, SipUri) and said.lower() == f"{uri.user}@{uri.host}".lower()
