@@ -49,8 +49,8 @@ class Crowd:
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._holders: Counter[str] = Counter()
-        # Those who wait for their round, by their package; whether it is the last one.
-        self._waiting: dict[EventPackage, OrderedDict[ServerSubscription, bool]] = {}
+        # Those who wait for their round, by their package, each with the reason for which it ends, if it does.
+        self._waiting: dict[EventPackage, OrderedDict[ServerSubscription, str]] = {}
         self._timer: IDelayedCall | None = None
         self._round = float("-inf")
         self._budget = 0
@@ -96,17 +96,17 @@ class Crowd:
 
     # -- the rounds ----------------------------------------------------------------------------------------------------
 
-    def tell(self, subscription: ServerSubscription, *, ends: bool = False) -> None:
-        """Tell *subscription* the state, or that it ends: now, if there is room in this round, else in its turn."""
-        self.put(subscription, ends=ends)
+    def tell(self, subscription: ServerSubscription, reason: str = "") -> None:
+        """Tell *subscription* the state, or for what *reason* it ends, now if this round has room."""
+        self.put(subscription, reason)
         self.begin()
 
-    def put(self, subscription: ServerSubscription, *, ends: bool = False) -> None:
+    def put(self, subscription: ServerSubscription, reason: str = "") -> None:
         """Let *subscription* wait for its turn; one that waits already keeps its place. :meth:`begin` begins."""
         waiting = self._waiting.get(subscription.package)
         if waiting is None:
             waiting = self._waiting[subscription.package] = OrderedDict()
-        waiting[subscription] = waiting.get(subscription, False) or ends
+        waiting[subscription] = waiting.get(subscription) or reason
 
     def begin(self) -> None:
         """Tell whoever has a place in this round; the others in their turn."""
@@ -132,7 +132,7 @@ class Crowd:
         if self._waiting and self._timer is None:
             self._timer = self._manager.reactor.callLater(_PAUSE, self._due)
 
-    def _take_turn(self, waiting: OrderedDict[ServerSubscription, bool], share: int, now: float) -> int:
+    def _take_turn(self, waiting: OrderedDict[ServerSubscription, str], share: int, now: float) -> int:
         """Tell the first *share* of those who wait, and return how many that were."""
         told, passed = 0, _PASSED_OVER * share
         while waiting and told < share and passed > 0:
@@ -141,10 +141,10 @@ class Crowd:
                 waiting.move_to_end(subscription)
                 passed -= 1
                 continue
-            ends = waiting.pop(subscription)
+            reason = waiting.pop(subscription)
             told += 1
-            if ends:
-                subscription.end_now(now)
+            if reason:
+                subscription.end_now(now, reason)
             else:
                 subscription.tell_now(now)
         return told

@@ -79,7 +79,8 @@ class EventPackages:
         self._changed()
         for subscription in package.subscribers:
             if subscription.endpoint is self._endpoint:
-                subscription.terminate("noresource")
+                subscription.end("noresource")
+        self._endpoint.connection_manager.driver.drain()
 
     def get(self, name: str) -> EventPackage | None:
         """The package with this name, which is compared octet by octet (section 8.2.1); None where there is none."""

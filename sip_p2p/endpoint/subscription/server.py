@@ -203,14 +203,14 @@ class ServerSubscription:
         """Its turn has come to be told of a change."""
         self.notifier.changed(now)
 
-    def end_now(self, now: float) -> None:
-        """Its turn has come to end: its party goes, and another one may take its place (section 4.1.3)."""
-        self.notifier.terminate(now, "deactivated")
+    def end_now(self, now: float, reason: str) -> None:
+        """Its turn has come to end, for this *reason*."""
+        self.notifier.terminate(now, reason)
 
-    def end(self) -> None:
-        """Its party goes: it ends in its turn."""
+    def end(self, reason: str = "deactivated") -> None:
+        """It ends in its turn, because its party goes: another one may take its place (section 4.1.3)."""
         if not self.is_over:
-            self.endpoint.connection_manager.lives.crowd.tell(self, ends=True)
+            self.endpoint.connection_manager.lives.crowd.tell(self, reason)
 
     def abandon(self, error: EndpointTerminated) -> None:
         """There is no time left for a last NOTIFY."""

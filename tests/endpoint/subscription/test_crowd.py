@@ -117,6 +117,14 @@ class RoundTests(SubscriberTestCase):
         self.assertIsNone(self.successResultOf(ended))
         self.assertEqual((self.manager.lives.crowd.count, len(self.manager.lives.crowd)), (0, 0))
 
+    def test_package_removed(self) -> None:
+        """So does a package that is removed. fault:K8"""
+        self.many(250)
+        self.bob.packages.remove(self.board)
+        self.assertEqual(len(self.now()), 100)
+        said = [str(each.headers.get("Subscription-State")) for each in self.answer()]
+        self.assertEqual(said, ["terminated;reason=noresource"] * 250)
+
     def test_no_time_left(self) -> None:
         """Those whose turn does not come in time are let go of, and no timer is left. fault:K8"""
         self.many(250)
