@@ -11,8 +11,9 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.session.session import SignalingSession
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.errors import ConnectionFailure, InvalidOperation, OperationTimeout, RequestFailed
+from sip_p2p.sip.dialog.redirection import may_name
 from sip_p2p.sip.message import Response
-from sip_p2p.sip.uri import OpaqueUri
+from sip_p2p.sip.uri import OpaqueUri, SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.events import ProvisionalResponseReceived
     from sip_p2p.endpoint.session.states import SignalingStateChanged
     from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
-    from sip_p2p.sip.uri import SipUri, TelUri
+    from sip_p2p.sip.uri import TelUri
 
 __all__ = ["Following", "follow"]
 
@@ -38,12 +39,17 @@ _STATUS_OF = {
 def follow(referral: IncomingReferral, offer: Any, arguments: dict[str, Any]) -> Following:
     """What *referral* asks for, ready to begin.
 
-    :raises InvalidOperation: for a method that no request by itself can have.
+    :raises InvalidOperation: for a method that no request by itself can have, and for a target that is not a peer's to
+        name.
     :raises ValueError: for what cannot be called.
     """
     target, method = referral.target, referral.method
     if isinstance(target, OpaqueUri) or method in _NOT_FOLLOWED:
         raise InvalidOperation(f"a REFER to {method[:32]} {str(target)[:128]} is for the application to follow")
+    flow = referral.flow
+    if flow is not None and isinstance(target, SipUri) and not may_name(flow, target):
+        # RFC 3515 section 5.2: a peer does not choose that we leave TLS, nor what is called on this machine.
+        raise InvalidOperation(f"a REFER to {str(target)[:128]} leaves TLS, or leads to this machine")
     following = Following(referral)
     if method == "INVITE":
         headers = [*referral.referral_fields(), *arguments.pop("headers", ())]

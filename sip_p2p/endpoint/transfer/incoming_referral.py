@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.event.refer import ReferredBy, ReferTo
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.uri import Uri
+    from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["IncomingReferral"]
 
@@ -112,6 +113,11 @@ class IncomingReferral:
         return None if self._incoming is None else self._incoming.peer
 
     @property
+    def flow(self) -> LiveFlow | None:
+        """The connection that it came by; None once that is decided."""
+        return None if self._incoming is None else self._incoming.flow
+
+    @property
     def target(self) -> Uri:
         """Whom to ask."""
         return self.refer_to.uri
@@ -163,7 +169,8 @@ class IncomingReferral:
         :param arguments: further ones of the call that is made, as for ``endpoint.create_session``.
         :returns: the session that is being established, where there is one by then.
         :raises InvalidOperation: when that has been decided, or nobody waits for it any more; and when *follow_with* is
-            True and the method is one that no request by itself can have.
+            True and the method is one that no request by itself can have, or the target leaves the TLS by which the
+            REFER came, or leads to this machine from elsewhere. Nothing has been decided then.
         :raises ValueError: for what cannot be called, or cannot stand in a response.
         """
         check_thread()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.profile import Profile
 
-__all__ = ["Redirection", "another_attempt", "fields_of_uri"]
+__all__ = ["Redirection", "another_attempt", "fields_of_uri", "may_name"]
 
 _IN_TLS = (None, "tls", "wss")
 
@@ -93,7 +93,7 @@ class Redirection:
                     uri = contact.uri
                     if not isinstance(uri, SipUri) or not self._may_try(uri):
                         continue
-                    if flow is not None and not _may_name(flow, uri):
+                    if flow is not None and not may_name(flow, uri):
                         continue
                     if served is None or caller is None or served.serves(uri) is not caller:
                         q = contact.q
@@ -147,8 +147,8 @@ class Redirection:
         self._left.clear()
 
 
-def _may_name(flow: Flow, uri: SipUri) -> bool:
-    """Whether a response that came by *flow* may lead to *uri* without anybody being asked."""
+def may_name(flow: Flow, uri: SipUri) -> bool:
+    """Whether a response or a REFER that came by *flow* may lead to *uri* without anybody being asked."""
     if flow.is_secure and not uri.is_secure and uri.transport not in _IN_TLS:
         return False
     return is_loopback(flow.remote_host) or not is_loopback(uri.maddr or uri.host)

@@ -168,3 +168,21 @@ class TellingTests(TransferTestCase):
         for method in ("BYE", "REGISTER", "SUBSCRIBE", "REFER"):
             self.assertEqual(self.status_of(self.alice.refer(BOB, CAROL, method=method)), 603)
         self.assertEqual(len(raised), 4)
+
+    def test_where_nobody_is_led(self) -> None:
+        """A peer over TLS leads nobody out of it, nor to the machine that follows (fault:D5, fault:D8)."""
+        self.bob.refer_received.unsubscribe(self.refer_received)
+        raised: list[Exception] = []
+
+        def follows(referral: Any) -> None:
+            raised.append(self.assertRaises(InvalidOperation, referral.accept))
+
+        self.bob.refer_received.subscribe(follows)
+        for target in (
+            "sip:x@c.example;transport=udp",
+            "sip:x@c.example;transport=tcp",
+            "sip:x@127.0.0.1",
+            "sip:x@[::1]",
+        ):
+            self.assertEqual(self.status_of(self.alice.refer(BOB, target)), 603)
+        self.assertEqual(len(raised), 4)

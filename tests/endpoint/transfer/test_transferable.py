@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+
 from twisted.internet.defer import CancelledError
 
-from sip_p2p import InvalidOperation, OperationTimeout, Replacement, RequestFailed, SignalingState
+from sip_p2p import (
+    IncomingReferral,
+    InvalidOperation,
+    OperationTimeout,
+    Referral,
+    Replacement,
+    RequestFailed,
+    SignalingState,
+)
+from sip_p2p.endpoint.transfer.following import Following
+from sip_p2p.sip.event.notifier import Notifier
+from sip_p2p.sip.event.referring import Referrer
+from sip_p2p.sip.event.subscriber import Subscriber
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase
 
 
@@ -93,6 +107,29 @@ class BlindTests(TransferTestCase):
         self.assertRaises(InvalidOperation, session.transfer, CAROL)
         self.assertRaises(InvalidOperation, session.refer, CAROL)
         self.run_until(session.terminate())
+
+
+class MemoryTests(TransferTestCase):
+    """What is left of a transfer."""
+
+    def test_nothing(self) -> None:
+        """Nothing of a transfer outlives it, and no collector is needed for that (row:I1)."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        session, _ = self.call()
+        transferring = session.transfer(CAROL)
+        self.network.advance(1)
+        self.at_carol[-1].accept(ANSWER)
+        self.network.advance(1)
+        self.successResultOf(transferring)
+        self.run_until(self.at_carol[-1].terminate())
+        del session, _, transferring
+        for kept in (self.received, self.at_carol, self.referrals):
+            kept.clear()
+        self.network.advance(70)
+        kinds = (Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following)
+        self.assertEqual([each for each in gc.get_objects() if type(each) in kinds], [])
 
 
 class AttendedTests(TransferTestCase):
