@@ -22,16 +22,13 @@ from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.peer import Peer
 from sip_p2p.endpoint.subscription.arrivals import Arrivals
 from sip_p2p.endpoint.subscription.notification import Notification
+from sip_p2p.endpoint.subscription.outcomes import assemble, error_of, left_early, settle
 from sip_p2p.endpoint.subscription.states import SubscriptionState, SubscriptionStateChanged
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import (
     EndpointTerminated,
     InvalidOperation,
-    MalformedDocument,
-    OperationTimeout,
-    RequestFailed,
     SipError,
-    SubscriptionTerminated,
 )
 from sip_p2p.sip.event.retrying import BackOff, Retry, retry_of, wished_pause
 from sip_p2p.sip.event.subscriber import Subscriber
@@ -213,9 +210,7 @@ class Subscription:
         :raises InvalidOperation: the second time.
         :raises EndpointTerminated: when the endpoint was terminated.
         """
-        check_thread()
-        if self.state is not SubscriptionState.IDLE:
-            raise InvalidOperation("a subscription is started once")
+        self._check_idle()
         plan = self._terms.plan()
         manager = self.endpoint.connection_manager
         manager.lives.add(self)
@@ -229,9 +224,7 @@ class Subscription:
 
         :raises InvalidOperation: also when the dialog has the same subscription already.
         """
-        check_thread()
-        if self.state is not SubscriptionState.IDLE:
-            raise InvalidOperation("a subscription is started once")
+        self._check_idle()
         manager = self.endpoint.connection_manager
         machine = self._make_machine()
         machine.start_in(dialog, manager.driver.now())
@@ -241,6 +234,11 @@ class Subscription:
         self._become(SubscriptionState.SUBSCRIBING)
         manager.driver.drain()
         return started
+
+    def _check_idle(self) -> None:
+        check_thread()
+        if self.state is not SubscriptionState.IDLE:
+            raise InvalidOperation("a subscription is started once")
 
     def refresh(self, body: str | bytes | None = None, content_type: str | None = None) -> Deferred[Response]:
         """Send a SUBSCRIBE now: to have the whole state again, or to say something else, such as another filter (row
@@ -260,9 +258,8 @@ class Subscription:
             raise InvalidOperation("a SUBSCRIBE is under way already", retryable=True)
         if body is not None:
             self._terms.say_once(body, content_type)
-        kind = SubscribeKind.UPDATE
         manager = self.endpoint.connection_manager
-        errand = machine.refresh(manager.driver.now(), kind)
+        errand = machine.refresh(manager.driver.now(), SubscribeKind.UPDATE)
         if errand is None:
             raise InvalidOperation("the dialog has no sequence number left (RFC 3261 section 8.1.1.5)")
         done: Deferred[Response] = Deferred()
@@ -385,8 +382,12 @@ class Subscription:
                 self._back_off.stood(self.endpoint.connection_manager.driver.now())
             self.error = None
             self._become(SubscriptionState.SUBSCRIBED)
-        if self._terms.assembler is not None:
-            self._assemble(notification)
+        now = self.endpoint.connection_manager.driver.now()
+        is_missing = self._terms.assembler is not None and not assemble(self._terms, notification)
+        if is_missing and now >= self._repaired and self._machine is not None:
+            # RFC 4235 section 4.3: a document is missing, and the whole is asked for.
+            self._repaired = now + _BETWEEN_REPAIRS
+            self._machine.refresh(now, SubscribeKind.UPDATE)
         self._tell(notification)
         started, self._started = self._started, None
         if started is not None:
@@ -404,43 +405,21 @@ class Subscription:
         if self._notified is not None and has_handlers:
             self._notified.tell(notification)
 
-    def _assemble(self, notification: Notification) -> None:
-        """A partial state is added to what is known; where one is missing before it, the whole is asked for (RFC 4235
-        section 4.3)."""
-        assembler, machine = self._terms.assembler, self._machine
-        try:
-            document = notification.document
-            if assembler is None or document is None:
-                return
-            assembler.add(document)
-        except MalformedDocument:
-            # Whoever wants the document is told; what is known stays.
-            return
-        except Exception:
-            self.endpoint.connection_manager.dispatch.handler_failed("NOTIFY", Failure())
-            return
-        now = self.endpoint.connection_manager.driver.now()
-        if not assembler.is_complete and machine is not None and now >= self._repaired:
-            self._repaired = now + _BETWEEN_REPAIRS
-            machine.refresh(now, SubscribeKind.UPDATE)
-
     def _subscribe_ended(self, effect: SubscribeEnded) -> None:
         if effect.kind is SubscribeKind.UPDATE:
             self._terms.update = None
         done = None if self._refreshes is None else self._refreshes.pop(effect.errand, None)
+        self._refreshes = self._refreshes or None
         if done is not None:
-            _settle(done, effect.response, effect.reason)
-        if not self._refreshes:
-            self._refreshes = None
+            settle(done, effect.response, effect.reason)
 
     def _forked(self, effect: Forked) -> None:
         fork = Subscription(self._terms, effect.subscriber)
-        forked = self._terms.forked
-        if forked is not None:
-            try:
-                forked(fork)
-            except Exception:
-                self.endpoint.connection_manager.dispatch.handler_failed("NOTIFY", Failure())
+        try:
+            if self._terms.forked is not None:
+                self._terms.forked(fork)
+        except Exception:
+            self.endpoint.connection_manager.dispatch.handler_failed("NOTIFY", Failure())
 
     # -- its end -------------------------------------------------------------------------------------------------------
 
@@ -454,7 +433,7 @@ class Subscription:
         self._release(over.dialog)
         if over.value is not None:
             self.reason = over.value.reason
-        error = None if is_left or over.ending in _QUIET_ENDS else _error_of(over)
+        error = None if is_left or over.ending in _QUIET_ENDS else error_of(over)
         self._settle_refreshes(error)
         retry = Retry.NEVER if is_left else self._retry_of(over, has_stood)
         if retry is Retry.NEVER:
@@ -508,14 +487,9 @@ class Subscription:
             if error is None and not self._terms.options.expires and self._arrivals:
                 started.callback(self)
             else:
-                started.errback(Failure(error or self._left_early()))
+                started.errback(Failure(error or left_early(self.endpoint)))
         for waiting in gone or ():
             waiting.callback(None)
-
-    def _left_early(self) -> SipError:
-        if self.endpoint.is_terminated:
-            return EndpointTerminated("the endpoint was terminated")
-        return InvalidOperation("the subscription was ended before it stood")
 
     def _become(self, state: SubscriptionState) -> None:
         previous, self.state = self.state, state
@@ -524,29 +498,3 @@ class Subscription:
 
     def __repr__(self) -> str:
         return f"<Subscription to {self.event} of {self.target} {self.state.name}>"
-
-
-def _settle(done: Deferred[Response], response: Response | None, reason: BaseException | None) -> None:
-    if done.called:
-        return
-    if response is None:
-        done.errback(Failure(reason or OperationTimeout("no final response to SUBSCRIBE")))
-    elif response.status < 300:
-        done.callback(response)
-    else:
-        done.errback(Failure(RequestFailed(response)))
-
-
-def _error_of(over: SubscriptionOver) -> BaseException:
-    """What whoever waited for more gets to know."""
-    if over.ending is SubscriptionEnding.TERMINATED:
-        reason = "" if over.value is None else over.value.reason
-        said = f": {reason}" if reason else ""
-        return SubscriptionTerminated(f"the notifier has ended the subscription{said}", reason)
-    if over.reason is not None:
-        return over.reason
-    if over.response is not None:
-        return RequestFailed(over.response)
-    if over.ending is SubscriptionEnding.NO_NOTIFY:
-        return OperationTimeout("the subscription was accepted, and no NOTIFY came in time (RFC 6665 section 4.1.2.4)")
-    return SubscriptionTerminated(f"the subscription ended: {over.ending.value}")
