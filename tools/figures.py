@@ -43,6 +43,7 @@ MACHINES = (
     ("event", "publisher", "A publication of ours", "RFC 3903 sections 4 and 5"),
     ("event", "referring", "A REFER of ours", "RFC 3515 section 2.4, with RFC 4488 and RFC 7614"),
     ("registration", "binding", "A binding at a registrar", "RFC 3261 section 10.2, RFC 5626 section 4"),
+    ("documents", "is_composing", "Somebody who writes", "RFC 3994 section 3.2, Figure 1"),
 )
 
 INTRODUCTION = """\
@@ -79,6 +80,12 @@ Registration
 ------------
 
 What an application sees of it is in :doc:`registration`.
+""",
+    "documents": """\
+Texts
+-----
+
+What tells others that somebody is writing. What an application sees of it is in :doc:`messaging`.
 """,
 }
 
@@ -204,7 +211,9 @@ def read_machine(path: Path, name: str, title: str, standard: str, folder: str =
 
 def table_of(root: Path, folder: str, name: str) -> Path:
     """The module with the table of a machine: that of its tests or, where it fills one of its own, the one beside."""
-    path = root / TABLES / folder / f"test_{name}.py"
+    # The documents stand beside SIP.
+    home = root / "tests" if folder == "documents" else root / TABLES
+    path = home / folder / f"test_{name}.py"
     return path if "\nTABLE" in path.read_text("utf-8") else path.with_name(f"{name}_table.py")
 
 
