@@ -80,6 +80,7 @@ class Subscription:
         "_back_off",
         "_changed",
         "_gone",
+        "_is_fork",
         "_machine",
         "_notified",
         "_refreshes",
@@ -104,6 +105,7 @@ class Subscription:
         self.reason = ""
         self._terms = terms
         self._machine = machine
+        self._is_fork = machine is not None
         self._arrivals: Arrivals | None = None
         self._back_off: BackOff | None = None
         self._changed: Event[SubscriptionStateChanged] | None = None
@@ -178,6 +180,11 @@ class Subscription:
         """The whole state, where notifications say only what has changed: a
         :class:`~sip_p2p.documents.dialog_info.DialogTable` for ``dialog``, or what was given."""
         return self._terms.assembler
+
+    @property
+    def waiting(self) -> int:
+        """How many notifications wait to be taken."""
+        return 0 if self._arrivals is None else len(self._arrivals)
 
     @property
     def dropped(self) -> int:
@@ -284,13 +291,6 @@ class Subscription:
         self._gone.append(gone)
         self.end()
         return gone
-
-    def __len__(self) -> int:
-        """How many notifications wait to be taken."""
-        return 0 if self._arrivals is None else len(self._arrivals)
-
-    def __bool__(self) -> bool:
-        return True
 
     def __aiter__(self) -> Subscription:
         return self
@@ -452,9 +452,10 @@ class Subscription:
         self._become(SubscriptionState.WAITING_FOR_RETRY)
 
     def _retry_of(self, over: SubscriptionOver, has_stood: bool) -> Retry:
-        terms = self._terms
-        is_wanted = terms.retry == "always" or (terms.retry == "established" and self._started is None)
-        if not is_wanted or terms.target is None or not terms.options.expires or self.endpoint.is_terminated:
+        retry = self._terms.retry
+        is_wanted = retry == "always" or (retry == "established" and self._started is None)
+        if not is_wanted or self._is_fork or self.endpoint.is_terminated:
+            # A fork that began anew would reach all the others as well.
             return Retry.NEVER
         return retry_of(over, has_stood=has_stood)
 

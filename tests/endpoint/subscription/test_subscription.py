@@ -20,6 +20,7 @@ from sip_p2p import (
     SubscriptionTerminated,
 )
 from sip_p2p.endpoint.subscription.package import Verdict
+from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.event.subscriber import Subscriber
 from tests.endpoint.subscription.watching import Gauge, WatchTestCase
@@ -359,9 +360,44 @@ class WayTests(WatchTestCase):
         self.gauge.show(8)
         self.network.advance(3)
         last = b""
-        while len(subscription):
+        while subscription.waiting:
             last = self.next(subscription).body
         self.assertEqual(last, b"8")
+
+
+class ForkTests(WatchTestCase):
+    """Further notifiers (RFC 6665 section 4.4.1)."""
+
+    def notify(self, tag: str) -> int:
+        """A NOTIFY as a further device of Bob's would send it; return its status."""
+        request, flow = self.gauge.asked[0], self.theirs.flow
+        plan = RequestPlan("NOTIFY", str(self.alice.contact_uri), f"<{BOB}>", tag, request.call_id)
+        plan.to = f"{request.headers['From']}"
+        plan.contact = self.bob.contact
+        plan.fields = [("Event", "x-gauge"), ("Subscription-State", "active;expires=60")]
+        manager = self.bob.connection_manager
+        before = dict(self.alice.connection_manager.core.traffic.responses_out)
+        manager.driver.request(plan.build(), flow, None)  # type: ignore[arg-type]
+        self.network.advance(1)
+        after = self.alice.connection_manager.core.traffic.responses_out
+        [status] = [status for status, count in after.items() if count != before.get(status, 0)]
+        return status
+
+    def test_forked(self) -> None:
+        """Each further notifier is a subscription of its own where that is wanted, and is not begun anew. row:J1"""
+        forks: list[Subscription] = []
+        self.watch(forked=forks.append)
+        self.assertEqual(self.notify("another"), 200)
+        [fork] = forks
+        self.assertIs(fork.state, SubscriptionState.SUBSCRIBED)
+        self.assertEqual(self.next(fork).state, "active")
+        self.network.advance(61)
+        self.assertTrue(fork.is_over)
+
+    def test_not_wanted(self) -> None:
+        """Where it is not wanted it is answered 481. row:J1"""
+        self.watch()
+        self.assertEqual(self.notify("another"), 481)
 
 
 class EndTests(WatchTestCase):
