@@ -452,8 +452,8 @@ class Subscription:
         self._become(SubscriptionState.WAITING_FOR_RETRY)
 
     def _retry_of(self, over: SubscriptionOver, has_stood: bool) -> Retry:
-        retry = self._terms.retry
-        is_wanted = retry == "always" or (retry == "established" and self._started is None)
+        wanted = self._terms.retry
+        is_wanted = wanted == "always" or (wanted == "established" and self._started is None)
         if not is_wanted or self._is_fork or self.endpoint.is_terminated:
             # A fork that began anew would reach all the others as well.
             return Retry.NEVER
@@ -461,8 +461,7 @@ class Subscription:
 
     def _release(self, dialog: Dialog | None) -> None:
         """Hold the flow of *dialog* no longer, if nothing else does."""
-        manager = self.endpoint.connection_manager
-        if dialog is not None and dialog not in manager.core.dialogs:
+        if dialog is not None and dialog not in (manager := self.endpoint.connection_manager).core.dialogs:
             manager.sessions.errands.dialog_ended(dialog)
 
     def _settle_refreshes(self, error: BaseException | None) -> None:
