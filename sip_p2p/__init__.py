@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.listener_watch import AddressesChanged, ListenerLost, ListenerWatch
     from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
     from sip_p2p.endpoint.messaging.conversation import Conversation
-    from sip_p2p.endpoint.messaging.message import IncomingText, Message, MessageStatus, ReportReceived
+    from sip_p2p.endpoint.messaging.message import IncomingText, MessageStatus, OutgoingText, ReportReceived
     from sip_p2p.endpoint.messaging.messenger import Messenger
     from sip_p2p.endpoint.messaging.outbox import Outbox
     from sip_p2p.endpoint.messaging.outbox_entry import OutboxEntry, OutboxLimits, OutboxState
@@ -204,7 +204,6 @@ __all__ = [
     "MalformedDocument",
     "MalformedMessage",
     "MediaType",
-    "Message",
     "MessageLimits",
     "MessageNotDelivered",
     "MessageStatus",
@@ -221,6 +220,7 @@ __all__ = [
     "OutboxFailed",
     "OutboxLimits",
     "OutboxState",
+    "OutgoingText",
     "OverloadChanged",
     "OverloadState",
     "Passport",
@@ -358,7 +358,6 @@ _HOMES = {
     "ListenerLost": "sip_p2p.endpoint.listener_watch",
     "ListenerWatch": "sip_p2p.endpoint.listener_watch",
     "MediaType": "sip_p2p.sip.body",
-    "Message": "sip_p2p.endpoint.messaging.message",
     "MessageLimits": "sip_p2p.sip.limits",
     "MessageStatus": "sip_p2p.endpoint.messaging.message",
     "MessageSummaryPackage": "sip_p2p.endpoint.subscription.packages.message_summary",
@@ -370,6 +369,7 @@ _HOMES = {
     "OutboxEntry": "sip_p2p.endpoint.messaging.outbox_entry",
     "OutboxLimits": "sip_p2p.endpoint.messaging.outbox_entry",
     "OutboxState": "sip_p2p.endpoint.messaging.outbox_entry",
+    "OutgoingText": "sip_p2p.endpoint.messaging.message",
     "OverloadChanged": "sip_p2p.endpoint.load_events",
     "OverloadState": "sip_p2p.transport.load.overload",
     "Passport": "sip_p2p.sip.passport",

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from sip_p2p.documents.is_composing import MEDIA_TYPE as COMPOSING
 from sip_p2p.documents.is_composing import ComposingState, ComposingWatch, IsComposing
-from sip_p2p.endpoint.messaging.message import Message
+from sip_p2p.endpoint.messaging.message import OutgoingText
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, RequestFailed, SipError
 
@@ -48,7 +48,7 @@ class Errand:
         self.failed: Callable[[Exception], None] | None = None
 
     @staticmethod
-    def of(message: Message, body: str | bytes, content_type: str | None, arguments: dict[str, Any]) -> Errand:
+    def of(message: OutgoingText, body: str | bytes, content_type: str | None, arguments: dict[str, Any]) -> Errand:
         """That of a text."""
         errand = Errand(message.to, body, content_type, arguments)
         errand.goes_out, errand.succeeded, errand.failed = message.goes_out, message.accepted, message.failed
@@ -87,7 +87,7 @@ class Conversation:
         idle = self._composer.state is not ComposingState.ACTIVE and not self.is_peer_composing
         return idle and self._pending is None and not self._waiting
 
-    def send(self, text: str | bytes, **arguments: Any) -> Message:
+    def send(self, text: str | bytes, **arguments: Any) -> OutgoingText:
         """Send a text to the other party; the arguments are those of :meth:`.Messenger.send`."""
         return self.messenger.send(text, self.peer, **arguments)
 

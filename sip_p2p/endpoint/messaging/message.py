@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri
 
-__all__ = ["IncomingText", "Message", "MessageStatus", "Outcome", "ReportReceived"]
+__all__ = ["IncomingText", "MessageStatus", "Outcome", "OutgoingText", "ReportReceived"]
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ _RANK = {status: number for number, status in enumerate(MessageStatus)}
 
 
 @final
-class Message:
+class OutgoingText:
     """A text of ours.
 
     :ivar id: its Message-ID (RFC 5438 section 6.3); also that of one without an envelope, for the application alone.
@@ -195,7 +195,7 @@ class Message:
             self.status = status
 
     def __repr__(self) -> str:
-        return f"<Message {self.id} to {self.to} {self.status.value}>"
+        return f"<OutgoingText {self.id} to {self.to} {self.status.value}>"
 
 
 @final
@@ -208,7 +208,7 @@ class ReportReceived:
 
     __slots__ = ("message", "report")
 
-    def __init__(self, message: Message, report: Imdn) -> None:
+    def __init__(self, message: OutgoingText, report: Imdn) -> None:
         self.message = message
         self.report = report
 

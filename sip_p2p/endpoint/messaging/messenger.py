@@ -35,7 +35,7 @@ from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.messaging.conversation import Conversation, Errand
 from sip_p2p.endpoint.messaging.envelope import enclose, opened, wishes
-from sip_p2p.endpoint.messaging.message import IncomingText, Message, ReportReceived
+from sip_p2p.endpoint.messaging.message import IncomingText, OutgoingText, ReportReceived
 from sip_p2p.endpoint.messaging.reports import Reports
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import EndpointTerminated, InvalidOperation, MalformedDocument, MalformedMessage
@@ -145,7 +145,7 @@ class Messenger:
         headers: Iterable[tuple[str, str]] = (),
         via: Target | None = None,
         timeout: float | None = None,
-    ) -> Message:
+    ) -> OutgoingText:
         """Send a text. Those to one party go out one after the other, in the order of the calls.
 
         :param want: what the sender wants to be told: ``delivered``, ``processed``, ``displayed``. The text then goes
@@ -170,7 +170,7 @@ class Messenger:
         if kind is None:
             raise ValueError("a body needs a content type (RFC 3261 section 7.4.1)")
         body = octets_of(text)
-        message = Message(self.new_id(), uri, wanted)
+        message = OutgoingText(self.new_id(), uri, wanted)
         if wanted:
             us = CpimAddress(str(self.endpoint.owner_uri), self.endpoint.display_name)
             recipient = CpimAddress(str(uri.without_headers()))

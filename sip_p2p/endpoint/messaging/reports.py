@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.documents.cpim import CpimMessage
     from sip_p2p.endpoint.incoming import IncomingRequest
-    from sip_p2p.endpoint.messaging.message import IncomingText, Message
+    from sip_p2p.endpoint.messaging.message import IncomingText, OutgoingText
     from sip_p2p.endpoint.messaging.messenger import Messenger
 
 __all__ = ["MOST_AWAITED", "Reports"]
@@ -72,7 +72,7 @@ class Reports:
         self._answers = answers
         self._timeout = timeout
         # By Message-ID, each with the moment when it has waited long enough; the oldest stands first.
-        self._awaiting: OrderedDict[str, tuple[float, Message]] = OrderedDict()
+        self._awaiting: OrderedDict[str, tuple[float, OutgoingText]] = OrderedDict()
         self._alarm: IDelayedCall | None = None
         self._under_way = 0
         self.sent = 0
@@ -81,7 +81,7 @@ class Reports:
 
     # -- on our texts --------------------------------------------------------------------------------------------------
 
-    def expect(self, message: Message) -> None:
+    def expect(self, message: OutgoingText) -> None:
         """Reports on *message* are wanted."""
         messenger = self._messenger
         if messenger is None:
@@ -120,7 +120,7 @@ class Reports:
         self.unknown += 1
         return None
 
-    def forget(self, message: Message) -> None:
+    def forget(self, message: OutgoingText) -> None:
         """Nothing more will be heard of it."""
         self._awaiting.pop(message.id, None)
 

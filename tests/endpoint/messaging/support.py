@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sip_p2p import IncomingText, Message, Messenger
+from sip_p2p import IncomingText, Messenger, OutgoingText
 from tests.endpoint.support import PartyTestCase
 
 __all__ = ["BOB", "MessengerTestCase"]
@@ -27,7 +27,7 @@ class MessengerTestCase(PartyTestCase):
         self.texts: list[IncomingText] = []
         self.his.text_received.subscribe(self.texts.append)
 
-    def sent(self, text: str = "x", **options: Any) -> Message:
+    def sent(self, text: str = "x", **options: Any) -> OutgoingText:
         """A text of Alice's to Bob, with enough time for it and its reports."""
         message = self.hers.send(text, BOB, **options)
         self.network.advance(2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.documents.imdn import Disposition, Imdn
-from sip_p2p.endpoint.messaging.message import Message, MessageStatus, Outcome
+from sip_p2p.endpoint.messaging.message import MessageStatus, Outcome, OutgoingText
 from sip_p2p.errors import InvalidOperation, MessageNotDelivered, OperationTimeout
 from sip_p2p.sip.message import Response
 from sip_p2p.sip.uri import SipUri
@@ -47,7 +47,7 @@ class MessageTests(SynchronousTestCase):
     def setUp(self) -> None:
         """One that wants everything."""
         super().setUp()
-        self.message = Message("one", SipUri.parse("sip:bob@b.example"), WISHES)
+        self.message = OutgoingText("one", SipUri.parse("sip:bob@b.example"), WISHES)
         self.message.goes_out()
 
     def test_in_order(self) -> None:
@@ -77,7 +77,7 @@ class MessageTests(SynchronousTestCase):
         self.assertEqual((self.message.status, self.message.is_awaiting), (MessageStatus.FAILED, False))
         failure = self.failureResultOf(self.message.displayed, MessageNotDelivered)
         self.assertIs(failure.value.report.disposition, Disposition.FAILED)
-        other = Message("one", SipUri.parse("sip:bob@b.example"), WISHES)
+        other = OutgoingText("one", SipUri.parse("sip:bob@b.example"), WISHES)
         other.reported(report(Disposition.DISPLAY_FORBIDDEN))
         self.failureResultOf(other.displayed, MessageNotDelivered)
         other.reported(report(Disposition.STORED))
@@ -87,7 +87,7 @@ class MessageTests(SynchronousTestCase):
 
     def test_nothing_wanted(self) -> None:
         """Who waits for a report that was not wanted is told so."""
-        message = Message("one", SipUri.parse("sip:bob@b.example"), ())
+        message = OutgoingText("one", SipUri.parse("sip:bob@b.example"), ())
         self.failureResultOf(message.delivered, InvalidOperation)
         self.failureResultOf(message.displayed, InvalidOperation)
         self.assertFalse(message.is_awaiting)
