@@ -72,9 +72,9 @@ class InDialogTests(CallTestCase):
         self.assertEqual(len(seen), 1)
 
     def test_nobody_takes_it(self) -> None:
-        """What nobody takes is 405 with Allow, or 501 where the method is not known; the session goes on (row:H25,
-        fault:D4, fault:D5)."""
-        for method, status in (("INFO", 405), ("NOTIFY", 481), ("REFER", 405), ("SUBSCRIBE", 405), ("DANCE", 501)):
+        """What nobody takes is 405 with Allow, 501 where the method is not known, and 603 where it asks to call
+        somebody; the session goes on (row:H25, row:I5, fault:D4, fault:D5)."""
+        for method, status in (("INFO", 405), ("NOTIFY", 481), ("REFER", 603), ("SUBSCRIBE", 405), ("DANCE", 501)):
             self.assertEqual(self.refused(self.session.request(method)), status)
         self.assertEqual(self.refused(self.session.send_message("x")), 405)
         self.assertIs(self.theirs.state, SignalingState.CONNECTED)
