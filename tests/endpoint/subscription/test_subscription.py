@@ -32,7 +32,7 @@ class LifeTests(WatchTestCase):
     """From the first NOTIFY to the last."""
 
     def test_subscribe(self) -> None:
-        """A party that needs no server subscribes to another one, and is told of each change. row:J1 row:L2"""
+        """A party that needs no server subscribes to another one, and is told of each change. row:J1 limit:L2"""
         subscription = self.watch()
         self.assertEqual((subscription.state, subscription.is_pending), (SubscriptionState.SUBSCRIBED, False))
         assert subscription.peer is not None
@@ -309,7 +309,7 @@ class RetryTests(WatchTestCase):
         self.assertEqual(len({request.call_id for request in self.gauge.asked}), 2)
 
     def test_late_notify(self) -> None:
-        """A NOTIFY after the end is answered 481, and the notifier lets go. row:L16"""
+        """A NOTIFY after the end is answered 481, and the notifier lets go. limit:L16"""
         subscription = self.watch()
         subscription.abandon(EndpointTerminated("gone"))
         self.gauge.show(3)

@@ -51,7 +51,7 @@ class FollowedTests(TransferTestCase):
             self.run_until(each.terminate())
 
     def test_outside_of_a_session(self) -> None:
-        """One may refer a peer without any session, and the NOTIFYs make the dialog (row:I8, row:L26)."""
+        """One may refer a peer without any session, and the NOTIFYs make the dialog (row:I8, limit:L26)."""
         referring = self.alice.refer(BOB, CAROL)
         self.network.advance(0.5)
         referral = self.successResultOf(referring)
@@ -125,7 +125,7 @@ class UnheardTests(TransferTestCase):
         self.assertEqual(self.failureResultOf(referring, RequestFailed).value.status, 420)
 
     def test_stopped(self) -> None:
-        """SUBSCRIBE with Expires 0 ends what is told, and the call goes on (row:I4, row:L16)."""
+        """SUBSCRIBE with Expires 0 ends what is told, and the call goes on (row:I4, limit:L16)."""
         referral = self.refer()
         told, reading = statuses(referral)
         waiting = referral.when_final()
@@ -141,7 +141,7 @@ class UnheardTests(TransferTestCase):
         referral.stop()
 
     def test_late_notify(self) -> None:
-        """A NOTIFY that is under way while the subscription is ended is answered, and breaks nothing (row:L16,
+        """A NOTIFY that is under way while the subscription is ended is answered, and breaks nothing (limit:L16,
         row:I4)."""
         session, theirs = self.call()
         referring = session.refer(CAROL)
@@ -158,7 +158,7 @@ class UnheardTests(TransferTestCase):
         self.run_until(session.terminate())
 
     def test_stopped_early(self) -> None:
-        """Who stops before the answer is told so, and a NOTIFY then finds nobody (row:I4, row:L16)."""
+        """Who stops before the answer is told so, and a NOTIFY then finds nobody (row:I4, limit:L16)."""
         referring = self.alice.refer(BOB, CAROL)
         referring.cancel()
         self.failureResultOf(referring, SessionTerminated)

@@ -70,7 +70,7 @@ class ReplaceTests(ReplacingTestCase):
         self.run_until(old.terminate())
 
     def test_another_party(self) -> None:
-        """Somebody else who knows all of it hears that there is no such session (row:I9, fault:D5, row:L27)."""
+        """Somebody else who knows all of it hears that there is no such session (row:I9, fault:D5, limit:L27)."""
         old, theirs = self.call()
         assert old.usage is not None
         stolen = Replaces.to(old.usage.dialog)

@@ -26,7 +26,7 @@ class BlindTests(TransferTestCase):
     """``session.transfer``."""
 
     def test_transferred(self) -> None:
-        """The peer calls the target; when that call stands the session ends (row:I1, row:L26)."""
+        """The peer calls the target; when that call stands the session ends (row:I1, limit:L26)."""
         session, theirs = self.call()
         transferring = session.transfer(CAROL)
         self.network.advance(1)
@@ -147,7 +147,7 @@ class AttendedTests(TransferTestCase):
         self.carol.replaces_policy = policy
 
     def test_transferred(self) -> None:
-        """Bob takes Alice's place with Carol, and both of her sessions end (row:I9, row:L27)."""
+        """Bob takes Alice's place with Carol, and both of her sessions end (row:I9, limit:L27)."""
         first, theirs = self.call()
         second, at_carol = self.call_carol()
         transferring = first.transfer_to(second)

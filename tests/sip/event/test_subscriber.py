@@ -338,7 +338,7 @@ class NotifyTests(SynchronousTestCase):
             self.assertEqual(bench.wait(2701), ">SUBSCRIBE 3600", end)
 
     def test_timer_n(self) -> None:
-        """4.1.2.4: without a NOTIFY within 64*T1 there is no subscription, and a later one is answered 481. row:L16"""
+        """4.1.2.4: without a NOTIFY within 64*T1 there is no subscription, and a later one is answered 481. limit:L16"""
         bench = Bench().begin()
         bench.answer(200)
         self.assertEqual(bench.wait(TIMER_N - 0.1), "")
@@ -346,7 +346,7 @@ class NotifyTests(SynchronousTestCase):
         self.assertEqual(bench.notify(), ">481")
 
     def test_late(self) -> None:
-        """4.1.3: after its end a NOTIFY is answered 481, in the dialog and out of it, and nobody is told. row:L16"""
+        """4.1.3: after its end a NOTIFY is answered 481, in the dialog and out of it, and nobody is told. limit:L16"""
         bench = Bench().stand()
         bench.subscriber.abandon()
         self.assertEqual([bench.notify("active"), bench.notify("terminated"), bench.notify(None)], [">481"] * 3)
