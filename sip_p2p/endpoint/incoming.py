@@ -17,6 +17,7 @@ from sip_p2p.sip.message import Response
 from sip_p2p.sip.outputs import RequestReceived
 from sip_p2p.sip.privacy import NETWORK_FIELDS, asserted_identities, parse_privacy
 from sip_p2p.sip.transaction.base import TransactionState
+from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,8 +79,23 @@ class IncomingRequest:
     @property
     def authenticated_as(self) -> str:
         """The user name whose password its sender knows, where the endpoint has an authenticator that asked; else empty
-        (row F10). From says nothing of it: who may speak as whom is for the application to know."""
+        (row F10). From says nothing of it: who may speak as whom is for the application to know, unless
+        :attr:`is_authenticated_sender` says so."""
         return self.transaction.authenticated_as
+
+    @property
+    def is_authenticated_sender(self) -> bool:
+        """Whether the address in From is that of the user whose password its sender knows: ``sip:alice@b.example`` is
+        Alice's in the realm ``b.example``; a user name that is an address stands for this one alone.
+
+        :raises MalformedMessage: when the URI in From cannot be read.
+        """
+        judgement = self.transaction.judgement
+        if judgement is None or not judgement.address:
+            return False
+        uri = self.request.from_.uri
+        user, _, host = judgement.address.rpartition("@")
+        return isinstance(uri, SipUri) and uri.user == user and uri.host.lower() == host.lower()
 
     @property
     def method(self) -> str:
@@ -135,6 +151,15 @@ class IncomingRequest:
         :raises MalformedMessage: when the URI in From cannot be read.
         """
         return self.peer.proves(self.request.from_.uri)
+
+    @property
+    def is_proved_sender(self) -> bool:
+        """Whether the address in From is proved, by TLS (:attr:`is_verified_sender`) or by a password
+        (:attr:`is_authenticated_sender`).
+
+        :raises MalformedMessage: when the URI in From cannot be read.
+        """
+        return self.is_verified_sender or self.is_authenticated_sender
 
     @property
     def max_forwards(self) -> int:

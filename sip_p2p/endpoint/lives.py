@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
+from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.subscription.crowd import Crowd
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.event.subscriber import Subscriber
@@ -16,6 +17,9 @@ from sip_p2p.sip.event.subscriber import Subscriber
 if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
+    from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.subscription import Subscription
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.event.usage import EventEffect
@@ -53,17 +57,31 @@ class Life(Protocol):
 class Lives:
     """All of one connection manager.
 
+    :ivar begun: told of each that begins.
+    :ivar changed: told of each whose state is another one, and of a peer's subscription as soon as it stands; for who
+        looks at all of them. Nothing is told of what has ended before that.
     :ivar crowd: the subscribers of its event packages.
+    :ivar ended: told of each that is gone.
+    :ivar notified: told of each notification and the subscription of ours that it is for, before the subscription's own
+        handlers are.
+    :ivar referred: told of each REFER of a peer's that somebody is asked about, before he is, and when it is decided.
     :ivar totals: how many of each kind there ever were.
     """
 
-    __slots__ = ("_live", "_manager", "_parties", "crowd", "totals")
+    __slots__ = (
+        "_live", "_manager", "_parties", "begun", "changed", "crowd", "ended", "notified", "referred", "totals",
+    )  # fmt: skip
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
         self._live: dict[Life, None] = {}
         # How many of them each party has: asked whenever one of many parties ends.
         self._parties: Counter[RealTimeEndpoint] = Counter()
+        self.begun: Event[Life] = Event()
+        self.changed: Event[Life] = Event()
+        self.ended: Event[Life] = Event()
+        self.notified: Event[tuple[Subscription, Notification]] = Event()
+        self.referred: Event[IncomingReferral] = Event()
         self.crowd = Crowd(manager)
         self.totals = dict.fromkeys(KINDS, 0)
 
@@ -94,6 +112,8 @@ class Lives:
         self._live[life] = None
         self._parties[life.endpoint] += 1
         self.totals[life.kind] += 1
+        if self.begun:
+            self.begun.tell(life)
 
     def gone(self, life: Life) -> None:
         """Nothing more is to be done for it; nothing happens the second time."""
@@ -103,6 +123,8 @@ class Lives:
         self._parties[endpoint] -= 1
         if not self._parties[endpoint]:
             del self._parties[endpoint]
+        if self.ended:
+            self.ended.tell(life)
         self._manager.drain_state.maybe_quiet(endpoint)
 
     # -- what the core says --------------------------------------------------------------------------------------------

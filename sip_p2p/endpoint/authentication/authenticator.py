@@ -7,8 +7,11 @@ those that were answered rightly it is kept how often, and each count is taken o
 Who gives a name that there is not goes through the same computations as who gives a wrong password, and is told the
 same (fault E6).
 
-Left out: a hashed user name (RFC 7616 section 3.4.4), which is never asked for; ``Authentication-Info``; and nonces
-that other processes have made, after which a client is asked once more and told that nothing but the nonce was wrong.
+Who passes is shown in turn that its password is known here (Authentication-Info, RFC 3261 section 20.6).
+
+Left out: a hashed user name (RFC 7616 section 3.4.4), which is never asked for; ``nextnonce``, since a nonce that has
+become too old is told with the next challenge; and nonces that other processes have made, after which a client is asked
+once more and told that nothing but the nonce was wrong.
 """
 
 from __future__ import annotations
@@ -164,7 +167,10 @@ class DigestAuthenticator:
         if not self._take(presented, flow, now):
             # RFC 7616 section 3.3: only who knows the password is told that it was the nonce.
             return self._challenge(flow, now, is_stale=True)
-        return Judgement(presented.username)
+        proof = None if self._is_proxy else presented.proof(ha1)
+        name = presented.username
+        # A name may be a whole address; any other one is a name in the realm.
+        return Judgement(name, proof=proof, address=name if "@" in name else f"{name}@{self.realm}")
 
     def _is_required(self, request: Request, flow: Flow) -> bool:
         required = self._required

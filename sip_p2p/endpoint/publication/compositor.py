@@ -195,7 +195,7 @@ class EventStateCompositor:
     def _authorise(self, incoming: IncomingRequest, resource: str) -> Any:
         if self._may_publish is not None:
             return self._may_publish(incoming, resource)
-        return incoming.is_verified_sender and resource_name(incoming.from_.uri) == resource
+        return incoming.is_proved_sender and resource_name(incoming.from_.uri) == resource
 
     def _decided(self, verdict: Any, incoming: IncomingRequest, package: ResourcePackage[Any], resource: str) -> None:
         if incoming.is_answered:

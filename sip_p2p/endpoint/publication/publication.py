@@ -180,6 +180,9 @@ class Publication:
         if type(effect) is PublishEnded:
             self.error = _error(effect.response, effect.reason)
             self._settle(effect.serial, self.error)
+            lives = self.endpoint.connection_manager.lives
+            if lives.changed:
+                lives.changed.tell(self)
             self.state_changed.tell(self._machine.state)
         elif type(effect) is PublicationOver:
             error = _error(effect.response, effect.reason)

@@ -134,12 +134,13 @@ class EventPackage:
     # -- what one overrides --------------------------------------------------------------------------------------------
 
     def authorise(self, request: IncomingRequest) -> Any:
-        """Say who may know: by default whoever has proved the address in From, and nobody else.
+        """Say who may know: by default whoever has proved the address in From, by TLS or by its password, and nobody
+        else.
 
         :returns: a :class:`Verdict`, True or False (403); or a Deferred or coroutine of one of these. An exception is
             logged, and answered 500.
         """
-        return Verdict.accept() if request.is_verified_sender else Verdict.reject()
+        return Verdict.accept() if request.is_proved_sender else Verdict.reject()
 
     def state(self, subscription: ServerSubscription) -> tuple[str, bytes] | None:
         """The state that *subscription* is told now, as it is when the NOTIFY is sent.

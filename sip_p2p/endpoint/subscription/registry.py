@@ -100,7 +100,9 @@ class EventPackages:
     def subscriptions(self) -> tuple[ServerSubscription, ...]:
         """The subscriptions of peers at this endpoint, the oldest first."""
         lives = self._endpoint.connection_manager.lives
-        return cast("tuple[ServerSubscription, ...]", lives.of(self._endpoint, ServerSubscription.kind))
+        # A referral that a peer is told of is of this kind, too.
+        notified = lives.of(self._endpoint, ServerSubscription.kind)
+        return tuple(each for each in notified if isinstance(each, ServerSubscription))
 
     def _changed(self) -> None:
         """4.4.4: what Allow and Allow-Events say."""
@@ -210,6 +212,7 @@ class EventPackages:
             subscription.package.subscribed(subscription, incoming)
         except Exception:
             manager.dispatch.handler_failed("SUBSCRIBE", Failure())
+        subscription.stands()
         manager.dispatch.request_answered(incoming)
         driver.drain()
 

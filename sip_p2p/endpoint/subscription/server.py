@@ -56,9 +56,10 @@ class ServerSubscription:
     :ivar content_types: the media types of the package that the subscriber takes, the usual one first.
     :ivar holder: to whose account it is put: who has proved a name, or an address.
     :ivar context: for the event package's own use.
+    :ivar reason: what the last NOTIFY said of its end; empty while it lives, and where there was none.
     """
 
-    __slots__ = ("content_types", "context", "endpoint", "holder", "notifier", "package", "resource")
+    __slots__ = ("content_types", "context", "endpoint", "holder", "notifier", "package", "reason", "resource")
 
     kind = "notifiers"
 
@@ -78,6 +79,7 @@ class ServerSubscription:
         flow = notifier.dialog.flow
         self.holder = "" if flow is None else holder_of(flow)
         self.context: Any = None
+        self.reason = ""
 
     def begin(self) -> None:
         """It stands, or is about to: it is known from now on."""
@@ -169,6 +171,7 @@ class ServerSubscription:
         driver = self.endpoint.connection_manager.driver
         self.notifier.approve(driver.now())
         driver.drain()
+        self._say_changed()
 
     def terminate(
         self,
@@ -197,7 +200,16 @@ class ServerSubscription:
         self.notifier.terminate(driver.now(), reason, retry_after, content)
         driver.drain()
 
+    def _say_changed(self) -> None:
+        lives = self.endpoint.connection_manager.lives
+        if lives.changed and not self.is_over:
+            lives.changed.tell(self)
+
     # -- what the stack calls ------------------------------------------------------------------------------------------
+
+    def stands(self) -> None:
+        """Its SUBSCRIBE was accepted."""
+        self._say_changed()
 
     def tell_now(self, now: float) -> None:
         """Its turn has come to be told of a change."""
@@ -248,6 +260,7 @@ class ServerSubscription:
         """It is over: nothing leads here any more."""
         manager, dialog = self.endpoint.connection_manager, self.notifier.dialog
         self.notifier.user = None
+        self.reason = reason
         self.package.discard(self)
         if not dialog.usages:
             manager.sessions.errands.dialog_ended(dialog)

@@ -398,6 +398,9 @@ class Subscription:
 
     def _tell(self, notification: Notification) -> None:
         """Give it to whoever listens, and to whoever iterates."""
+        lives = self.endpoint.connection_manager.lives
+        if lives.notified:
+            lives.notified.tell((self, notification))
         has_handlers = bool(self._notified)
         is_queued = not has_handlers or (self._arrivals is not None and self._arrivals.is_read)
         if is_queued and not self._queue().put(notification):
@@ -493,6 +496,9 @@ class Subscription:
 
     def _become(self, state: SubscriptionState) -> None:
         previous, self.state = self.state, state
+        lives = self.endpoint.connection_manager.lives
+        if lives.changed:
+            lives.changed.tell(self)
         if self._changed is not None and previous is not state:
             self._changed.tell(SubscriptionStateChanged(previous, state, self.reason, self.error))
 

@@ -187,6 +187,7 @@ class IncomingReferral:
             self.following = Following(self)
             self.following.run(follow_with)
         self.endpoint.connection_manager.driver.drain()
+        self._say_decided()
         return None if self.following is None else self.following.session
 
     def decline(self, status: int = 603, reason: str | None = None, *, headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -202,6 +203,7 @@ class IncomingReferral:
         incoming = self._check_open()
         incoming.respond(status, reason, headers=headers)
         self._incoming = None
+        self._say_decided()
 
     def progress(self, status: int, reason: str | None = None) -> None:
         """Tell the peer the status of the response that was had (rows I5, I6); a final one is the last that it hears.
@@ -253,6 +255,11 @@ class IncomingReferral:
             self.endpoint.connection_manager.dispatch.handler_failed("REFER", failure)
         if not self.is_decided:
             self.decline(500)
+
+    def _say_decided(self) -> None:
+        lives = self.endpoint.connection_manager.lives
+        if lives.referred:
+            lives.referred.tell(self)
 
     def _check_open(self) -> IncomingRequest:
         incoming = self._incoming

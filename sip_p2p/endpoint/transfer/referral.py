@@ -322,6 +322,9 @@ class Referral:
         if status is self.status:
             return
         self.status = status
+        lives = self.endpoint.connection_manager.lives
+        if lives.changed:
+            lives.changed.tell(self)
         if self._changed is not None:
             self._changed.tell(self)
 

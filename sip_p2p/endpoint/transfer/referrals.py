@@ -30,6 +30,8 @@ def received(incoming: IncomingRequest, endpoint: RealTimeEndpoint, session: Sig
         # A 503 would speak for all of us, and have the peer ask for nothing at all for a while.
         incoming.respond(500, headers=(("Retry-After", str(random.randint(30, 90))),))
         return
+    if manager.lives.referred:
+        manager.lives.referred.tell(referral)
     referral.ask(endpoint.refer_received.handlers)
     if not incoming.is_answered:
         manager.dispatch.wait_for(incoming, endpoint)

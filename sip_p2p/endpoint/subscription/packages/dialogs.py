@@ -171,7 +171,7 @@ class DialogPackage(EventPackage):
         if self._may_watch is not None:
             return self._may_watch(request)
         is_self = resource_name(request.from_.uri) == resource_name(self._endpoint.owner_uri)
-        return Verdict.accept() if is_self and request.is_verified_sender else Verdict.reject()
+        return Verdict.accept() if is_self and request.is_proved_sender else Verdict.reject()
 
     def resource_of(self, request: IncomingRequest) -> str:
         """It is always about the party."""
