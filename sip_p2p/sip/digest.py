@@ -17,6 +17,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.abnf import quote
 from sip_p2p.sip.auth import AuthValue, parse_auth_params, parse_auth_value
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "Challenge",
     "ClientNonce",
     "Presented",
+    "Proof",
     "choose",
     "digest",
     "ha1_of",
@@ -365,8 +367,39 @@ class Presented:
         )
         return same(self._response, expected)
 
+    def proof(self, ha1: str) -> Proof:
+        """What shows to who has sent them that *ha1* is known here as well."""
+        return Proof(self.algorithm, ha1, self.nonce, self.uri, self.qop, f"{self.count:08x}", self._cnonce)
+
     def __repr__(self) -> str:
         return f"<Presented for {self.realm[:64]!r}>"
+
+
+@final
+class Proof:
+    """What the response to a request with good credentials carries (RFC 3261 section 20.6, RFC 7616 section 3.5): that
+    who answers knows the password, too."""
+
+    __slots__ = ("_algorithm", "_cnonce", "_ha1", "_nc", "_nonce", "_qop", "_uri")
+
+    def __init__(self, algorithm: str, ha1: str, nonce: str, uri: str, qop: str, nc: str, cnonce: str) -> None:
+        """The arguments are those of :func:`rspauth`, as they stand in the credentials."""
+        self._algorithm = algorithm
+        self._ha1 = ha1
+        self._nonce = nonce
+        self._uri = uri
+        self._qop = qop
+        self._nc = nc
+        self._cnonce = cnonce
+
+    def field(self, body: bytes) -> tuple[str, str]:
+        """Authentication-Info of a 2xx with this body."""
+        qop, nc, cnonce = self._qop, self._nc, self._cnonce
+        proof = rspauth(self._algorithm, self._ha1, self._nonce, self._uri, qop=qop, nc=nc, cnonce=cnonce, body=body)
+        return "Authentication-Info", f'qop={qop}, rspauth="{proof}", cnonce={quote(cnonce)}, nc={nc}'
+
+    def __repr__(self) -> str:
+        return "<Proof>"
 
 
 def _needed(value: str | None, name: str, field_name: str) -> str:

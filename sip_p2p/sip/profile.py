@@ -11,6 +11,7 @@ from sip_p2p.sip.preferences import FeatureParameters
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from sip_p2p.sip.digest import Proof
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request
 
@@ -28,14 +29,27 @@ class Judgement:
     :ivar username: whose request it is; empty where nobody was asked.
     :ivar status: what it is refused with, 401 or 407 and the like; 0 where it may pass.
     :ivar fields: what stands in that refusal.
+    :ivar proof: what a 2xx shows of us in turn; None for nothing.
+    :ivar address: ``name@host``, where the user name stands for an address that the sender may give as its own; empty
+        where it stands for none.
     """
 
-    __slots__ = ("fields", "status", "username")
+    __slots__ = ("address", "fields", "proof", "status", "username")
 
-    def __init__(self, username: str = "", status: int = 0, fields: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        username: str = "",
+        status: int = 0,
+        fields: tuple[tuple[str, str], ...] = (),
+        *,
+        proof: Proof | None = None,
+        address: str = "",
+    ) -> None:
         self.username = username
         self.status = status
         self.fields = fields
+        self.proof = proof
+        self.address = address
 
 
 class Authenticator(Protocol):

@@ -195,7 +195,12 @@ class UasRules:
             if judgement.status:
                 core.answer(transaction, judgement.status, now, extra=judgement.fields)
                 return False
-            transaction.authenticated_as = judgement.username
+            transaction.judgement = judgement
+            if dialog is not None and dialog.username and judgement.username not in ("", dialog.username):
+                # Another user, who knows the tags and a password of his own, learns nothing of it.
+                core.counters.foreign_requests += 1
+                core.answer(transaction, 481, now)
+                return False
         return True
 
     def _is_merged(self, transaction: ServerTransaction, request: Request, now: float) -> bool:

@@ -271,8 +271,14 @@ class UserAgentCore:
 
         :raises AlreadyResponded: after the final response, and after the transaction has ended otherwise.
         """
-        self.layer.respond(transaction, response, now)
         status = response.status
+        judgement = transaction.judgement
+        if judgement is not None and judgement.proof is not None and status >= 200:
+            if status < 300:
+                # RFC 3261 section 20.6: who has shown to know the password is shown the same.
+                response.headers.add(*judgement.proof.field(response.body))
+            judgement.proof = None
+        self.layer.respond(transaction, response, now)
         counted = self.traffic.responses_out
         counted[status if status in counted else 0] += 1
         if status >= 200 and transaction.flow.reliable and transaction.method != "INVITE":

@@ -142,6 +142,8 @@ class EventPackages:
         if dialog is None:
             tag = transaction.echo.to_tag = transaction.echo.to_tag or manager.core.tokens.tag()
             reading = read_subscribe(request, event, package.terms, incoming.flow, tag)
+            if reading.dialog is not None:
+                reading.dialog.username = incoming.authenticated_as
         else:
             reading = read_subscribe(request, event, package.terms)
         if reading.status:

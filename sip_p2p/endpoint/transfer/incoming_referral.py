@@ -73,11 +73,12 @@ class IncomingReferral:
     :ivar wants_notifications: whether the peer wants to hear what becomes of it.
     :ivar following: the request that was made because of it, and that the peer hears of; None for none.
     :ivar holder: to whose account its subscription is put: who has proved a name, or an address.
+    :ivar status: with what it was decided: 202, or the status that declined it; None before.
     """
 
     __slots__ = (
         "_incoming", "_is_deferred", "_last", "_notifier", "_session_dialog", "endpoint", "following", "holder",
-        "refer_to", "referred_by", "request", "session", "target_session", "wants_notifications",
+        "refer_to", "referred_by", "request", "session", "status", "target_session", "wants_notifications",
     )  # fmt: skip
 
     kind = "notifiers"
@@ -99,6 +100,7 @@ class IncomingReferral:
         self.following: Following | None = None
         self._incoming: IncomingRequest | None = incoming
         self.holder = ""
+        self.status: int | None = None
         self._is_deferred = False
         self._last: SipFragment | None = None
         self._notifier: Notifier | None = None
@@ -203,6 +205,7 @@ class IncomingReferral:
         incoming = self._check_open()
         incoming.respond(status, reason, headers=headers)
         self._incoming = None
+        self.status = status
         self._say_decided()
 
     def progress(self, status: int, reason: str | None = None) -> None:
@@ -279,6 +282,7 @@ class IncomingReferral:
             # RFC 3515 section 2.4.4: the dialog is as that of a SUBSCRIBE.
             echo = incoming.transaction.echo
             dialog = Dialog.of_callee(request, echo.to_tag, incoming.flow)
+            dialog.username = incoming.authenticated_as
         is_secure = dialog.is_secure if dialog is not None else request.uri_text[:5].lower() == "sips:"
         response.headers.add("Contact", profile.contact_value(incoming.flow, is_secure))
         if not self.wants_notifications and "Refer-Sub" in request.headers:
@@ -287,6 +291,7 @@ class IncomingReferral:
             response.headers.add(name, value)
         incoming.respond(response)
         self._incoming = None
+        self.status = 202
         if not self.wants_notifications or dialog is None:
             return
         # RFC 3515 section 2.4.6: a dialog may have several, but not one that the REFER itself has made.

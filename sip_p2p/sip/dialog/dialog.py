@@ -67,6 +67,8 @@ class Dialog:
     :ivar remote_target: where our requests go through these routes: the peer's last Contact.
     :ivar peer: whose dialog it is: the :attr:`~sip_p2p.sip.flow.Flow.peer` of the flow that made it; empty where
         nothing was verified.
+    :ivar username: whose password the sender knew of the request that made it, where we asked; else empty. What comes
+        in it under another user name is a stranger's.
     :ivar usages: the names of what it is used for (RFC 5057 section 2); it lives as long as there is one.
     :ivar user: the usage that INVITE made of it; None before, and after that has ended.
     :ivar subscriptions: the usages that SUBSCRIBE and REFER made of it, ours and the peer's, by their names in
@@ -96,6 +98,7 @@ class Dialog:
         "subscriptions",
         "usages",
         "user",
+        "username",
     )
 
     def __init__(
@@ -134,6 +137,7 @@ class Dialog:
         self.route_set = route_set
         self.remote_target = remote_target
         self.peer = peer
+        self.username = ""
         self.usages: tuple[str, ...] = ()
         self.user: InviteUsage | None = None
         self.subscriptions: dict[str, EventUsage] | None = None

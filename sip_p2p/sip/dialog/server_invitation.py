@@ -241,6 +241,7 @@ class ServerInvitation:
         dialog, self._first = self._first, None
         if dialog is None:
             dialog = Dialog.of_callee(self.request, core.tokens.tag(), self.flow)
+        dialog.username = self.transaction.authenticated_as
         usage = InviteUsage(core, dialog, self, self.user)
         usage.capabilities.heard(self.request)
         usage.offer_answer.received(Place.INVITE, self.offer is not None)

@@ -17,6 +17,7 @@ from sip_p2p.sip.fields import parse_timestamp
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
+    from sip_p2p.sip.profile import Judgement
     from sip_p2p.sip.transaction.table import TransactionTable
     from sip_p2p.sip.transaction.timers import TimerName
 
@@ -106,13 +107,13 @@ class ServerTransaction(Transaction):
 
     :ivar is_final_sent: whether the final response has been given.
     :ivar echo: what every response copies from the request, as it was when the request came.
-    :ivar authenticated_as: the user name that its sender has shown to know the password of; empty where nobody asked.
+    :ivar judgement: what the party's authenticator has said of its sender; None where nobody asked.
     :ivar merge_key: where the user agent entered the request to recognise it by another path (8.2.2.2).
     :ivar user: whoever is to be told, with :class:`~sip_p2p.sip.outputs.RequestAbandoned`, that it ended before it was
         answered: the usage of a dialog sets itself here. The transaction never looks at it.
     """
 
-    __slots__ = ("authenticated_as", "echo", "is_final_sent", "merge_key", "user")
+    __slots__ = ("echo", "is_final_sent", "judgement", "merge_key", "user")
 
     def __init__(self, key: str, request: Request, flow: Flow, state: TransactionState) -> None:
         self.key = key
@@ -121,10 +122,15 @@ class ServerTransaction(Transaction):
         self.method = request.method
         self.state = state
         self.is_final_sent = False
-        self.authenticated_as = ""
+        self.judgement: Judgement | None = None
         self.echo = Echo(request.headers, request.to.tag is not None, request.read_mandatory())
         self.merge_key = ""
         self.user: object | None = None
+
+    @property
+    def authenticated_as(self) -> str:
+        """The user name that its sender has shown to know the password of; empty where nobody asked."""
+        return "" if self.judgement is None else self.judgement.username
 
     def start(self, table: TransactionTable, now: float) -> None:
         """Enter the table."""
