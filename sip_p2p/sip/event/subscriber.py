@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage, OperationTimeout
+from sip_p2p.sip.abnf import is_token
 from sip_p2p.sip.accept import is_acceptable
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.compose import RequestPlan
@@ -57,6 +58,7 @@ __all__ = ["Subscriber"]
 _LONGEST_MARGIN = 900.0
 _LEAST_PAUSE = 1.0
 _LONGEST_EXPIRES = 2**31
+_LONGEST_TAG = 256
 _STANDS = (SubscriberState.PENDING, SubscriberState.ACTIVE)
 
 _FATAL = frozenset((404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604))
@@ -109,6 +111,7 @@ class Subscriber:
         "_composer",
         "_forks",
         "_forks_until",
+        "_most",
         "_names",
         "_notify_until",
         "_refresh_at",
@@ -151,6 +154,8 @@ class Subscriber:
         self._names = names if alias is None else (*names, usage_name(SUBSCRIBER, alias))
         self._asked: Asked | None = None
         self._asking: _Asking | None = None
+        # What was asked for last, which no NOTIFY makes longer; where nothing was, the notifier says for how long.
+        self._most = _LONGEST_EXPIRES
         self._refresh_at: float | None = None
         self._notify_until: float | None = None
         self._forks = 1
@@ -311,6 +316,7 @@ class Subscriber:
             self._composer.compose(plan, kind)
         errand = Errand(self, plan, Purpose.OTHER)
         self._asking = _Asking(errand, kind, expires, has_grown)
+        self._most = expires or self._most
         if plan.dialog is None and self._asked is not None:
             self._asked.sent(errand)
         self._refresh_at = None
@@ -487,6 +493,7 @@ class Subscriber:
         self._forks += 1
         fork = Subscriber(self.core, self.profile, self.options, self._composer)
         fork.state = SubscriberState.NOTIFY_WAIT
+        fork._most = self._most
         fork._notify_until = now + self.core.layer.timers.timeout
         fork._adopt(made)
         fork._appoint()
@@ -513,25 +520,25 @@ class Subscriber:
         asking, before = self._asking, self.state
         if asking is not None:
             asking.is_notified = True
+        if before is SubscriberState.ENDING and not value.is_terminated:
+            # It was on its way when we left; the last one is waited for no longer because of it.
+            return
         self._notify_until = None
-        if request is not None and before is not SubscriberState.ENDING:
-            self.etag = request.headers.get("SIP-ETag") or ""
+        if request is not None:
+            tag = request.headers.get("SIP-ETag") or ""
+            self.etag = tag if is_token(tag) and len(tag) <= _LONGEST_TAG else ""
         if value.is_terminated:
             if request is not None:
                 self.core.say(NotifyReceived(self, request, value))
             self._end(self._ending(value), value=value)
-            return
-        if before is SubscriberState.ENDING:
-            # It was on its way when we left; the last one is still to come.
-            self._notify_until = now + self.core.layer.timers.timeout
-            self._appoint()
             return
         # 4.1.3: a state that nobody knows is one of a subscription that stands.
         self.state = SubscriberState.PENDING if value.state == PENDING else SubscriberState.ACTIVE
         if value.expires is not None:
             if asking is not None:
                 asking.is_dated = True
-            self._last_until(now, value.expires)
+            # 4.1.2.1: a notifier may shorten what was asked, and never makes it longer.
+            self._last_until(now, min(value.expires, self._most))
         self._appoint()
         if request is not None:
             self.core.say(NotifyReceived(self, request, value))

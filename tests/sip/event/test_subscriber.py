@@ -194,6 +194,20 @@ class SubscribeTests(SynchronousTestCase):
             self.assertEqual(bench.wait(49), "")
             self.assertEqual(bench.wait(2), ">SUBSCRIBE 3600", order)
 
+    def test_no_notify_makes_it_longer(self) -> None:
+        """4.1.2.1: nor does a NOTIFY make it longer than was asked, with the seconds of a 423 where these were more."""
+        bench = Bench(options(expires=600)).begin()
+        bench.answer(200)
+        bench.notify("active;expires=4294967295")
+        self.assertEqual(bench.subscriber.expires_at, bench.now + 600)
+        self.assertEqual(bench.wait(301), ">SUBSCRIBE 600")
+        bench = Bench(options(expires=600)).begin()
+        bench.answer(423, ("Min-Expires", "3600"))
+        bench.notify("active;expires=3600")
+        bench.answer(200, ("Expires", "3600"))
+        bench.notify("active;expires=3599")
+        self.assertEqual(bench.subscriber.expires_at, bench.now + 3599)
+
     def test_no_longer_than_asked(self) -> None:
         """4.1.2.1: a 2xx may shorten what was asked, and never makes it longer."""
         bench = Bench(options(expires=600)).begin()
@@ -268,6 +282,17 @@ class SubscribeTests(SynchronousTestCase):
         bench.look()
         self.assertNotIn("Suppress-If-Match", bench.sent[-1].headers)
 
+    def test_strange_etag(self) -> None:
+        """RFC 5839 section 5.1: what is no entity-tag, or one longer than anybody needs, is neither kept nor said."""
+        for etag in ("e" * 3000, 'a "b"', "a;b", ""):
+            bench = Bench().begin()
+            bench.answer(200)
+            bench.notify(fields=(("SIP-ETag", "e17"),))
+            bench.notify(fields=(("SIP-ETag", etag),))
+            bench.wait(2700)
+            self.assertEqual(bench.subscriber.etag, "")
+            self.assertNotIn("Suppress-If-Match", bench.sent[-1].headers)
+
     def test_way_lost(self) -> None:
         """4.1.2.2: a lost connection brings the refresh forward, and never puts it off. row:J3"""
         bench = Bench().stand()
@@ -289,6 +314,19 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual(bench.answer(200, ("Expires", "0")), "")
         self.assertEqual(bench.notify("terminated;reason=timeout"), ">200 [notified terminated] [over LEFT]")
         self.assertEqual(bench.notify("terminated"), ">481")
+
+    def test_held_back(self) -> None:
+        """4.1.2.3: whoever goes on notifying after we have left keeps the subscription no longer than one who says
+        nothing. fault:K8"""
+        bench = Bench().stand()
+        bench.subscriber.leave(bench.now)
+        bench.look()
+        bench.answer(200, ("Expires", "0"))
+        bench.said()
+        bench.wait(TIMER_N / 2)
+        self.assertEqual(bench.notify("active"), ">200")
+        self.assertEqual(bench.wait(TIMER_N / 2 - 0.1), "")
+        self.assertEqual(bench.wait(0.2), "[over LEFT]")
 
     def test_composer(self) -> None:
         """The composer is asked for each SUBSCRIBE, by what it is for. row:J6"""
@@ -338,7 +376,7 @@ class NotifyTests(SynchronousTestCase):
             self.assertEqual(bench.wait(2701), ">SUBSCRIBE 3600", end)
 
     def test_timer_n(self) -> None:
-        """4.1.2.4: without a NOTIFY within 64*T1 there is no subscription, and a later one is answered 481. limit:L16"""
+        """4.1.2.4: without a NOTIFY within 64*T1 there is no subscription, a later one is answered 481. limit:L16"""
         bench = Bench().begin()
         bench.answer(200)
         self.assertEqual(bench.wait(TIMER_N - 0.1), "")
