@@ -330,6 +330,7 @@ def _prefixes_of(root: XmlElement, wished: Mapping[str, str]) -> dict[str, str]:
     taken = {"xml", "xmlns"}
     # An attribute without a prefix is in no namespace, and an element without one in the default namespace, if any.
     default = root.namespace if "" not in elements and root.namespace not in attributes else ""
+    number = 0
     for namespace in order:
         if not namespace or namespace in names:
             continue
@@ -338,7 +339,10 @@ def _prefixes_of(root: XmlElement, wished: Mapping[str, str]) -> dict[str, str]:
             names[namespace] = ""
             continue
         if prefix is None or prefix in taken:
-            prefix = next(name for number in range(1, len(order) + 2) if (name := f"ns{number}") not in taken)
+            # None that was passed over becomes free again.
+            while prefix is None or prefix in taken:
+                number += 1
+                prefix = f"ns{number}"
         elif _LOCAL.fullmatch(prefix) is None:
             raise ValueError(f"{prefix!r} cannot be a prefix")
         taken.add(prefix)

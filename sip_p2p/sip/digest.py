@@ -53,6 +53,7 @@ _NONCE_COUNT = re.compile(r"[0-9A-Fa-f]{8}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _DIGITS = {"SHA-512-256": 64, "SHA-256": 64, "MD5": 32}
 _MOST_USES = 0xFFFFFFFF
+_LONGEST_NONCE = 512
 _CHALLENGES = (("WWW-Authenticate", False), ("Proxy-Authenticate", True))
 _QUOTED = ("username", "realm", "nonce", "uri", "response", "cnonce", "opaque")
 
@@ -237,6 +238,11 @@ class ClientNonce:
         self._cnonce = cnonce
 
     @property
+    def is_too_long(self) -> bool:
+        """Whether it, or what is to be sent back with it, is longer than anything that is worth to be kept."""
+        return max(len(self.nonce), len(self.challenge.opaque or "")) > _LONGEST_NONCE
+
+    @property
     def is_used_up(self) -> bool:
         """Whether it can be counted no further."""
         return self.uses >= _MOST_USES
@@ -297,7 +303,7 @@ class ClientNonce:
             if not same(given, expected):
                 return False
         following = params.get("nextnonce")
-        if following and following != self.nonce:
+        if following and following != self.nonce and len(following) <= _LONGEST_NONCE:
             self.nonce = following
             self.uses = 0
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import string
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,6 +164,20 @@ class WritingTests(SynchronousTestCase):
         for prefixes in ({"urn:b": "x", "urn:c": "x"}, {"urn:b": "ns1"}, {"urn:b": "xml"}, {"urn:a": "p"}):
             self.assertEqual(parse_xml(write_xml(root, prefixes)), root)
         self.assertRaises(ValueError, write_xml, root, {"urn:b": "a b"})
+
+    def test_many_namespaces(self) -> None:
+        """As many namespaces as a document may have are written in time that grows as they do. fault:D4"""
+
+        def cost(count: int) -> float:
+            root = XmlElement("{urn:a}a", {}, [XmlElement(f"{{urn:{number}}}b") for number in range(count)])
+            times: list[float] = []
+            for _ in range(3):
+                began = time.process_time()
+                write_xml(root)
+                times.append(time.process_time() - began)
+            return min(times)
+
+        self.assertLess(cost(4000), 40 * cost(400))
 
     def test_names_and_characters(self) -> None:
         """What cannot be a name, and a character that XML does not have, is refused before anything is written."""

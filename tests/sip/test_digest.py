@@ -216,6 +216,13 @@ class ClientNonceTests(SynchronousTestCase):
         self.assertTrue(info(f'rspauth="{proof}", qop=auth, nc=00000001, cnonce="c", nextnonce="n2"'))
         self.assertEqual((nonce.nonce, nonce.uses), ("n2", 0))
 
+    def test_long_nextnonce(self) -> None:
+        """A next nonce that is longer than what is kept of any challenge is not taken up. fault:E5"""
+        nonce = ClientNonce(challenge('realm="r", nonce="n", qop="auth"'), "bob", "0" * 32, "c")
+        nonce.field("INVITE", BOB, b"")
+        self.assertTrue(nonce.hear_info(response(200, ("Authentication-Info", f'nextnonce="{"n" * 513}"')), BOB))
+        self.assertEqual((nonce.nonce, nonce.uses), ("n", 1))
+
     def test_used_up(self) -> None:
         """A nonce is counted to eight digits and no further."""
         nonce = ClientNonce(challenge('realm="r", nonce="n"'), "bob", "0" * 32, "c")

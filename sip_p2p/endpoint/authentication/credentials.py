@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Credentials", "Entry"]
 
-_LONGEST_NONCE = 512
 _MOST_PLACES = 16
 
 
@@ -205,7 +204,7 @@ class Credentials:
         is_proxy = nonce.challenge.is_proxy
         key = (entry, is_proxy, "" if is_proxy else space)
         self._nonces.pop(key, None)
-        if len(nonce.nonce) > _LONGEST_NONCE or self._entries.get((entry.realm, entry.peer)) is not entry:
+        if nonce.is_too_long or self._entries.get((entry.realm, entry.peer)) is not entry:
             return False
         is_full = len(self._nonces) >= most
         if is_full:

@@ -61,6 +61,7 @@ Content: TypeAlias = "tuple[str, bytes]"
 _TIMEOUT = "timeout"
 _FASTEST_FORCED = 1.0
 """Notifications a second that a subscriber can have though nothing changes (RFC 6446 sections 6.3 and 7.3)."""
+_SHORTEST_RETRY = 1.0
 _LONGEST_RETRY = 3600.0
 _BUSY = 2.0
 """Seconds until a NOTIFY is tried again for which there was no room."""
@@ -467,7 +468,7 @@ class Notifier:
         pace = self._pace
         if pace is None:
             pace = self._pace = Pace()
-        pace.not_before = now + min(wait, _LONGEST_RETRY)
+        pace.not_before = now + max(_SHORTEST_RETRY, min(wait, _LONGEST_RETRY))
         self._owe(_AT_ONCE, now)
 
     def _take_rates(self, rates: Rates) -> None:

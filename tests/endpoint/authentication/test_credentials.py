@@ -182,6 +182,7 @@ class NonceTests(SynchronousTestCase):
         said = [self.remember(f"{each}.example", nonce=each, most=2) for each in "abc"]
         self.assertEqual((said, self.known("a.example"), self.known("c.example")), ([False, False, True], [], ["c"]))
         self.remember("d.example", nonce="n" * 513)
+        self.remember("d.example", nonce=f'n", opaque="{"o" * 513}')
         self.assertEqual(self.known("d.example"), [])
         self.credentials.remove("r", "proxy.example")
         self.assertEqual(self.known("c.example"), [])

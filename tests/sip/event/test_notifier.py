@@ -549,6 +549,20 @@ class NotifyTests(SynchronousTestCase):
         bench.answer(503, (("Retry-After", "soon"),))
         self.assertEqual(bench.state, "terminated")
 
+    def test_shortest_retry_after(self) -> None:
+        """Who wants each NOTIFY again at once gets one a second, and not as many as the way there carries.
+        fault:K8"""
+        bench = self.active()
+        assert bench.notifier is not None
+        bench.notifier.changed(bench.now)
+        bench.look()
+        for number in range(2, 5):
+            bench.answer(500, (("Retry-After", "0"),))
+            bench.wait(0.9)
+            self.assertEqual(len(bench.sent), number)
+            bench.wait(0.2)
+            self.assertEqual(len(bench.sent), number + 1)
+
     def test_longest_retry_after(self) -> None:
         """A Retry-After of years keeps no NOTIFY back for longer than the subscription lasts."""
         bench = self.active()
