@@ -321,15 +321,24 @@ class Presence:
 
     @classmethod
     def of(
-        cls, entity: str, is_open: bool = True, *, contact: str = "", note: str = "", activities: Sequence[str] = ()
+        cls,
+        entity: str,
+        is_open: bool = True,
+        *,
+        contact: str = "",
+        note: str = "",
+        activities: Sequence[str] = (),
+        device: str = "1",
     ) -> Presence:
         """Presence as simple as it can be: one tuple, and a person where there are activities.
 
+        :param device: what tells the ids in it apart from those of other devices that publish for the same entity:
+            letters, digits, ``-``, ``_`` and ``.``. Of tuples with the same id some servers keep one only.
         :raises ValueError: for what a document cannot say.
         """
         notes = (Note(note),) if note else ()
-        way = Tuple("t1", OPEN if is_open else CLOSED, contact, notes=notes)
-        return cls(entity, (way,), (Person("p1", tuple(activities)),) if activities else ())
+        way = Tuple(f"t{device}", OPEN if is_open else CLOSED, contact, notes=notes)
+        return cls(entity, (way,), (Person(f"p{device}", tuple(activities)),) if activities else ())
 
     @classmethod
     def parse(cls, octets: bytes) -> Presence:

@@ -117,6 +117,13 @@ class PresenceTests(SynchronousTestCase):
         self.assertEqual(Presence.of("sip:bob@b.example").persons, ())
         self.assertFalse(Presence("sip:bob@b.example").is_open)
 
+    def test_devices(self) -> None:
+        """Two devices of one entity have no id in common, and an id that cannot be one is refused."""
+        desk, pocket = (Presence.of("sip:bob@b.example", activities=["meal"], device=name) for name in ("a", "b"))
+        ids = [part.id for each in (desk, pocket) for part in (*each.tuples, *each.persons)]
+        self.assertEqual(ids, ["ta", "pa", "tb", "pb"])
+        self.assertRaises(ValueError, Presence.of, "sip:bob@b.example", device="a b")
+
     def test_refused(self) -> None:
         """What is not presence, or has a part that says what it cannot, is refused with the reason."""
         whole = SIMPLE.decode()
