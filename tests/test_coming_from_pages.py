@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 import sip_p2p
 import sip_p2p.sdp
 import sip_p2p.testing
-from sip_p2p import CallArguments, IncomingRequest, SignalingSession
+from sip_p2p import CallArguments, IncomingRequest, SignalingSession, SubscribeArguments
 from sip_p2p.service.settings.options import Options
 from sip_p2p.testing import Network
 from tests.manual import ROOT, play
@@ -79,7 +79,7 @@ class NameTests(SynchronousTestCase):
             "reactor": IReactorTime,
         }
         self.modules = (sip_p2p, sip_p2p.testing, sip_p2p.sdp, twisted.internet.defer, builtins)
-        arguments = set(CallArguments.__annotations__)
+        arguments = {*CallArguments.__annotations__, *SubscribeArguments.__annotations__}
         for function in (
             sip_p2p.SipPeerToPeerEndpoint.__init__,
             sip_p2p.RealTimeServerTlsConnectionManager.__init__,
