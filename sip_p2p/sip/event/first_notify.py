@@ -52,6 +52,9 @@ class Asked:
 
     def answered(self, flow: Flow) -> None:
         """Its final response came by *flow*."""
+        if self._errand is not None:
+            # 22.2 of RFC 3261, 8.1.3.4: whoever answers a challenge or follows a redirection counts on.
+            self.cseq = self._errand.plan.cseq
         self._errand = None
         self._peer = flow.peer
         self._is_secure = flow.is_secure
@@ -93,7 +96,7 @@ class Asked:
         made.is_caller = True
         made.is_early = False
         made.is_secure = made.is_secure or is_secure
-        made.local_cseq = self.cseq
+        made.local_cseq = self.cseq if self._errand is None else self._errand.plan.cseq
         # What it is compared with next is this NOTIFY itself, which is not to be found out of order.
         made.remote_cseq = None
         return made

@@ -76,6 +76,19 @@ class DialogTests(SynchronousTestCase):
         self.assertEqual((str(dialog.remote_target), dialog.peer), ("sip:bob@192.0.2.2", "b.example"))
         self.assertFalse(dialog.is_early)
 
+    def test_sent_again(self) -> None:
+        """Our next request in it counts on from the SUBSCRIBE that was taken, which may have gone out once more with
+        another number, because the peer had asked for credentials; whether the NOTIFY or the 2xx comes first."""
+        for is_answered in (False, True):
+            bench = Bench().begin()
+            assert bench.errand is not None
+            bench.errand.plan.cseq = 2
+            if is_answered:
+                bench.answer(200)
+            bench.notify()
+            assert bench.subscriber.dialog is not None
+            self.assertEqual(bench.subscriber.dialog.plan("SUBSCRIBE").cseq, 3)
+
     def test_sips(self) -> None:
         """RFC 5630: what was asked of a sips URI is answered from a sips Contact, or not at all."""
         bench = Bench().start("sips:bob@b.example")
