@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from inspect import iscoroutine
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventPackages"]
 
+P = TypeVar("P", bound="EventPackage")
+
 
 @final
 class EventPackages:
@@ -49,7 +51,7 @@ class EventPackages:
         for package in packages:
             self.add(package)
 
-    def add(self, package: EventPackage) -> EventPackage:
+    def add(self, package: P) -> P:
         """Let peers subscribe to *package*, which is returned.
 
         :raises ValueError: when its name is no token, one of its media types is none, there is one with this name

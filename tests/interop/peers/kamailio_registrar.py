@@ -10,7 +10,7 @@ from tests.interop.peers.kamailio import Kamailio
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
 
-__all__ = ["DOMAIN", "PASSWORD", "KamailioRegistrar"]
+__all__ = ["DOMAIN", "PASSWORD", "KamailioRegistrar", "find_module", "tls_of_domain"]
 
 DOMAIN = "kamailio.example"
 """The domain that it serves, and what its certificate proves."""
@@ -121,6 +121,16 @@ ca_list = {trust}
 """
 
 
+def find_module(name: str) -> bool:
+    """Whether Kamailio has this module."""
+    return any(os.path.exists(os.path.join(folder, f"{name}.so")) for folder in _MODULES)
+
+
+def tls_of_domain(certificate: Leaf, trust: str) -> str:
+    """The TLS settings of a server that proves its domain to everybody, and wants proof of everybody."""
+    return _TLS.format(certificate=certificate.certificate, key=certificate.key, trust=trust)
+
+
 class KamailioRegistrar(Kamailio):
     """One Kamailio that serves :data:`DOMAIN`: over mutual TLS, TCP and UDP."""
 
@@ -130,7 +140,7 @@ class KamailioRegistrar(Kamailio):
     def missing(cls) -> str | None:
         """The module of RFC 5626 comes in a package of its own."""
         program = super().missing()
-        if program is not None or any(os.path.exists(os.path.join(folder, "outbound.so")) for folder in _MODULES):
+        if program is not None or find_module("outbound"):
             return program
         return "Kamailio's module outbound"
 
@@ -173,7 +183,7 @@ class KamailioRegistrar(Kamailio):
                     tls=self.ports["tls"],
                     udp=self.ports["udp"],
                 ),
-                "tls.cfg": _TLS.format(certificate=certificate.certificate, key=certificate.key, trust=trust),
+                "tls.cfg": tls_of_domain(certificate, trust),
             }
         )
         arguments = ("-f", f"{self.directory}/kamailio.cfg", "-DD", "-E", "-Y", self.directory, "-w", self.directory)
