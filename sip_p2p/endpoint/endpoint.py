@@ -368,6 +368,9 @@ class RealTimeEndpoint(Party):
         target: str | SipUri | TelUri | RealTimeAddress | None = None,
         expires: int = 3600,
         headers: Iterable[tuple[str, str]] = (),
+        from_: str | SipUri | None = None,
+        via: Target | None = None,
+        family: AddressFamilyHint | str | None = None,
     ) -> Deferred[Publication]:
         """Have a compositor keep a state of ours, and tell it to others: ``publication = await
         endpoint.publish("presence", Presence.of("sip:alice@a.example"))`` (row J11, RFC 3903).
@@ -376,13 +379,16 @@ class RealTimeEndpoint(Party):
         :param body: octets, text, or a document of :mod:`sip_p2p.documents`, which knows its media type.
         :param target: the resource whose state it is; by default ourselves, at the server of our own domain.
         :param expires: the seconds to ask for; it is refreshed before they have passed, until it is removed.
+        :param from_: another From than the owner's, if ``may_impersonate`` allows it (row A16).
+        :param via: send it there instead of where *target* leads (row E22).
+        :param family: which addresses may be used, and which come first (row E23).
         :returns: fires with the publication when the compositor has it; fails with
             :class:`~sip_p2p.errors.RequestFailed` and what else fails a request. Cancelling it takes it back.
         :raises ValueError: for what cannot be published.
         :raises RestrictedHeader: for a header field that the stack sets.
         :raises InvalidOperation: when this endpoint does not send.
         """
-        return publish(self, event, body, content_type, target, expires, headers)
+        return publish(self, event, body, content_type, target, expires, headers, from_, via, family)
 
     def explain(self, target: str | SipUri | TelUri | RealTimeAddress) -> Deferred[list[str]]:
         """Where a request to *target* would go and why, a sentence a line (row E25); nothing is sent.

@@ -14,6 +14,7 @@ from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher
 from sip_p2p.sip.fields import parse_event
+from sip_p2p.transport.dns.family import AddressFamilyHint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.sip.event.usage import EventEffect
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import SipUri, TelUri
+    from sip_p2p.transport.target import Target
 
     Body: TypeAlias = "str | bytes | Document"
 
@@ -85,9 +88,22 @@ class Publication:
     :ivar state_changed: told with the :class:`~sip_p2p.sip.event.publisher.PublicationState` when a PUBLISH has its
         outcome, and when it is over.
     :ivar error: what the last PUBLISH came to; None where it was accepted.
+    :ivar via: where its PUBLISHes go, if not where the target leads (row E22).
+    :ivar family: which addresses they may use; None for those of the endpoint (row E23).
     """
 
-    __slots__ = ("_machine", "_removing", "_waiting", "endpoint", "error", "event", "state_changed", "target")
+    __slots__ = (
+        "_machine",
+        "_removing",
+        "_waiting",
+        "endpoint",
+        "error",
+        "event",
+        "family",
+        "state_changed",
+        "target",
+        "via",
+    )
 
     kind = "publications"
 
@@ -97,6 +113,8 @@ class Publication:
         self.target = target
         self.state_changed: Event[PublicationState] = Event(log_bounds=endpoint.connection_manager.driver.log_bounds)
         self.error: BaseException | None = None
+        self.via: Target | None = None
+        self.family: AddressFamilyHint | None = None
         self._machine = machine
         self._waiting: dict[Deferred[Publication], int] = {}
         self._removing: list[Deferred[None]] = []
@@ -126,6 +144,11 @@ class Publication:
         if machine.state is PublicationState.OVER or not machine.etag:
             return 0.0
         return max(0.0, machine.expires_at - self.endpoint.connection_manager.driver.now())
+
+    @property
+    def flow(self) -> Flow | None:
+        """By what the compositor has answered last; None where it has not."""
+        return self._machine.flow
 
     def modify(self, body: Body, content_type: str | None = None) -> Deferred[Publication]:
         """Publish this instead (section 4.4). It waits for a PUBLISH that is under way, and of several the last counts.
@@ -249,6 +272,9 @@ def publish(
     target: str | SipUri | TelUri | RealTimeAddress | None,
     expires: int,
     headers: Iterable[tuple[str, str]],
+    from_: str | SipUri | None = None,
+    via: Target | None = None,
+    family: AddressFamilyHint | str | None = None,
 ) -> Deferred[Publication]:
     """See :meth:`.RealTimeEndpoint.publish`."""
     check_thread()
@@ -256,12 +282,15 @@ def publish(
     if not 0 < expires <= _LONGEST_EXPIRES:
         raise ValueError(f"a publication cannot stand for {expires} s")
     _checked(parse_event, event)
+    hint = None if family is None else AddressFamilyHint.named(family)
     manager = endpoint.connection_manager
     uri = to_sip_uri(endpoint.owner_uri if target is None else target, endpoint.owner_uri.host)
     try:
-        plan = endpoint.compose("PUBLISH", uri, headers=headers)
+        plan = endpoint.compose("PUBLISH", uri, headers=headers, from_=from_)
     except EndpointTerminated as error:
         return fail(error)
+    if via is not None:
+        endpoint.first_hop(plan, via)
     plan.body, plan.content_type = octets, media_type
     plan.fields.append(("Event", event))
     # What is wrong with it is said now, and not by a request that fails.
@@ -269,4 +298,6 @@ def publish(
     plan.fields.pop()
     plan.body, plan.content_type, plan.cseq = b"", None, 0
     publication = Publication(endpoint, event, uri, Publisher(manager.core, plan, event, expires))
+    publication.via = via
+    publication.family = hint
     return publication.modify(octets, media_type)

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.events import Event
+from sip_p2p.endpoint.publication.publication import Publication
 from sip_p2p.endpoint.session import exchange, in_dialog
 from sip_p2p.endpoint.session.answering import Answering
 from sip_p2p.endpoint.session.calling import Calling
@@ -226,8 +227,8 @@ class Sessions:
         set_up = None if session is None else session.set_up
         if isinstance(set_up, Calling) and errand.purpose is said.Purpose.INVITE:
             self.errands.run(errand, endpoint, via=set_up.via, family=set_up.family)
-        elif errand.plan.dialog is None and (subscription := _subscription_of(errand.owner)) is not None:
-            self.errands.run(errand, endpoint, via=subscription.via, family=subscription.family)
+        elif errand.plan.dialog is None and (life := _life_of(errand.owner)) is not None:
+            self.errands.run(errand, endpoint, via=life.via, family=life.family)
         else:
             self.errands.run(errand, endpoint)
 
@@ -329,10 +330,10 @@ def _session_of(owner: Any) -> SignalingSession | None:
     return user if isinstance(user, SignalingSession) else None
 
 
-def _subscription_of(owner: Any) -> Subscription | Referral | None:
-    """The subscription or the referral of ours that something in the core belongs to."""
+def _life_of(owner: Any) -> Subscription | Referral | Publication | None:
+    """The subscription, referral or publication of ours that something in the core belongs to."""
     user = owner.user
-    return user if isinstance(user, Subscription | Referral) else None
+    return user if isinstance(user, Subscription | Referral | Publication) else None
 
 
 def _endpoint_of(owner: Any) -> RealTimeEndpoint | None:

@@ -14,6 +14,7 @@ from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.abnf import octets_of
 from sip_p2p.sip.compose import application_fields
+from sip_p2p.sip.event.rates import Rates
 from sip_p2p.sip.event.subscribing import SubscribeKind, SubscriberOptions
 from sip_p2p.sip.fields import EventValue, parse_event
 from sip_p2p.transport.dns.family import AddressFamilyHint
@@ -34,7 +35,6 @@ RETRIES = ("established", "always", "never")
 """When a subscription that came to its end is begun anew: once it has stood; also when it has not; not at all."""
 
 _USUAL_EXPIRES = 3600
-_LARGEST_RATE = 10**6
 
 _ACCEPT = {
     "dialog": "application/dialog-info+xml",
@@ -71,9 +71,10 @@ class SubscribeArguments(TypedDict, total=False):
         :class:`~sip_p2p.sip.event.subscribing.SubscribeKind` of each of them and returns it, None for nothing.
     :ivar content_type: the type of the body; by default ``text/plain; charset=UTF-8`` for text.
     :ivar headers: further header fields of every SUBSCRIBE, or a callable likewise.
-    :ivar max_rate: how many notifications a second to ask for at most (RFC 6446 section 5.1).
-    :ivar min_rate: how many a second to ask for at least, changed or not (section 5.2).
-    :ivar adaptive_min_rate: the same on average (section 5.3).
+    :ivar max_rate: how many notifications a second to ask for at most (RFC 6446 section 5.1); above 0 and below 100, as
+        are the others.
+    :ivar min_rate: how many a second to ask for at least, changed or not (section 6.1).
+    :ivar adaptive_min_rate: the same on average (section 7.1).
     :ivar retry: ``established`` begins it anew when it ends after it has stood, as the notifier's reason says;
         ``always`` also where the first attempt fails; ``never`` does not.
     :ivar forked: called with one more :class:`~.subscription.Subscription` for each further notifier that the SUBSCRIBE
@@ -196,10 +197,7 @@ class SubscribeTerms:
         except MalformedMessage as error:
             raise ValueError(f"{event[:64]!r} is no event: {error.reason}") from None
         params = dict(parsed.params)
-        for name in ("max_rate", "min_rate", "adaptive_min_rate"):
-            rate: Any = arguments.get(name)
-            if rate is not None:
-                params[name.replace("_", "-")] = _rate(name, rate)
+        params |= Rates(arguments.get("max_rate"), arguments.get("min_rate"), arguments.get("adaptive_min_rate")).params
         accept = arguments.get("accept")
         if accept is None:
             accept = _ACCEPT.get(parsed.package, "")
@@ -255,13 +253,6 @@ class SubscribeTerms:
         :raises ValueError: for octets that do not say what they are.
         """
         self.update = _checked_body(body, content_type)
-
-
-def _rate(name: str, rate: float) -> str:
-    """RFC 6446 section 7: digits, and perhaps a point and more digits."""
-    if not 0 < rate <= _LARGEST_RATE:
-        raise ValueError(f"{name} is a number of notifications a second, not {rate!r}")
-    return f"{rate:.10f}".rstrip("0").rstrip(".")
 
 
 def _checked_body(body: str | bytes, content_type: str | None) -> tuple[bytes, str | None]:

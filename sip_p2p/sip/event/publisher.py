@@ -42,6 +42,7 @@ _LEAST_PAUSE = 5.0
 _FIRST_WAIT = 30.0
 _LONGEST_WAIT = 1800.0
 _LONGEST_RETRY_AFTER = 86400.0
+_STEPS = 1000
 
 _FATAL = frozenset((403, 404, 405, 410, 413, 415, 416, 484, 485, 489, 501, 600, 603, 604, 606))
 """Answers that will not be others later: whoever they are given to is not to ask again by itself."""
@@ -123,6 +124,7 @@ class Publisher:
     :ivar etag: the entity-tag by which the compositor knows it; empty where it does not.
     :ivar expires: the seconds that each PUBLISH asks for.
     :ivar expires_at: when the compositor forgets it.
+    :ivar flow: by what it has answered last; None where it has not, and when it is over.
     :ivar has_stood: whether the compositor has ever had it.
     :ivar serial: how many states the application has given it.
     """
@@ -142,6 +144,7 @@ class Publisher:
         "etag",
         "expires",
         "expires_at",
+        "flow",
         "has_stood",
         "serial",
         "state",
@@ -169,6 +172,7 @@ class Publisher:
         self.etag = ""
         self.expires = expires
         self.expires_at = 0.0
+        self.flow: Flow | None = None
         self.serial = 0
 
     @property
@@ -225,6 +229,7 @@ class Publisher:
         if errand is not self._errand or response.status < 200:
             return
         self._errand = None
+        self.flow = flow
         # Whoever sent it may have had to send it more than once.
         self._base.cseq = errand.plan.cseq
         if self.state is _REMOVING:
@@ -332,10 +337,12 @@ class Publisher:
         if is_final:
             self._over(self._is_leaving, response, reason)
             return
-        wait = min(_FIRST_WAIT * 2 ** min(self._failures, 10), _LONGEST_WAIT)
+        longest = min(_FIRST_WAIT * 2 ** min(self._failures, 10), _LONGEST_WAIT)
+        # Those who were sent away at once do not come back at once.
+        wait = longest * (0.5 + self._core.tokens.number(_STEPS) / (2 * _STEPS))
         self._failures += 1
         self.state = _WAITING
-        self._core.appointments.set(self, now + max(wait, min(wish, _LONGEST_RETRY_AFTER)))
+        self._core.appointments.set(self, now + min(wish, _LONGEST_RETRY_AFTER) + wait)
         self._core.say(PublishEnded(self, self._sent, response, reason))
 
     def _leave(self, now: float) -> None:
@@ -353,6 +360,7 @@ class Publisher:
     def _let_go(self) -> None:
         self._core.appointments.set(self, None)
         self.state = _OVER
+        self.flow = None
         self.etag = ""
         self._body = b""
         errand, self._errand = self._errand, None

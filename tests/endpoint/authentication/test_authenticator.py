@@ -19,6 +19,7 @@ from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.profile import Judgement
 from sip_p2p.testing import Network
+from tests.endpoint.subscription.serving import Board
 from tests.endpoint.support import Raw, octets
 from tests.support import SynchronousTestCase
 
@@ -137,6 +138,35 @@ class JudgementTests(JudgingTestCase):
         self.assertEqual(self.judge(self.client.field(body=b"x"), body=b"y").status, 401)
         self.authenticator = DigestAuthenticator("b", PASSWORDS.get)
         self.assertEqual(self.judge(self.client.field()).status, 401)
+
+    def test_proof(self) -> None:
+        """Who passes is shown that its password is known here, over the body where that counts; a proxy shows nothing
+        (RFC 3261 section 20.6, RFC 7616 section 3.5, row:F10)."""
+        for qop, algorithm in (("auth", "SHA-256"), ("auth-int", "SHA-256"), ("auth", "SHA-512-256-sess")):
+            self.authenticator = DigestAuthenticator("b", PASSWORDS.get, qop=(qop,), algorithms=(algorithm,))
+            self.client = Client(algorithms=(algorithm.removesuffix("-sess"),))
+            self.begin()
+            proof = self.judge(self.client.field()).proof
+            assert proof is not None and self.client.nonce is not None
+            answer = Response(200, None, [proof.field(b"x")], b"x")
+            self.assertTrue(self.client.nonce.hear_info(answer, BOB))
+            other = Response(200, None, [proof.field(b"y")], b"x")
+            self.assertEqual(self.client.nonce.hear_info(other, BOB), qop == "auth")
+            self.assertEqual(repr(proof), "<Proof>")
+        self.authenticator = DigestAuthenticator("b", PASSWORDS.get, proxy=True)
+        challenge = parse_challenges(Response(407, None, self.judge().fields))[0]
+        nonce = ClientNonce(challenge, "alice", ha1_of(challenge.algorithm, "alice", "b", "pw"), "c")
+        self.assertIsNone(self.judge(nonce.field("MESSAGE", BOB, b"")).proof)
+
+    def test_address(self) -> None:
+        """A user name is a name in the realm, unless it is an address itself (fault:E7)."""
+        self.begin()
+        self.assertEqual(self.judge(self.client.field()).address, "alice@b")
+        self.authenticator = DigestAuthenticator("b", {"alice@x.example": "pw"}.get)
+        self.client = Client("alice@x.example")
+        self.begin()
+        self.assertEqual(self.judge(self.client.field()).address, "alice@x.example")
+        self.assertEqual((self.judge().address, self.judge().proof), ("", None))
 
     def test_not_required(self) -> None:
         """What is not asked about passes without a name: by method, or as a function of request and flow says
@@ -373,7 +403,7 @@ def counted(noted: list[str]) -> Iterator[None]:
         sys.setprofile(None)
 
 
-class PartyTests(SynchronousTestCase):
+class PartyTestCase(SynchronousTestCase):
     """Two parties, of which one asks."""
 
     def setUp(self) -> None:
@@ -400,12 +430,34 @@ class PartyTests(SynchronousTestCase):
         except RequestFailed as failure:
             return failure.status
 
+
+class PartyTests(PartyTestCase):
+    """Requests of all kinds."""
+
     def test_both_sides(self) -> None:
         """Who has the password is heard, under its name; who has not, is not (row:F10, limit:L3)."""
         self.assertEqual((self.send(), self.heard), (401, []))
         self.knows()
         self.assertEqual([self.send(), self.send()], [200, 200])
         self.assertEqual(self.heard, [("alice", "sip:alice@a.example")] * 2)
+
+    def test_shown_in_turn(self) -> None:
+        """Every 2xx shows that the password is known, whatever it answers; no refusal does (RFC 3261 section 20.6,
+        row:F10)."""
+        self.knows()
+        answer: Any = self.network.run_until(self.alice.send_message(BOB, "x"))
+        self.assertIn("rspauth=", answer.headers["Authentication-Info"])
+        self.bob.session_received.subscribe(lambda session: session.accept("v=0\r\n") and None)
+        session: Any = self.network.run_until(self.alice.invite(BOB, "v=0\r\n"))
+        theirs = self.bob.sessions[0]
+        theirs.request_received.subscribe(lambda event: event.respond(200, body="x"))
+        answer = self.network.run_until(session.request("INFO"))
+        self.assertIn("rspauth=", answer.headers["Authentication-Info"])
+        self.network.run_until(session.terminate())
+        self.bob.handle("MESSAGE", lambda event: 480)
+        with self.assertRaises(RequestFailed) as caught:
+            self.network.run_until(self.alice.send_message(BOB, "x"))
+        self.assertNotIn("Authentication-Info", caught.exception.response.headers)
 
     def test_many_at_once(self) -> None:
         """Requests that are under way together are each counted on, in the order in which they leave: none is
@@ -516,3 +568,52 @@ class PartyTests(SynchronousTestCase):
             sending = party.send_message("sip:carol@c.example", "x")
             self.assertEqual(self.network.run_until(sending).status, 200)  # type: ignore[attr-defined]
         self.assertEqual(carol.connection_manager.metrics()["limit_digest_nonces"], 2)
+
+
+class ClearTests(PartyTestCase):
+    """Who has proved nothing but a password."""
+
+    def setUp(self) -> None:
+        """Alice speaks in clear, under a name in Bob's realm, and Bob has a package."""
+        super().setUp()
+        self.board = Board()
+        self.bob.packages.add(self.board)
+        self.knows(send_to_unverified_peers=True)
+        self.user = self.network.party(
+            "sip:alice@u.example", credentials=self.credentials, may_impersonate=lambda uri: True
+        )
+
+    def subscribe(self, from_: str = "sip:alice@b.example") -> Any:
+        """A subscription in clear, or the failure."""
+        subscribing = self.user.subscribe("sip:bob@b.example;transport=tcp", "x-board", from_=from_, retry="never")
+        try:
+            return self.network.run_until(subscribing)
+        except RequestFailed as failure:
+            return failure.status
+
+    def test_own_name(self) -> None:
+        """By default a package tells whoever has shown the password of the name in From, and nobody who has shown that
+        of another (fault:E7, row:J9, row:F10)."""
+        self.assertEqual(self.subscribe("sip:bob@b.example"), 403)
+        self.assertEqual(self.subscribe("sip:alice@elsewhere.example"), 403)
+        self.assertEqual(self.subscribe("sip:alice@B.example").state.name, "SUBSCRIBED")
+        self.assertEqual(len(self.board.subscribers), 1)
+        self.board.write("news")
+        self.network.advance(1)
+        self.network.run_until(self.user.terminate())
+        self.network.advance(1)
+        self.assertEqual(self.board.subscribers, ())
+
+    def test_dialog_of_one(self) -> None:
+        """A dialog of one user is not another's, who has a password of its own, knows the tags and is at the same host
+        (fault:E7, fault:D4)."""
+        self.knows()
+        subscription: Any = self.network.run_until(self.alice.subscribe(BOB, "x-board", retry="never"))
+        self.network.run_until(subscription.refresh())
+        self.knows(username="bob", password="x")
+        with self.assertRaises(RequestFailed) as caught:
+            self.network.run_until(subscription.refresh())
+        self.assertEqual((caught.exception.status, len(self.board.subscribers)), (481, 1))
+        self.board.subscribers[0].terminate()
+        self.network.advance(1)
+        self.assertEqual(self.board.subscribers, ())

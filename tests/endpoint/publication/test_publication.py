@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 from twisted.internet.defer import CancelledError
 
@@ -17,6 +18,7 @@ from sip_p2p import (
 )
 from sip_p2p.documents.pidf import Presence
 from sip_p2p.endpoint.publication.publication import Publication, content_of
+from sip_p2p.transport.target import Target
 from tests.endpoint.support import PartyTestCase, keep
 
 
@@ -84,6 +86,36 @@ class LifeTests(PublicationTestCase):
         self.assertEqual(str(incoming.request.uri), "sip:alice@a.example")
         self.assertEqual(Presence.parse(incoming.body), document)
         self.assertEqual(str(incoming.content_type), "application/pidf+xml")
+
+    def test_another_way(self) -> None:
+        """All its PUBLISHes go where the application says, by addresses of the family that it wants (row:E22,
+        row:E23)."""
+        publishing = self.alice.publish(
+            "presence",
+            "open",
+            "text/plain",
+            target="sip:alice@nowhere.example",
+            via=Target("tls", "b.example"),
+            family="v4",
+        )
+        publication: Any = self.run_until(publishing)
+        self.run_until(publication.refresh())
+        self.run_until(publication.remove())
+        self.assertEqual([str(each.request.uri) for each in self.seen], ["sip:alice@nowhere.example"] * 3)
+        self.assertRaises(ValueError, self.alice.publish, "presence", "x", "text/plain", family="v5")
+        self.assertEqual(self.alice.connection_manager.lives.counts()["publications"], 0)
+
+    def test_another_name(self) -> None:
+        """It speaks in another name where it may, and nowhere else (row:A16)."""
+        self.assertRaises(
+            InvalidOperation, self.alice.publish, "presence", "x", "text/plain", from_="sip:dave@a.example"
+        )
+        dave = self.network.party("sip:desk@a.example", may_impersonate=lambda uri: uri.user == "dave")
+        publication: Any = self.run_until(
+            dave.publish("presence", "x", "text/plain", target="sip:dave@b.example", from_="sip:dave@a.example")
+        )
+        self.run_until(publication.refresh())
+        self.assertEqual({str(each.from_.uri) for each in self.seen}, {"sip:dave@a.example"})
 
     def test_refreshed(self) -> None:
         """It is refreshed in time for as long as it lives, and made anew where it was forgotten (row:J11)."""

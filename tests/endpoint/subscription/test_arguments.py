@@ -24,6 +24,7 @@ class ArgumentTests(PartyTestCase):
             (ValueError, {"retry": "sometimes"}),
             (ValueError, {"queue": 0}),
             (ValueError, {"max_rate": 0}),
+            (ValueError, {"max_rate": 100}),
             (ValueError, {"min_rate": -1}),
             (ValueError, {"adaptive_min_rate": float("nan")}),
             (ValueError, {"body": b"octets"}),
