@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STACK_EXTENSIONS", "Authenticator", "Judgement", "Profile"]
 
-STACK_EXTENSIONS = ("100rel", "199", "join", "norefersub", "nosub", "replaces", "tdialog", "timer")
-"""The option tags of what the stack does by itself: RFC 3262, RFC 6228, RFC 3911, RFC 4488, RFC 7614, RFC 3891, RFC
-4538, RFC 4028."""
+STACK_EXTENSIONS = ("100rel", "199", "explicitsub", "join", "norefersub", "nosub", "replaces", "tdialog", "timer")
+"""The option tags of what the stack does by itself: RFC 3262, RFC 6228, RFC 7614, RFC 3911, RFC 4488, RFC 7614, RFC
+3891, RFC 4538, RFC 4028."""
 
 
 @final

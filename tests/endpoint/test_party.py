@@ -132,4 +132,7 @@ class ExtensionTests(PartyTestCase):
         self.bob.supported_extensions.discard("timer")
         self.assertEqual(self.ask("x-fancy", "timer"), (420, "timer"))
         response = self.run_until(self.alice.request("OPTIONS", "sip:bob@b.example"))
-        self.assertEqual(response.headers["Supported"], "100rel, 199, join, norefersub, nosub, replaces, tdialog, x-fancy")
+        self.assertEqual(
+            response.headers["Supported"],
+            "100rel, 199, explicitsub, join, norefersub, nosub, replaces, tdialog, x-fancy",
+        )

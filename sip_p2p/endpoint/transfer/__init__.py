@@ -13,6 +13,7 @@ module                   what
 ``referring_party``      what a party can do of this
 ``referrals``            the REFERs that peers send: to whom they go
 ``incoming_referral``    one of these, from the decision to the last that its sender is told
+``explicit``             where one may subscribe to what becomes of it
 ``following``            doing what it asks for
 ``replacing``            sessions that take another one's place, or are added to it
 =======================  ==============================================================================================

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 from sip_p2p.documents.sipfrag import SipFragment
 from sip_p2p.endpoint.subscription.crowd import holder_of
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.endpoint.transfer.explicit import ReferralEvents
 from sip_p2p.endpoint.transfer.following import Following, follow
 from sip_p2p.errors import AlreadyResponded, MalformedMessage
 from sip_p2p.sip.compose import application_fields
@@ -26,6 +27,7 @@ from sip_p2p.sip.dialog.references import TargetDialog
 from sip_p2p.sip.dialog.replacing import is_from_party
 from sip_p2p.sip.event.notifier import Notifier, NotifierEnded, StateWanted
 from sip_p2p.sip.event.refer import (
+    EXPLICITSUB,
     NOSUB,
     REFER_PACKAGE,
     SIPFRAG,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.event.notifier import Content
     from sip_p2p.sip.event.refer import ReferredBy, ReferTo
     from sip_p2p.sip.message import Request
-    from sip_p2p.sip.uri import Uri
+    from sip_p2p.sip.uri import SipUri, Uri
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["IncomingReferral"]
@@ -73,12 +75,12 @@ class IncomingReferral:
     :ivar wants_notifications: whether the peer wants to hear what becomes of it.
     :ivar following: the request that was made because of it, and that the peer hears of; None for none.
     :ivar holder: to whose account its subscription is put: who has proved a name, or an address.
-    :ivar status: with what it was decided: 202, or the status that declined it; None before.
+    :ivar status: with what it was decided: 200, 202, or the status that declined it; None before.
     """
 
     __slots__ = (
-        "_incoming", "_is_deferred", "_last", "_notifier", "_session_dialog", "endpoint", "following", "holder",
-        "refer_to", "referred_by", "request", "session", "status", "target_session", "wants_notifications",
+        "_events", "_incoming", "_is_deferred", "_last", "_notifier", "_session_dialog", "endpoint", "following",
+        "holder", "refer_to", "referred_by", "request", "session", "status", "target_session", "wants_notifications",
     )  # fmt: skip
 
     kind = "notifiers"
@@ -87,7 +89,7 @@ class IncomingReferral:
         self, endpoint: RealTimeEndpoint, incoming: IncomingRequest, session: SignalingSession | None = None
     ) -> None:
         """
-        :raises MalformedMessage: when its fields cannot be read (400).
+        :raises MalformedMessage: when its fields cannot be read, or exclude each other (400).
         """
         request = incoming.request
         self.endpoint = endpoint
@@ -104,6 +106,7 @@ class IncomingReferral:
         self._is_deferred = False
         self._last: SipFragment | None = None
         self._notifier: Notifier | None = None
+        self._events: ReferralEvents | None = None
         usage = None if session is None else session.usage
         self._session_dialog = None if usage is None else usage.dialog
 
@@ -137,7 +140,19 @@ class IncomingReferral:
     @property
     def is_told(self) -> bool:
         """Whether the peer can be told something still."""
+        if self._events is not None:
+            return not self._events.is_final
         return self._notifier is not None and not self._notifier.is_over
+
+    @property
+    def is_explicit(self) -> bool:
+        """Whether the peer wants to subscribe by itself to what becomes of it (RFC 7614)."""
+        return has_option(self.request, "Require", EXPLICITSUB)
+
+    @property
+    def events_uri(self) -> SipUri | None:
+        """Where peers can subscribe to what becomes of it; None where nobody can, or can any more."""
+        return None if self._events is None else self._events.uri
 
     def referral_fields(self) -> list[tuple[str, str]]:
         """The header fields that belong into the request that it asks for: those of its URI that anybody may put there,
@@ -159,15 +174,19 @@ class IncomingReferral:
         *,
         offer: Any = None,
         headers: Iterable[tuple[str, str]] = (),
+        may_subscribe: Callable[[IncomingRequest], Any] | None = None,
         **arguments: Any,
     ) -> SignalingSession | None:
-        """Do it: 202, and the peer hears how it goes.
+        """Do it: 202, and the peer hears how it goes; 200 where it subscribes to that by itself.
 
         :param follow_with: True makes the request; False leaves that to the application, which reports with
             :meth:`progress`; a callable makes it, and returns the session, or a ``Deferred`` or coroutine of it.
         :param offer: what the session that is asked for offers, as for :meth:`.SignalingSession.establish`; None asks
             for an offer.
         :param headers: header fields of the 202.
+        :param may_subscribe: where the REFER :attr:`is_explicit`: given each SUBSCRIBE to what becomes of it, says as
+            :meth:`.EventPackage.authorise` does who may. By default whoever has sent the REFER, as far as that was
+            verified, and nobody else.
         :param arguments: further ones of the call that is made, as for ``endpoint.create_session``.
         :returns: the session that is being established, where there is one by then.
         :raises InvalidOperation: when that has been decided, or nobody waits for it any more; and when *follow_with* is
@@ -181,7 +200,7 @@ class IncomingReferral:
         if follow_with is True:
             following = follow(self, offer, arguments)
         fields = application_fields(headers)
-        self._begin(fields)
+        self._begin(fields, may_subscribe)
         if following is not None:
             self.following = following
             following.start()
@@ -218,6 +237,8 @@ class IncomingReferral:
         fragment = SipFragment.of_status(status, reason)
         notifier = self._notifier
         self._last = fragment
+        if self._events is not None:
+            self._events.told(_content(fragment), status >= 200)
         if notifier is None or notifier.is_over:
             return
         driver = self.endpoint.connection_manager.driver
@@ -272,11 +293,11 @@ class IncomingReferral:
 
     # -- what is told --------------------------------------------------------------------------------------------------
 
-    def _begin(self, fields: list[tuple[str, str]]) -> None:
+    def _begin(self, fields: list[tuple[str, str]], may_subscribe: Callable[[IncomingRequest], Any] | None) -> None:
         """202, and the subscription that it gives rise to, if it does."""
         incoming = self._check_open()
         manager, profile, request = self.endpoint.connection_manager, self.endpoint.profile, self.request
-        response = incoming.response(202)
+        response = incoming.response(200 if self.is_explicit else 202)
         dialog = self._session_dialog
         if self.wants_notifications and dialog is None:
             # RFC 3515 section 2.4.4: the dialog is as that of a SUBSCRIBE.
@@ -284,15 +305,25 @@ class IncomingReferral:
             dialog = Dialog.of_callee(request, echo.to_tag, incoming.flow)
             dialog.username = incoming.authenticated_as
         is_secure = dialog.is_secure if dialog is not None else request.uri_text[:5].lower() == "sips:"
-        response.headers.add("Contact", profile.contact_value(incoming.flow, is_secure))
-        if not self.wants_notifications and "Refer-Sub" in request.headers:
+        contact = profile.contact_value(incoming.flow, is_secure)
+        response.headers.add("Contact", contact)
+        if dialog is not None and self.is_explicit:
+            self._last = SipFragment.of_status(100)
+            self._events = ReferralEvents(self, dialog, contact, _content(self._last), may_subscribe)
+            response.headers.add("Refer-Events-At", f"<{self._events.uri}>")
+        elif not self.wants_notifications and "Refer-Sub" in request.headers:
             response.headers.add("Refer-Sub", "false")
         for name, value in fields:
             response.headers.add(name, value)
         incoming.respond(response)
         self._incoming = None
-        self.status = 202
+        self.status = response.status
         if not self.wants_notifications or dialog is None:
+            return
+        self.holder = holder_of(incoming.flow)
+        manager.lives.add(self)
+        manager.lives.crowd.add(self.holder)
+        if self._events is not None:
             return
         # RFC 3515 section 2.4.6: a dialog may have several, but not one that the REFER itself has made.
         params = {} if self._session_dialog is None else {"id": str(request.cseq.number)}
@@ -300,9 +331,6 @@ class IncomingReferral:
             manager.core, profile, dialog, EventValue(REFER_PACKAGE, params), _TERMS, self
         )
         self._last = SipFragment.of_status(100)
-        self.holder = holder_of(incoming.flow)
-        manager.lives.add(self)
-        manager.lives.crowd.add(self.holder)
         notifier.begin(manager.driver.now(), _TERMS.default)
 
     def take(self, effect: Any) -> None:
@@ -319,6 +347,8 @@ class IncomingReferral:
 
     def end(self) -> None:
         """Its party ends: the peer hears that nothing more comes."""
+        if self._events is not None:
+            self._events.end()
         notifier = self._notifier
         if notifier is not None and not notifier.is_over:
             now = self.endpoint.connection_manager.driver.now()
@@ -326,9 +356,18 @@ class IncomingReferral:
 
     def abandon(self, error: EndpointTerminated) -> None:
         """There is no time left."""
+        if self._events is not None:
+            self._events.close()
         if self._notifier is not None:
             self._notifier.abandon()
             self._let_go()
+
+    def events_closed(self) -> None:
+        """Nobody can subscribe to it any more; called by its events."""
+        self._events = None
+        manager = self.endpoint.connection_manager
+        manager.lives.crowd.left(self.holder)
+        manager.lives.gone(self)
 
     def _let_go(self) -> None:
         notifier, self._notifier = self._notifier, None
@@ -353,6 +392,10 @@ def _wants_notifications(request: Request) -> bool:
 
     :raises MalformedMessage: when what it says of that cannot be read (400).
     """
+    if has_option(request, "Require", EXPLICITSUB):
+        if has_option(request, "Require", NOSUB):
+            raise MalformedMessage("a REFER wants to be told by a subscription of its own, or not at all (RFC 7614)")
+        return True
     value = request.headers.get("Refer-Sub")
     return not has_option(request, "Require", NOSUB) and (value is None or parse_refer_sub(value))
 

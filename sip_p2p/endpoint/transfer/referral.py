@@ -12,9 +12,17 @@ from twisted.python.failure import Failure
 from sip_p2p.documents.sipfrag import SipFragment
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.thread import check_thread
+from sip_p2p.endpoint.transfer.explicit import events_uri
 from sip_p2p.endpoint.transfer.states import ReferProgress, ReferStatus, status_of
-from sip_p2p.errors import InvalidOperation, MalformedDocument, OperationTimeout, RequestFailed, SessionTerminated
-from sip_p2p.sip.event.referring import ReferAnswered, Referrer, unheard_referral
+from sip_p2p.errors import (
+    InvalidOperation,
+    MalformedDocument,
+    OperationTimeout,
+    RequestFailed,
+    SessionTerminated,
+    SipError,
+)
+from sip_p2p.sip.event.referring import ReferAnswered, Referrer, ReferrerState, unheard_referral
 from sip_p2p.sip.event.subscribing import NotifyReceived, SubscriptionOver
 from sip_p2p.sip.message import Response
 
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.event.refer import ReferTo
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.target import Target
 
 __all__ = ["MOST_KEPT", "MOST_WAITING", "Referral"]
@@ -74,7 +83,11 @@ class Referral:
         self.response: Response | None = None
         self.via: Target | None = None
         self._referrer: Referrer | None = Referrer(
-            manager.core, endpoint.profile, self, wants_notifications=subscription in ("wanted", "unwanted")
+            manager.core,
+            endpoint.profile,
+            self,
+            wants_notifications=subscription in ("wanted", "unwanted"),
+            is_explicit=subscription == "explicit",
         )
         self._accepted: Deferred[Referral] | None = None
         self._final: list[Deferred[ReferProgress]] = []
@@ -216,6 +229,13 @@ class Referral:
 
     # -- its life ------------------------------------------------------------------------------------------------------
 
+    @property
+    def flow(self) -> Flow | None:
+        """By what the peer was heard last; None where it does not tell what becomes of it."""
+        subscriber = None if self._referrer is None else self._referrer.subscriber
+        dialog = None if subscriber is None else subscriber.dialog
+        return None if dialog is None else dialog.flow
+
     def end(self) -> None:
         """Its party ends."""
         self.stop()
@@ -244,7 +264,7 @@ class Referral:
             self._referrer.subscription_over()
             if self._accepted is None:
                 # Otherwise the last NOTIFY has overtaken the answer to the REFER.
-                self._over(OperationTimeout("nobody said what became of the referral"))
+                self._over(_why(effect))
         self._release()
 
     def _answered(self, effect: ReferAnswered) -> None:
@@ -260,12 +280,29 @@ class Referral:
         if self.status is ReferStatus.REFERRING:
             self._become(ReferStatus.ACCEPTED)
         referrer = self._referrer
-        if not effect.is_subscribed or referrer is None or referrer.subscriber is None:
+        if referrer is not None and referrer.state is ReferrerState.ANSWERED:
+            self._subscribe(referrer, effect)
+        elif not effect.is_subscribed or referrer is None or referrer.subscriber is None:
             # There is no subscription, or its last NOTIFY has overtaken this answer.
             self._leave(effect.dialog)
             self._over(OperationTimeout("the peer does not tell what becomes of the referral"))
         if accepted is not None and not accepted.called:
             accepted.callback(self)
+
+    def _subscribe(self, referrer: Referrer, effect: ReferAnswered) -> None:
+        """RFC 7614: what becomes of it is told to whoever subscribes where the answer says."""
+        endpoint, now = self.endpoint, self.endpoint.connection_manager.driver.now()
+        self._leave(effect.dialog)
+        try:
+            uri = events_uri(effect.response, effect.flow)
+            # Where that leads nowhere is told before anything is done.
+            endpoint.first_hop(endpoint.compose("SUBSCRIBE", uri), self.via)
+            plan = endpoint.compose("SUBSCRIBE", uri)
+        except (SipError, ValueError) as error:
+            referrer.stop(now)
+            self._over(error)
+            return
+        referrer.subscribe(plan, now)
 
     def _failed(self, error: BaseException) -> None:
         """The REFER came to nothing."""
@@ -360,3 +397,10 @@ class Referral:
 
     def __repr__(self) -> str:
         return f"<Referral {self.status.name} to {self.refer_to.uri}>"
+
+
+def _why(over: SubscriptionOver) -> BaseException:
+    """Why nothing more will be told."""
+    if over.response is not None and over.response.status >= 300:
+        return RequestFailed(over.response)
+    return over.reason or OperationTimeout("nobody said what became of the referral")

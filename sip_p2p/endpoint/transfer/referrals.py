@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sip_p2p.endpoint.incoming import IncomingRequest
 from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.event.refer import EXPLICITSUB
 from sip_p2p.sip.readings import warning_value
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def received(incoming: IncomingRequest, endpoint: RealTimeEndpoint, session: Sig
         referral = IncomingReferral(endpoint, incoming, session)
     except MalformedMessage as error:
         incoming.respond(error.status, headers=(("Warning", warning_value(error.reason)),))
+        return
+    if referral.is_explicit and not endpoint.tells_subscribers:
+        # RFC 7614 section 4.3: as if this were not known here.
+        incoming.respond(420, headers=(("Unsupported", EXPLICITSUB),))
         return
     if referral.wants_notifications and manager.lives.crowd.refuses(incoming.flow):
         # A 503 would speak for all of us, and have the peer ask for nothing at all for a while.

@@ -14,7 +14,7 @@ from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.references import Replaces, TargetDialog
-from sip_p2p.sip.event.refer import NOSUB, ReferTo
+from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, ReferTo
 from sip_p2p.sip.host import IPV4
 from sip_p2p.sip.uri import OpaqueUri, SipUri
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReferArguments", "refer", "refer_in", "transfer", "transfer_to"]
 
-_SUBSCRIPTIONS = ("wanted", "unwanted", "none")
+_SUBSCRIPTIONS = ("wanted", "unwanted", "none", "explicit")
 
 
 class ReferArguments(TypedDict, total=False):
@@ -46,7 +46,8 @@ class ReferArguments(TypedDict, total=False):
     :ivar headers: further header fields of the REFER.
     :ivar referred_by: whether Referred-By says who we are, which it does by default. Nobody can rely on it.
     :ivar subscription: ``wanted`` by default: the peer tells what becomes of it; ``unwanted`` asks it not to (RFC
-        4488), and ``none`` insists that it does not (RFC 7614).
+        4488), and ``none`` insists that it does not (RFC 7614). ``explicit`` insists that it says where to subscribe to
+        that, which is then done: outside of the session's dialog, with all that a subscription can have (RFC 7614).
     :ivar in_dialog: within a session: False sends the REFER outside of its dialog, and names that in Target-Dialog (RFC
         4538).
     :ivar target_dialog: outside of a session: one that the peer knows, which is why it is to do what we ask.
@@ -99,6 +100,8 @@ def _fields(endpoint: RealTimeEndpoint, refer_to: ReferTo, arguments: ReferArgum
         fields.append(("Refer-Sub", "false"))
     elif subscription == "none":
         fields.append(("Require", NOSUB))
+    elif subscription == "explicit":
+        fields.append(("Require", EXPLICITSUB))
     fields.append(("Supported", endpoint.profile.supported_value))
     return [*fields, *application_fields(arguments.get("headers", ()))]
 

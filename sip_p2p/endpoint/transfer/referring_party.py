@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Unpack, cast
 
 from sip_p2p.endpoint.transfer import referring
+from sip_p2p.endpoint.transfer.explicit import ReferralPackage
+from sip_p2p.sip.event.refer import REFER_PACKAGE
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.events import Event
     from sip_p2p.endpoint.incoming import RequestHandler
+    from sip_p2p.endpoint.subscription.registry import EventPackages
     from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.endpoint.transfer.referral import Referral
     from sip_p2p.endpoint.transfer.referring import ReferArguments, Referred
@@ -30,6 +33,7 @@ class ReferringParty:
     """
 
     refer_received: Event[IncomingReferral]
+    packages: EventPackages
     profile: Profile
     _handlers: dict[str, RequestHandler]
 
@@ -54,6 +58,13 @@ class ReferringParty:
         """Whether a peer's REFER outside of a session goes to :attr:`refer_received`; a handler of ``handle`` comes
         before that."""
         return bool(self.refer_received) and "REFER" not in self._handlers
+
+    @property
+    def tells_subscribers(self) -> bool:
+        """Whether peers can subscribe to what becomes of their REFERs (RFC 7614): not where the application has a
+        handler of its own for SUBSCRIBE, or an event package of this name."""
+        package = self.packages.get(REFER_PACKAGE)
+        return "SUBSCRIBE" not in self._handlers and (package is None or isinstance(package, ReferralPackage))
 
     def _refer_handlers_changed(self) -> None:
         if self.refer_received:

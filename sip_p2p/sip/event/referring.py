@@ -4,6 +4,8 @@
 ::
 
     Idle --start--> Referring --2xx--> Accepted --the subscription is over, stop--> Over
+      |                 |                 ^--subscribe-- Answered --stop-------------^
+      |                 +--2xx where we subscribe ourselves--^                       |
       |                 +--2xx without a subscription, 3xx-6xx, no response, stop----^
       +--stop------------------------------------------------------------------------^
 
@@ -11,6 +13,9 @@ The subscription is a :class:`~sip_p2p.sip.event.subscriber.Subscriber` that has
 may come before the 2xx. Several REFERs of one dialog are told apart by the ``id`` in Event, which is the sequence
 number of the REFER, and may be missing for the first (section 2.4.6): whoever sends the second waits until the first
 has been notified of, or there would be two for which a NOTIFY without ``id`` could be.
+
+With ``explicitsub`` (RFC 7614) there is none of this: the 2xx says where one may subscribe to what becomes of the
+REFER, and that is a subscription like any other.
 
 Left out: what the NOTIFYs say, and that waiting, which are the facade's.
 """
@@ -46,6 +51,7 @@ the peer's to say."""
 
 _PLAIN = EventValue(REFER_PACKAGE)
 _PLAIN_NAME = usage_name(SUBSCRIBER, _PLAIN)
+_EXPLICIT = SubscriberOptions(_PLAIN, REFER_EXPIRES, accept=SIPFRAG)
 
 
 class ReferrerState(enum.Enum):
@@ -53,12 +59,14 @@ class ReferrerState(enum.Enum):
 
     IDLE = "not sent"
     REFERRING = "on its way"
+    ANSWERED = "accepted, and nobody has subscribed to what comes of it"
     ACCEPTED = "accepted, and NOTIFYs tell what comes of it"
     OVER = "over, or nothing more will be told"
 
 
 _IDLE = ReferrerState.IDLE
 _REFERRING = ReferrerState.REFERRING
+_ANSWERED = ReferrerState.ANSWERED
 _ACCEPTED = ReferrerState.ACCEPTED
 _OVER = ReferrerState.OVER
 
@@ -71,9 +79,10 @@ class ReferAnswered(EventEffect):
     :ivar reason: what happened instead, or what more there is to be said of the response; None for nothing.
     :ivar is_subscribed: whether NOTIFYs are to come.
     :ivar dialog: the dialog that it was sent in, or a NOTIFY has made meanwhile; None for none.
+    :ivar flow: what the response came by; None where there was none.
     """
 
-    __slots__ = ("dialog", "is_subscribed", "reason", "response")
+    __slots__ = ("dialog", "flow", "is_subscribed", "reason", "response")
 
     def __init__(
         self,
@@ -82,9 +91,11 @@ class ReferAnswered(EventEffect):
         reason: BaseException | None,
         is_subscribed: bool,
         dialog: Dialog | None,
+        flow: Flow | None = None,
     ) -> None:
         super().__init__(owner)
         self.dialog = dialog
+        self.flow = flow
         self.response = response
         self.reason = reason
         self.is_subscribed = is_subscribed
@@ -101,14 +112,22 @@ class Referrer:
     :ivar user: whatever the facade put there; the subscription has the same.
     """
 
-    __slots__ = ("_errand", "_wants_notifications", "core", "profile", "state", "subscriber", "user")
+    __slots__ = ("_errand", "_is_explicit", "_wants_notifications", "core", "profile", "state", "subscriber", "user")
 
     def __init__(
-        self, core: UserAgentCore, profile: Profile, user: object = None, *, wants_notifications: bool = True
+        self,
+        core: UserAgentCore,
+        profile: Profile,
+        user: object = None,
+        *,
+        wants_notifications: bool = True,
+        is_explicit: bool = False,
     ) -> None:
         """
         :param wants_notifications: False for a REFER that says, with an extension that it requires, that there is to be
             no subscription (RFC 7614): a NOTIFY is then nobody's.
+        :param is_explicit: whether it says, likewise, that we subscribe by ourselves: :meth:`subscribe` does when it
+            was accepted.
         """
         self.core = core
         self.profile = profile
@@ -116,7 +135,8 @@ class Referrer:
         self.state = _IDLE
         self.subscriber: Subscriber | None = None
         self._errand: Errand | None = None
-        self._wants_notifications = wants_notifications
+        self._is_explicit = is_explicit
+        self._wants_notifications = wants_notifications and not is_explicit
 
     def start(self, plan: RequestPlan) -> None:
         """Refer with *plan*, a REFER in no dialog.
@@ -146,6 +166,18 @@ class Referrer:
         if self._wants_notifications:
             self._expect_in(dialog, plan.cseq)
         self._send(Errand(self, plan, Purpose.OTHER))
+
+    def subscribe(self, plan: RequestPlan, now: float) -> None:
+        """Subscribe with *plan*, a SUBSCRIBE in no dialog to what the answer has named (RFC 7614).
+
+        :raises InvalidOperation: when there is nothing of that kind to subscribe to, or that was done.
+        """
+        if self.state is not _ANSWERED:
+            raise InvalidOperation("no answer has said where to subscribe to what becomes of this REFER")
+        self.state = _ACCEPTED
+        subscriber = self.subscriber = Subscriber(self.core, self.profile, _EXPLICIT)
+        subscriber.user = self.user
+        subscriber.start(plan, now)
 
     def stop(self, now: float) -> None:
         """Nothing more is wanted: a subscription that stands is ended by SUBSCRIBE with Expires 0 (RFC 6665 section
@@ -195,13 +227,15 @@ class Referrer:
             # RFC 4488 section 4: the peer has agreed to tell nothing.
             subscriber.abandon()
             subscriber = self.subscriber = None
-        if subscriber is None:
+        if self._is_explicit:
+            self.state = _ANSWERED
+        elif subscriber is None:
             self._let_go()
         else:
             self.state = _ACCEPTED
             subscriber = self._numbered(subscriber, errand)
             subscriber.accepted(flow, now)
-        self.core.say(ReferAnswered(self, response, None, subscriber is not None, dialog))
+        self.core.say(ReferAnswered(self, response, None, subscriber is not None, dialog, flow))
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """The REFER will have no response."""

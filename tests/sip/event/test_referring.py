@@ -30,14 +30,15 @@ from tests.sip.dialog.dialogs import ALICE, BOB, tls
 from tests.sip.event.asking import notify
 from tests.support import SynchronousTestCase, call_flows
 
-STATES = ("idle", "referring", "referring, told", "accepted", "accepted, told", "over")
+STATES = ("idle", "referring", "referring, told", "answered", "accepted", "accepted, told", "over")
 INPUTS = (
-    "start", "100", "202", "202 without", "603", "no response", "NOTIFY", "NOTIFY last", "N", "stop", "abandon",
+    "start", "100", "202", "202 without", "603", "no response", "NOTIFY", "NOTIFY last", "subscribe", "N", "stop",
+    "abandon",
 )  # fmt: skip
 
 TABLE = [
-    # state, input, what follows; told is after the first NOTIFY, N is when none has come within 64*T1, and [unwanted]
-    # takes a request back
+    # state, input, what follows; told is after the first NOTIFY, answered is where the REFER required explicitsub, N is
+    # when no NOTIFY has come within 64*T1, and [unwanted] takes a request back
     ("idle", "start", "referring >REFER"),
     ("idle", "100", "impossible"),
     ("idle", "202", "impossible"),
@@ -46,6 +47,7 @@ TABLE = [
     ("idle", "no response", "impossible"),
     ("idle", "NOTIFY", "idle >481"),
     ("idle", "NOTIFY last", "idle >481"),
+    ("idle", "subscribe", "idle !InvalidOperation"),
     ("idle", "N", "idle"),
     ("idle", "stop", "over"),
     ("idle", "abandon", "over"),
@@ -57,6 +59,7 @@ TABLE = [
     ("referring", "no response", "over [answered OperationTimeout]"),
     ("referring", "NOTIFY", "referring, told >200 [notified active]"),
     ("referring", "NOTIFY last", "referring, told >200 [notified terminated] [over TERMINATED]"),
+    ("referring", "subscribe", "referring !InvalidOperation"),
     ("referring", "N", "referring"),
     ("referring", "stop", "over [unwanted] [over LEFT]"),
     ("referring", "abandon", "over"),
@@ -68,9 +71,22 @@ TABLE = [
     ("referring, told", "no response", "over [answered OperationTimeout]"),
     ("referring, told", "NOTIFY", "referring, told >200 [notified active]"),
     ("referring, told", "NOTIFY last", "referring, told >200 [notified terminated] [over TERMINATED]"),
+    ("referring, told", "subscribe", "referring, told !InvalidOperation"),
     ("referring, told", "N", "referring, told"),
     ("referring, told", "stop", "over [unwanted] >SUBSCRIBE"),
     ("referring, told", "abandon", "over"),
+    ("answered", "start", "answered !InvalidOperation"),
+    ("answered", "100", "impossible"),
+    ("answered", "202", "impossible"),
+    ("answered", "202 without", "impossible"),
+    ("answered", "603", "impossible"),
+    ("answered", "no response", "impossible"),
+    ("answered", "NOTIFY", "answered >481"),
+    ("answered", "NOTIFY last", "answered >481"),
+    ("answered", "subscribe", "accepted >SUBSCRIBE"),
+    ("answered", "N", "answered"),
+    ("answered", "stop", "over"),
+    ("answered", "abandon", "over"),
     ("accepted", "start", "accepted !InvalidOperation"),
     ("accepted", "100", "impossible"),
     ("accepted", "202", "impossible"),
@@ -79,6 +95,7 @@ TABLE = [
     ("accepted", "no response", "impossible"),
     ("accepted", "NOTIFY", "accepted, told >200 [notified active]"),
     ("accepted", "NOTIFY last", "over >200 [notified terminated] [over TERMINATED]"),
+    ("accepted", "subscribe", "accepted !InvalidOperation"),
     ("accepted", "N", "over [over NO_NOTIFY]"),
     ("accepted", "stop", "over [over LEFT]"),
     ("accepted", "abandon", "over"),
@@ -90,6 +107,7 @@ TABLE = [
     ("accepted, told", "no response", "impossible"),
     ("accepted, told", "NOTIFY", "accepted, told >200 [notified active]"),
     ("accepted, told", "NOTIFY last", "over >200 [notified terminated] [over TERMINATED]"),
+    ("accepted, told", "subscribe", "accepted, told !InvalidOperation"),
     ("accepted, told", "N", "accepted, told"),
     ("accepted, told", "stop", "over >SUBSCRIBE"),
     ("accepted, told", "abandon", "over"),
@@ -101,6 +119,7 @@ TABLE = [
     ("over", "no response", "impossible"),
     ("over", "NOTIFY", "over >481"),
     ("over", "NOTIFY last", "over >481"),
+    ("over", "subscribe", "over !InvalidOperation"),
     ("over", "N", "over"),
     ("over", "stop", "over"),
     ("over", "abandon", "over"),
@@ -113,14 +132,18 @@ class Bench:
     :ivar told: the effects.
     """
 
-    def __init__(self, dialog: Dialog | None = None, *, wants_notifications: bool = True) -> None:
+    def __init__(
+        self, dialog: Dialog | None = None, *, wants_notifications: bool = True, is_explicit: bool = False
+    ) -> None:
         self.now = 100.0
         self.core = UserAgentCore(CountingTokens())
         self.profile = Profile()
         self.profile.contact = lambda flow, secure: "<sip:alice@192.0.2.1>"
         self.core.directory.fallback = self.profile
         self.flow = tls("b.example")
-        self.referrer = Referrer(self.core, self.profile, self, wants_notifications=wants_notifications)
+        self.referrer = Referrer(
+            self.core, self.profile, self, wants_notifications=wants_notifications, is_explicit=is_explicit
+        )
         self.dialog = dialog
         self.errands: list[Errand] = []
         self.told: list[Any] = []
@@ -134,6 +157,10 @@ class Bench:
             self.referrer.start(RequestPlan("REFER", BOB, f"<{ALICE}>", "at", "call"))
         else:
             self.referrer.start_in(self.dialog, [("Refer-To", "<sip:carol@c.example>")])
+
+    def subscribe(self) -> None:
+        """Subscribe where the answer says."""
+        self.referrer.subscribe(RequestPlan("SUBSCRIBE", BOB, f"<{ALICE}>", "et", "events"), self.now)
 
     def notify(self, state: str = "active", event: str = "refer;id=1", **parts: Any) -> str:
         """A NOTIFY comes."""
@@ -207,13 +234,13 @@ class Bench:
 
 def bring(state: str) -> Bench:
     """A referral in this state."""
-    bench = Bench()
+    bench = Bench(is_explicit=state == "answered")
     if state != "idle":
         bench.start()
         bench.said()
     if state.endswith("told"):
         bench.notify()
-    if state.startswith("accepted"):
+    if state.startswith(("accepted", "answered")):
         bench.answer(202)
     elif state == "over":
         bench.referrer.stop(bench.now)
@@ -227,6 +254,8 @@ def apply(bench: Bench, what: str) -> str:
     try:
         if what == "start":
             bench.start()
+        elif what == "subscribe":
+            bench.subscribe()
         elif what in ("stop", "abandon"):
             bench.referrer.stop(bench.now) if what == "stop" else bench.referrer.abandon()
         elif what.startswith("NOTIFY"):
@@ -267,10 +296,10 @@ class LivesTests(SynchronousTestCase):
     """Any sequence of inputs."""
 
     @settings(max_examples=100, deadline=None)
-    @given(st.lists(st.sampled_from(INPUTS), max_size=15))
-    def test_random_lives(self, inputs: list[str]) -> None:
+    @given(st.lists(st.sampled_from(INPUTS), max_size=15), st.booleans())
+    def test_random_lives(self, inputs: list[str], is_explicit: bool) -> None:
         """Whatever comes in whatever order: no exception, and nothing left of what is over (row:I1)."""
-        bench = Bench()
+        bench = Bench(is_explicit=is_explicit)
         for what in inputs:
             apply(bench, what)
         bench.referrer.stop(bench.now)
@@ -343,6 +372,23 @@ class InDialogTests(SynchronousTestCase):
         self.assertEqual(bench.answer(202), "[answered 202]")
         self.assertEqual(bench.state, "over")
         self.assertEqual(bench.notify(), ">481")
+
+    def test_explicit(self) -> None:
+        """RFC 7614: what the answer names is subscribed to, in a dialog of its own (row:I8)."""
+        dialog = self.dialog()
+        bench = Bench(dialog, is_explicit=True)
+        bench.start()
+        bench.said()
+        self.assertIsNone(unheard_referral(dialog))
+        self.assertEqual(bench.answer(200), "[answered 200]")
+        self.assertIs(bench.told[0].flow, bench.flow)
+        bench.subscribe()
+        self.assertEqual(bench.said(), ">SUBSCRIBE")
+        fields = dict(bench.errands[0].plan.fields)
+        self.assertEqual((fields["Event"], fields["Accept"]), ("refer", "message/sipfrag"))
+        self.assertIsNone(bench.errands[0].plan.dialog)
+        bench.referrer.stop(bench.now)
+        self.assertEqual(bench.said(), "[unwanted] [over LEFT]")
 
 
 class FlowTests(SynchronousTestCase):
