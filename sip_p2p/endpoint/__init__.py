@@ -40,6 +40,7 @@ module                  what                                                    
 ``authentication``      digest: challenges answered, and made                                   RFC 3261 section 22
 ``identity``            who a caller is said to be, beyond what its connection proves           RFC 3325, RFC 8224
 ``lives``               what lives on in time beside sessions, and its end
+``leaving``             many of these that end at once
 ``session``             sessions: INVITE and what it gives rise to                              RFC 3261 sections 12-15
 ``publication``         events that are kept at a server, by us and for others                  RFC 3903
 ``registration``        a party that has a server, and tells it where it is                     RFC 3261 section 10

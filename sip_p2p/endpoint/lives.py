@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from sip_p2p.endpoint.events import Event
+from sip_p2p.endpoint.leaving import Leaving
 from sip_p2p.endpoint.subscription.crowd import Crowd
 from sip_p2p.errors import EndpointTerminated
 from sip_p2p.sip.event.subscriber import Subscriber
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import InDialogRequestReceived
     from sip_p2p.sip.event.usage import EventEffect
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.flow import LiveFlow
 
 __all__ = ["KINDS", "Life", "Lives"]
@@ -41,6 +43,10 @@ class Life(Protocol):
 
     kind: str
     endpoint: RealTimeEndpoint
+
+    @property
+    def flow(self) -> Flow | None:
+        """By what its last word is likely to go; None where nobody knows, or it has none."""
 
     def end(self) -> None:
         """End it politely: say the last word, and call :meth:`Lives.gone` once nothing more is to be said. Nothing
@@ -69,7 +75,8 @@ class Lives:
     """
 
     __slots__ = (
-        "_live", "_manager", "_parties", "begun", "changed", "crowd", "ended", "notified", "referred", "totals",
+        "_leaving", "_live", "_manager", "_parties", "begun", "changed", "crowd", "ended", "notified", "referred",
+        "totals",
     )  # fmt: skip
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
@@ -83,6 +90,7 @@ class Lives:
         self.notified: Event[tuple[Subscription, Notification]] = Event()
         self.referred: Event[IncomingReferral] = Event()
         self.crowd = Crowd(manager)
+        self._leaving = Leaving(manager)
         self.totals = dict.fromkeys(KINDS, 0)
 
     def __len__(self) -> int:
@@ -119,6 +127,7 @@ class Lives:
         """Nothing more is to be done for it; nothing happens the second time."""
         if self._live.pop(life, self) is self:
             return
+        self._leaving.forget(life)
         endpoint = life.endpoint
         self._parties[endpoint] -= 1
         if not self._parties[endpoint]:
@@ -161,14 +170,14 @@ class Lives:
     # -- their end -----------------------------------------------------------------------------------------------------
 
     def end(self, endpoint: RealTimeEndpoint | None = None) -> None:
-        """End all of them, or those of one party, politely."""
-        for life in tuple(self._live) if endpoint is None else self.of(endpoint):
-            life.end()
+        """End all of them, or those of one party, politely: the first ones now, the others in their turn."""
+        self._leaving.end(tuple(self._live) if endpoint is None else self.of(endpoint))
         self._manager.driver.drain()
 
     def abandon(self, endpoint: RealTimeEndpoint | None = None) -> None:
         """There is no time left: let go of all of them, or of those of one party."""
         error = EndpointTerminated("the endpoint was terminated")
         for life in tuple(self._live) if endpoint is None else self.of(endpoint):
+            self._leaving.forget(life)
             life.abandon(error)
         self._manager.driver.drain()

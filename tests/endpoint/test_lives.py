@@ -15,6 +15,7 @@ class Plain:
     """A life that notes what is asked of it."""
 
     kind = "publications"
+    flow = None
 
     def __init__(self, endpoint: SipPeerToPeerEndpoint, *, is_stubborn: bool = False) -> None:
         self.endpoint = endpoint

@@ -83,6 +83,7 @@ class Messenger:
     """
 
     kind = "messengers"
+    flow = None
 
     def __init__(
         self,

@@ -77,6 +77,7 @@ class Outbox(Sending):
     """
 
     kind = "outboxes"
+    flow = None
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
     from sip_p2p.sip.dialog.effects import Errand
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.name_addr import NameAddr
     from sip_p2p.sip.outputs import ResponseReceived
     from sip_p2p.sip.registration.granted import Granted
@@ -222,6 +223,11 @@ class Registration:
         """Whoever waits for it to stand wants it no more."""
         self.end()
         self.endpoint.connection_manager.driver.drain()
+
+    @property
+    def flow(self) -> Flow | None:
+        """What its first binding is bound to; None where none is bound."""
+        return next((binding.flow for binding in self._bindings if binding.flow is not None), None)
 
     def end(self) -> None:
         """Say the last word to the registrar."""

@@ -9,6 +9,8 @@
 It lasts until somebody ends it: it is refreshed in time, finds another connection when one is lost, and where the
 notifier ends it, or loses it, it is begun anew when the reason allows that. What the protocol has to say about all this
 is :class:`~sip_p2p.sip.event.subscriber.Subscriber`'s and :mod:`~sip_p2p.sip.event.retrying`'s.
+
+Long because it is one object of which an application sees all.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import Errand
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Response
     from sip_p2p.sip.uri import Uri
     from sip_p2p.transport.dns.family import AddressFamilyHint
@@ -166,8 +169,13 @@ class Subscription:
     def peer(self) -> Peer | None:
         """Who is at the end of the flow by which the notifier was heard last; None while there is none. Behind a proxy
         that is the proxy."""
-        dialog = self._dialog
-        return None if dialog is None or dialog.flow is None else Peer(cast("LiveFlow", dialog.flow))
+        flow = self.flow
+        return None if flow is None else Peer(cast("LiveFlow", flow))
+
+    @property
+    def flow(self) -> Flow | None:
+        """By what the notifier was heard last; None while there is nothing."""
+        return None if self._dialog is None else self._dialog.flow
 
     @property
     def remote_uri(self) -> Uri | None:
