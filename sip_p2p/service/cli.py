@@ -72,6 +72,25 @@ class SipOptions(CommandOptions):
         ["request", None, LaterOptions("commands.sending", "RequestOptions"), "send a request with any method"],
         ["call", None, LaterOptions("commands.calling", "CallingOptions"), "call a peer, wait, and hang up"],
         [
+            "subscribe",
+            None,
+            LaterOptions("commands.watching", "SubscribeOptions"),
+            "subscribe to somebody's state, and print each notification",
+        ],
+        [
+            "publish",
+            None,
+            LaterOptions("commands.publishing", "PublishOptions"),
+            "publish a state, refresh it, and take it back",
+        ],
+        ["refer", None, LaterOptions("commands.referring", "ReferOptions"), "ask a peer to call somebody"],
+        [
+            "register",
+            None,
+            LaterOptions("commands.registering", "RegisterOptions"),
+            "register, show what the registrar grants, and take it back",
+        ],
+        [
             "doctor",
             None,
             LaterOptions("diagnosis.doctor", "DoctorOptions"),

@@ -59,7 +59,7 @@ _MEANINGS = {
     ExitCode.TLS: "one of the two sides refused the other's certificate, or TLS failed",
     ExitCode.BUSY: "call: the peer is busy",
     ExitCode.NO_ANSWER: "call: it rang and nobody answered, or the peer cannot be had at the moment",
-    ExitCode.LOST: "call: it was answered and then lost: neither side hung up",
+    ExitCode.LOST: "it stood and was then lost: a call that neither side hung up; what the peer has ended",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 

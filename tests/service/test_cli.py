@@ -24,12 +24,14 @@ class RunTests(SynchronousTestCase):
         for arguments, expected in (
             (
                 (),
-                "sip-p2p: which command? There are send, options, request, call, doctor, pki, "
+                "sip-p2p: which command? There are send, options, request, call, subscribe, publish, refer, "
+                "register, doctor, pki, "
                 "ladder, trace, show, control, demo; sip-p2p --help says more\n",
             ),
             (
                 ("dan\x1bce", "--frob"),
-                "sip-p2p: dan\\x1bce is no command. There are send, options, request, call, doctor, pki, "
+                "sip-p2p: dan\\x1bce is no command. There are send, options, request, call, subscribe, publish, refer, "
+                "register, doctor, pki, "
                 "ladder, trace, show, control, demo; sip-p2p --help says more\n",
             ),
             (("--frob",), "sip-p2p: option --frob not recognized\n"),

@@ -10,9 +10,14 @@ module               what
 ``drawing``          ``ladder``
 ``kept_demo``        the same company, with a console, until somebody ends it
 ``keys``             ``pki``
+``publishing``       ``publish``
+``referring``        ``refer``
+``registering``      ``register``
 ``sending``          ``send``, ``options`` and ``request``
 ``showing``          ``show`` and ``control``
+``telling``          how those tell what happens that last for a while
 ``trace_source``     where ``ladder`` and ``trace`` get what they show
 ``tracing``          ``trace``
+``watching``         ``subscribe``
 ===================  ===================================================================================================
 """

@@ -12,11 +12,10 @@ from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python import usage
 
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
-from sip_p2p.errors import RestrictedHeader, SipError, TlsFailure
+from sip_p2p.errors import RestrictedHeader, SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.sending import AddressedOptions, LastHeard, proof, proved_by
-from sip_p2p.service.json_lines import JsonLines
-from sip_p2p.service.party import make_party
+from sip_p2p.service.commands.telling import Told, first_hop, in_party, staying
 from sip_p2p.service.settings.command_line import seconds
 from sip_p2p.service.settings.session_options import (
     RELIABLE,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.session.recovery import RouteSetStatusChanged
     from sip_p2p.endpoint.session.session import SignalingSession
     from sip_p2p.endpoint.session.states import SignalingStateChanged
+    from sip_p2p.service.party import Party
     from sip_p2p.service.settings.command_line import Work
 
 __all__ = ["CallingOptions", "place_call"]
@@ -100,7 +100,7 @@ class CallingOptions(AddressedOptions):
     def postOptions(self) -> None:
         """Check the times and read the body."""
         super().postOptions()
-        self.seconds = None if self["seconds"] == "none" else seconds("seconds", self["seconds"])
+        self.seconds = staying(self)
         self.max_ring = seconds("max-ring", self["max-ring"], least=0.001)
         text = self["max-redirects"]
         if not (text.isascii() and text.isdigit() and len(text) <= 2):
@@ -132,48 +132,10 @@ class CallingOptions(AddressedOptions):
 
 
 @final
-class _Told:
-    """What happens, for a person or as JSON."""
-
-    def __init__(self, options: CallingOptions, out: TextIO, err: TextIO) -> None:
-        self._lines = JsonLines(lambda line: print(line, end="", file=out, flush=True)) if options["json"] else None
-        self._out = out
-        self._err = err
-
-    def tell(self, event: str, words: str, **fields: object) -> None:
-        """*words* for a person; *event* with *fields* as JSON."""
-        if self._lines is not None:
-            self._lines.emit(event, **fields)
-        else:
-            print(printable(words, 1024), file=self._out, flush=True)
-
-    def show(self, description: ContentDescription | None) -> None:
-        """What a person may want to see of a description."""
-        if self._lines is None and description is not None:
-            for line in description.text.splitlines():
-                print(f"  {printable(line, 1024)}", file=self._out, flush=True)
-
-    def ended(self, code: ExitCode, words: Words | None, failure: BaseException | None = None) -> ExitCode:
-        """The end, and what went wrong if anything did; returns *code*."""
-        if self._lines is not None:
-            fields: dict[str, object] = {"exit": int(code), "outcome": code.name.lower()}
-            if words is not None:
-                fields |= {"words": words.what, "remedy": words.remedy}
-            if isinstance(failure, TlsFailure):
-                fields["tls_failure"] = failure.reason.name
-            self._lines.emit("ended", **fields)
-        elif words is not None:
-            print(f"sip-p2p: {words.what}", file=self._err)
-            if words.remedy:
-                print(f"         {words.remedy}", file=self._err)
-        return code
-
-
-@final
 class _Call:
     """One call, and what was heard of it."""
 
-    def __init__(self, reactor: IReactorTime, options: CallingOptions, told: _Told, heard: LastHeard) -> None:
+    def __init__(self, reactor: IReactorTime, options: CallingOptions, told: Told, heard: LastHeard) -> None:
         self._reactor = reactor
         self._options = options
         self._told = told
@@ -221,7 +183,7 @@ class _Call:
         if ending is not None and ending.reason is SignalingTransitionReason.TERMINATED_LOCALLY:
             # Whoever waited for the answer gave up: that ends the session before it is heard of here.
             raise CancelledError
-        words = explain_call(error, self._rang, "peer" if self._options.proxy is None else "proxy")
+        words = explain_call(error, self._rang, first_hop(self._options))
         return self._told.ended(call_exit_code(error, self._rang), words, error)
 
     def _answered(self, session: SignalingSession) -> None:
@@ -232,7 +194,8 @@ class _Call:
         if description is not None:
             fields |= {"content_type": description.content_type, "body": description.text}
         self._told.tell("answered", f"answered{proof(peer)}", **fields)
-        self._told.show(description)
+        if description is not None:
+            self._told.show(description.text)
 
     async def _stay(self) -> ExitCode:
         """Wait for the end of the call, or make it."""
@@ -299,15 +262,9 @@ async def place_call(reactor: IReactorTime, options: CallingOptions, out: TextIO
     :raises UsageError: when the party cannot be made, or the call not be described.
     """
     source = options.source
-    party = make_party(reactor, options, is_clear_text=options.is_clear_text, trust_dialed_peers=True)
-    heard = LastHeard()
-    party.manager.add_tap(heard)
-    told = _Told(options, out, err)
-    try:
+    told = Told(options, out, err)
+
+    async def call(party: Party, heard: LastHeard) -> ExitCode:
         return await _Call(reactor, options, told, heard).run(party.endpoint, source)
-    except CancelledError:
-        told.tell("interrupted", "interrupted: hanging up")
-        raise
-    finally:
-        # What still stands is ended here, in the way that its state demands.
-        await party.manager.terminate()
+
+    return await in_party(reactor, options, told, call, "hanging up")
