@@ -27,6 +27,7 @@ from sip_p2p.endpoint.lives import Lives
 from sip_p2p.endpoint.load import Load
 from sip_p2p.endpoint.load_events import OverloadChanged, ThrottlingStateChanged
 from sip_p2p.endpoint.own_address import OwnAddress
+from sip_p2p.endpoint.registration.bonds import FlowBonds
 from sip_p2p.endpoint.session.sessions import Sessions
 from sip_p2p.endpoint.standing import StandingConnection, StandingConnections
 from sip_p2p.endpoint.thread import check_thread
@@ -140,6 +141,7 @@ class RealTimeConnectionManager:
         self.dispatch = Dispatch(self)
         self.sessions = Sessions(self)
         self.lives = Lives(self)
+        self.bonds = FlowBonds()
         self.drain_state = Drain(self)
         self._accounts = Accounts(self)
         self._log_bounds = LogBounds(self.limits.log_burst, self.limits.log_rate)
@@ -336,6 +338,7 @@ class RealTimeConnectionManager:
         """A flow is gone, and with it what was on it; called by the keeper."""
         self._accounts.connection_lost(flow)
         self.sessions.errands.flow_lost(flow, reason)
+        self.bonds.flow_lost(flow, reason)
         if self.flow_lost:
             self.flow_lost.tell(FlowLost(flow, reason, self.driver.now() - flow.opened, transactions))
 

@@ -1,6 +1,6 @@
 """Among whom P-Asserted-Identity counts (RFC 3325): peers that TLS has proved to be those whom we trust for it.
 
-RFC 3325 section 2.3 calls them a trust domain. To anybody else nothing of it is sent, and what anybody else sends is
+RFC 3324 section 2.3 calls them a trust domain. To anybody else nothing of it is sent, and what anybody else sends is
 taken out before an application can see it: an address, a Via or a From makes nobody trusted.
 """
 

@@ -10,6 +10,7 @@ module              what                                                        
 ``registration``    one registration, over one flow or several                            RFC 5626
 ``arguments``       what may be said of it, checked
 ``register_run``    one REGISTER on its way                                               RFC 3261 section 10.2
+``bonds``           which registrations a flow serves                                     RFC 5626 section 4.5
 ``states``          how a registration stands, and what is told of that
 ``service_route``   the proxies that the registrar wants our requests to go by            RFC 3608
 ==================  ====================================================================  =============================

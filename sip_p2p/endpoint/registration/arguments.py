@@ -34,7 +34,7 @@ class RegisterArguments(TypedDict, total=False):
     """What may be said of a registration beside the registrar and the time.
 
     :ivar proxies: the outbound proxies to register through, each over a flow of its own and the first one preferred
-        (RFC 5626 section 3.2): ``host``, ``host:port``, ``transport:host:port`` or a :class:`ProxyConnector`; by
+        (RFC 5626 section 4.2.1): ``host``, ``host:port``, ``transport:host:port`` or a :class:`ProxyConnector`; by
         default the endpoint's own proxy, and where it has none the registrar itself.
     :ivar outbound: whether the registrar is told which flow is which, so that requests for us come by the flow that we
         opened (RFC 5626): True by default. A first proxy that cannot do it says so, and is asked again without.
@@ -89,7 +89,7 @@ def registrar_uri(given: str | SipUri | RealTimeAddress | None, owner: SipUri) -
 
 
 def outbound_proxies(given: Iterable[str | ProxyConnector]) -> list[ProxyConnector]:
-    """The outbound proxy set (RFC 5626 section 3.2).
+    """The outbound proxy set (RFC 5626 section 4.2.1).
 
     :raises ValueError: for none, for too many, for one that stands twice, and for what cannot be read.
     :raises TypeError: for one text in the place of a list.

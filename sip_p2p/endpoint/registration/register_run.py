@@ -13,13 +13,15 @@ from twisted.python.failure import Failure
 from sip_p2p.endpoint.authentication.login import refusal_of
 from sip_p2p.endpoint.delivery import Delivery
 from sip_p2p.errors import AuthenticationFailed, ConnectionFailure
+from sip_p2p.sip.outputs import TransactionTimedOut
+from sip_p2p.transport.stream.flow import StreamFlow
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IStreamClientEndpoint
 
     from sip_p2p.endpoint.registration.registration import Registration
     from sip_p2p.sip.dialog.effects import Errand
-    from sip_p2p.sip.outputs import ResponseReceived
+    from sip_p2p.sip.outputs import ResponseReceived, TransactionFailed
     from sip_p2p.sip.registration.binding import Binding
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.target import Target
@@ -32,9 +34,10 @@ class RegisterRun(Delivery):
     """One REGISTER.
 
     :ivar errand: which.
+    :ivar flow: what carries it, or carried it last; None before anything has.
     """
 
-    __slots__ = ("_binding", "_registration", "errand")
+    __slots__ = ("_binding", "_heard_before", "_is_apart", "_registration", "errand", "flow")
 
     def __init__(
         self,
@@ -50,8 +53,13 @@ class RegisterRun(Delivery):
         """
         super().__init__(registration.endpoint, errand.plan, target, through, registration.family)
         self.errand = errand
+        self.flow: LiveFlow | None = None
         self._binding = binding
         self._registration = registration
+        # Whether it looks for a flow of its own, as the one that was there is another binding's.
+        self._is_apart = False
+        # How many messages had come by the flow when it was written to.
+        self._heard_before = 0
 
     def start(self, flow: LiveFlow | None) -> None:
         """Begin.
@@ -70,10 +78,28 @@ class RegisterRun(Delivery):
     def _carry(self, flow: LiveFlow) -> None:
         if self._registration.serves_other(flow, self._binding):
             # RFC 5626 section 4.2.1: a second flow that is the first one makes nothing safer.
-            words = f"{flow!r} carries another binding of this registration already"
-            self._fail(Failure(ConnectionFailure(words)))
+            if self._is_apart:
+                words = f"{flow!r} carries another binding of this registration already"
+                self._fail(Failure(ConnectionFailure(words)))
+            else:
+                self._is_apart = True
+                self._begin_on_known_flow()
+                self._the_candidates().is_elsewhere = True
+                self._locate()
             return
+        self.flow = flow
+        self._heard_before = flow.messages
         super()._carry(flow)
+
+    def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
+        """There will be no final response. A connection by which nothing at all came meanwhile has failed, though
+        nothing says so (RFC 5626 section 4.5): whoever else is on it learns that by its end, and another one is looked
+        for."""
+        flow = self.flow
+        was_silent = isinstance(flow, StreamFlow) and flow.is_open and flow.messages == self._heard_before
+        if was_silent and isinstance(output, TransactionTimedOut):
+            cast("StreamFlow", flow).abort()
+        super().transaction_ended(output)
 
     def _answered(self, output: ResponseReceived) -> None:
         if self._finished:

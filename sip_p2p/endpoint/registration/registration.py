@@ -24,7 +24,6 @@ from sip_p2p.transport.proxy import route_value
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
-    from sip_p2p.endpoint.flow_events import FlowLost
     from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
     from sip_p2p.sip.dialog.effects import Errand
     from sip_p2p.sip.flow import Flow
@@ -213,7 +212,6 @@ class Registration:
         manager = self.endpoint.connection_manager
         done = self._done = Deferred(self._given_up)
         manager.lives.add(self)
-        manager.flow_lost.subscribe(self._flow_lost)
         for binding in tuple(self._bindings):
             binding.start(manager.driver.now())
         manager.driver.drain()
@@ -271,8 +269,10 @@ class Registration:
         return self._party.binding_value(flow, number)
 
     def serves_other(self, flow: LiveFlow, binding: Binding) -> bool:
-        """Whether another binding is bound to *flow*; asked by the run."""
-        return any(other is not binding and other.flow is flow for other in self._bindings)
+        """Whether another binding is bound to *flow*, or being asked for by it; asked by the run."""
+        return any(other is not binding and other.flow is flow for other in self._bindings) or any(
+            other is not binding and run.flow is flow for other, run in self._runs.items()
+        )
 
     def answered(self, errand: Errand, output: ResponseReceived) -> None:
         """A final response came; called by the run."""
@@ -291,14 +291,14 @@ class Registration:
         if self._runs.get(binding) is run:
             del self._runs[binding]
 
-    def _flow_lost(self, event: FlowLost) -> None:
-        reason = event.reason
+    def flow_lost(self, flow: LiveFlow, reason: BaseException) -> None:
+        """A flow that a binding is bound to is gone; called by the bonds."""
         if not isinstance(reason, ConnectionFailure):
             reason = ConnectionFailure(f"the flow was lost: {reason}")
         manager = self.endpoint.connection_manager
         for binding in tuple(self._bindings):
-            if binding.flow is event.flow:
-                binding.flow_lost(event.flow, reason, manager.driver.now())
+            if binding.flow is flow:
+                binding.flow_lost(flow, reason, manager.driver.now())
                 self._hold(binding)
                 self._take_effect()
         manager.driver.drain()
@@ -320,9 +320,8 @@ class Registration:
         state = effect.state
         if state is BindingState.REGISTERED:
             self.error = None
-            flow = cast("LiveFlow", binding.flow)
-            granted = cast("Granted", binding.granted)
-            hear_flow_timer(flow, granted.flow_timer)
+            if binding.flow is not None and binding.granted is not None:
+                hear_flow_timer(binding.flow, binding.granted.flow_timer)
         elif effect.reason is not None:
             self.error = effect.reason
         self._hold(binding)
@@ -335,6 +334,7 @@ class Registration:
 
     def _hold(self, binding: Binding) -> None:
         """See that *binding* holds the flow that it is bound to, and no other."""
+        manager = self.endpoint.connection_manager
         flow = cast("LiveFlow | None", binding.flow)
         lease = self._leases.get(binding)
         if lease is not None:
@@ -342,11 +342,18 @@ class Registration:
                 return
             del self._leases[binding]
             lease.release()
+            manager.bonds.untie(lease.flow, self)
             lease.flow.invited -= 1
             if not lease.flow.invited and lease.flow.is_open:
-                lease.flow.may_request = self.endpoint.connection_manager.may_request(lease.flow)
-        if flow is not None and flow.is_open:
+                lease.flow.may_request = manager.may_request(lease.flow)
+        if flow is None:
+            return
+        if not flow.is_open:
+            # It has ended since the answer came by it.
+            binding.flow_lost(flow, ConnectionFailure("the flow was lost"), manager.driver.now())
+        else:
             self._leases[binding] = flow.lease()
+            manager.bonds.tie(flow, self)
             # What is for us comes by this very flow, whoever may connect to us otherwise: we have asked for it.
             flow.invited += 1
             flow.may_request = True
@@ -391,7 +398,6 @@ class Registration:
         """Nothing more is sent for it."""
         self._is_over = True
         manager = self.endpoint.connection_manager
-        manager.flow_lost.unsubscribe(self._flow_lost)
         for run in tuple(self._runs.values()):
             run.give_up()
         for binding in self._bindings:

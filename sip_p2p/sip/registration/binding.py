@@ -231,24 +231,24 @@ class Binding:
             self._over(now, None)
         elif self.state is _ENDING:
             self._ended_meanwhile(now)
+        elif isinstance(reason, ConnectionFailure):
+            if self.state is _REFRESHING and not reason.retry_after:
+                # RFC 5626 section 4.5: it is the flow that has failed, under the request.
+                self.flow = None
+                self._make_anew(reason, now)
+            else:
+                self._failed(reason, now, reason.retry_after, False)
         else:
-            wait = reason.retry_after if isinstance(reason, ConnectionFailure) else 0.0
-            self._failed(reason, now, wait, False)
+            self._failed(reason, now, 0.0, False)
 
     def flow_lost(self, flow: Flow, reason: BaseException, now: float) -> None:
         """*flow* is gone: requests for us that the registrar sends by it are lost (RFC 5626 section 4.5)."""
         if flow is not self.flow:
             return
         self.flow = None
-        if self.state is not _REGISTERED:
-            # What is under way has its own outcome; what waits is made anew as it is.
-            return
-        self._count_failure(now, is_first=0)
-        wait = self._order.recovery.wait(self._failures, self._has_others(now), self._core.tokens)
-        if wait > 0:
-            self._wait(wait, reason, now)
-        else:
-            self._register(_REGISTERING, now, reason)
+        if self.state is _REGISTERED:
+            self._make_anew(reason, now)
+        # Else what is under way has its own outcome, and what waits is made anew as it is.
 
     def handle_timer(self, now: float) -> None:
         """It is time to ask for it again."""
@@ -261,6 +261,15 @@ class Binding:
         self._asked_again = 0
         self._become(state, now, reason)
         self._send(self._asked)
+
+    def _make_anew(self, reason: BaseException, now: float) -> None:
+        """4.5: at once where it had served for long enough, else after a while."""
+        self._count_failure(now, is_first=0)
+        wait = self._order.recovery.wait(self._failures, self._has_others(now), self._core.tokens)
+        if wait > 0:
+            self._wait(wait, reason, now)
+        else:
+            self._register(_REGISTERING, now, reason)
 
     def _remove(self, now: float) -> None:
         """10.2.2: our own binding is asked for with no time at all."""

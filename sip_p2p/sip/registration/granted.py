@@ -73,15 +73,14 @@ def read_granted(response: Response, sent: str, asked: int) -> Granted:
     headers = response.headers
     granted = Granted()
     ours = parse_name_addr(sent, "Contact")
-    others = []
     texts = _elements(headers, "Contact")
-    for text in texts:
-        contact = parse_name_addr(text, "Contact")
-        if granted.contact is None and _is_ours(contact, ours):
-            granted.contact = contact
-        else:
-            others.append(contact)
-    granted.others = tuple(others)
+    contacts = [parse_name_addr(text, "Contact") for text in texts]
+    best = 0
+    for contact in contacts:
+        likeness = _likeness(contact, ours)
+        if likeness > best:
+            granted.contact, best = contact, likeness
+    granted.others = tuple(contact for contact in contacts if contact is not granted.contact)
     if granted.contact is not None or not texts:
         # 10.2.4: the Contact's own, else that of Expires, else what was asked for. A registrar that lists no binding at
         # all has not said that it has none of ours.
@@ -104,23 +103,28 @@ def _elements(headers: Headers, name: str) -> list[str]:
     return found if len(found) <= LONGEST_LIST else []
 
 
-def _is_ours(contact: NameAddr, ours: NameAddr) -> bool:
-    """Whether *contact* is the binding that *ours* made: by instance and flow where both say one (RFC 5626 section 6),
-    else by its URI, of which what lies between may have changed all but the user part."""
+def _likeness(contact: NameAddr, ours: NameAddr) -> int:
+    """How surely *contact* is the binding that *ours* made, 0 where it is not: by instance and flow where both say one
+    (RFC 5626 section 6), else by its URI, of which what lies between may have changed all but the user part. An earlier
+    binding of ours may stand beside it, with another place."""
     instance, flow = ours.params.get("+sip.instance"), ours.params.get("reg-id")
     if instance is not None and contact.params.get("+sip.instance") == instance:
         # Without RFC 5626 a registrar keeps what it does not know, or drops it.
-        if contact.params.get("reg-id") == flow:
-            return True
+        if contact.params.get("reg-id") == flow and flow is not None:
+            return 4
         if contact.params.get("reg-id") is not None and flow is not None:
-            return False
+            return 0
     try:
         theirs, uri = contact.uri, ours.uri
     except MalformedMessage:
-        return False
+        return 0
     if not isinstance(theirs, SipUri) or not isinstance(uri, SipUri):
-        return False
-    return theirs == uri or (uri.user is not None and theirs.user == uri.user)
+        return 0
+    if theirs == uri:
+        return 3
+    if instance is not None and contact.params.get("+sip.instance") == instance:
+        return 2
+    return int(uri.user is not None and theirs.user == uri.user)
 
 
 def _whole(headers: Headers, name: str, otherwise: int) -> int:

@@ -36,7 +36,7 @@ class ArgumentTests(SynchronousTestCase):
         self.assertRaises(ValueError, registrar_uri, "mailto:alice@example.com", ALICE)
 
     def test_proxies(self) -> None:
-        """The proxies are one at least, eight at most, and each another one (RFC 5626 section 3.2)."""
+        """The proxies are one at least, eight at most, and each another one (RFC 5626 section 4.2.1)."""
         connector = ProxyConnector.parse("tcp:one.example")
         self.assertEqual(outbound_proxies([connector, "two.example"])[0], connector)
         many = [f"p{number}.example" for number in range(LONGEST_SET + 1)]

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from sip_p2p import AuthenticationFailed, Credentials, DigestAuthenticator, FlowRecovery, RegistrationState
 from sip_p2p.testing import Network
+from sip_p2p.transport.flow import PAUSED_TO_WRITE
 from tests.endpoint.registration.registrar import RegistrarTestCase, TestRegistrar
 
 
 class SeveralFlowsTests(RegistrarTestCase):
-    """Two proxies, and a flow to each (RFC 5626 section 3.2)."""
+    """Two proxies, and a flow to each (RFC 5626 section 4.2.1)."""
 
     PROXIES = ("tls:one.example", "tls:two.example")
 
@@ -81,12 +84,52 @@ class SeveralFlowsTests(RegistrarTestCase):
         self.assertEqual((self.registrar.standing(), self.second.standing()), ([], []))
 
     def test_same_flow(self) -> None:
-        """Two names that lead to one connection make one flow, and no second binding (RFC 5626 section 4.2.1)."""
-        self.network.name("alias.example", *self.network.addresses_of("one.example"))
-        certificate = self.network.authority.issue("one.example").pem
-        self.assertTrue(certificate)
-        registration = self.register(self.alice(), proxies=["tls:one.example", "tls:one.example:5061"][:1])
-        self.assertEqual(len(registration.flows), 1)
+        """Two names that lead to one connection, which was there before, are two bindings over two connections all the
+        same, and never two over one (RFC 5626 section 4.2.1)."""
+        both = TestRegistrar(self.network, "both.example")
+        self.network.name("example.com", *self.network.addresses_of("both.example"))
+        alice = self.alice(listen=("tls:port=5061",))
+        self.network.run_until(both.party.request("OPTIONS", "sip:alice@phone.example"))
+        registration = self.register(alice, proxies=["tls:both.example", "tls:example.com"])
+        self.network.advance(1)
+        self.assertEqual((len(registration.flows), len(set(registration.flows))), (2, 2))
+        self.assertEqual(len({bound.flow for bound in both.standing()}), 2)
+
+
+class TimeoutTests(RegistrarTestCase):
+    """A server that is connected and says nothing."""
+
+    def test_flow_is_given_up(self) -> None:
+        """A refresh that is not answered, on a connection by which nothing else comes either, ends that connection, and
+        the binding is asked for over another one at once (RFC 5626 section 4.5)."""
+        alice = self.alice()
+        registration = self.register(alice)
+        self.network.advance(200)
+        [before] = registration.flows
+        [bound] = self.registrar.standing()
+        bound.flow.pause_reading(PAUSED_TO_WRITE)
+        registration.refresh()
+        self.network.advance(40)
+        self.assertFalse(before.is_open)
+        [after] = registration.flows
+        self.assertTrue(after.is_open)
+        self.assertEqual((registration.state, len(self.registrar.seen)), (RegistrationState.REGISTERED, 2))
+        self.assertEqual(len(self.registrar.standing()), 1)
+
+    def test_others_are_answered(self) -> None:
+        """A connection by which something else comes meanwhile is none that is dead: it is left to its other users, and
+        the binding is asked for again after a while."""
+        alice = self.alice()
+        self.registrar.party.handle("OPTIONS", lambda incoming: 200)
+        registration = self.register(alice)
+        self.network.advance(200)
+        [before] = registration.flows
+        self.registrar.answers = [lambda incoming: Deferred()]
+        registration.refresh()
+        self.network.advance(10)
+        self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com"))
+        self.network.advance(100)
+        self.assertEqual((registration.state, registration.flows), (RegistrationState.REGISTERED, (before,)))
 
 
 class FailoverTests(RegistrarTestCase):

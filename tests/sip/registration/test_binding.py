@@ -283,9 +283,20 @@ class RegisterTests(SynchronousTestCase):
     def test_ends_while_it_waits(self) -> None:
         """One that could not be refreshed, and still stands, is removed as well."""
         bench = bring("refreshing")
-        bench.fail()
+        bench.reply(503)
         bench.binding.end(bench.now)
         self.assertEqual(bench.said(), "user:waiting user:removing >REGISTER 0")
+
+    def test_flow_fails_under_refresh(self) -> None:
+        """A flow that fails under a refresh is as one that fails before: the binding is asked for over another one, at
+        once where that one had served for two minutes (RFC 5626 section 4.5)."""
+        for served, expected, flow in ((200.0, "user:registering >REGISTER", None), (10.0, "user:waiting", None)):
+            bench = bring("registered")
+            bench.wait(served)
+            bench.binding.refresh(bench.now)
+            bench.said()
+            bench.fail()
+            self.assertEqual((bench.said(), bench.binding.flow), (expected, flow))
 
     def test_runs_out(self) -> None:
         """One that nobody has refreshed stands no longer when its time is over."""

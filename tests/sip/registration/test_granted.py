@@ -43,11 +43,14 @@ class ExpiresTests(SynchronousTestCase):
         second = f"{CONTACT};reg-id=2;expires=13"
         moved = "<sip:alice-1@203.0.113.1:1234;transport=tls>;expires=14"
         unnumbered = f"{CONTACT};expires=15"
+        earlier = "<sip:alice-1@192.0.2.1:39999;transport=tls>;expires=16"
         for values, expires in (
             ([theirs, same], 12),
             ([theirs, second], 0),
             ([theirs, moved], 14),
             ([second, unnumbered], 15),
+            ([earlier, unnumbered], 15),
+            ([earlier, moved], 16),
             (["<tel:+15551234>;expires=9"], 0),
             (["<urn:service:sos>;expires=9", moved], 14),
         ):
