@@ -113,7 +113,7 @@ class SipOptions(CommandOptions):
             "show",
             None,
             LaterOptions("commands.showing", "ShowOptions"),
-            "how a running service is: its flows, sessions, certificates, failures",
+            "how a running service is: its flows, sessions, subscriptions, certificates, failures",
         ],
         [
             "control",

@@ -52,10 +52,13 @@ def _way(row: Mapping[str, Any]) -> object:
 
 
 def _seconds(row: Mapping[str, Any]) -> object:
-    age = row.get("age")
-    if not isinstance(age, int | float):
+    return _duration(row.get("age"))
+
+
+def _duration(seconds: object) -> str:
+    if not isinstance(seconds, int | float):
         return ""
-    minutes, rest = divmod(int(age), 60)
+    minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
 
@@ -69,6 +72,31 @@ def _expiry_style(row: Mapping[str, Any]) -> str:
 
 def _proof_style(row: Mapping[str, Any]) -> str:
     return "green" if row.get("is_verified") else "yellow"
+
+
+def _standing(row: Mapping[str, Any]) -> object:
+    state = str(row.get("state", "")).replace("_", " ")
+    return f"{state}, pending" if row.get("is_pending") else state
+
+
+_GOOD = ("subscribed", "active", "stands", "registered", "delivered", "reported")
+_BAD = ("failed", "expired", "terminated", "over")
+
+
+def _standing_style(row: Mapping[str, Any]) -> str:
+    state = row.get("state")
+    if row.get("is_pending"):
+        return "yellow"
+    return "green" if state in _GOOD else "red" if state in _BAD else "yellow"
+
+
+def _left(row: Mapping[str, Any]) -> object:
+    return _duration(row.get("expires"))
+
+
+def _why(row: Mapping[str, Any]) -> object:
+    failure = row.get("failure")
+    return row.get("reason") or (failure.get("words") if isinstance(failure, dict) else None)
 
 
 class _Listing(NamedTuple):
@@ -156,6 +184,89 @@ SHOWN: dict[str, _Listing] = {
             _Column("what to do", _of("remedy")),
         ),
         "no TLS connection has come to nothing",
+    ),
+    "subscriptions": _Listing(
+        "/v1/subscriptions",
+        "subscriptions",
+        (
+            _Column("subscription", _of("id")),
+            _Column("to", _of("to")),
+            _Column("event", _of("event")),
+            _Column("state", _standing, _standing_style),
+            _Column("for", _left),
+            _Column("told", _of("count")),
+            _Column("reason", _why),
+        ),
+        "we have subscribed to nothing",
+    ),
+    "subscribers": _Listing(
+        "/v1/subscribers",
+        "subscribers",
+        (
+            _Column("subscriber", _of("id")),
+            _Column("from", _of("from"), _proof_style),
+            _Column("event", _of("event")),
+            _Column("of", _of("resource")),
+            _Column("state", _of("state"), _standing_style),
+            _Column("for", _left),
+            _Column("peer", _of("peer")),
+        ),
+        "nobody has subscribed to anything of ours",
+    ),
+    "publications": _Listing(
+        "/v1/publications",
+        "publications",
+        (
+            _Column("publication", _of("id")),
+            _Column("event", _of("event")),
+            _Column("of", _of("to")),
+            _Column("state", _of("state"), _standing_style),
+            _Column("for", _left),
+            _Column("reason", _why),
+        ),
+        "we have published nothing",
+    ),
+    "referrals": _Listing(
+        "/v1/referrals",
+        "referrals",
+        (
+            _Column("referral", _of("id")),
+            _Column("", _way),
+            _Column("method", _of("method")),
+            _Column("target", _of("to")),
+            _Column("state", _of("state")),
+            _Column("status", _of("status")),
+            _Column("peer", _of("peer")),
+        ),
+        "there are no referrals",
+    ),
+    "registrations": _Listing(
+        "/v1/registrations",
+        "registrations",
+        (
+            _Column("registrar", _of("registrar")),
+            _Column("state", _standing, _standing_style),
+            _Column("for", _left),
+            _Column("flows", _of("flows")),
+            _Column("GRUU", _of("public_gruu")),
+            _Column("reason", _why),
+        ),
+        "we are registered nowhere",
+    ),
+    "outbox": _Listing(
+        "/v1/outbox",
+        "messages",
+        (
+            _Column("message", _of("id")),
+            _Column("to", _of("to")),
+            _Column("state", _of("state"), _standing_style),
+            _Column("attempts", _of("attempts")),
+            _Column("queued", _of("queued")),
+            _Column("due", _of("due")),
+            _Column("answer", _of("status")),
+            _Column("reason", _of("reason")),
+        ),
+        "the outbox is empty",
     ),
     "requests": _Listing(
         "/v1/requests",

@@ -50,6 +50,45 @@ ANSWERS: dict[str, Any] = {
             {"id": "2", "state": "failed", "failure": {"words": "nobody there"}},
         ]
     },
+    "/v1/subscriptions": {
+        "subscriptions": [
+            {
+                "id": "1",
+                "to": "sip:a@a.example",
+                "event": "presence",
+                "state": "subscribed",
+                "is_pending": True,
+                "expires": 3599.5,
+                "count": 2,
+            },
+            {
+                "id": "2",
+                "to": "sip:c@c.example",
+                "event": "dialog",
+                "state": "waiting_for_retry",
+                "count": 0,
+                "failure": {"words": "nobody there"},
+            },
+        ]
+    },
+    "/v1/subscribers": {
+        "subscribers": [
+            {
+                "id": "1",
+                "from": "sip:a@a.example",
+                "is_verified": True,
+                "event": "presence",
+                "resource": "bob",
+                "state": "active",
+                "expires": 60,
+                "peer": "a.example",
+            }
+        ]
+    },
+    "/v1/publications": {"publications": [{"id": "1", "event": "presence", "state": "over"}]},
+    "/v1/referrals": {"referrals": [{"id": "1", "direction": "in", "method": "INVITE", "state": "waiting"}]},
+    "/v1/registrations": {"registrations": [{"registrar": "sip:a.example", "state": "registered", "flows": ["1"]}]},
+    "/v1/outbox": {"messages": [{"id": "x1", "to": "sip:a@a.example", "state": "queued", "attempts": 3}], "next": None},
 }
 
 
@@ -135,6 +174,22 @@ class ShowTests(TestCase):
                 code, out, err = await self.shown(ShowOptions(), what)
                 self.assertEqual((code, err), (ExitCode.OK, ""))
                 self.assertIn(expected, out)
+
+    async def test_what_lives_on(self) -> None:
+        """Subscriptions, those of peers and the outbox: how they stand, for how long, and why."""
+        code, out, _ = await self.shown(ShowOptions(), "subscriptions")
+        self.assertEqual(code, ExitCode.OK)
+        first, second = out.splitlines()[1:]
+        self.assertEqual(first.split(), ["1", "sip:a@a.example", "presence", "subscribed,", "pending", "0:59:59", "2"])
+        self.assertTrue(second.endswith("nobody there"), second)
+        self.assertIn("waiting for retry", second)
+        _, out, _ = await self.shown(ShowOptions(), "subscribers")
+        self.assertEqual(
+            out.splitlines()[1].split(),
+            ["1", "sip:a@a.example", "presence", "bob", "active", "0:01:00", "a.example"],
+        )
+        _, out, _ = await self.shown(ShowOptions(), "outbox")
+        self.assertEqual(out.splitlines()[1].split(), ["x1", "sip:a@a.example", "queued", "3"])
 
     async def test_json(self) -> None:
         """What the API says, as it says it."""
