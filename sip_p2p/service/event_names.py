@@ -14,7 +14,8 @@ EVENTS: frozenset[str] = frozenset(
     """
     started message request session session-state session-failed echoed not-echoed echo-failed forwarded flow-opened
     flow-lost throttled tls-failure state registration listener-lost addresses-changed certificate-expiring overload
-    reloaded stopping stopped transaction webhook-failed webhook-lost webhook-state
+    reloaded stopping stopped transaction webhook-failed webhook-lost webhook-state subscription subscription-state
+    notification subscriber subscriber-state publication publication-state referral referral-state outbox
     """.split()
 )
 """All of them; an application of one's own may tell others besides."""

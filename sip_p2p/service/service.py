@@ -31,6 +31,7 @@ from sip_p2p.errors import SipError
 from sip_p2p.observe.text import printable
 from sip_p2p.service.applications.loader import ApplicationError
 from sip_p2p.service.happenings import Happenings
+from sip_p2p.service.lives.ledger import Ledger
 from sip_p2p.service.process.signals import Signals
 from sip_p2p.service.settings.options import Options
 from sip_p2p.service.words import explain
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IReactorCore
 
+    from sip_p2p.endpoint.messaging.outbox import Outbox
     from sip_p2p.errors import TlsFailure
     from sip_p2p.observe.trace import Tap, TraceWriter
     from sip_p2p.service.applications.base import Application
@@ -72,6 +74,8 @@ class SipService(Service):
     :ivar manager: the connection manager.
     :ivar endpoint: the party.
     :ivar happenings: where what happens is told, to whoever follows it.
+    :ivar ledger: what lives on beside sessions.
+    :ivar outbox: messages that are kept until they are delivered; None for none.
     :param party: who it is; it is ended with the service, which can therefore be started once.
     :param application: what to do with what arrives.
     :param listen: where to listen.
@@ -121,8 +125,10 @@ class SipService(Service):
         self._listening: Deferred[None] | None = None
         self._stopping: Deferred[None] | None = None
         self._last: Deferred[None] | None = None
-        self._parts: tuple[Part, ...] = ()
         self.happenings = happenings or Happenings()
+        self.ledger = Ledger(self.happenings, party.endpoint)
+        self.outbox: Outbox | None = None
+        self._parts: tuple[Part, ...] = (self.ledger,)
         self._log = Logger("sip_p2p.service")
         self.manager = party.manager
         self.endpoint = party.endpoint

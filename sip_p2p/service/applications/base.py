@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, TypeAlias
 
+from sip_p2p.endpoint.subscription.package import Verdict
 from sip_p2p.sip.message import Response
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.subscription import Subscription
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.service.applications.setting import ApplicationSetting
 
 __all__ = ["Answer", "Application"]
@@ -70,6 +74,31 @@ class Application:
         :param session: incoming, with its ``offer`` and the ``peer`` that was verified.
         """
         return None
+
+    def referral(self, referral: IncomingReferral) -> Awaitable[object] | None:
+        """A peer asks for a request to somebody else (REFER), within a session or outside of one; asked only of a class
+        that has this method of its own: where none does, such a REFER is refused.
+
+        It decides with :meth:`~.IncomingReferral.accept` or :meth:`~.IncomingReferral.decline`, before the awaitable
+        has its result; what nobody decides about is declined (603).
+        """
+        return None
+
+    def subscriber(self, request: IncomingRequest) -> Verdict | bool | Awaitable[Verdict | bool]:
+        """A peer wants to subscribe to one of the packages of ``--package``; asked where ``--watchers ask`` leaves that
+        to the application.
+
+        :return: a :class:`~sip_p2p.endpoint.subscription.package.Verdict`, True or False (403), or something awaitable
+            with one of these as its result. By default it is pending: it stands, and knows nothing until somebody
+            approves it by the HTTP API.
+        """
+        return Verdict.pending()
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """A subscription of ``--subscribe`` has begun; its notifications go to :meth:`notified`."""
+
+    def notified(self, subscription: Subscription, notification: Notification) -> None:
+        """A notification came for a subscription of ours, whoever began it."""
 
     def authorize(self, connection: ConnectionRequest) -> bool | Awaitable[bool]:
         """Whether a connection, in or out, may carry messages; asked before it carries any, and only of a class that

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.subscription.notification import Notification
+    from sip_p2p.endpoint.subscription.package import Verdict
+    from sip_p2p.endpoint.subscription.subscription import Subscription
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.service.applications.base import Answer
     from sip_p2p.service.applications.loader import Loader
 
@@ -49,6 +53,7 @@ class RunningApplication:
         """From now on what arrives at *endpoint* goes to it."""
         self._endpoint = endpoint
         endpoint.message_received.subscribe(self._message)
+        endpoint.connection_manager.lives.notified.subscribe(self._notified)
         self._take(self.application)
 
     def _take(self, application: Application) -> None:
@@ -67,6 +72,12 @@ class RunningApplication:
         elif self._session not in endpoint.session_received.handlers:
             endpoint.session_received.subscribe(self._session)
 
+        takes_referrals = type(application).referral is not Application.referral
+        if not takes_referrals:
+            endpoint.refer_received.unsubscribe(self._referral)
+        elif self._referral not in endpoint.refer_received.handlers:
+            endpoint.refer_received.subscribe(self._referral)
+
     def _message(self, event: IncomingRequest) -> Answer:
         return self.application.message(event)
 
@@ -75,6 +86,16 @@ class RunningApplication:
 
     def _session(self, session: SignalingSession) -> Awaitable[object] | None:
         return self.application.session(session)
+
+    def _referral(self, referral: IncomingReferral) -> Awaitable[object] | None:
+        return self.application.referral(referral)
+
+    def _notified(self, notified: tuple[Subscription, Notification]) -> None:
+        self.application.notified(*notified)
+
+    def subscriber(self, request: IncomingRequest) -> Verdict | bool | Awaitable[Verdict | bool]:
+        """What it says to somebody who wants to watch us."""
+        return self.application.subscriber(request)
 
     def authorize(self, connection: ConnectionRequest) -> bool | Awaitable[bool]:
         """What it says to a connection."""

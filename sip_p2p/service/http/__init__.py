@@ -14,13 +14,22 @@ module              what
 ``routes``          what a route is, and how one is found
 ``table``           all of them
 ``schemas``         the part of JSON Schema by which requests are checked and the document is written
+``table_parts``     what its rows have in common
+``life_table``      its rows for what lives on beside sessions
 ``shapes``          what the objects of the API look like
+``shape_parts``     what they are made of
+``life_shapes``     those of what lives on beside sessions
 ``openapi``         the OpenAPI document
 ``problems``        every error, as RFC 9457 has them
 ``streams``         server-sent events, and what becomes of who does not read them
 ``party``           the service, its flows, identities, certificates and failed handshakes
 ``messages``        requests that are sent, and what became of them
 ``sessions``        sessions: begun, answered, changed and ended
+``subscriptions``   subscriptions, ours and those of peers
+``publications``    what we publish at a server, and our own presence
+``referrals``       REFERs of both sides, and transfers of sessions
+``registrations``   where we are registered
+``outbox``          messages that are kept until they are delivered
 ``descriptions``    responses, session descriptions and bodies as JSON, without credentials
 ``insight``         events, traces and metrics
 ``operation``       health, reload and drain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import CancelledError, Deferred
 
+from sip_p2p.endpoint.transfer.states import ReferProgress
 from sip_p2p.errors import RequestFailed
 from sip_p2p.observe.redact import without_passwords
 from sip_p2p.observe.text import in_words, printable
@@ -92,6 +93,9 @@ class SentRequest:
             self._outcome = {"response": descriptions.response(result)}
         elif isinstance(result, ContentDescription):
             self._outcome = {"description": descriptions.description(result)}
+        elif isinstance(result, ReferProgress):
+            # What the peer tells of a response that it had.
+            self._outcome = {"response": {"status": result.status, "reason": printable(result.reason), "headers": []}}
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value

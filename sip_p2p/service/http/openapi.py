@@ -8,7 +8,8 @@ import sip_p2p
 from sip_p2p.service.http.console import to_console
 from sip_p2p.service.http.problems import KINDS
 from sip_p2p.service.http.routes import Answer
-from sip_p2p.service.http.shapes import SHAPES, ref
+from sip_p2p.service.http.shape_parts import ref
+from sip_p2p.service.http.shapes import SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,6 +18,7 @@ from sip_p2p.service.http.channel import ControlFactory
 from sip_p2p.service.http.console import Console
 from sip_p2p.service.http.doctor import Jobs
 from sip_p2p.service.http.exchange import handle
+from sip_p2p.service.http.idempotency import Keys
 from sip_p2p.service.http.listening import is_private_port, listen_at
 from sip_p2p.service.http.messages import Requests
 from sip_p2p.service.http.openapi import document
@@ -57,6 +58,7 @@ class ControlServer(Part):
     :ivar followers: who follows events.
     :ivar requests: what was sent.
     :ivar sessions: those that live, and for a while those that have ended.
+    :ivar keys_of_lives: subscriptions, publications and referrals that were begun with an Idempotency-Key.
     :ivar jobs: what the doctor does.
     :ivar console: the files of the console.
     :ivar failures: the handshakes that failed.
@@ -79,6 +81,7 @@ class ControlServer(Part):
         self.followers = Followers(self.reactor)
         self.requests = Requests(self.reactor)
         self.sessions = SessionBook(service.manager)
+        self.keys_of_lives: Keys[Any] = Keys()
         self.jobs = Jobs()
         self.console = Console()
         self.failures = Failures()

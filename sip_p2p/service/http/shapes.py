@@ -3,392 +3,324 @@ documented by them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sip_p2p.service.http.schemas import REFERENCE
+from sip_p2p.service.http.life_shapes import LIFE_SHAPES
+from sip_p2p.service.http.shape_parts import (
+    ANY_NUMBER,
+    CONTENT,
+    FIELDS,
+    NUMBER,
+    OFFER,
+    PAGE,
+    PEER,
+    TEXTS,
+    TIMEOUT,
+    TO,
+    TRUTH,
+    ref,
+    shape,
+    text,
+)
 
-if TYPE_CHECKING:
-    from sip_p2p.service.http.schemas import Schema
-
-__all__ = ["SHAPES", "listed", "paged", "ref"]
-
-
-def ref(name: str) -> Schema:
-    """A reference to the shape *name*."""
-    return {"$ref": f"{REFERENCE}{name}"}
-
-
-def listed(name: str, shape: str) -> Schema:
-    """An object whose member *name* is a list of *shape*."""
-    return {"type": "object", "required": [name], "properties": {name: {"type": "array", "items": ref(shape)}}}
-
-
-def paged(name: str, shape: str) -> Schema:
-    """The same where it is one page of a list that may be longer."""
-    page = listed(name, shape)
-    return {
-        **page,
-        "required": [*page["required"], *_PAGE],
-        "properties": {**page["properties"], **_PAGE},
-    }
-
-
-_PAGE: Schema = {
-    "total": {"type": "integer", "minimum": 0, "description": "how many there are on all pages"},
-    "next": {"type": ["string", "null"], "description": "what to give as after for the next page; null on the last"},
-}
-
-
-def _object(required: str, properties: dict[str, Any], words: str = "", *, is_closed: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = {"type": "object", "properties": properties}
-    if required:
-        made["required"] = required.split()
-    if words:
-        made["description"] = words
-    if is_closed:
-        made["additionalProperties"] = False
-    return made
-
-
-def _text(words: str = "", *, most: int | None = None, least: int | None = None, may_be_null: bool = False) -> Any:
-    made: dict[str, Any] = {"type": ["string", "null"] if may_be_null else "string"}
-    if words:
-        made["description"] = words
-    if most is not None:
-        made["maxLength"] = most
-    if least is not None:
-        made["minLength"] = least
-    return made
-
-
-_NUMBER = {"type": "integer", "minimum": 0}
-_TEXTS = {"type": "array", "items": {"type": "string"}}
-_ANY_NUMBER = {"type": "number"}
-_TRUTH = {"type": "boolean"}
-
-_TO = _text("whom it is for: sip:user@host", most=2048, least=1)
-_TIMEOUT = {
-    "type": "number",
-    "minimum": 0.001,
-    "maximum": 3600,
-    "description": "for how many seconds an answer is waited for",
-}
-_FIELDS = {"type": "array", "maxItems": 64, "items": ref("Field"), "description": "further header fields"}
-_CONTENT = {
-    "text": _text("the body as text; it goes out as UTF-8", most=262144),
-    "body_base64": _text("the body as octets, in the place of text", most=349528),
-    "content_type": _text("what the body is", most=256),
-}
-_OFFER = {
-    "description": _text("a session description; it goes out as UTF-8", most=262144),
-    "content_type": _text("of what type it is; application/sdp without it", most=256),
-}
-
-_PEER = {
-    "peer": _text("the identity by which the peer was accepted, or for which it was dialled; empty without TLS"),
-    "identities": {**_TEXTS, "description": "every identity that its certificate proves"},
-    "transport": _text("TLS, TCP, UDP, WS or WSS"),
-    "tls_version": _text(),
-    "address": _text("its socket address"),
-}
+__all__ = ["SHAPES"]
 
 SHAPES: dict[str, dict[str, Any]] = {
-    "Problem": _object(
+    "Problem": shape(
         "type title status detail",
         {
-            "type": _text("what kind of problem: a path of this service that explains it"),
-            "title": _text(),
+            "type": text("what kind of problem: a path of this service that explains it"),
+            "title": text(),
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
-            "detail": _text("one sentence about this very request"),
-            "errors": {"type": "array", "items": _object("pointer detail", {"pointer": _text(), "detail": _text()})},
-            "retryable": {**_TRUTH, "description": "whether the same request may succeed later"},
+            "detail": text("one sentence about this very request"),
+            "errors": {"type": "array", "items": shape("pointer detail", {"pointer": text(), "detail": text()})},
+            "retryable": {**TRUTH, "description": "whether the same request may succeed later"},
         },
         "An error, as RFC 9457 has it.",
     ),
-    "ProblemKind": _object(
-        "type title status words", {"type": _text(), "title": _text(), "status": _NUMBER, "words": _text()}
+    "ProblemKind": shape(
+        "type title status words", {"type": text(), "title": text(), "status": NUMBER, "words": text()}
     ),
-    "Field": _object(
+    "Field": shape(
         "name value",
-        {"name": _text(most=128, least=1), "value": _text(most=8192)},
+        {"name": text(most=128, least=1), "value": text(most=8192)},
         "One header field of SIP.",
         is_closed=True,
     ),
-    "Service": _object(
+    "Service": shape(
         "version instance uri contact state listening started is_ready is_draining",
         {
-            "version": _text(),
-            "instance": _text("another one after each start"),
-            "uri": _text("who the party is"),
-            "contact": _text("where it is found"),
-            "state": _text(),
-            "application": _text(),
+            "version": text(),
+            "instance": text("another one after each start"),
+            "uri": text("who the party is"),
+            "contact": text("where it is found"),
+            "state": text(),
+            "application": text(),
             "listening": {"type": "array", "items": {"type": "object"}},
-            "started": _text("when, as RFC 3339 writes it"),
-            "is_ready": _TRUTH,
-            "is_draining": _TRUTH,
-            "flows": _NUMBER,
-            "sessions": _NUMBER,
-            "followers": _NUMBER,
-            "newest_event": _NUMBER,
+            "started": text("when, as RFC 3339 writes it"),
+            "is_ready": TRUTH,
+            "is_draining": TRUTH,
+            "flows": NUMBER,
+            "sessions": NUMBER,
+            "followers": NUMBER,
+            "newest_event": NUMBER,
             "links": {"type": "object"},
         },
     ),
-    "Flow": _object(
+    "Flow": shape(
         "id transport direction local remote peer identities is_verified",
         {
-            "id": _text("its number, which events and traces have as flow"),
-            "transport": _text(),
+            "id": text("its number, which events and traces have as flow"),
+            "transport": text(),
             "direction": {"type": "string", "enum": ["in", "out"]},
-            "local": _text(),
-            "remote": _text(),
-            **{name: _PEER[name] for name in ("peer", "identities", "tls_version")},
-            "is_verified": {**_TRUTH, "description": "whether TLS proved who the peer is"},
-            "trusted_by": _text("authority, pinned key or first use", may_be_null=True),
-            "cipher": _text(),
+            "local": text(),
+            "remote": text(),
+            **{name: PEER[name] for name in ("peer", "identities", "tls_version")},
+            "is_verified": {**TRUTH, "description": "whether TLS proved who the peer is"},
+            "trusted_by": text("authority, pinned key or first use", may_be_null=True),
+            "cipher": text(),
             "certificate": {
                 "description": "the peer's; null without one",
                 "anyOf": [ref("Certificate"), {"type": "null"}],
             },
-            "age": {**_ANY_NUMBER, "description": "for how many seconds it can be used"},
-            "messages_in": _NUMBER,
-            "messages_out": _NUMBER,
-            "may_request": _TRUTH,
-            "is_throttled": _TRUTH,
-            "unanswered": _NUMBER,
-            "leases": _NUMBER,
+            "age": {**ANY_NUMBER, "description": "for how many seconds it can be used"},
+            "messages_in": NUMBER,
+            "messages_out": NUMBER,
+            "may_request": TRUTH,
+            "is_throttled": TRUTH,
+            "unanswered": NUMBER,
+            "leases": NUMBER,
         },
         "A connection, or a peer by UDP.",
     ),
-    "Certificate": _object(
+    "Certificate": shape(
         "subject names issuer serial not_before not_after days_left sha256",
         {
-            "use": _text("what it is to us"),
-            "subject": _text(),
-            "names": {**_TEXTS, "description": "what it proves"},
-            "issuer": _text(),
-            "serial": _text("in hexadecimal"),
-            "not_before": _text(),
-            "not_after": _text(),
-            "days_left": _ANY_NUMBER,
-            "sha256": _text("its fingerprint"),
+            "use": text("what it is to us"),
+            "subject": text(),
+            "names": {**TEXTS, "description": "what it proves"},
+            "issuer": text(),
+            "serial": text("in hexadecimal"),
+            "not_before": text(),
+            "not_after": text(),
+            "days_left": ANY_NUMBER,
+            "sha256": text("its fingerprint"),
         },
     ),
-    "Identity": _object(
+    "Identity": shape(
         "identity flows",
-        {"identity": _text(), "flows": {**_TEXTS, "description": "the flows that proved it"}},
+        {"identity": text(), "flows": {**TEXTS, "description": "the flows that proved it"}},
     ),
-    "Identities": _object(
+    "Identities": shape(
         "own proved allowed peers total next",
         {
-            "own": {**_TEXTS, "description": "the URIs of the parties here"},
-            "proved": {**_TEXTS, "description": "what our own certificate proves"},
-            "allowed": {**_TEXTS, "description": "who may talk to us"},
-            "allows_any": {**_TRUTH, "description": "whether everybody may whom a trusted authority vouches for"},
+            "own": {**TEXTS, "description": "the URIs of the parties here"},
+            "proved": {**TEXTS, "description": "what our own certificate proves"},
+            "allowed": {**TEXTS, "description": "who may talk to us"},
+            "allows_any": {**TRUTH, "description": "whether everybody may whom a trusted authority vouches for"},
             "peers": {"type": "array", "items": ref("Identity")},
-            **_PAGE,
+            **PAGE,
         },
     ),
-    "TlsTrouble": _object(
+    "TlsTrouble": shape(
         "id time reason words remedy",
         {
-            "id": _text(),
-            "time": _text(),
-            "reason": _text("a word for programs"),
-            "words": _text("what happened"),
-            "remedy": _text("what to do about it"),
-            "peer": _text(),
-            "detail": _text(),
-            "alert": _text("the TLS alert that the peer sent"),
+            "id": text(),
+            "time": text(),
+            "reason": text("a word for programs"),
+            "words": text("what happened"),
+            "remedy": text("what to do about it"),
+            "peer": text(),
+            "detail": text(),
+            "alert": text("the TLS alert that the peer sent"),
             "certificate": {"description": "the one that was shown", "anyOf": [ref("Certificate"), {"type": "null"}]},
         },
         "A TLS connection that came to nothing.",
     ),
-    "NewMessage": _object(
+    "NewMessage": shape(
         "to",
-        {"to": _TO, **_CONTENT, "headers": _FIELDS, "from": _text(most=2048), "timeout": _TIMEOUT},
+        {"to": TO, **CONTENT, "headers": FIELDS, "from": text(most=2048), "timeout": TIMEOUT},
         "A MESSAGE to send.",
         is_closed=True,
     ),
-    "NewRequest": _object(
+    "NewRequest": shape(
         "to method",
         {
-            "method": _text("any but those of sessions", most=32, least=1),
-            "to": _TO,
-            **_CONTENT,
-            "headers": _FIELDS,
-            "from": _text(most=2048),
-            "timeout": _TIMEOUT,
+            "method": text("any but those of sessions", most=32, least=1),
+            "to": TO,
+            **CONTENT,
+            "headers": FIELDS,
+            "from": text(most=2048),
+            "timeout": TIMEOUT,
             "max_forwards": {"type": "integer", "minimum": 0, "maximum": 255},
         },
         "A request to send outside of a session.",
         is_closed=True,
     ),
-    "NewSessionMessage": _object(
-        "", {**_CONTENT, "headers": _FIELDS, "timeout": _TIMEOUT}, "A MESSAGE within a session.", is_closed=True
+    "NewSessionMessage": shape(
+        "", {**CONTENT, "headers": FIELDS, "timeout": TIMEOUT}, "A MESSAGE within a session.", is_closed=True
     ),
-    "NewSessionRequest": _object(
+    "NewSessionRequest": shape(
         "method",
-        {"method": _text(most=32, least=1), **_CONTENT, "headers": _FIELDS, "timeout": _TIMEOUT},
+        {"method": text(most=32, least=1), **CONTENT, "headers": FIELDS, "timeout": TIMEOUT},
         "A request within a session.",
         is_closed=True,
     ),
-    "SipResponse": _object(
+    "SipResponse": shape(
         "status reason headers",
         {
             "status": {"type": "integer", "minimum": 100, "maximum": 699},
-            "reason": _text(),
-            "headers": {"type": "array", "items": _object("name value", {"name": _text(), "value": _text()})},
-            "content_type": _text(),
-            "text": _text(),
-            "body_base64": _text(),
+            "reason": text(),
+            "headers": {"type": "array", "items": shape("name value", {"name": text(), "value": text()})},
+            "content_type": text(),
+            "text": text(),
+            "body_base64": text(),
         },
         "A response of a peer; credentials in it are withheld.",
     ),
-    "Failure": _object(
-        "error words remedy", {"error": _text("a word for programs"), "words": _text(), "remedy": _text()}
-    ),
-    "Request": _object(
+    "Failure": shape("error words remedy", {"error": text("a word for programs"), "words": text(), "remedy": text()}),
+    "Request": shape(
         "id method to state created",
         {
-            "id": _text(),
-            "method": _text(),
-            "to": _text(),
-            "session": _text("the session that it belongs to"),
+            "id": text(),
+            "method": text(),
+            "to": text(),
+            "session": text("the session that it belongs to"),
             "state": {"type": "string", "enum": ["pending", "answered", "failed"]},
-            "created": _text(),
-            "ended": _text(),
+            "created": text(),
+            "ended": text(),
             "response": ref("SipResponse"),
             "description": ref("Description"),
             "failure": ref("Failure"),
         },
         "A request that was sent by this API, and what became of it.",
     ),
-    "Description": _object(
-        "content_type", {"content_type": _text(), "text": _text(), "body_base64": _text()}, "A session description."
+    "Description": shape(
+        "content_type", {"content_type": text(), "text": text(), "body_base64": text()}, "A session description."
     ),
-    "Session": _object(
+    "Session": shape(
         "id call_id direction state local",
         {
-            "id": _text("its number, which events have as session"),
-            "call_id": _text(),
+            "id": text("its number, which events have as session"),
+            "call_id": text(),
             "direction": {"type": "string", "enum": ["in", "out"]},
             "state": {
                 "type": "string",
                 "enum": ["idle", "incoming", "connecting", "alerted", "redirecting", "connected", "disconnected"],
             },
-            "reason": _text("why it went into this state"),
+            "reason": text("why it went into this state"),
             "status": {"type": "integer", "description": "of the response that brought it there"},
-            "local": _text("whose of ours it is"),
-            "remote": _text("the peer's URI, as it says"),
-            "began": _text(),
-            "changed": _text(),
-            **_PEER,
-            "flow": _text(),
+            "local": text("whose of ours it is"),
+            "remote": text("the peer's URI, as it says"),
+            "began": text(),
+            "changed": text(),
+            **PEER,
+            "flow": text(),
             "offer": ref("Description"),
             "local_description": ref("Description"),
             "remote_description": ref("Description"),
             "failure": ref("Failure"),
         },
     ),
-    "NewSession": _object(
+    "NewSession": shape(
         "to",
         {
-            "to": _TO,
-            **_OFFER,
-            "headers": _FIELDS,
-            "from": _text(most=2048),
+            "to": TO,
+            **OFFER,
+            "headers": FIELDS,
+            "from": text(most=2048),
             "max_ring": {"type": "number", "minimum": 1, "maximum": 86400},
         },
         "A session to begin; without a description the peer is asked to offer.",
         is_closed=True,
     ),
-    "Ring": _object(
+    "Ring": shape(
         "",
         {
             "status": {"type": "integer", "minimum": 101, "maximum": 198},
-            "reason": _text(most=128),
-            **_OFFER,
-            "headers": _FIELDS,
+            "reason": text(most=128),
+            **OFFER,
+            "headers": FIELDS,
         },
         is_closed=True,
     ),
-    "Accept": _object("", {**_OFFER, "headers": _FIELDS}, is_closed=True),
-    "Reject": _object(
+    "Accept": shape("", {**OFFER, "headers": FIELDS}, is_closed=True),
+    "Reject": shape(
         "",
-        {"status": {"type": "integer", "minimum": 400, "maximum": 699}, "reason": _text(most=128), "headers": _FIELDS},
+        {"status": {"type": "integer", "minimum": 400, "maximum": 699}, "reason": text(most=128), "headers": FIELDS},
         is_closed=True,
     ),
-    "Redirect": _object(
+    "Redirect": shape(
         "contacts",
         {
-            "contacts": {"type": "array", "maxItems": 16, "items": _text(most=2048, least=1)},
+            "contacts": {"type": "array", "maxItems": 16, "items": text(most=2048, least=1)},
             "status": {"type": "integer", "minimum": 300, "maximum": 399},
-            "headers": _FIELDS,
+            "headers": FIELDS,
         },
         is_closed=True,
     ),
-    "Renegotiate": _object(
+    "Renegotiate": shape(
         "",
-        {**_OFFER, "headers": _FIELDS, "method": {"type": "string", "enum": ["INVITE", "UPDATE"]}},
+        {**OFFER, "headers": FIELDS, "method": {"type": "string", "enum": ["INVITE", "UPDATE"]}},
         is_closed=True,
     ),
-    "Event": _object(
+    "Event": shape(
         "id time event",
-        {"id": _NUMBER, "time": _text(), "event": _text()},
+        {"id": NUMBER, "time": text(), "event": text()},
         "Something that happened; further members say what, as they do in the lines of the service.",
     ),
-    "TraceEvent": _object(
+    "TraceEvent": shape(
         "kind at",
         {
-            "number": _NUMBER,
-            "kind": _text("message, or note"),
-            "at": _ANY_NUMBER,
-            "time": _text(),
-            "call_id": _text(),
-            "flow": _NUMBER,
+            "number": NUMBER,
+            "kind": text("message, or note"),
+            "at": ANY_NUMBER,
+            "time": text(),
+            "call_id": text(),
+            "flow": NUMBER,
             "direction": {"type": "string", "enum": ["in", "out"]},
-            "transport": _text("TLS, TCP, UDP, WS or WSS"),
-            "local": _text("the host of our own URI"),
-            "address": _text("our socket address"),
-            "remote": _text("the peer's socket address"),
-            "peer": _text("the identity that it has proved"),
-            "head": _text("start line and header fields, as they passed but for credentials"),
-            "length": {**_NUMBER, "description": "how many octets the body had"},
-            "body": _text("the body, where --keep-bodies keeps it"),
-            "body_base64": _text("the same where it is no text"),
-            "note": _text("what a note says"),
+            "transport": text("TLS, TCP, UDP, WS or WSS"),
+            "local": text("the host of our own URI"),
+            "address": text("our socket address"),
+            "remote": text("the peer's socket address"),
+            "peer": text("the identity that it has proved"),
+            "head": text("start line and header fields, as they passed but for credentials"),
+            "length": {**NUMBER, "description": "how many octets the body had"},
+            "body": text("the body, where --keep-bodies keeps it"),
+            "body_base64": text("the same where it is no text"),
+            "note": text("what a note says"),
         },
         "One message that passed, or one note, with the keys of a trace file.",
     ),
-    "Patient": _object("patient", {"patient": _text("the URI of a peer", most=2048, least=1)}, is_closed=True),
-    "Finding": _object(
+    "Patient": shape("patient", {"patient": text("the URI of a peer", most=2048, least=1)}, is_closed=True),
+    "Finding": shape(
         "step verdict cause what remedy",
-        {"step": _text(), "verdict": _text(), "cause": _text(), "what": _text(), "remedy": _text()},
+        {"step": text(), "verdict": text(), "cause": text(), "what": text(), "remedy": text()},
     ),
-    "DoctorJob": _object(
+    "DoctorJob": shape(
         "id patient state created",
         {
-            "id": _text(),
-            "patient": _text(),
+            "id": text(),
+            "patient": text(),
             "state": {"type": "string", "enum": ["running", "done", "failed"]},
-            "created": _text(),
-            "ended": _text(),
+            "created": text(),
+            "ended": text(),
             "findings": {"type": "array", "items": ref("Finding")},
             "failure": ref("Failure"),
         },
         "What is found out about the way to a peer.",
     ),
-    "Drain": _object(
+    "Drain": shape(
         "",
         {
             "deadline": {"type": "number", "minimum": 0, "maximum": 86400},
-            "redirect_to": {"type": "array", "maxItems": 16, "items": _text(most=2048, least=1)},
+            "redirect_to": {"type": "array", "maxItems": 16, "items": text(most=2048, least=1)},
         },
         is_closed=True,
     ),
-    "Metrics": _object("counters", {"counters": {"type": "object", "additionalProperties": {"type": "integer"}}}),
-    "Health": _object("status", {"status": _text(), "reason": _text()}),
-    "Reloaded": _object("changes", {"changes": _TEXTS}),
+    "Metrics": shape("counters", {"counters": {"type": "object", "additionalProperties": {"type": "integer"}}}),
+    "Health": shape("status", {"status": text(), "reason": text()}),
+    "Reloaded": shape("changes", {"changes": TEXTS}),
+    **LIFE_SHAPES,
 }
 """Every shape by its name."""

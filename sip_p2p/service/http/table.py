@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sip_p2p.service.http import console, doctor, insight, messages, openapi, operation, party, sessions
+from sip_p2p.service.http.life_table import LIFE_ROUTES
 from sip_p2p.service.http.routes import JSON, Parameter, Reply, Route
-from sip_p2p.service.http.shapes import SHAPES, listed, paged, ref
+from sip_p2p.service.http.shape_parts import listed, number, paged, parameter_text, ref
+from sip_p2p.service.http.shapes import SHAPES
 from sip_p2p.service.http.streams import EVENT_STREAM
+from sip_p2p.service.http.table_parts import LAST, MOST, SENDING, SENT, WAIT
 
 if TYPE_CHECKING:
     from sip_p2p.service.http.schemas import Schema
@@ -21,45 +24,12 @@ _SESSION = Reply("It.", ref("Session"))
 _PAGE = Reply("The file.", {"type": "string"}, "*/*", {"ETag": "another one where the file is another one"})
 
 
-def _text(most: int = 256) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": most}
-
-
-def _number(least: int, most: int) -> dict[str, Any]:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
-_MOST = 2**53 - 1
-
-WAIT = Parameter(
-    "Prefer", {"type": "string"}, "wait=SECONDS (RFC 7240) waits for the outcome, up to 60 seconds", "header"
-)
-KEY = Parameter(
-    "Idempotency-Key",
-    {"type": "string", "pattern": '^"?[!#-\\[\\]-~]{1,255}"?$'},
-    "the same key with the same content gets what the first request made",
-    "header",
-)
-LAST = Parameter(
-    "Last-Event-ID",
-    {"type": "string", "pattern": "^[0-9]{1,18}$"},
-    "the number of the last event that was seen",
-    "header",
-)
-SENDING = (WAIT, KEY)
-SENT = {
-    200: Reply("It has ended within the time of Prefer: wait.", ref("Request")),
-    202: Reply("It is on its way.", ref("Request"), headers={"Location": "where to ask what became of it"}),
-}
-
 _TRACE = (
-    Parameter("flow", _number(0, _MOST), "only what passed on this flow"),
-    Parameter("call_id", _text(), "only what has this Call-ID"),
-    Parameter("peer", _text(), "only what this identity or address has to do with"),
-    Parameter("method", _text(32), "only requests of this method and their responses"),
-    Parameter(
-        "since", _number(0, _MOST), "only what has a higher number, the oldest first; without it the newest come"
-    ),
+    Parameter("flow", number(0, MOST), "only what passed on this flow"),
+    Parameter("call_id", parameter_text(), "only what has this Call-ID"),
+    Parameter("peer", parameter_text(), "only what this identity or address has to do with"),
+    Parameter("method", parameter_text(32), "only requests of this method and their responses"),
+    Parameter("since", number(0, MOST), "only what has a higher number, the oldest first; without it the newest come"),
 )
 _TRACED = {
     "type": "object",
@@ -86,9 +56,9 @@ ROUTES: tuple[Route, ...] = (
         "flows",
         {200: Reply("Those that there are, by their numbers.", paged("flows", "Flow"))},
         parameters=(
-            Parameter("peer", _text(), "only those that prove this identity, or lead to this address"),
-            Parameter("limit", _number(1, party.MOST_LISTED), "how many at most"),
-            Parameter("after", _number(0, _MOST), "only those behind the flow of this number"),
+            Parameter("peer", parameter_text(), "only those that prove this identity, or lead to this address"),
+            Parameter("limit", number(1, party.MOST_LISTED), "how many at most"),
+            Parameter("after", number(0, MOST), "only those behind the flow of this number"),
         ),
     ),
     Route("GET", "/v1/flows/{id}", party.flow, "One flow", "flows", {200: Reply("It.", ref("Flow"))}),
@@ -101,8 +71,8 @@ ROUTES: tuple[Route, ...] = (
         "identities",
         {200: Reply("They, by their names.", ref("Identities"))},
         parameters=(
-            Parameter("limit", _number(1, party.MOST_LISTED), "how many peers at most"),
-            Parameter("after", _text(1024), "only the peers behind this identity"),
+            Parameter("limit", number(1, party.MOST_LISTED), "how many peers at most"),
+            Parameter("after", parameter_text(1024), "only the peers behind this identity"),
         ),
     ),
     Route(
@@ -120,7 +90,7 @@ ROUTES: tuple[Route, ...] = (
         "The last TLS connections that came to nothing, and why",
         "identities",
         {200: Reply("The newest first.", listed("failures", "TlsTrouble"))},
-        parameters=(Parameter("limit", _number(1, party.MOST_FAILURES), "how many at most"),),
+        parameters=(Parameter("limit", number(1, party.MOST_FAILURES), "how many at most"),),
     ),
     Route(
         "POST",
@@ -155,8 +125,8 @@ ROUTES: tuple[Route, ...] = (
             Parameter(
                 "state", SHAPES["Session"]["properties"]["state"], "only those; disconnected: those that are over"
             ),
-            Parameter("limit", _number(1, sessions.MOST_SESSIONS), "how many at most"),
-            Parameter("after", _number(0, _MOST), "only those behind the session of this number: older ones"),
+            Parameter("limit", number(1, sessions.MOST_SESSIONS), "how many at most"),
+            Parameter("after", number(0, MOST), "only those behind the session of this number: older ones"),
         ),
     ),
     Route(
@@ -218,6 +188,7 @@ ROUTES: tuple[Route, ...] = (
             ("requests", sessions.send_in_session, "Send another request in a session", "NewSessionRequest"),
         )
     ),
+    *LIFE_ROUTES,
     Route(
         "GET",
         "/v1/requests",
@@ -227,7 +198,7 @@ ROUTES: tuple[Route, ...] = (
         {200: Reply("The newest first.", listed("requests", "Request"))},
         parameters=(
             Parameter("state", {"type": "string", "enum": ["pending", "answered", "failed"]}, "only these"),
-            Parameter("limit", _number(1, messages.MOST_KEPT), "how many at most; 100 without it"),
+            Parameter("limit", number(1, messages.MOST_KEPT), "how many at most; 100 without it"),
         ),
     ),
     Route(
@@ -255,8 +226,10 @@ ROUTES: tuple[Route, ...] = (
         "events",
         {200: Reply("Server-sent events; as JSON, what is kept of them.", _STREAM, EVENT_STREAM)},
         parameters=(
-            Parameter("event", {"type": "array", "items": _text(64), "maxItems": 32}, "only events of this kind"),
-            Parameter("since", _number(0, _MOST), "begin after the event of this number"),
+            Parameter(
+                "event", {"type": "array", "items": parameter_text(64), "maxItems": 32}, "only events of this kind"
+            ),
+            Parameter("since", number(0, MOST), "begin after the event of this number"),
             LAST,
         ),
         problems=("too-many",),
@@ -269,7 +242,7 @@ ROUTES: tuple[Route, ...] = (
         "The messages that are recorded",
         "trace",
         {200: Reply("The oldest first.", _TRACED)},
-        parameters=(*_TRACE, Parameter("limit", _number(1, insight.MOST_TRACED), "how many at most")),
+        parameters=(*_TRACE, Parameter("limit", number(1, insight.MOST_TRACED), "how many at most")),
         problems=("unavailable",),
     ),
     Route(
@@ -289,7 +262,7 @@ ROUTES: tuple[Route, ...] = (
         "The messages that are recorded, for Wireshark",
         "trace",
         {200: Reply("A capture file.", {"type": "string"}, "application/x-pcapng")},
-        parameters=(*_TRACE, Parameter("limit", _number(1, insight.MOST_TRACED), "how many at most")),
+        parameters=(*_TRACE, Parameter("limit", number(1, insight.MOST_TRACED), "how many at most")),
         problems=("unavailable",),
     ),
     Route(

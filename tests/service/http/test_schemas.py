@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from sip_p2p.service.http.schemas import Schema, from_text, mismatches
-from sip_p2p.service.http.shapes import SHAPES, ref
+from sip_p2p.service.http.shape_parts import ref
+from sip_p2p.service.http.shapes import SHAPES
 from tests.support import SynchronousTestCase
 
 JSON = some.recursive(

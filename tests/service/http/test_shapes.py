@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sip_p2p.service.http.schemas import REFERENCE
-from sip_p2p.service.http.shapes import SHAPES, listed, paged, ref
+from sip_p2p.service.http.shape_parts import listed, paged, ref
+from sip_p2p.service.http.shapes import SHAPES
 from tests.support import SynchronousTestCase
 
 if TYPE_CHECKING:
