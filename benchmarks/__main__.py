@@ -18,6 +18,7 @@ from benchmarks import (
     kamailio,
     looking,
     memory,
+    notifications,
     parse,
     sending,
     transactions,
@@ -71,6 +72,9 @@ def main() -> int:
         standing, calls_growth = dialogs.measure_dialogs(setting)
         print(dialogs.tables(standing, calls_growth), flush=True)
         goals += dialogs.goals(standing, calls_growth)
+        told, watched = notifications.measure_notifications(setting)
+        print(notifications.tables(told, watched), flush=True)
+        goals += notifications.goals(watched)
         print(looking.tables(looking.measure_looking(setting)), flush=True)
         print(webhooks.tables(webhooks.measure_webhooks(setting)), flush=True)
         seen = console.measure_console(setting)

@@ -34,6 +34,8 @@ class Scale:
     :ivar trickles: peers that trickle meanwhile.
     :ivar dialogs: dialogs that are held.
     :ivar calls: calls over which neither side must grow.
+    :ivar watchers: subscribers who are told of each change.
+    :ivar watched: subscriptions that are held.
     """
 
     rounds: int
@@ -53,13 +55,33 @@ class Scale:
     trickles: int
     dialogs: int
     calls: int
+    watchers: int
+    watched: int
 
 
 FULL = Scale(
-    25, 0.08, 0, 40, 0.02, 1000, 5000, 30_000, 1_000_000, 10_000, 6000.0, 40.0, 8.0, 1000, 500, 20_000, 100_000
+    25,
+    0.08,
+    0,
+    40,
+    0.02,
+    1000,
+    5000,
+    30_000,
+    1_000_000,
+    10_000,
+    6000.0,
+    40.0,
+    8.0,
+    1000,
+    500,
+    20_000,
+    100_000,
+    1000,
+    10_000,
 )
-QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000, 500, 6000.0, 5.0, 2.0, 1000, 500, 1000, 5000)
-SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5, 20, 100)
+QUICK = Scale(6, 0.05, 0, 12, 0.01, 500, 1000, 5_000, 100_000, 500, 6000.0, 5.0, 2.0, 1000, 500, 1000, 5000, 200, 1000)
+SMOKE = Scale(1, 0.0, 24, 1, 0.0005, 4, 10, 20, 100, 6, 200.0, 0.3, 0.3, 50, 5, 20, 100, 6, 20)
 
 
 class Setting:

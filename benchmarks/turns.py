@@ -110,12 +110,13 @@ class _Commands(LineOnlyReceiver):
             reactor.stop()
 
 
-def serve_turns(turn_of: Callable[[Command], Turn]) -> None:
+def serve_turns(turn_of: Callable[[Command], Turn], ports: dict[str, int] | None = None) -> None:
     """Say that we are ready, and have the reactor serve turns until standard input closes.
 
     :param turn_of: makes the turn that a command asks for.
+    :param ports: where we listen, by transport.
     """
     stdio.StandardIO(_Commands(turn_of))
     gc.collect()
     gc.freeze()
-    print(json.dumps({}), flush=True)
+    print(json.dumps(ports or {}), flush=True)

@@ -18,6 +18,7 @@ from benchmarks import (
     kamailio,
     looking,
     memory,
+    notifications,
     parse,
     processes,
     sending,
@@ -202,6 +203,15 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual([each.count for each in growth], [100, 100])
         self.assertIn("mutual TLS, calling", dialogs.tables(held, growth))
         self.assertEqual(len(dialogs.goals(held, growth)), 8)
+
+    def test_notifications(self) -> None:
+        """Every subscriber is told of each change, in each case, and subscriptions are held on both sides."""
+        told, held = notifications.measure_notifications(self.setting)
+        self.assertEqual([(each.transport, each.connections) for each in told], list(notifications.CASES))
+        self.assertEqual({(each.subscribers, each.count) for each in told}, {(6, 6)})
+        self.assertEqual([(each.side, each.count) for each in held], [("notifier", 20), ("subscriber", 20)])
+        self.assertIn("mutual TLS, 50 connections", notifications.tables(told, held))
+        self.assertEqual(len(notifications.goals(held)), 2)
 
     def test_canary(self) -> None:
         """A good peer is timed without an attack and under each, and answered every time."""
