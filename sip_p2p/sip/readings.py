@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import MediaType, parse_disposition
-from sip_p2p.sip.fields import split_values
+from sip_p2p.sip.fields import parse_retry_after, parse_seconds, split_values
 
 if TYPE_CHECKING:
     from sip_p2p.sip.headers import Headers
 
-__all__ = ["LONGEST_KEY", "could_accept", "is_optional", "only_via", "short_key", "warning_value"]
+__all__ = ["LONGEST_KEY", "could_accept", "is_optional", "only_via", "seconds_of", "short_key", "warning_value"]
 
 LONGEST_KEY = 256
 """Characters; of what is longer a digest is kept in its place."""
@@ -52,3 +53,15 @@ def is_optional(headers: Headers) -> bool:
     """8.2.3: a body whose Content-Disposition says ``handling=optional`` may be passed over."""
     value = headers.get("Content-Disposition")
     return value is not None and not parse_disposition(value).is_required
+
+
+def seconds_of(headers: Headers, name: str, default: int = 0) -> int:
+    """The seconds that a field says; *default* where there is none, or none that can be read."""
+    value = headers.get(name)
+    if value is None:
+        return default
+    try:
+        number = parse_retry_after(value).seconds if name == "Retry-After" else parse_seconds(value, name)
+    except MalformedMessage:
+        return default
+    return default if number is None else number

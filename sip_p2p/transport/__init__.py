@@ -38,6 +38,7 @@ module             what                                                         
 ``keep_alive``     CRLF and STUN, and the agreement about them                       RFC 5626, RFC 6223
 ``target``         from a URI to where it leads, and to the name to be proved there  RFC 3263, RFC 5630
 ``proxy``          the first hop, where there is one                                 RFC 3261 section 8.1.2
+``bare_agent``     HTTP without what its clients add to it                           RFC 9110
 ``limits``         every bound, by name
 ``throttle``       how often something is said in the log
 =================  ================================================================  ======================

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.sip.headers import Headers
-from sip_p2p.sip.readings import could_accept, is_optional, only_via, short_key, warning_value
+from sip_p2p.sip.readings import could_accept, is_optional, only_via, seconds_of, short_key, warning_value
 from tests.support import SynchronousTestCase
 
 
@@ -37,3 +37,10 @@ class ReadingTests(SynchronousTestCase):
         self.assertFalse(could_accept(Headers([("Accept", "text/plain")])))
         self.assertFalse(is_optional(Headers()))
         self.assertTrue(is_optional(Headers([("Content-Disposition", "render;handling=optional")])))
+
+    def test_seconds(self) -> None:
+        """What cannot be read counts as not said (RFC 3261 sections 20.19 and 20.33, fault:B1)."""
+        headers = Headers([("Expires", "60"), ("Retry-After", "5 (later);duration=3600"), ("Min-Expires", "soon")])
+        self.assertEqual(seconds_of(headers, "Expires", 3600), 60)
+        self.assertEqual(seconds_of(headers, "Retry-After"), 5)
+        self.assertEqual((seconds_of(headers, "Min-Expires", 7), seconds_of(headers, "Min-SE", 8)), (7, 8))

@@ -25,10 +25,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IAgentEndpointFactory, IBodyProducer
+from twisted.web.iweb import IAgent, IAgentEndpointFactory
 from zope.interface import implementer
 
 from sip_p2p.errors import SipError
+from sip_p2p.transport.bare_agent import BareAgent, is_compressed
+from sip_p2p.transport.trust.identity import is_ip_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -101,7 +103,7 @@ class FetchRules:
             raise NotFetched("the URL of the certificate is not https")
         if "@" in parts.netloc or parts.fragment or "\\" in url:
             raise NotFetched("the URL of the certificate holds a user or a fragment")
-        if _HOST.fullmatch(host) is None and not _is_address(host):
+        if _HOST.fullmatch(host) is None and not is_ip_address(host):
             raise NotFetched("the URL of the certificate names no host")
         if port not in self.ports:
             raise NotFetched(f"the URL of the certificate names port {port}, from which nothing is fetched")
@@ -155,14 +157,14 @@ async def _fetch(
 ) -> tuple[bytes, float | None]:
     host, port = rules.check(url)
     try:
-        addresses = [host] if _is_address(host) else await _resolve(reactor, host, port)
+        addresses = [host] if is_ip_address(host) else await _resolve(reactor, host, port)
         usable = rules.usable(addresses)
         if not usable:
             raise NotFetched("the host of the certificate has no public address")
         endpoint = _Straight(reactor, usable, host, port, policy, most + _LARGEST_HEAD)
         pool = HTTPConnectionPool(reactor, persistent=False)
         agent = Agent.usingEndpointFactory(reactor, endpoint, pool)
-        client = HTTPClient(cast("IAgent", _Bare(agent)))
+        client = HTTPClient(cast("IAgent", BareAgent(agent)))
         response = await client.get(url, headers=Headers({"Accept": [_ACCEPT]}), allow_redirects=False, unbuffered=True)
         return await _body_of(response, most), _good_for(response.headers)
     except (NotFetched, CancelledError):
@@ -171,14 +173,6 @@ async def _fetch(
         # Many libraries speak here, each with errors of its own; a certificate is there or it is not.
         refusal = policy.refusal_of(host, port)
         raise NotFetched(f"the server of the certificate could not be asked: {str(refusal or error)[:200]}") from None
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 @implementer(IResolutionReceiver)
@@ -215,7 +209,7 @@ async def _body_of(response: IResponse, most: int) -> bytes:
         raise NotFetched("the server of the certificate speaks no HTTP")
     if response.code != 200:
         raise NotFetched(f"the server of the certificate answers {response.code}")
-    if response.headers.hasHeader("x-compressed"):
+    if is_compressed(response):
         raise NotFetched("the certificate is compressed, which nobody asked for")
     done: Deferred[bytes] = Deferred(lambda _: reader.cancelled())
     reader = _Reader(done, most)
@@ -272,35 +266,6 @@ class _Reader(Protocol):
             done.callback(b"".join(self._parts))
         else:
             done.errback(Failure(NotFetched("the certificate came in part only")))
-
-
-@implementer(IAgent)
-@final
-class _Bare:
-    """An agent without what treq adds: compression and cookies."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    def request(
-        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
-    ) -> Deferred[IResponse]:
-        """Ask for the answer as it is."""
-        plain = Headers() if headers is None else headers.copy()
-        plain.setRawHeaders("accept-encoding", ["identity"])
-        plain.removeHeader("cookie")
-        return self._agent.request(method, uri, plain, bodyProducer).addCallback(_bare)
-
-
-def _bare(response: IResponse) -> IResponse:
-    headers = response.headers
-    headers.removeHeader("set-cookie")
-    encoding = headers.getRawHeaders("content-encoding", [])
-    # Under its own name treq would unpack what it stands for.
-    headers.removeHeader("content-encoding")
-    if any(each.strip().lower() not in ("", "identity") for each in encoding):
-        headers.setRawHeaders("x-compressed", ["yes"])
-    return response
 
 
 @implementer(IAgentEndpointFactory, IStreamClientEndpoint)

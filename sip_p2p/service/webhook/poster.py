@@ -29,6 +29,7 @@ from sip_p2p.errors import TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.webhook.failure import FailureKind, HookFailure
 from sip_p2p.service.words import explain
+from sip_p2p.transport.bare_agent import BareAgent, is_compressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,7 +58,6 @@ _IDLE_SECONDS = 60.0
 # An answer without a body that nobody needs to read.
 _NO_CONTENT = 204
 _TOO_MANY = 429
-_COMPRESSED = "x-compressed"
 # What treq is told: it reads URLs, and addresses of IPv6 do not survive that.
 _ANYWHERE = "http://webhook.invalid/"
 
@@ -76,7 +76,7 @@ class Poster:
     """
 
     def __init__(self, agent: IAgent, url: str, refusal: Callable[[], TlsFailure | None] = lambda: None) -> None:
-        self._client = HTTPClient(_Bare(agent, url))
+        self._client = HTTPClient(BareAgent(agent, url))
         self._refusal = refusal
 
     def post(self, body: bytes, fields: Mapping[str, str]) -> Deferred[bytes]:
@@ -187,43 +187,13 @@ class _Closing:
         return cast("Deferred[None]", self._pool.closeCachedConnections())
 
 
-@implementer(IAgent)
-@final
-class _Bare:
-    """An agent that asks one URL, and without what treq adds: compression and cookies."""
-
-    def __init__(self, agent: IAgent, url: str) -> None:
-        self._agent = agent
-        self._url = url.encode("ascii")
-
-    def request(
-        self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: IBodyProducer | None = None
-    ) -> Deferred[IResponse]:
-        """Ask the URL, and for nothing but the answer as it is."""
-        plain = Headers() if headers is None else headers.copy()
-        plain.setRawHeaders("accept-encoding", ["identity"])
-        plain.removeHeader("cookie")
-        return self._agent.request(method, self._url, plain, bodyProducer).addCallback(_bare)
-
-
-def _bare(response: IResponse) -> IResponse:
-    headers = response.headers
-    headers.removeHeader("set-cookie")
-    encoding = headers.getRawHeaders("content-encoding", [])
-    headers.removeHeader("content-encoding")
-    if any(each.strip().lower() not in ("", "identity") for each in encoding):
-        # Under its own name treq would unpack what it stands for.
-        headers.setRawHeaders(_COMPRESSED, ["yes"])
-    return response
-
-
 def _failure_of(response: IResponse) -> HookFailure | None:
     """What the head of an answer says against it; None where the hook took the delivery."""
     code = response.code
     if response.version[:2] != (b"HTTP", 1):
         return HookFailure(FailureKind.UNREADABLE, "what it says is no HTTP")
     if 200 <= code < 300:
-        if response.headers.hasHeader(_COMPRESSED):
+        if is_compressed(response):
             return HookFailure(FailureKind.UNREADABLE, "its answer is compressed, which nobody asked for")
         return None
     if code >= 500:

@@ -21,12 +21,12 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.errors import InvalidOperation, MalformedMessage
+from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.abnf import is_token
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.effects import Errand, Purpose, RequestUnwanted, RequestWanted
 from sip_p2p.sip.event.usage import EventEffect
-from sip_p2p.sip.fields import parse_retry_after, parse_seconds
+from sip_p2p.sip.readings import seconds_of
 
 if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
@@ -239,7 +239,7 @@ class Publisher:
         elif response.status == 412 and self.etag:
             self._forgotten(response)
         elif not self._asks_longer(response):
-            self._failed(response, None, _seconds_of(response, "Retry-After"), now)
+            self._failed(response, None, seconds_of(response.headers, "Retry-After"), now)
 
     def errand_failed(self, errand: Errand, reason: BaseException, now: float) -> None:
         """There will be no final response."""
@@ -294,7 +294,7 @@ class Publisher:
         tag = response.headers.get("SIP-ETag") or ""
         # One that is none cannot be sent back: the next PUBLISH has all of it again.
         self.etag = tag if is_token(tag) and len(tag) <= _LONGEST_TAG else ""
-        expires = min(_seconds_of(response, "Expires", self.expires), _LONGEST_EXPIRES)
+        expires = min(seconds_of(response.headers, "Expires", self.expires), _LONGEST_EXPIRES)
         self.expires_at = now + max(expires, 1)
         self.state = _STANDS
         self._told = self._sent
@@ -320,7 +320,7 @@ class Publisher:
         """Whether *response* is a 423 that says how long would do (section 5), and it was asked for so."""
         if response.status != 423 or self._has_grown or self._is_leaving:
             return False
-        least = _seconds_of(response, "Min-Expires")
+        least = seconds_of(response.headers, "Min-Expires")
         if not self.expires < least <= _LONGEST_EXPIRES:
             return False
         self.expires = least
@@ -369,15 +369,3 @@ class Publisher:
 
     def __repr__(self) -> str:
         return f"<Publisher of {self._event} {self.state.name}>"
-
-
-def _seconds_of(response: Response, name: str, default: int = 0) -> int:
-    """The seconds that a field of *response* says; *default* where it says none that can be read."""
-    value = response.headers.get(name)
-    if value is None:
-        return default
-    try:
-        number = parse_retry_after(value).seconds if name == "Retry-After" else parse_seconds(value, name)
-    except MalformedMessage:
-        return default
-    return default if number is None else number

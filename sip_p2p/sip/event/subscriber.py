@@ -40,7 +40,8 @@ from sip_p2p.sip.event.subscribing import (
 )
 from sip_p2p.sip.event.subscription_state import PENDING, parse_subscription_state
 from sip_p2p.sip.event.usage import SUBSCRIBER, usage_name
-from sip_p2p.sip.fields import parse_event, parse_retry_after, parse_seconds
+from sip_p2p.sip.fields import parse_event
+from sip_p2p.sip.readings import seconds_of
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
@@ -371,13 +372,13 @@ class Subscriber:
             # 4.1.3: what the NOTIFY says of it counts, and it has come before.
             self._last_until(now, self.expires_at - now)
         else:
-            self._last_until(now, min(_seconds(response, "Expires", asking.expires), asking.expires))
+            self._last_until(now, min(seconds_of(response.headers, "Expires", asking.expires), asking.expires))
         self._appoint()
         self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response))
 
     def _ask_for_longer(self, asking: _Asking, response: Response, now: float) -> bool:
         """423 (RFC 3261 section 10.2.8): once again, for as long as the notifier wants it at least."""
-        least = _seconds(response, "Min-Expires", 0)
+        least = seconds_of(response.headers, "Min-Expires")
         if not asking.expires or asking.has_grown or not asking.expires < least <= _LONGEST_EXPIRES:
             return False
         kind, plan, dialog = asking.kind, asking.errand.plan, self.dialog
@@ -417,7 +418,7 @@ class Subscriber:
             # A NOTIFY came instead of the 2xx, and has not said how long it holds.
             self._last_until(now, asking.expires)
         elif self.options.is_refreshed:
-            wish = 0 if response is None else _seconds(response, "Retry-After", 0)
+            wish = 0 if response is None else seconds_of(response.headers, "Retry-After")
             self._refresh_at = now + max((self.expires_at - now) / 2, wish, _LEAST_PAUSE)
         self._appoint()
         self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response, reason))
@@ -644,18 +645,6 @@ class Subscriber:
 
     def __repr__(self) -> str:
         return f"<Subscriber to {self.event} {self.state.name}>"
-
-
-def _seconds(response: Response, name: str, default: int) -> int:
-    """The seconds that a field of *response* says; *default* where it says none that can be read."""
-    value = response.headers.get(name)
-    if value is None:
-        return default
-    try:
-        number = parse_retry_after(value).seconds if name == "Retry-After" else parse_seconds(value, name)
-    except MalformedMessage:
-        return default
-    return default if number is None else number
 
 
 def _repeated(plan: RequestPlan) -> RequestPlan:
