@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
-from sip_p2p import InvalidOperation, OperationTimeout, ReferStatus, RequestFailed, SessionTerminated, SignalingState
+from sip_p2p import (
+    IncomingReferral,
+    InvalidOperation,
+    OperationTimeout,
+    Referral,
+    ReferStatus,
+    RequestFailed,
+    SessionTerminated,
+    SignalingState,
+)
 from sip_p2p.endpoint.subscription.package import EventPackage, Verdict
-from sip_p2p.endpoint.transfer.explicit import MOST_SUBSCRIBERS, events_uri
+from sip_p2p.endpoint.transfer.explicit import MOST_SUBSCRIBERS, ReferralEvents, events_uri
+from sip_p2p.endpoint.transfer.following import Following
+from sip_p2p.sip.event.notifier import Notifier
+from sip_p2p.sip.event.referring import Referrer
+from sip_p2p.sip.event.subscriber import Subscriber
 from sip_p2p.sip.message import Response
 from tests.endpoint.session.calls import BOB
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase, statuses
@@ -122,6 +136,26 @@ class ToldTests(ExplicitTestCase):
             self.network.advance(300)
         self.assertIsNone(self.referrals[0].events_uri)
         self.referrals[0].progress(200)
+
+
+class MemoryTests(ExplicitTestCase):
+    """What is left of a referral that was subscribed to."""
+
+    def test_nothing(self) -> None:
+        """Nothing of it outlives the time in which it can be subscribed to, and no collector is needed (row:I8)."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        referral = self.refer()
+        self.at_carol[-1].reject()
+        self.network.advance(1)
+        self.assertTrue(referral.is_over)
+        del referral
+        for kept in (self.at_carol, self.referrals):
+            kept.clear()
+        self.network.advance(_LINGER)
+        kinds = (Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following, ReferralEvents)
+        self.assertEqual([each for each in gc.get_objects() if type(each) in kinds], [])
 
 
 class SubscribersTests(ExplicitTestCase):
