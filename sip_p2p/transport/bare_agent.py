@@ -48,7 +48,7 @@ class BareAgent:
 
 def is_compressed(response: IResponse) -> bool:
     """Whether an answer that came by a :class:`BareAgent` is compressed, which nobody has asked for."""
-    return response.headers.hasHeader(_COMPRESSED)
+    return bool(response.headers.hasHeader(_COMPRESSED))
 
 
 def _bare(response: IResponse) -> IResponse:
