@@ -86,6 +86,16 @@ class SyntaxTests(SynchronousTestCase):
         for uri, status in cases.items():
             self.assertEqual(CoreBench().status(message("MESSAGE", uri, body=b"x")), status, uri)
 
+    def test_replaces_elsewhere(self) -> None:
+        """Replaces in anything but an INVITE is 400, and in an ACK nothing (RFC 3891 section 3, row:I9)."""
+        for method in METHODS:
+            bench = CoreBench()
+            outputs = bench.over_stream(message(method, extra="\r\nReplaces: call;to-tag=a;from-tag=b"))
+            if method in ("ACK", "INVITE"):
+                self.assertNotIn(400, statuses_of(outputs), method)
+            else:
+                self.assertEqual((statuses_of(outputs), delivered(outputs)), ([400], []), method)
+
     def test_method_mismatch(self) -> None:
         """A CSeq of another method is 400 (RFC 3261 8.1.1.5)."""
         self.assertEqual(CoreBench().status(message("MESSAGE", replace={"CSeq": "1 OPTIONS"})), 400)
