@@ -234,11 +234,7 @@ class Outbox(Sending):
         uri = to_sip_uri(to, self.endpoint.owner_uri.host)
         tokens = self.endpoint.connection_manager.tokens
         identifier = tokens.token() if id is None else id
-        lasting = limits.expires if expires is None else expires
-        if not 0 < lasting <= limits.longest_expiry:
-            raise ValueError(
-                f"a message expires after more than 0 s and {limits.longest_expiry:g} s at most: {lasting}"
-            )
+        lasting = self._lasting(expires)
         wanted = wishes(want)
         if wanted and self._messenger is None:
             raise InvalidOperation("reports need the messenger that hears them: Outbox(..., messenger=...)")
@@ -275,6 +271,16 @@ class Outbox(Sending):
         }
         accepting = self._database.run(store.accept, values, limits.settled)
         return accepting.addCallbacks(self._accepted, self._not_accepted, (len(body), values["lane"]), {}, (len(body),))
+
+    def _lasting(self, expires: float | None) -> float:
+        limits = self.limits
+        lasting = limits.expires if expires is None else expires
+        # Written so that a NaN is refused as well.
+        if not 0 < lasting <= limits.longest_expiry:
+            raise ValueError(
+                f"a message expires after more than 0 s and {limits.longest_expiry:g} s at most: {lasting}"
+            )
+        return lasting
 
     def _reserve(self, octets: int) -> None:
         limits = self.limits
@@ -338,19 +344,22 @@ class Outbox(Sending):
         """Queue anew a message that has failed or expired, with the same id, behind those that wait.
 
         :param expires: after how many seconds it is of no use any more; by default as the limits say.
-        :returns: fires with the message, or None where there is none that has failed or expired.
+        :returns: fires with the message, or None where there is none that has failed or expired, or none any more that
+            could be sent: what was delivered, before a report said that it had failed, has lost its text.
+        :raises ValueError: for a time that is none.
         :raises InvalidOperation: when the outbox is not open, or full.
         """
         self._check_open()
-        if self.waiting >= self.limits.messages:
-            raise InvalidOperation(f"the outbox is full: {self.waiting} messages", retryable=True)
-        now = self._clock()
-        lasting = self.limits.expires if expires is None else expires
-        return self._database.run(store.try_again, id, now, now + lasting).addCallback(self._queued_anew)
+        now, lasting = self._clock(), self._lasting(expires)
+        # How long it is, only the file knows.
+        self._reserve(0)
+        trying = self._database.run(store.try_again, id, now, now + lasting)
+        return trying.addCallbacks(self._queued_anew, self._not_accepted, (), {}, (0,))
 
     def _queued_anew(self, entry: OutboxEntry | None) -> OutboxEntry | None:
-        if entry is not None:
-            self.waiting += 1
+        if entry is None:
+            self._release(0)
+        else:
             self.octets += len(entry.body)
             self._arrived(entry, lane_of(to_sip_uri(entry.target)))
         return entry

@@ -216,8 +216,9 @@ def accept(connection: Connection, values: dict[str, Any], most_settled: int) ->
         marks = ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO messages ({columns}) VALUES ({marks})", tuple(values.values()))
         connection.execute(
-            f"DELETE FROM messages WHERE told = 1 AND state IN {_FINAL} AND seq NOT IN (SELECT seq FROM messages"
-            f" WHERE state IN {_FINAL} ORDER BY settled_at DESC, seq DESC LIMIT ?)",
+            # Those beyond the newest: what is found is nothing or little, and the index is all that is read.
+            f"DELETE FROM messages WHERE told = 1 AND seq IN (SELECT seq FROM messages"
+            f" WHERE state IN {_FINAL} ORDER BY settled_at DESC, seq DESC LIMIT -1 OFFSET ?)",
             (most_settled,),
         )
         entry = _entry(connection, "id", values["id"])
@@ -250,11 +251,12 @@ def forget(connection: Connection, identifier: str) -> OutboxEntry | None:
 
 
 def try_again(connection: Connection, identifier: str, now: float, expires_at: float) -> OutboxEntry | None:
-    """Queue anew what had failed or expired, behind what waits; None where it had not."""
+    """Queue anew what had failed or expired, behind what waits; None where it had not, and where its body is gone
+    because it had been delivered before a report said otherwise."""
     with _Transaction(connection):
         row = connection.execute(
             "SELECT id, target, lane, digest, body, content_type, headers, call_id, attempts FROM messages"
-            " WHERE id = ? AND state IN ('failed', 'expired')",
+            " WHERE id = ? AND state IN ('failed', 'expired') AND (report = '' OR LENGTH(body) > 0)",
             (identifier,),
         ).fetchone()
         if row is None:

@@ -80,6 +80,24 @@ class AcceptingTests(OutboxTestCase):
         self.assertEqual([each.state.value for each in self.settled], ["failed", "delivered"])
         self.assertEqual(self.outbox.waiting, 0)
 
+    def test_tried_again_within_bounds(self) -> None:
+        """What is tried again has a time that is one, and takes the room of a message, however many ask at once."""
+        for name in ("one", "two"):
+            self.hear(404)
+            self.accepted(id=name)
+            self.network.advance(1)
+        for wrong in (0, -1, float("nan"), float("inf")):
+            self.assertRaises(ValueError, self.outbox.try_again, "one", expires=wrong)
+        self.assertIsNone(self.successResultOf(self.outbox.try_again("none")))
+        self.assertEqual((self.outbox.waiting, self.outbox.octets), (0, 0))
+        self.outbox.limits = OutboxLimits(messages=1)
+        self.hear(480)
+        self.successResultOf(self.outbox.try_again("one"))
+        with self.assertRaisesRegex(InvalidOperation, "full"):
+            self.outbox.try_again("two")
+        self.network.advance(60)
+        self.assertEqual((self.outbox.waiting, self.outbox.octets), (0, 0))
+
     def test_forgotten_while_it_waits(self) -> None:
         """Who forgets the message that holds up others lets them go."""
         self.hear(480)

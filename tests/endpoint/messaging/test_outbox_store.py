@@ -53,6 +53,42 @@ class StoreTestCase(SynchronousTestCase):
         return connection
 
 
+class PowerCutTests(StoreTestCase):
+    """The machine goes out while something is written: of what was not yet on the disk any part may be there."""
+
+    def outbox_of(self, database: bytes, log: bytes) -> list[str]:
+        """The messages that whoever opens these files finds."""
+        path = self.mktemp()
+        Path(path).write_bytes(database)
+        Path(f"{path}-wal").write_bytes(log)
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            store.prepare(connection, path, 0.0, 10.0)
+            return [entry.id for entry in store.listed(connection, None, 0, 100)]
+        finally:
+            connection.close()
+
+    def test_torn(self) -> None:
+        """Wherever the end of the log is cut off, or torn, every message that had been accepted before is there, and
+        the one that was being written is there or is not (fault:J10)."""
+        connection = self.prepared()
+        self.assertEqual(connection.execute("PRAGMA synchronous").fetchone(), (2,))
+        log = Path(f"{self.path}-wal")
+        for number in range(5):
+            store.accept(connection, values(f"m{number}"), 100)
+        before, database = log.read_bytes(), Path(self.path).read_bytes()
+        store.accept(connection, values("last", body=b"x" * 6000), 100)
+        after = log.read_bytes()
+        self.assertGreater(len(after), len(before))
+        self.assertEqual(after[: len(before)], before)
+        sound = [f"m{number}" for number in range(5)]
+        for end in (*range(len(before), len(after), 509), len(after) - 1):
+            self.assertEqual(self.outbox_of(database, after[:end]), sound, end)
+            torn = after[:end] + bytes(len(after) - end)
+            self.assertEqual(self.outbox_of(database, torn), sound, end)
+        self.assertEqual(self.outbox_of(database, after), [*sound, "last"])
+
+
 class FileTests(StoreTestCase):
     """Which files are an outbox."""
 
@@ -206,6 +242,16 @@ class MessageTests(StoreTestCase):
         assert entry is not None
         self.assertGreater(entry.seq, second)
         self.assertEqual((entry.call_id, entry.attempts, entry.expires_at), ("call-one", 1, 50.0))
+
+    def test_text_is_gone(self) -> None:
+        """What was delivered and then reported to have failed has no text that could be sent once more."""
+        seq = self.add("one")
+        store.claim(self.connection, "bob@b.example", 1.0)
+        store.settle(self.connection, seq, OutboxState.DELIVERED, 202, "", 2.0)
+        found = store.report(self.connection, "one", "b.example", "failed", OutboxState.FAILED, 3.0)
+        assert found is not None
+        self.assertEqual((found[1].state, found[1].body), (OutboxState.FAILED, b""))
+        self.assertIsNone(store.try_again(self.connection, "one", 4.0, 50.0))
 
     def test_expired(self) -> None:
         """What waits for too long is settled, a few at a time, and when the next one is due is told."""
