@@ -141,11 +141,13 @@ class Tuple:
         status = element.find(_p("status"))
         if status is None:
             raise MalformedDocument("a tuple has no status")
+        # Softphones that do not know yet say "?": that says nothing, and takes nothing from the rest of the document.
+        basic = status.text_of(_p("basic")) or ""
         contact = element.find(_p("contact"))
         known = {_p("status"), _p("contact"), _p("note"), _p("timestamp"), _dm("deviceID")}
         return cls(
             element.get("id") or "",
-            status.text_of(_p("basic")) or "",
+            basic if basic in (OPEN, CLOSED) else "",
             "" if contact is None else contact.text.strip(" \t\r\n"),
             "" if contact is None else contact.get("priority") or "",
             _notes(element, _p("note")),

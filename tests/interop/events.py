@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sip_p2p import InvalidOperation
 from tests.interop.calls import CallTestCase
 from tests.interop.peers.program import until
 from tests.interop.support import reactor
 
 if TYPE_CHECKING:
-    from sip_p2p import Notification, RealTimeEndpoint, Subscription
+    from twisted.internet.defer import Deferred
+
+    from sip_p2p import Notification, RealTimeEndpoint, Response, Subscription
     from tests.interop.support import Party
 
 __all__ = ["EventTestCase", "Watch"]
@@ -42,6 +45,22 @@ class Watch:
         """Wait until it is in *state*."""
         subscription = self.subscription
         await until(reactor, lambda: subscription.state.name == state, seconds, f"{state}; there was {self.states}")
+
+    async def refresh(self) -> Response:
+        """Refresh it, as soon as its last SUBSCRIBE is answered, which a NOTIFY may overtake; the response."""
+        refreshes: list[Deferred[Response]] = []
+
+        def begun() -> bool:
+            try:
+                refreshes.append(self.subscription.refresh())
+            except InvalidOperation as error:
+                if not error.retryable:
+                    raise
+                return False
+            return True
+
+        await until(reactor, begun, 15.0, "the answer to the last SUBSCRIBE")
+        return await refreshes[0]
 
     async def says(self, words: str, seconds: float = 15.0) -> Notification:
         """The next notification that this call has not returned yet and whose body has *words* in it."""

@@ -78,7 +78,7 @@ class PresenceTests(PresenceServerTestCase):
         etag = desk.etag
         await desk.refresh()
         self.assertNotEqual(desk.etag, etag)
-        self.assertEqual((await watch.subscription.refresh()).status // 100, 2)
+        self.assertEqual((await watch.refresh()).status // 100, 2)
         self.assertEqual(notes(await watch.next()), ["out"])
         fetched = await party.endpoint.fetch(ROOM, "presence")
         self.assertEqual((notes(fetched), fetched.state), (["out"], "terminated"))
