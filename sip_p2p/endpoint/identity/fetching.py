@@ -125,6 +125,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
+        if ip.is_site_local:
+            return False
         inner = ip.ipv4_mapped or ip.sixtofour or (None if ip.teredo is None else ip.teredo[1])
         if inner is None and (ip in _NAT64 or int(ip) < 2**32):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)

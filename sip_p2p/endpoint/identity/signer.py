@@ -9,6 +9,7 @@ nothing to repair (section 6.1.1).
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from time import time
 from typing import TYPE_CHECKING, final
 
@@ -29,12 +30,13 @@ if TYPE_CHECKING:
 
     from sip_p2p.sip.message import Request
 
-__all__ = ["SIGNED_METHODS", "PassportSigner", "signed"]
+__all__ = ["SIGNED_METHODS", "PassportSigner", "mark_of", "signed"]
 
 SIGNED_METHODS = frozenset("INVITE MESSAGE NOTIFY OPTIONS PUBLISH REFER SUBSCRIBE".split())
 """The requests that are signed where they belong to no dialog yet."""
 
 _FRESH = 60
+_NUMBER = 32
 # As long as each of ES256 is (RFC 7518 section 3.4), in base64url.
 _ANY_SIGNATURE = "A" * 86
 
@@ -162,6 +164,15 @@ class PassportSigner:
         current = self._current()
         names = "" if current is None else ", ".join(current.identities.identities)
         return f"<PassportSigner {names} {self.x5u[:64]}>"
+
+
+def mark_of(token: str) -> str:
+    """What tells the signature of a good *token* from others: the first of its two numbers (RFC 7518 section 3.4).
+
+    Without the key, anybody can write the octets of a signature in other characters, and take the negative of the
+    second number: then it is good as well. The first number belongs to this signature alone.
+    """
+    return urlsafe_b64decode(token.rpartition(".")[2] + "==")[:_NUMBER].hex()
 
 
 def signed(token: str, key: ec.EllipticCurvePublicKey) -> bool:

@@ -21,7 +21,7 @@ from sip_p2p.endpoint.identity.certificates import CertificateStore
 from sip_p2p.endpoint.identity.chain import Unsupported, check_chain, signing_key
 from sip_p2p.endpoint.identity.fetching import FetchRules, NotFetched
 from sip_p2p.endpoint.identity.replay import ReplayCache
-from sip_p2p.endpoint.identity.signer import SIGNED_METHODS, signed
+from sip_p2p.endpoint.identity.signer import SIGNED_METHODS, mark_of, signed
 from sip_p2p.endpoint.identity.verdict import PassportStatus, PassportVerdict
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.dates import parse_date
@@ -170,7 +170,7 @@ class PassportVerifier:
         if not signed(token, key):
             raise _Judged(438, "the signature is not that of the certificate", passport)
         ends = passport.iat + self._freshness
-        if not self.replays.admit(token.rpartition(".")[2], request, ends, now):
+        if not self.replays.admit(mark_of(token), request, ends, now):
             raise _Judged(438, "the signature came with another request before", passport)
         if self.replays.forget(around.limits.passport_replays):
             around.limit_hit("passport_replays")

@@ -234,6 +234,29 @@ class JudgementTests(VerifierCase):
             self.assertEqual(self.judge(again, by).is_valid, valid, options)
         self.assertEqual(len(by.replays), 1)
 
+    def test_replay_in_another_spelling(self) -> None:
+        """Whoever has a good signature can make another one of it without the key, as every curve lets one, or spell
+        its octets in another way: it is the same signature (fault:E1, RFC 8224 section 12.1)."""
+        order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+        for compact in (False, True):
+            by = verifier()
+            one = self.signed(signer(compact=compact))
+            token = parse_identity(one.headers["Identity"]).token
+            head, _, signature = token.rpartition(".")
+            octets = base64.urlsafe_b64decode(signature + "==")
+            other = octets[:32] + (order - int.from_bytes(octets[32:])).to_bytes(32)
+            turned = base64.urlsafe_b64encode(other).decode().rstrip("=")
+            alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+            spelled = signature[:-1] + alphabet[alphabet.index(signature[-1]) + 1]
+            self.assertEqual(base64.urlsafe_b64decode(spelled + "=="), octets)
+            self.assertTrue(self.judge(with_identity(one, token=f"{head}.{turned}"), by).is_valid)
+            for known in (signature, spelled):
+                again = request(call_id="c2")
+                again.headers.add("Identity", str(one.headers["Identity"]))
+                again.headers.add("Date", one.headers["Date"])
+                verdict = self.judge(with_identity(again, token=f"{head}.{known}"), by)
+                self.assertEqual((verdict.status, verdict.code), (PassportStatus.INVALID, 438), verdict)
+
     def test_most_replays(self) -> None:
         """limit:passport_replays: no more are remembered, and it is counted."""
         by = verifier()
