@@ -16,10 +16,12 @@ from benchmarks import (
     handshakes,
     idle,
     kamailio,
+    keeping,
     looking,
     memory,
     notifications,
     parse,
+    proofs,
     sending,
     transactions,
     webhooks,
@@ -75,6 +77,8 @@ def main() -> int:
         told, watched = notifications.measure_notifications(setting)
         print(notifications.tables(told, watched), flush=True)
         goals += notifications.goals(watched)
+        print(proofs.tables(proofs.measure_proofs(setting)), flush=True)
+        print(keeping.tables(*keeping.measure_keeping(setting)), flush=True)
         print(looking.tables(looking.measure_looking(setting)), flush=True)
         print(webhooks.tables(webhooks.measure_webhooks(setting)), flush=True)
         seen = console.measure_console(setting)

@@ -16,11 +16,13 @@ from benchmarks import (
     handshakes,
     idle,
     kamailio,
+    keeping,
     looking,
     memory,
     notifications,
     parse,
     processes,
+    proofs,
     sending,
     transactions,
     webhooks,
@@ -212,6 +214,19 @@ class ServerTests(SynchronousTestCase):
         self.assertEqual([(each.side, each.count) for each in held], [("notifier", 20), ("subscriber", 20)])
         self.assertIn("mutual TLS, 50 connections", notifications.tables(told, held))
         self.assertEqual(len(notifications.goals(held)), 2)
+
+    def test_proofs(self) -> None:
+        """Credentials of each algorithm and a signature are made and judged."""
+        timed = proofs.measure_proofs(self.setting)
+        self.assertEqual(len(timed), 3 * len(proofs.ALGORITHMS) + 2)
+        self.assertIn("PASSporT: signature judged", proofs.tables(timed))
+
+    def test_keeping(self) -> None:
+        """Messages are kept and delivered with each window, and the disk is tried alone."""
+        kept, commits = keeping.measure_keeping(self.setting)
+        self.assertEqual([(each.window, each.count) for each in kept], [(window, 24) for window in keeping.WINDOWS])
+        self.assertGreater(commits, 0)
+        self.assertIn("16 under way", keeping.tables(kept, commits))
 
     def test_canary(self) -> None:
         """A good peer is timed without an attack and under each, and answered every time."""
