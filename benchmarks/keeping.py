@@ -96,7 +96,7 @@ def tables(kept: Sequence[Kept], commits: float) -> str:
     """One row for each window."""
     rows = [(f"{each.window} under way", f"{each.rate:,.0f}", f"{each.cpu:.0f}", f"{each.count:,}") for each in kept]
     found = table("Messages through an outbox", ("", "a second", "CPU us, sender", "messages"), rows)
-    return f"{found}SQLite alone commits {commits:,.0f} times a second here.\n"
+    return f"{found}\nSQLite alone commits {commits:,.0f} times a second here."
 
 
 def main() -> None:

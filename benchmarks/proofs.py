@@ -31,7 +31,7 @@ ALGORITHMS = ("SHA-256", "SHA-512-256", "MD5")
 
 _REALM = "bob.example"
 _URI = "sip:bob@bob.example"
-_PASSWORD = "correct horse battery staple"  # noqa: S105 - nobody's
+_PASSWORD = "correct horse battery staple"
 
 
 def _request(*fields: tuple[str, str]) -> Request:
