@@ -35,6 +35,7 @@ __all__ = [
     "answer_to",
     "body_of",
     "hops_left",
+    "may_have_body",
     "outcome_of",
     "passed",
     "passed_on",
@@ -180,6 +181,12 @@ def time_for_an_answer(endpoint: RealTimeEndpoint) -> float:
     return endpoint.connection_manager.limits.answer_timeout * _SHARE
 
 
+def may_have_body(event: IncomingRequest, status: int) -> bool:
+    """Whether an answer to *event* may have a body; what somebody else wrote into a 2xx to a MESSAGE is left out (RFC
+    3428 section 7), since the message was taken all the same."""
+    return status >= 300 or event.method != "MESSAGE"
+
+
 def answer_to(event: IncomingRequest, outcome: Response | BaseException) -> Response:
     """The answer to *event* whose copy was answered, or failed, with *outcome*."""
     response = outcome.response if isinstance(outcome, RequestFailed) else outcome
@@ -191,7 +198,7 @@ def answer_to(event: IncomingRequest, outcome: Response | BaseException) -> Resp
         status, reason, fields, contacts = found.status, found.reason, list(passed(response)), found.contacts
     else:
         status, reason, fields, contacts = response.status, response.reason, passed(response), ()
-    body, content_type = body_of(response)
+    body, content_type = body_of(response) if may_have_body(event, status) else (b"", None)
     answer = event.response(status, reason, headers=fields, body=body, content_type=content_type)
     for contact in contacts:
         answer.headers.add("Contact", contact)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 
 from sip_p2p.service.applications.base import Answer, Application
+from sip_p2p.service.applications.passing import may_have_body
 from sip_p2p.service.webhook.decision import parse_request_answer
 from sip_p2p.service.webhook.deliverer import Deliverer
 from sip_p2p.service.webhook.failure import STATUS, HookFailure
@@ -110,10 +111,9 @@ class WebhookApplication(Application):
             answer = await self.deliverer.ask(kind, data, parse_request_answer, event.call_id)
         except HookFailure as failure:
             return event.response(STATUS, headers=[self.retry_after(failure)])
+        body, content_type = answer.body, answer.content_type
+        if not may_have_body(event, answer.status):
+            body, content_type = b"", None
         return event.response(
-            answer.status,
-            answer.reason,
-            headers=answer.headers,
-            body=answer.body,
-            content_type=answer.content_type,
+            answer.status, answer.reason, headers=answer.headers, body=body, content_type=content_type
         )

@@ -163,12 +163,15 @@ class AnswerTests(RigCase):
     """What the hook says is what the sender hears."""
 
     def test_the_whole_answer(self) -> None:
-        """Status, phrase, header fields and body are the hook's."""
-        rig = self.rig(says({"status": 202, "reason": "Later", "headers": {"X-Ticket": ["1", "2"]}, "text": "grüße"}))
-        answer = rig.outcome(rig.sent())
-        self.assertEqual((answer.status, answer.reason), (202, "Later"))
-        self.assertEqual(answer.headers.get_all("X-Ticket"), ["1", "2"])
-        self.assertEqual(answer.text(), "grüße")
+        """Status, phrase, header fields and body are the hook's; a message that it takes is taken without the body,
+        which no 2xx to it has (RFC 3428 section 7)."""
+        says_all = {"reason": "Later", "headers": {"X-Ticket": ["1", "2"]}, "text": "grüße"}
+        for code, text in ((202, ""), (480, "grüße")):
+            rig = self.rig(says({"status": code, **says_all}))
+            answer = rig.outcome(rig.sent())
+            self.assertEqual((answer.status, answer.reason), (code, "Later"))
+            self.assertEqual(answer.headers.get_all("X-Ticket"), ["1", "2"])
+            self.assertEqual(answer.text(), text)
 
     def test_a_refusal(self) -> None:
         """A refusal of the hook's is no failure of the hook: it is passed on as it is."""
