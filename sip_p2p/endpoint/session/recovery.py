@@ -369,8 +369,9 @@ class Recoveries:
         self._manager.keeper.limit_hit("recovery_timeout")
         now = self._manager.driver.now()
         usage = case.dialog.user
+        waiting, case.queue = case.queue, []
         self.forget(case.dialog)
-        for errand in case.queue:
+        for errand in waiting:
             errand.owner.errand_failed(errand, case.reason, now)
         if usage is not None:
             self._tell(case, RouteSetStatus.RECOVERING, case.reason)
@@ -422,6 +423,8 @@ class Recoveries:
         the target as it was refreshed last. Not where the dialog is over."""
         plan, dialog = errand.plan, errand.plan.dialog
         if dialog is None or dialog not in self._manager.core.dialogs:
+            gone = ConnectionFailure("the dialog ended before the request could be sent")
+            errand.owner.errand_failed(errand, gone, self._manager.driver.now())
             return False
         try:
             fresh = dialog.plan(plan.method)
@@ -436,10 +439,19 @@ class Recoveries:
         return True
 
     def forget(self, dialog: Dialog) -> None:
-        """Look for nothing any more: the way is found, or the session is over."""
+        """Look for nothing any more: the way is found, or the session is over. What waits belongs to what the dialog is
+        used for besides, which finds the way by itself; or to nothing that could still be."""
         case = self._cases.pop(dialog, None)
-        if case is not None:
-            self._manager.core.appointments.set(case, None)
+        if case is None:
+            return
+        self._manager.core.appointments.set(case, None)
+        waiting, case.queue = case.queue, []
+        usages = (dialog.subscriptions or {}).values()
+        for errand in waiting:
+            if errand.owner in usages:
+                self._send(errand)
+            else:
+                errand.owner.errand_failed(errand, case.reason, self._manager.driver.now())
 
     def _appoint(self, case: _Case) -> None:
         self._manager.core.appointments.set(case, case.route.next_attempt)

@@ -82,6 +82,51 @@ class FollowedTests(TransferTestCase):
         self.assertEqual(self.successResultOf(referral.when_final()).status, 200)
 
 
+class LostTests(TransferTestCase):
+    """Where the way to the peer is lost."""
+
+    def lose(self) -> Any:
+        """A session whose way is lost and looked for."""
+        session, _ = self.call()
+        self.network.partition("a.example", "b.example")
+        self.network.cut("a.example", "b.example")
+        self.network.advance(0.1)
+        return session
+
+    def test_session_ends(self) -> None:
+        """A REFER that waits for the way fails when its session ends, and so does one that waits for it (row:I1,
+        row:H32, fault:C5)."""
+        session = self.lose()
+        referring = [session.refer(CAROL), session.refer(CAROL)]
+        self.network.advance(1)
+        session.terminate()
+        self.network.advance(70)
+        for each in referring:
+            self.failureResultOf(each)
+        self.network.heal()
+
+    def test_subscription_goes_on(self) -> None:
+        """What is told of a referral is told, though its session has ended while the way was lost (row:I6, row:H32)."""
+        session, theirs = self.call()
+        referring = session.refer(CAROL)
+        self.network.advance(0.5)
+        referral = self.successResultOf(referring)
+        self.network.partition("a.example", "b.example")
+        self.network.cut("a.example", "b.example")
+        self.network.advance(0.1)
+        self.at_carol[0].ring()
+        self.network.advance(0.1)
+        theirs.terminate()
+        self.network.advance(0.1)
+        self.network.heal()
+        self.network.advance(10)
+        self.at_carol[0].accept(ANSWER)
+        self.network.advance(10)
+        self.assertIs(referral.status, ReferStatus.SUCCEEDED)
+        for each in (session, self.at_carol[0]):
+            self.run_until(each.terminate())
+
+
 class UnheardTests(TransferTestCase):
     """Where nothing is told."""
 
