@@ -565,7 +565,8 @@ class Subscriber:
         self._refresh_at = now + max(expires - _LONGEST_MARGIN, expires / 2, _LEAST_PAUSE) if is_refreshed else None
 
     def _appoint(self) -> None:
-        due = self._refresh_at
+        # Before the first NOTIFY there is no dialog that could be refreshed.
+        due = None if self.dialog is None else self._refresh_at
         if self._notify_until is not None:
             due = self._notify_until if due is None else min(due, self._notify_until)
         elif self._asking is None and self.expires_at is not None:

@@ -355,6 +355,16 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual([request.headers.get("X-Kind") for request in bench.sent], Composer.kinds)
 
 
+    def test_brief_and_unheard(self) -> None:
+        """A subscription that is so brief that its refresh would be due before it counts as unheard has no dialog to
+        refresh it in: it asks to be called when there is something to do, and not without end before that. row:J3"""
+        bench = Bench(options(expires=40)).begin()
+        bench.answer(200, ("Expires", "40"))
+        self.assertEqual(bench.core.appointments.next_deadline(), bench.now + 32.0)
+        self.assertEqual(bench.wait(25), "")
+        self.assertEqual(bench.notify(), ">200 [notified active]")
+
+
 class NotifyTests(SynchronousTestCase):
     """The NOTIFYs of the notifier: before the 2xx, instead of it, wrong ones and too many."""
 
