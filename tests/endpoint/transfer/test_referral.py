@@ -105,8 +105,9 @@ class LostTests(TransferTestCase):
             self.failureResultOf(each)
         self.network.heal()
 
-    def test_subscription_goes_on(self) -> None:
-        """What is told of a referral is told, though its session has ended while the way was lost (row:I6, row:H32)."""
+    def test_subscription_ends(self) -> None:
+        """A NOTIFY that waits for the way goes out, or fails, when the session beside it ends: nobody is to be told for
+        ever (row:I6, row:H32, fault:C5)."""
         session, theirs = self.call()
         referring = session.refer(CAROL)
         self.network.advance(0.5)
@@ -117,14 +118,13 @@ class LostTests(TransferTestCase):
         self.at_carol[0].ring()
         self.network.advance(0.1)
         theirs.terminate()
-        self.network.advance(0.1)
+        self.network.advance(100)
+        self.assertFalse(self.referrals[0].is_told)
         self.network.heal()
-        self.network.advance(10)
-        self.at_carol[0].accept(ANSWER)
-        self.network.advance(10)
-        self.assertIs(referral.status, ReferStatus.SUCCEEDED)
         for each in (session, self.at_carol[0]):
-            self.run_until(each.terminate())
+            each.terminate()
+        referral.stop()
+        self.network.advance(10)
 
 
 class UnheardTests(TransferTestCase):
