@@ -98,7 +98,7 @@ class Notification:
     def text(self) -> str:
         """The body as text.
 
-        :raises MalformedMessage: when it is none in the charset that it names.
+        :raises ValueError: when it is not text in the charset that it names.
         """
         return decode_text(self.body, parse_media_type(self.content_type) if self.content_type else None)
 

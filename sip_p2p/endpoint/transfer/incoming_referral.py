@@ -109,6 +109,9 @@ class IncomingReferral:
         self._events: ReferralEvents | None = None
         usage = None if session is None else session.usage
         self._session_dialog = None if usage is None else usage.dialog
+        if self.wants_notifications and self._session_dialog is None:
+            # It makes a dialog if it is accepted. What that needs is missed now (400), and not by who accepts it.
+            Dialog.of_callee(request, "", incoming.flow)
 
     # -- what it says --------------------------------------------------------------------------------------------------
 

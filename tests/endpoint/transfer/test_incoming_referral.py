@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from sip_p2p import AlreadyResponded, InvalidOperation, ReferStatus, RequestFailed
 from tests.endpoint.session.calls import BOB
+from tests.endpoint.support import StrangerTestCase, octets
 from tests.endpoint.transfer.support import CAROL, TransferTestCase, statuses
 
 
@@ -186,3 +187,21 @@ class TellingTests(TransferTestCase):
         ):
             self.assertEqual(self.status_of(self.alice.refer(BOB, target)), 603)
         self.assertEqual(len(raised), 4)
+
+
+class StrangerTests(StrangerTestCase):
+    """A REFER as no party of ours would send it."""
+
+    def test_no_dialog(self) -> None:
+        """RFC 3515 section 2.2: a REFER whose Contact can make no dialog is 400, and not a fault of whoever accepts it
+        (row:I5, fault:D4)."""
+        asked: list[Any] = []
+        self.bob.refer_received.subscribe(lambda referral: asked.append(referral.accept(False)))
+        contacts = ("", "Contact: <tel:+1234>\r\n", "Contact: <http://127.0.0.1/>\r\n", 2 * "Contact: <sip:x@a>\r\n")
+        for number, contact in enumerate(contacts):
+            raw = self.dial()
+            head = octets("REFER", number).removesuffix(b"Content-Length: 0\r\n\r\n")
+            raw.send(head + f"Refer-To: {CAROL}\r\n{contact}Content-Length: 0\r\n\r\n".encode())
+            self.network.advance(0.1)
+            self.assertTrue(raw.received.startswith(b"SIP/2.0 400 "), (contact, raw.received[:100]))
+        self.assertEqual(asked, [])
