@@ -62,6 +62,12 @@ class IdentityOptions(CommandOptions):
 
     def opt_passport_host(self, name: str) -> None:
         """host from which certificates of signers are fetched; any public one without it; may be given several times"""
+        try:
+            host, _ = FetchRules(private_addresses=True).check(f"https://{name}/")
+        except NotFetched:
+            host = ""
+        if host.lower() != name.lower():
+            raise usage.UsageError(f"--passport-host {printable(name, 128)} is no host: give its name alone")
         self.passport_hosts.append(name)
 
     def opt_passport_trust(self, path: str) -> None:

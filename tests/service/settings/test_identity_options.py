@@ -46,6 +46,8 @@ class IdentityOptionsTests(SynchronousTestCase):
                 ["--passport-url", "http://a.example/"],
                 "--passport-url http://a.example/: the URL of the certificate is",
             ),
+            (["--passport-host", "https://c.example/"], "--passport-host https://c.example/ is no host: give its name"),
+            (["--passport-host", "c.example:8443"], "--passport-host c.example:8443 is no host: give its name"),
             (["--trusted-identity", "*.example"], "--trusted-identity '*.example': a trusted peer is named exactly"),
         ):
             error = self.assertRaises(usage.UsageError, self.read, *given)
