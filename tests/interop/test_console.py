@@ -244,7 +244,7 @@ class ConversationTests(ConsoleCase):
         session = await calling
         self.assertIn(b"m=audio", session.remote_description.body)
         await self.show(browser, ".grid-row", "connected")
-        await browser.click(".deeds button")
+        await browser.click(".deeds button[aria-label^=Hang]")
         await self.show(browser, ".empty h2", "No sessions")
         await until(reactor, lambda: session.state.name == "DISCONNECTED", 10, "the end of the call")
 

@@ -3,16 +3,24 @@
 import { useToken, whenUnauthorized } from "./api.js";
 import { say, shown, soon } from "./dom.js";
 import { doctorPage, sendPage } from "./forms.js";
+import { outboxPage, registrationPage } from "./keeping.js";
 import { laddersPage } from "./ladders.js";
 import { certificatesPage, failuresPage, flowsPage, sessionsPage } from "./lists.js";
 import { overviewPage } from "./overview.js";
 import { Store } from "./store.js";
+import { transfersPage } from "./transfers.js";
+import { presencePage, subscriptionsPage } from "./watching.js";
 
 const PAGES = {
   "": overviewPage,
   ladders: laddersPage,
   flows: flowsPage,
   sessions: sessionsPage,
+  transfers: transfersPage,
+  subscriptions: subscriptionsPage,
+  presence: presencePage,
+  outbox: outboxPage,
+  registration: registrationPage,
   failures: failuresPage,
   certificates: certificatesPage,
   send: sendPage,

@@ -2,32 +2,12 @@
 
 import { Problem, send, settled } from "./api.js";
 import { fill, h, icon, moment, pill } from "./dom.js";
+import { field, whileBusy } from "./fields.js";
 import { silence, titled } from "./lists.js";
 import { toneOf } from "./sip.js";
 
 const WAIT = 10;
 const NAMES = { INVITE: "a call", other: "another method" };
-
-/** A field of a form with its label and a word of help. */
-function field(name, title, control, help) {
-  const id = `field-${name}`;
-  control.id = id;
-  control.name = name;
-  if (help) control.setAttribute("aria-describedby", `${id}-help`);
-  return h("div", { class: "field-box" }, h("label", { for: id }, title), control, help ? h("p", { class: "help", id: `${id}-help` }, help) : null);
-}
-
-function whileBusy(form, button, words) {
-  const before = button.textContent;
-  button.disabled = true;
-  button.textContent = words;
-  form.setAttribute("aria-busy", "true");
-  return () => {
-    button.disabled = false;
-    button.textContent = before;
-    form.removeAttribute("aria-busy");
-  };
-}
 
 /** MESSAGE, OPTIONS, or any other request. */
 export function sendPage(store, params) {

@@ -4,6 +4,7 @@ import { Problem, send } from "./api.js";
 import { count, fill, h, icon, moment, pill, say, seconds, span, who } from "./dom.js";
 import { Grid } from "./grid.js";
 import { address, brief } from "./sip.js";
+import { transferDialog } from "./transfer_dialog.js";
 
 /** The head of a page: its title, what it says of itself, and what can be done there. */
 export function titled(title, words, ...tools) {
@@ -20,8 +21,11 @@ export function complaint(problem) {
   return problem ? h("p", { class: "notice bad", role: "alert" }, problem.message) : null;
 }
 
-/** A page of one table: what is in the list `name`, narrowed down by what is typed. */
-function listPage(store, { name, title, words, label, search, grid, tools = [] }) {
+/**
+ * A page of one table: what is in the list `name`, narrowed down by what is typed. What is to stand between the head and
+ * the table is `above`, what is to follow it `below`; `left` is called when somebody goes on to another page.
+ */
+export function listPage(store, { name, title, words, label, search, grid, tools = [], above = [], below = [], left = () => {} }) {
   const table = new Grid(grid);
   const tally = h("p", { class: "muted tally-line", role: "status" });
   const trouble = h("div");
@@ -40,7 +44,7 @@ function listPage(store, { name, title, words, label, search, grid, tools = [] }
     draw();
   });
   const leave = store.on(name, draw);
-  const element = h("div", { class: "page whole" }, titled(title, tally, filter, more, tools), trouble, table.element);
+  const element = h("div", { class: "page whole" }, titled(title, tally, filter, more, tools), above, trouble, table.element, below);
   draw();
   store.refreshers[name]();
   return {
@@ -49,6 +53,7 @@ function listPage(store, { name, title, words, label, search, grid, tools = [] }
     table,
     end: () => {
       leave();
+      left();
       table.end();
     },
   };
@@ -84,7 +89,7 @@ export function flowsPage(store) {
   });
 }
 
-const number = (value) => h("span", { class: "number" }, value.toLocaleString("en-GB"));
+export const number = (value) => h("span", { class: "number" }, value.toLocaleString("en-GB"));
 
 function closing(store, flow) {
   return h("button", { type: "button", class: "quiet small", "aria-label": `Close the flow ${flow.id} with ${flow.peer || flow.remote}`, onclick: () => act(store, "flows", `Close the connection with ${flow.peer || flow.remote}?`, "DELETE", `/v1/flows/${encodeURIComponent(flow.id)}`) }, icon("close"), h("span", { class: "wide" }, "Close"));
@@ -140,7 +145,9 @@ function deeds(store, session) {
   if (session.direction === "in" && ["incoming", "alerted"].includes(session.state)) {
     return h("div", { class: "deeds" }, deed("Ring", "quiet", "POST", "/ring", {}), deed("Answer", "primary", "POST", "/answer", silence(session.offer)), deed("Reject", "quiet", "POST", "/reject", { status: 486 }));
   }
-  return h("div", { class: "deeds" }, deed(session.state === "connected" ? "Hang up" : "End", "quiet", "DELETE", ""));
+  const isUp = session.state === "connected";
+  const transfer = h("button", { type: "button", class: "small quiet", "aria-label": `Transfer: ${name}`, onclick: () => transferDialog(store, session, far) }, "Transfer");
+  return h("div", { class: "deeds" }, isUp ? transfer : null, deed(isUp ? "Hang up" : "End", "quiet", "DELETE", ""));
 }
 
 /**

@@ -13,6 +13,17 @@ const KINDS = {
   "session-state": ["note", "call"],
   "session-failed": ["bad", "call failed"],
   request: ["ask", "request"],
+  subscription: ["ask", "subscription"],
+  "subscription-state": ["note", "subscription"],
+  notification: ["ask", "notification"],
+  subscriber: ["ask", "subscriber"],
+  "subscriber-state": ["note", "subscriber"],
+  publication: ["ask", "publication"],
+  "publication-state": ["note", "publication"],
+  referral: ["ask", "referral"],
+  "referral-state": ["note", "referral"],
+  registration: ["note", "registration"],
+  outbox: ["note", "outbox"],
   transaction: ["plain", "transaction"],
   "flow-opened": ["good", "connected"],
   "flow-lost": ["note", "disconnected"],
@@ -29,6 +40,8 @@ const KINDS = {
 
 const bare = (text) => String(text ?? "").replace(/^.*<([^>]*)>.*$/s, "$1").replace(/^sips?:/, "").split(";")[0];
 
+const stands = (event) => [String(event.state ?? "").replaceAll("_", " "), event.reason].filter(Boolean).join(", ");
+
 /** One event in a sentence. */
 export function sentence(event, names = new Map()) {
   const other = event.peer || event.address || event.remote || "";
@@ -43,6 +56,23 @@ export function sentence(event, names = new Map()) {
       return event.direction === "out" ? `we call ${bare(event.to)}` : `${bare(event.from) || other} calls`;
     case "session-state":
       return [names.get(event.call_id), `${event.state}${event.reason && event.reason !== "none" ? `: ${event.reason.replaceAll("_", " ")}` : ""}`].filter(Boolean).join(" · ");
+    case "subscription":
+    case "subscription-state":
+    case "publication":
+    case "publication-state":
+      return `${event.package ?? ""} of ${bare(event.to)}: ${stands(event)}`;
+    case "notification":
+      return `${event.package ?? ""} of ${bare(event.to)}: ${event.text ? event.text.slice(0, 200) : event.state ?? ""}`;
+    case "subscriber":
+    case "subscriber-state":
+      return `${bare(event.from) || other}, ${event.package ?? ""}: ${stands(event)}`;
+    case "referral":
+    case "referral-state":
+      return `${event.direction === "in" ? `${bare(event.from) || other} asks for` : "we ask for"} ${event.method ?? ""} ${bare(event.to)}: ${stands(event)}`;
+    case "registration":
+      return `at ${bare(event.registrar)}: ${stands(event)}`;
+    case "outbox":
+      return `to ${bare(event.to)}: ${stands(event)}`;
     case "flow-opened":
     case "flow-lost":
       return [other || "unknown", event.transport, event.words ?? event.reason].filter(Boolean).join(" · ");

@@ -15,6 +15,17 @@ const STALE = {
   session: ["sessions"],
   "session-state": ["sessions"],
   "session-failed": ["sessions"],
+  subscription: ["subscriptions"],
+  "subscription-state": ["subscriptions"],
+  notification: ["subscriptions"],
+  subscriber: ["subscribers"],
+  "subscriber-state": ["subscribers"],
+  publication: ["publications"],
+  "publication-state": ["publications"],
+  referral: ["referrals"],
+  "referral-state": ["referrals"],
+  registration: ["registrations"],
+  outbox: ["outbox"],
   "tls-failure": ["failures"],
   "certificate-expiring": ["certificates"],
   reloaded: ["certificates", "service"],
@@ -26,6 +37,12 @@ const STALE = {
 };
 
 const LISTS = ["flows", "sessions", "certificates", "failures"];
+
+/** Lists that nobody needs before somebody has looked at their page. */
+const LATER = ["subscriptions", "subscribers", "publications", "referrals", "registrations", "outbox"];
+
+/** Where a list stands in its answer, if not under its own name. */
+const MEMBERS = { outbox: "messages" };
 
 /** How many messages went one way, of all that is counted by method and by status. */
 function passed(counters, way) {
@@ -40,7 +57,8 @@ export class Store extends EventTarget {
   constructor() {
     super();
     this.service = null;
-    this.lists = Object.fromEntries(LISTS.map((name) => [name, []]));
+    this.lists = Object.fromEntries([...LISTS, ...LATER].map((name) => [name, []]));
+    this.wanted = new Set([...LISTS, "service"]);
     this.totals = {};
     this.pages = {};
     this.hasMore = {};
@@ -53,7 +71,7 @@ export class Store extends EventTarget {
     this.wire = new Wire();
     this.link = "connecting";
     this.traces = "unknown";
-    this.refreshers = Object.fromEntries([...LISTS, "service"].map((name) => [name, calmly(1000, () => this.fetch(name))]));
+    this.refreshers = Object.fromEntries([...LISTS, ...LATER, "service"].map((name) => [name, calmly(1000, () => this.fetch(name))]));
     this.leaveEvents = null;
     this.leaveTrace = null;
     this.watchers = 0;
@@ -98,18 +116,20 @@ export class Store extends EventTarget {
   }
 
   refresh() {
-    for (const refresh of Object.values(this.refreshers)) refresh();
+    for (const name of this.wanted) this.refreshers[name]();
   }
 
   async fetch(name) {
+    this.wanted.add(name);
+    const member = MEMBERS[name] ?? name;
     try {
       let answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
       if (name === "service") this.service = answer;
       else {
-        const found = answer[name];
+        const found = answer[member];
         for (let page = 1; answer.next && page < (this.pages[name] ?? 1); page += 1) {
           answer = await get(`/v1/${name}?after=${encodeURIComponent(answer.next)}`);
-          found.push(...answer[name]);
+          found.push(...answer[member]);
         }
         this.lists[name] = found;
         this.totals[name] = answer.total ?? found.length;
@@ -134,7 +154,7 @@ export class Store extends EventTarget {
     if (kind === "session") this.names.set(data.call_id, brief(address(data.direction === "out" ? data.to : data.from)));
     if (this.names.size > MOST_EVENTS * 4) this.names.delete(this.names.keys().next().value);
     if (this.events.length > MOST_EVENTS * 1.2) this.events = this.events.slice(-MOST_EVENTS);
-    for (const name of STALE[kind] ?? []) this.refreshers[name]();
+    for (const name of STALE[kind] ?? []) if (this.wanted.has(name)) this.refreshers[name]();
     this.tell("events");
   }
 
