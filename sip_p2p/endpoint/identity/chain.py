@@ -2,7 +2,7 @@
 
 The chain is checked by OpenSSL against the authorities that are given for this purpose (RFC 5280); for which SIP
 domains a certificate speaks is RFC 5922's rule, as for peers. Telephone numbers are no names: who may say so of them is
-a policy of the application (RFC 8226 puts it into an extension that nobody but the authorities of one country issues).
+a policy of the application (RFC 8226 puts it into an extension of certificates, which is not read here).
 
 Left out: revocation lists and OCSP, the TNAuthList extension.
 """

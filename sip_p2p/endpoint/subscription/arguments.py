@@ -1,5 +1,5 @@
 """What may be said of a subscription beside whose state it is for, and what of that stands in its SUBSCRIBEs (rows J6
-and J7; RFC 6665 section 4.1.2, RFC 6446 section 5).
+and J7; RFC 6665 section 4.1.2, RFC 6446).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a subscriber is asked for, and what it tells (RFC 6665 section 4.1, RFC 6446 section 5, RFC 5839).
+"""What a subscriber is asked for, and what it tells (RFC 6665 section 4.1, RFC 6446, RFC 5839).
 
 The values around :class:`~sip_p2p.sip.event.subscriber.Subscriber`: its states, what its SUBSCRIBEs are for, what is
 the same for all of them, and its effects.
