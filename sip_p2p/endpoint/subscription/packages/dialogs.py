@@ -76,17 +76,26 @@ def _event_of(changed: SignalingStateChanged, session: SignalingSession) -> tupl
 
 
 def entry_of(
-    session: SignalingSession, changed: SignalingStateChanged | None = None, remote: DialogParty | None = None
+    session: SignalingSession,
+    changed: SignalingStateChanged | None = None,
+    remote: DialogParty | None = None,
+    *,
+    is_replaced: bool = False,
+    replaces: tuple[str, str, str] | None = None,
 ) -> DialogEntry | None:
     """*session* as others may see it; None for one of which nobody knows yet.
 
     :param changed: what has ended it; None while it lives.
     :param remote: the other side, where it is known from before; by default what the session says.
+    :param is_replaced: whether another one has taken its place (RFC 3891), which has ended it.
+    :param replaces: Call-ID, local and remote tag of the one whose place it takes; None for none.
     """
     state = _state_of(session)
     if not state:
         return None
     event, code = ("", None) if changed is None else _event_of(changed, session)
+    if is_replaced and changed is not None:
+        event, code = "replaced", None
     usage = session.usage
     return DialogEntry(
         str(session.number),
@@ -99,6 +108,7 @@ def entry_of(
         "recipient" if session.is_incoming else "initiator",
         local=DialogParty(str(session.endpoint.owner_uri)),
         remote=_remote_of(session) if remote is None else remote,
+        replaces=replaces,
     )
 
 
@@ -154,6 +164,10 @@ class DialogPackage(EventPackage):
         self._count = 0
         # With whom the sessions are that do not stand yet: what ends early forgets it.
         self._remotes: dict[int, DialogParty] = {}
+        # Which session each one takes the place of: its number, and its dialog as section 4.1.5 names it.
+        self._replacing: dict[int, tuple[int, tuple[str, str, str]]] = {}
+        # Those whose place was taken, and which end because of that.
+        self._replaced: set[int] = set()
         sessions = endpoint.connection_manager.sessions
         sessions.begun.subscribe(self._session_begun)
         sessions.state_changed.subscribe(self._session_changed)
@@ -165,6 +179,8 @@ class DialogPackage(EventPackage):
         sessions.state_changed.unsubscribe(self._session_changed)
         self._ended.clear()
         self._remotes.clear()
+        self._replacing.clear()
+        self._replaced.clear()
 
     def authorise(self, request: IncomingRequest) -> Any:
         """Ask whoever was given, or take nobody but the party itself."""
@@ -182,7 +198,11 @@ class DialogPackage(EventPackage):
         told = subscription.context
         if not isinstance(told, _Told):
             told = subscription.context = _Told(self._count)
-        live = [entry for session in self._endpoint.sessions if (entry := entry_of(session)) is not None]
+        live = [
+            entry
+            for session in self._endpoint.sessions
+            if (entry := entry_of(session, replaces=self._place_of(session))) is not None
+        ]
         entries = [entry for entry in live if not entry.is_terminated]
         entries += [entry for number, entry in self._ended.items() if number > told.ended]
         info = DialogInfo(resource_name(self._endpoint.owner_uri), told.version, tuple(entries[-_MOST_TOLD:]))
@@ -190,12 +210,23 @@ class DialogPackage(EventPackage):
         told.ended = self._count
         return MEDIA_TYPE, info.to_bytes()
 
+    def _place_of(self, session: SignalingSession) -> tuple[str, str, str] | None:
+        """The dialog whose place *session* takes; None for none."""
+        known = self._replacing.get(session.number)
+        return None if known is None else known[1]
+
     def _session_begun(self, session: SignalingSession) -> None:
         if session.endpoint is not self._endpoint:
             return
         remote = _remote_of(session)
         if remote is not None:
             self._remotes[session.number] = remote
+        replacement = session.replacement
+        usage = None if replacement is None or replacement.is_join else replacement.session.usage
+        if replacement is not None and usage is not None:
+            dialog = usage.dialog
+            named = (clean_text(dialog.call_id), dialog.local_tag, clean_text(dialog.remote_tag))
+            self._replacing[session.number] = (replacement.session.number, named)
         if session.is_incoming:
             self.changed()
 
@@ -203,9 +234,18 @@ class DialogPackage(EventPackage):
         session, changed = told
         if session.endpoint is not self._endpoint:
             return
+        if changed.state is SignalingState.CONNECTED and session.number in self._replacing:
+            # RFC 3891 section 3: now that it stands, the other one ends.
+            self._replaced.add(self._replacing[session.number][0])
         if changed.state is SignalingState.DISCONNECTED:
-            remote = self._remotes.pop(session.number, None)
-            entry = None if changed.previous_state is SignalingState.IDLE else entry_of(session, changed, remote)
+            remote, place = self._remotes.pop(session.number, None), self._place_of(session)
+            is_replaced = session.number in self._replaced
+            self._replaced.discard(session.number)
+            replaced = self._replacing.pop(session.number, None)
+            if replaced is not None:
+                self._replaced.discard(replaced[0])
+            is_new = changed.previous_state is SignalingState.IDLE
+            entry = None if is_new else entry_of(session, changed, remote, is_replaced=is_replaced, replaces=place)
             if entry is not None:
                 self._count += 1
                 self._ended[self._count] = entry

@@ -76,6 +76,33 @@ class DialogTests(WatchingTestCase):
         last = self.documents(seen)[-1].dialogs[0]
         self.assertEqual((last.direction, last.remote.identity), ("recipient", BOB))
 
+    def test_replaced(self) -> None:
+        """A call whose place another one takes ends as replaced, and the other one says whose place it has; one that
+        was to take it and came to nothing leaves it as it was (RFC 4235 sections 3.7.1 and 4.1.5, row:J12, row:I9)."""
+        seen = self.watch("dialog", who=self.carol)
+        self.alice.session_received.subscribe(self.sessions.append)
+        calling = self.bob.invite(ALICE, OFFER)
+        self.network.advance(2)
+        self.run_until(self.sessions[0].accept(ANSWER))
+        old: Any = self.run_until(calling)
+        failing = self.bob.invite(ALICE, OFFER, replaces=old)
+        self.network.advance(2)
+        self.sessions[1].reject(486)
+        self.network.advance(2)
+        self.failureResultOf(failing, RequestFailed)
+        calling = self.bob.invite(ALICE, OFFER, replaces=old)
+        self.network.advance(2)
+        self.run_until(self.sessions[2].accept(ANSWER))
+        new: Any = self.run_until(calling)
+        self.network.advance(2)
+        ended = [each for info in self.documents(seen) for each in info.dialogs if each.state == "terminated"]
+        self.assertEqual([(each.event, each.call_id == old.call_id) for each in ended[1:]], [("replaced", True)])
+        last = next(each for each in self.documents(seen)[-1].dialogs if each.state == "confirmed")
+        self.assertEqual(last.replaces, (old.call_id, ended[-1].local_tag, ended[-1].remote_tag))
+        self.run_until(new.terminate())
+        self.network.advance(2)
+        self.assertEqual(self.states(seen)[-1], [("terminated", "remote-bye")])
+
     def test_refused(self) -> None:
         """A call of hers that is refused is told with the status of the refusal."""
         seen = self.watch("dialog", who=self.carol)
