@@ -446,7 +446,7 @@ class Recoveries:
             return
         self._manager.core.appointments.set(case, None)
         waiting, case.queue = case.queue, []
-        usages = (dialog.subscriptions or {}).values()
+        usages: tuple[object, ...] = tuple((dialog.subscriptions or {}).values())
         for errand in waiting:
             if errand.owner in usages:
                 self._send(errand)
