@@ -285,7 +285,7 @@ class Binding:
     def _accepted(self, errand: Errand, response: Response, flow: Flow, now: float) -> None:
         """10.2.4: a 2xx says which bindings there are."""
         try:
-            granted = read_granted(response, errand.plan.contact or "", self._asked)
+            granted = read_granted(response, errand.plan.contact or "", self._asked, self._order.owner)
         except MalformedMessage as error:
             if self.state is _ENDING:
                 self.flow = flow
@@ -307,7 +307,8 @@ class Binding:
         self.granted = granted
         self.expires_at = now + granted.expires
         self.reason = None
-        self._core.appointments.set(self, now + refresh_after(granted.expires))
+        # 10.3 item 7: a registrar may shorten what was asked. Where it makes it longer we come as often as we said.
+        self._core.appointments.set(self, now + refresh_after(min(granted.expires, self._asked)))
         self._become(_REGISTERED, now, None)
 
     def _asks_again(self, response: Response) -> bool:

@@ -63,11 +63,12 @@ class Granted:
         self.flow_timer: str | None = None
 
 
-def read_granted(response: Response, sent: str, asked: int) -> Granted:
+def read_granted(response: Response, sent: str, asked: int, owner: str) -> Granted:
     """What *response*, a 2xx to a REGISTER, grants.
 
     :param sent: the Contact that the REGISTER carried.
     :param asked: the seconds that it asked for; they count where the response names none.
+    :param owner: the address of record.
     :raises MalformedMessage: when a Contact of the response cannot be read.
     """
     headers = response.headers
@@ -86,7 +87,7 @@ def read_granted(response: Response, sent: str, asked: int) -> Granted:
         # all has not said that it has none of ours.
         own = None if granted.contact is None else granted.contact.expires
         granted.expires = _whole(headers, "Expires", asked) if own is None else own
-    _read_gruus(granted)
+    _read_gruus(granted, SipUri.parse(owner))
     granted.path = _routes(headers, "Path", loose=False)
     # RFC 3608 section 5: as a Record-Route, with lr; nothing else can be preloaded.
     granted.service_route = _routes(headers, "Service-Route", loose=True)
@@ -139,10 +140,16 @@ def _whole(headers: Headers, name: str, otherwise: int) -> int:
     return otherwise if seconds is None else seconds
 
 
-def _read_gruus(granted: Granted) -> None:
-    if granted.contact is not None:
-        granted.public_gruu = _gruu(granted.contact, "pub-gruu")
-        granted.temporary_gruu = _gruu(granted.contact, "temp-gruu")
+def _read_gruus(granted: Granted, owner: SipUri) -> None:
+    """RFC 5627 section 3.1: the public one is the address of record with ``gr``; both are of its domain. Whatever we
+    say in our Contact is where others look for us, so nobody else's address is taken for it."""
+    if granted.contact is None:
+        return
+    public, temporary = _gruu(granted.contact, "pub-gruu"), _gruu(granted.contact, "temp-gruu")
+    if public is not None and (public.user, public.host.lower()) == (owner.user, owner.host.lower()):
+        granted.public_gruu = public
+    if temporary is not None and temporary.host.lower() == owner.host.lower():
+        granted.temporary_gruu = temporary
 
 
 def _gruu(contact: NameAddr, name: str) -> SipUri | None:

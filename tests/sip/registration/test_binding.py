@@ -251,6 +251,13 @@ class RegisterTests(SynchronousTestCase):
         for expires, after in ((7200, 6600), (3600, 3000), (1000, 500), (60, 30), (1, 5)):
             self.assertEqual(refresh_after(expires), after)
 
+    def test_longer_than_asked(self) -> None:
+        """A registrar that grants more than was asked is asked again as though it had not (RFC 3261 section 10.3 item
+        7). fault:K8"""
+        bench = bring("registering")
+        bench.grant(4294967295)
+        self.assertEqual(bench.core.appointments.next_deadline(), bench.now + refresh_after(3600))
+
     def test_too_brief_once(self) -> None:
         """A registrar that asks for ever more is not followed for ever (RFC 3261 section 10.3 item 7)."""
         bench = bring("registering")

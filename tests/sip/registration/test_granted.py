@@ -15,7 +15,7 @@ SENT = f"{CONTACT};reg-id=1"
 
 def read(*fields: tuple[str, str], sent: str = SENT) -> Granted:
     """What a 2xx with these fields grants to who asked for an hour."""
-    return read_granted(answer(200, *fields), sent, 3600)
+    return read_granted(answer(200, *fields), sent, 3600, "sip:a@b.example")
 
 
 class ExpiresTests(SynchronousTestCase):
@@ -110,6 +110,15 @@ class GruuTests(SynchronousTestCase):
             granted = read(("Contact", f'{SENT};pub-gruu="{value}"'))
             self.assertIsNone(granted.public_gruu, value)
 
+    def test_of_somebody_else(self) -> None:
+        """A public GRUU is our own address with ``gr``, and a temporary one is of our domain (RFC 5627 section 3.1):
+        nobody is told another one by us. fault:E7"""
+        for public in ("sip:mallory@b.example;gr=1", "sip:a@m.example;gr=1", "sip:b.example;gr=1"):
+            self.assertIsNone(read(("Contact", f'{SENT};pub-gruu="{public}"')).public_gruu, public)
+        self.assertIsNone(read(("Contact", f'{SENT};temp-gruu="sip:t@m.example;gr"')).temporary_gruu)
+        for public in ("sips:a@B.example;gr=1", "sip:%61@b.example;gr=1"):
+            self.assertIsNotNone(read(("Contact", f'{SENT};pub-gruu="{public}"')).public_gruu, public)
+
     def test_of_others(self) -> None:
         """Those of other devices are not ours."""
         other = '<sip:x@192.0.2.9>;+sip.instance="<urn:uuid:9>";pub-gruu="sip:a@b.example;gr=9"'
@@ -134,7 +143,7 @@ class OutboundTests(SynchronousTestCase):
         except ValueError:
             return
         try:
-            granted = read_granted(given_, SENT, 3600)
+            granted = read_granted(given_, SENT, 3600, "sip:a@b.example")
         except MalformedMessage:
             return
         self.assertGreaterEqual(granted.expires, 0)
