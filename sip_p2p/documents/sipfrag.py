@@ -1,8 +1,8 @@
 """A part of a SIP message: ``message/sipfrag`` (RFC 3420), with which a REFER is told what came of it (RFC 3515).
 
 A start line, header fields and a body, each of which may be missing. What NOTIFYs of REFER carry is a Status-Line, at
-times without the CRLF that ends it, and is read so as well. A fragment is data: it is never sent as a message, and says
-nothing about who wrote it (section 5).
+times without the CRLF that ends it or with LF alone, and is read so as well. A fragment is data: it is never sent as a
+message, and says nothing about who wrote it (section 5).
 """
 
 from __future__ import annotations
@@ -79,7 +79,12 @@ class SipFragment:
         if octets.startswith(b"\r\n"):
             # The section has neither start line nor fields: the empty line is the first thing there is.
             return cls(body=octets[2:])
-        head, _, body = octets.partition(b"\r\n\r\n")
+        if b"\r" in octets:
+            head, _, body = octets.partition(b"\r\n\r\n")
+        else:
+            # Lines that end with LF alone, as baresip writes them.
+            head, _, body = octets.partition(b"\n\n")
+            head = head.replace(b"\n", b"\r\n")
         if len(head) > _LIMITS.head:
             raise MalformedDocument(f"a head of {len(head)} octets is over the limit of {_LIMITS.head}")
         text = head.removesuffix(b"\r\n").decode("utf-8", "surrogateescape")

@@ -61,7 +61,6 @@ class FragmentTests(SynchronousTestCase):
             b"hello",
             b"SIP/2.0 99 Low\r\n",
             b"SIP/3.0 200 OK\r\n",
-            b"SIP/2.0 200 OK\n",
             b"INVITE sip:a@b SIP/7.0\r\n",
             b" folded: a",
             b"From: a\0b",
@@ -70,6 +69,13 @@ class FragmentTests(SynchronousTestCase):
             b"X: a\r\n" * 200,
         ):
             self.assertRaises(MalformedDocument, SipFragment.parse, octets)
+
+    def test_line_feeds(self) -> None:
+        """Lines that end with LF alone are read as those of baresip have to be."""
+        fragment = SipFragment.parse(b"SIP/2.0 200 OK\n")
+        self.assertEqual((fragment.status, fragment.reason, fragment.body), (200, "OK", b""))
+        fragment = SipFragment.parse(b"SIP/2.0 200 OK\nSubject: a\nTo: b\n\nbody\n\n")
+        self.assertEqual((list(fragment.headers), fragment.body), ([("Subject", "a"), ("To", "b")], b"body\n\n"))
 
     def test_call_flow(self) -> None:
         """The bodies of the NOTIFYs in RFC 3515 section 4.1 are read."""

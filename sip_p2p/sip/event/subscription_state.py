@@ -106,14 +106,20 @@ class SubscriptionStateValue:
 
 
 def parse_subscription_state(value: str) -> SubscriptionStateValue:
-    """Parse a Subscription-State.
+    """Parse a Subscription-State. Parameters that cannot be read count as missing, all of them: what matters most is
+    the state, and telephones are sold that write ``terminated;reason=reason=noresource``.
 
-    :raises MalformedMessage: when it is not a state with parameters (400).
+    :raises MalformedMessage: when it is not a state (400).
     """
     match = _STATE.match(value)
     if match is None:
         raise MalformedMessage(f"Subscription-State: not a state: {value[:64]!r}")
-    params = parse_params(value, match.end(), "Subscription-State")
+    try:
+        params = parse_params(value, match.end(), "Subscription-State")
+    except MalformedMessage:
+        if value[match.end()] != ";":
+            raise
+        params = {}
     try:
         return SubscriptionStateValue(match[1], params)
     except ValueError as error:

@@ -33,9 +33,15 @@ class SubscriptionStateTests(SynchronousTestCase):
         value = parse_subscription_state("active;expires=soon;retry-after=-1")
         self.assertEqual((value.expires, value.retry_after), (None, None))
 
+    def test_unreadable_parameters(self) -> None:
+        """Parameters that cannot be read take nothing from the state, as in linphone's ``reason=reason=noresource``."""
+        for text, state in (("terminated;reason=reason=noresource", "terminated"), ("active;;", "active")):
+            value = parse_subscription_state(text)
+            self.assertEqual((value.state, value.reason, dict(value.params)), (state, "", {}))
+
     def test_refused(self) -> None:
         """What is no state at all is malformed."""
-        for text in ("", ";expires=1", "active expires=1", "act ive", "active;;"):
+        for text in ("", ";expires=1", "active expires=1", "act ive"):
             self.assertRaises(MalformedMessage, parse_subscription_state, text)
 
     def test_written(self) -> None:
