@@ -37,7 +37,7 @@ export function outboxPage(store) {
         { title: "Tried", width: "70px", wide: true, order: (each) => each.attempts, cell: (each) => number(each.attempts) },
         { title: "Settled or due", width: "130px", wide: true, order: (each) => each.settled ?? each.due ?? "", cell: when },
         { title: "What came of it", width: "minmax(110px, 1.8fr)", wide: true, cell: (each) => h("span", { title: each.reason }, [each.status, each.reason, each.report].filter(Boolean).join(" · ")) },
-        { name: "Actions", width: "150px", few: "auto", cell: (each) => h("div", { class: "deeds" }, STATES[each.state] === "bad" ? deed(each, "Retry", "primary", "POST", "/retry") : null, deed(each, "Delete", "quiet", "DELETE", "")) },
+        { name: "Actions", width: "150px", few: "132px", cell: (each) => h("div", { class: "deeds" }, STATES[each.state] === "bad" ? deed(each, "Retry", "primary", "POST", "/retry") : null, deed(each, "Delete", "quiet", "DELETE", "")) },
       ],
     },
   });

@@ -16,8 +16,9 @@ export function narrowing(label, changed) {
   return h("input", { type: "search", class: "narrow-down", "aria-label": label, placeholder: label, autocomplete: "off", spellcheck: "false", oninput: (event) => changed(event.target.value.trim().toLowerCase()) });
 }
 
-/** What cannot be shown, and why. */
+/** What cannot be shown, and why. What this service was not asked to have is no trouble. */
 export function complaint(problem) {
+  if (problem?.status === 404 && problem.detail) return h("p", { class: "notice" }, problem.detail);
   return problem ? h("p", { class: "notice bad", role: "alert" }, problem.message) : null;
 }
 

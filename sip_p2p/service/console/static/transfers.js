@@ -29,10 +29,10 @@ export function transfersPage(store) {
       columns: [
         { title: "Who asks", width: "minmax(150px, 1.4fr)", few: "minmax(0, 1fr)", order: (each) => each.direction, cell: (each) => (each.direction === "out" ? "we" : who(each.peer, each.from)) },
         { title: "For what", width: "minmax(150px, 1.6fr)", few: "minmax(0, 1fr)", order: (each) => each.to, cell: (each) => h("bdi", { class: "mono" }, `${each.method} ${each.to}`) },
-        { title: "State", width: "120px", few: "92px", order: (each) => each.state, cell: (each) => pill(STATES[each.state] ?? "plain", each.state) },
+        { title: "State", width: "120px", wide: true, order: (each) => each.state, cell: (each) => pill(STATES[each.state] ?? "plain", each.state) },
         { title: "Answer", width: "minmax(90px, 1fr)", wide: true, cell: (each) => [each.status, each.reason].filter(Boolean).join(" ") },
         { title: "For whom", width: "minmax(90px, 1fr)", wide: true, cell: (each) => h("bdi", {}, each.referred_by ?? "") },
-        { name: "Actions", width: "180px", few: "auto", cell: (each) => deeds(store, each) },
+        { name: "Actions", width: "180px", few: "132px", cell: (each) => deeds(store, each) },
       ],
     },
   });

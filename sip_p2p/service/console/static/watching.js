@@ -90,7 +90,7 @@ export function subscriptionsPage(store) {
         { title: "Told", width: "70px", wide: true, order: (each) => each.count, cell: (each) => number(each.count) },
         { title: "For", width: "110px", wide: true, order: (each) => each.expires ?? 0, cell: left },
         { title: "Why", width: "minmax(80px, 1fr)", wide: true, cell: why },
-        { name: "Actions", width: "150px", few: "auto", cell: (each) => h("div", { class: "deeds" }, deed(store, "subscriptions", each, "Refresh", "quiet wide", "POST", "/refresh", {}), deed(store, "subscriptions", each, "End", "quiet", "DELETE", "")) },
+        { name: "Actions", width: "150px", few: "50px", cell: (each) => h("div", { class: "deeds" }, deed(store, "subscriptions", each, "Refresh", "quiet wide", "POST", "/refresh", {}), deed(store, "subscriptions", each, "End", "quiet", "DELETE", "")) },
       ],
     },
   });
@@ -125,14 +125,14 @@ export function presencePage(store) {
     empty: h("div", {}, h("h2", {}, "Nobody watches us"), h("p", {}, "Whoever subscribes to an event of this party appears here.")),
     columns: [
       { title: "Who", width: "minmax(150px, 2fr)", few: "minmax(0, 1fr)", order: (each) => each.from, cell: (each) => who(each.from, each.address, each.is_verified) },
-      { title: "Event", width: "minmax(90px, 1fr)", few: "minmax(0, 90px)", order: (each) => each.event, cell: (each) => h("bdi", {}, each.event) },
+      { title: "Event", width: "minmax(90px, 1fr)", wide: true, order: (each) => each.event, cell: (each) => h("bdi", {}, each.event) },
       { title: "Of", width: "minmax(80px, 1fr)", wide: true, order: (each) => each.resource, cell: (each) => h("bdi", {}, each.resource) },
       { title: "State", width: "120px", few: "92px", order: (each) => each.state, cell: stands },
       { title: "For", width: "110px", wide: true, order: (each) => each.expires, cell: left },
       {
         name: "Actions",
         width: "160px",
-        few: "auto",
+        few: "136px",
         cell: (each) => h("div", { class: "deeds" }, each.state === "pending" ? deed(store, "subscribers", each, "Approve", "primary", "POST", "/approve") : null, deed(store, "subscribers", each, "End", "quiet", "DELETE", "")),
       },
     ],
@@ -148,7 +148,7 @@ export function presencePage(store) {
       { title: "State", width: "120px", few: "92px", order: (each) => each.state, cell: stands },
       { title: "For", width: "110px", wide: true, order: (each) => each.expires, cell: left },
       { title: "Why", width: "minmax(80px, 1fr)", wide: true, cell: why },
-      { name: "Actions", width: "150px", few: "auto", cell: (each) => h("div", { class: "deeds" }, deed(store, "publications", each, "Refresh", "quiet wide", "POST", "/refresh"), deed(store, "publications", each, "Take back", "quiet", "DELETE", "")) },
+      { name: "Actions", width: "180px", few: "90px", cell: (each) => h("div", { class: "deeds" }, deed(store, "publications", each, "Refresh", "quiet wide", "POST", "/refresh"), deed(store, "publications", each, "Take back", "quiet", "DELETE", "")) },
     ],
   });
   const trouble = h("div");
