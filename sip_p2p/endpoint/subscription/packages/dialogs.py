@@ -164,7 +164,7 @@ class DialogPackage(EventPackage):
         self._count = 0
         # With whom the sessions are that do not stand yet: what ends early forgets it.
         self._remotes: dict[int, DialogParty] = {}
-        # Which session each one takes the place of: its number, and its dialog as section 4.1.5 names it.
+        # Which session each one takes the place of: its number, and its dialog as section 4.1.4 names it.
         self._replacing: dict[int, tuple[int, tuple[str, str, str]]] = {}
         # Those whose place was taken, and which end because of that.
         self._replaced: set[int] = set()

@@ -78,7 +78,7 @@ class DialogTests(WatchingTestCase):
 
     def test_replaced(self) -> None:
         """A call whose place another one takes ends as replaced, and the other one says whose place it has; one that
-        was to take it and came to nothing leaves it as it was (RFC 4235 sections 3.7.1 and 4.1.5, row:J12, row:I9)."""
+        was to take it and came to nothing leaves it as it was (RFC 4235 sections 3.7.1 and 4.1.4, row:J12, row:I9)."""
         seen = self.watch("dialog", who=self.carol)
         self.alice.session_received.subscribe(self.sessions.append)
         calling = self.bob.invite(ALICE, OFFER)
