@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from twisted.logger import Logger
 from twisted.python import usage
 
+from sip_p2p.errors import OutboxFailed
 from sip_p2p.observe.text import printable
 from sip_p2p.observe.trace import Tap, TraceWriter
 from sip_p2p.service.applications.loader import Loader
@@ -23,6 +24,9 @@ from sip_p2p.service.http.server import ControlServer
 from sip_p2p.service.instruments.exports import Exports
 from sip_p2p.service.instruments.instruments import Instruments
 from sip_p2p.service.json_lines import JsonLines
+from sip_p2p.service.lives.outbox import OutboxPart
+from sip_p2p.service.lives.packages import add_packages
+from sip_p2p.service.lives.standing import StandingSubscriptions
 from sip_p2p.service.party import make_party
 from sip_p2p.service.process.state import instance_id
 from sip_p2p.service.process.supervision import Supervision
@@ -64,7 +68,7 @@ def make(
     webhook = Deliverer.from_options(reactor, happenings, options)
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)
     loader = Loader(options["application"], setting)
-    application = RunningApplication(loader.load(), loader)
+    application = RunningApplication(loader.load(), loader, takes_referrals=options["referrals"] != "decline")
     identity = None if options["state"] is None else instance_id(options["state"])
     trace = None if options["trace"] is None else TraceWriter(options["trace"])
     exports = _exports(reactor, options, trace)
@@ -101,6 +105,7 @@ def make(
         log=options.log,
         happenings=happenings,
     )
+    add_packages(party.endpoint, options.packages, options.watchers, application.subscriber)
     _add_parts(reactor, service, options, exports, webhook, owns_process)
     return service
 
@@ -122,6 +127,11 @@ def _add_parts(
     if options.registrar is not None:
         party = cast("SipEndpoint", service.endpoint)
         service.add_part(Registering(service.happenings, party, options.registrar, options.register_expires))
+    if options.subscriptions:
+        begun = service.begun_by_itself
+        service.add_part(StandingSubscriptions(service.endpoint, options.subscriptions, begun))
+    if options["outbox"] is not None:
+        service.add_part(_outbox(reactor, service, options["outbox"]))
     if options.http_places:
         service.add_part(ControlServer(service, instruments, options))
     if webhook is not None:
@@ -136,6 +146,15 @@ def _add_parts(
         supervision = Supervision.from_environment(reactor, service, stop_seconds, os.environ)
         if supervision is not None:
             service.add_part(supervision)
+
+
+def _outbox(reactor: IReactorTime, service: SipService, path: str) -> OutboxPart:
+    try:
+        part = OutboxPart(reactor, service.happenings, service.endpoint, path)
+    except OutboxFailed as error:
+        raise ValueError(f"--outbox {printable(path)}: {error}") from None
+    service.outbox = part.outbox
+    return part
 
 
 def _warn_of_another_name(options: Options, credential: Credential | None) -> None:

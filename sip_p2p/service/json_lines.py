@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sip_p2p.service.happenings import Happening
     from sip_p2p.sip.message import Request
 
-__all__ = ["JsonLines", "described", "described_session", "place", "proved"]
+__all__ = ["JsonLines", "described", "described_session", "fields_of", "place", "proved"]
 
 _log = Logger()
 

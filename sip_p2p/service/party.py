@@ -18,6 +18,7 @@ from sip_p2p.errors import SipError, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.settings.authentication_options import credentials_file, users_file
 from sip_p2p.service.settings.identity_options import IdentityOptions
+from sip_p2p.service.settings.life_options import LifeOptions
 from sip_p2p.service.words import explain
 from sip_p2p.transport.dns.dns_resolver import DnsResolver
 from sip_p2p.transport.dns.resolver import StaticResolver
@@ -134,6 +135,7 @@ def make_party(
             credentials=None if credentials is None else credentials.credentials,
             authenticator=None if users is None else users.authenticator,
             **_identity_arguments(options, manager),
+            replaces_policy=options.replaces_policy if isinstance(options, LifeOptions) else None,
         )
         made, manager = manager, None
         return Party(made, endpoint, (credentials, users))

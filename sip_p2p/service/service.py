@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore
 
     from sip_p2p.endpoint.messaging.outbox import Outbox
+    from sip_p2p.endpoint.subscription.subscription import Subscription
     from sip_p2p.errors import TlsFailure
     from sip_p2p.observe.trace import Tap, TraceWriter
     from sip_p2p.service.applications.base import Application
@@ -142,6 +143,10 @@ class SipService(Service):
     @application.setter
     def application(self, application: Application) -> None:
         self._running.application = application
+
+    def begun_by_itself(self, subscription: Subscription) -> None:
+        """A subscription of the options has begun: the application is told."""
+        self.application.subscribed(subscription)
 
     def add_part(self, part: Part) -> None:
         """Let *part* live as long as the service does; before it is started."""

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def _told(path: Path) -> set[str]:
     """The names that a module tells events by."""
     found: set[str] = set()
-    teller = "_tell" if path.name == "chronicle.py" else "emit"
+    teller = {"chronicle.py": ("_tell",), "ledger.py": ("_tell_of", "emit")}.get(path.name, ("emit",))
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == teller:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in teller:
             first = node.args[0] if node.args else node
             found |= {each.value for each in ast.walk(first) if _is_name(each)}  # type: ignore[attr-defined]
     return found - {"MESSAGE"}

@@ -41,10 +41,12 @@ class RunningApplication:
 
     :ivar application: it, as it is at the moment.
     :param loader: where a newer one comes from; None where there never is one.
+    :param takes_referrals: whether REFERs of peers may go to it.
     """
 
-    def __init__(self, application: Application, loader: Loader | None = None) -> None:
+    def __init__(self, application: Application, loader: Loader | None = None, *, takes_referrals: bool = True) -> None:
         self.application = application
+        self._takes_referrals = takes_referrals
         self._loader = loader
         self._endpoint: SipPeerToPeerEndpoint | None = None
         self._methods: tuple[str, ...] = ()
@@ -72,8 +74,7 @@ class RunningApplication:
         elif self._session not in endpoint.session_received.handlers:
             endpoint.session_received.subscribe(self._session)
 
-        takes_referrals = type(application).referral is not Application.referral
-        if not takes_referrals:
+        if not self._takes_referrals or type(application).referral is Application.referral:
             endpoint.refer_received.unsubscribe(self._referral)
         elif self._referral not in endpoint.refer_received.handlers:
             endpoint.refer_received.subscribe(self._referral)

@@ -60,7 +60,7 @@ async def create_referral(server: ControlServer, call: Call) -> Answer:
             arguments["subscription"] = given["subscription"]
         referring = server.service.endpoint.refer(given["peer"], given["to"], **arguments)
         entry = book.newest()
-        referring.addErrback(entry.fail)
+        referring.addErrback(entry.fail).addBoth(lambda _: entry.settle())
         return entry
 
     entry = server.keys_of_lives.once(call, begin)

@@ -8,6 +8,8 @@ module               what
 ``entries``          what is said of each kind, as JSON
 ``ledger``           the part of the service that keeps the books, and tells what happens
 ``referrals``        the REFERs of peers that wait for a decision
+``names``            names of parties in options
+``replacing``        who may take over a session, as ``--replaces`` says
 ``standing``         the subscriptions that ``--subscribe`` asks for
 ``outbox``           the part of the service that opens ``--outbox``
 ``packages``         the event packages of ``--package``, and who may watch

@@ -71,6 +71,10 @@ class Entry(Generic[L]):
             self._said = self.facts(self.life)
             self.life = None
             self.changed = time.time()
+        self.over()
+
+    def over(self) -> None:
+        """It has ended: nobody waits any longer."""
         self.settle()
 
     def as_json(self) -> dict[str, object]:

@@ -166,6 +166,9 @@ class ReferralEntry(Entry["Referral | IncomingReferral"]):
         # Who has sent it is known while it waits for a decision.
         self._before = {} if isinstance(life, Referral) else _flow_of(life.peer)
 
+    def over(self) -> None:
+        """Whoever waits is told by the outcome of the REFER itself, which says why it came to nothing."""
+
     def facts(self, life: Referral | IncomingReferral) -> dict[str, object]:
         """Who is to ask for what, and what came of it."""
         said: dict[str, object] = {

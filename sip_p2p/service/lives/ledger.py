@@ -113,8 +113,6 @@ class Ledger(Part):
         elif isinstance(life, Referral):
             referral = self.referrals.entry_of(life)
             if referral is not None:
-                if life.response is not None or life.is_over:
-                    referral.settle()
                 self._tell_of("referral-state", referral)
         elif isinstance(life, ServerSubscription):
             known = self.subscribers.entry_of(life)
@@ -163,7 +161,6 @@ class Ledger(Part):
         entry = self.referrals.entry_of(referral)
         if entry is None:
             return
-        entry.settle()
         self._tell_of("referral-state", entry)
         if not referral.is_told:
             self._forget(referral)

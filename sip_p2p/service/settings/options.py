@@ -18,6 +18,7 @@ from sip_p2p.endpoint.from_policy import FromPolicy
 from sip_p2p.errors import MalformedMessage, TlsFailure
 from sip_p2p.observe.text import printable
 from sip_p2p.service.process.logs import ServiceLog, take_over
+from sip_p2p.service.settings import registration_options as registering
 from sip_p2p.service.settings.application_options import ApplicationOptions
 from sip_p2p.service.settings.authentication_options import AUTHENTICATE_USERS, CREDENTIALS
 from sip_p2p.service.settings.command_line import CommandOptions, file_path, seconds
@@ -25,15 +26,9 @@ from sip_p2p.service.settings.config import ConfigOptions
 from sip_p2p.service.settings.export_options import ExportOptions
 from sip_p2p.service.settings.http_options import HttpOptions
 from sip_p2p.service.settings.identity_options import IdentityOptions
+from sip_p2p.service.settings.life_options import LifeOptions
 from sip_p2p.service.settings.observe_options import ObserveOptions
 from sip_p2p.service.settings.peer_options import PeerOptions
-from sip_p2p.service.settings.registration_options import (
-    REGISTER,
-    REGISTER_EXPIRES,
-    is_registered_in_clear_text,
-    registrar_of,
-    registration_seconds,
-)
 from sip_p2p.service.settings.run_options import RunOptions
 from sip_p2p.service.settings.session_options import RELIABLE, SESSION_TIMER, SESSION_TIMER_LEAST, answer_options
 from sip_p2p.service.settings.webhook_options import WebhookOptions
@@ -201,6 +196,7 @@ class Options(
     HttpOptions,
     WebhookOptions,
     IdentityOptions,
+    LifeOptions,
     PartyOptions,
 ):
     """The options of ``twistd sip-p2p``."""
@@ -235,8 +231,8 @@ class Options(
         SESSION_TIMER,
         SESSION_TIMER_LEAST,
         AUTHENTICATE_USERS,
-        REGISTER,
-        REGISTER_EXPIRES,
+        registering.REGISTER,
+        registering.REGISTER_EXPIRES,
         ["advertise", None, None, "the host under which peers are to reach you, in Via and Contact"],
         ["keep-alive", None, None, "seconds between pings on the connections that you open, or off; 120 without it"],
         ["pool-size", None, None, "how many connections to one server are used in turn, or none for one each request"],
@@ -318,7 +314,7 @@ class Options(
         if self.proxy is not None:
             secure.append(self.proxy.target.transport.is_secure)
         elif self.registrar is not None:
-            secure.append(not is_registered_in_clear_text(self.registrar))
+            secure.append(not registering.is_registered_in_clear_text(self.registrar))
         return bool(secure) and not any(secure)
 
     @property
@@ -365,8 +361,8 @@ class Options(
         self.finish_sessions = seconds("finish-sessions", self["finish-sessions"])
         self.answers = answer_options(self)
         if self.uri is not None:
-            self.registrar = registrar_of(self, self.uri)
-        self.register_expires = registration_seconds(self)
+            self.registrar = registering.registrar_of(self, self.uri)
+        self.register_expires = registering.registration_seconds(self)
         self._check_flows()
         for name in ("trace", "state", "authenticate-users"):
             if self[name] is not None:

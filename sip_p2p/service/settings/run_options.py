@@ -24,7 +24,7 @@ MOST_WORKERS = 64
 PLACE = "{worker}"
 """What stands for the worker's number in the value of any option."""
 
-_OF_ONE = ("http", "pcapng", "trace")
+_OF_ONE = ("http", "outbox", "pcapng", "trace")
 
 
 class RunOptions(CommandOptions):

@@ -8,7 +8,9 @@ module              what
 ==================  ================================================================================================
 ``signature``       how a delivery is signed, and verified by whoever gets it; values only
 ``payload``         what a delivery says; values only
+``permission``   who may watch us, and what becomes of a REFER, as the hook says it
 ``decision``        what the hook's answer means; values only
+``permission``      what it means for who wants to watch us, and for a REFER; values only
 ``failure``         every way in which a hook can fail, and what becomes of the request then
 ``breaker``         a hook that is dead is left alone for a while; values and a time
 ``poster``          one POST: bounded, never redirected, its failures told apart

@@ -1,8 +1,8 @@
 """``webhook``: the hook's answers are ours.
 
-Every MESSAGE, every INVITE and every request with one of ``--webhook-methods`` is POSTed, and answered with what the
-hook says to it. No 2xx leaves before the hook has accepted; a hook that fails means 503 with Retry-After
-(:mod:`.failure`).
+Every MESSAGE, every INVITE, every REFER and every request with one of ``--webhook-methods`` is POSTed, and answered
+with what the hook says to it; where ``--watchers ask`` leaves it to us, so is every SUBSCRIBE. No 2xx leaves before the
+hook has accepted; a hook that fails means 503 with Retry-After (:mod:`.failure`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 
+from sip_p2p.endpoint.subscription.package import Verdict
+from sip_p2p.errors import SipError
 from sip_p2p.service.applications.base import Answer, Application
 from sip_p2p.service.applications.passing import may_have_body
 from sip_p2p.service.webhook.decision import parse_request_answer
 from sip_p2p.service.webhook.deliverer import Deliverer
 from sip_p2p.service.webhook.failure import STATUS, HookFailure
-from sip_p2p.service.webhook.payload import request_data
+from sip_p2p.service.webhook.payload import referral_data, request_data
+from sip_p2p.service.webhook.permission import parse_referral_answer, parse_verdict
 from sip_p2p.service.webhook.sessions import DecidedSession
+from sip_p2p.service.words import explain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.service.applications.setting import ApplicationSetting
     from sip_p2p.sip.message import Response
 
@@ -86,6 +91,35 @@ class WebhookApplication(Application):
             self._reactor, self.deliverer, self._happenings, session, self._ask_within, self.retry_after
         )
         return decided.decide(tuple(self.methods))
+
+    async def referral(self, referral: IncomingReferral) -> None:
+        """Ask the hook, and do what it says; what it does not answer is declined with 503."""
+        try:
+            answer = await self.deliverer.ask("referral", referral_data(referral), parse_referral_answer)
+        except HookFailure as failure:
+            if not referral.is_decided:
+                referral.decline(STATUS, headers=[self.retry_after(failure)])
+            return
+        if referral.is_decided:
+            # Its sender has gone meanwhile.
+            return
+        if not answer.is_accepted:
+            referral.decline(answer.status, answer.reason)
+            return
+        try:
+            referral.accept(offer=answer.offer)
+        except (SipError, ValueError) as error:
+            words = explain(error)
+            self._happenings.emit("session-failed", words=words.what, remedy=words.remedy)
+            if not referral.is_decided:
+                referral.decline(500)
+
+    async def subscriber(self, request: IncomingRequest) -> Verdict:
+        """Ask the hook; a subscription about which it says nothing is refused with 503."""
+        try:
+            return await self.deliverer.ask("subscriber", request_data(request), parse_verdict, request.call_id)
+        except HookFailure as failure:
+            return Verdict.reject(STATUS, retry_after=int(self.retry_after(failure)[1]))
 
     def stopped(self) -> Awaitable[None] | None:
         """What the hook has not heard of yet is delivered, within the drain time."""

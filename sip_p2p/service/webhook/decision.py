@@ -39,9 +39,15 @@ __all__ = [
     "Decision",
     "RequestAnswer",
     "SessionAnswer",
+    "check_names",
+    "integer_of",
+    "object_of",
+    "octets_of_text",
     "parse_description",
     "parse_request_answer",
     "parse_session_answer",
+    "reason_of",
+    "text_of",
 ]
 
 LONGEST_ASK_AGAIN = 600.0
@@ -137,9 +143,9 @@ def parse_request_answer(body: bytes) -> RequestAnswer:
 
     :raises ValueError: it cannot be understood to its end; the text says why.
     """
-    said = _object(body)
-    _check_names(said, _REQUEST_NAMES)
-    status = _integer(said, "status", 200, 200, 699)
+    said = object_of(body)
+    check_names(said, _REQUEST_NAMES)
+    status = integer_of(said, "status", 200, 200, 699)
     octets = _octets(said, "text", "body_base64")
     content_type = _media_type(said)
     if octets is None:
@@ -149,7 +155,7 @@ def parse_request_answer(body: bytes) -> RequestAnswer:
         if "text" not in said:
             raise ValueError("a body_base64 needs a content_type")
         content_type = _TEXT
-    return RequestAnswer(status, _reason(said, status), _fields(said), octets or b"", content_type)
+    return RequestAnswer(status, reason_of(said, status), _fields(said), octets or b"", content_type)
 
 
 def parse_session_answer(body: bytes) -> SessionAnswer:
@@ -157,7 +163,7 @@ def parse_session_answer(body: bytes) -> SessionAnswer:
 
     :raises ValueError: it cannot be understood to its end; the text says why.
     """
-    said = _object(body)
+    said = object_of(body)
     if not said:
         return SessionAnswer(Decision.REJECT, 480)
     word = said.pop("decision", None)
@@ -166,12 +172,12 @@ def parse_session_answer(body: bytes) -> SessionAnswer:
     except ValueError:
         known = ", ".join(each.value for each in Decision)
         raise ValueError(f"the decision {_shown(word)} is none of {known}") from None
-    _check_names(said, _SESSION_NAMES[decision])
-    status = _integer(said, "status", *_STATUSES[decision]) if decision in _STATUSES else 200
+    check_names(said, _SESSION_NAMES[decision])
+    status = integer_of(said, "status", *_STATUSES[decision]) if decision in _STATUSES else 200
     return SessionAnswer(
         decision,
         status,
-        _reason(said, status),
+        reason_of(said, status),
         _fields(said),
         description=_description(said),
         contacts=_contacts(said) if decision is Decision.REDIRECT else (),
@@ -184,18 +190,18 @@ def parse_description(body: bytes) -> ContentDescription | RequestAnswer:
 
     :raises ValueError: it is neither.
     """
-    said = _object(body)
+    said = object_of(body)
     if "status" in said:
-        _check_names(said, frozenset(["status"]))
-        return RequestAnswer(_integer(said, "status", 488, 400, 699))
-    _check_names(said, frozenset(["answer", "answer_base64", "content_type"]))
+        check_names(said, frozenset(["status"]))
+        return RequestAnswer(integer_of(said, "status", 488, 400, 699))
+    check_names(said, frozenset(["answer", "answer_base64", "content_type"]))
     description = _description(said)
     if description is None:
         raise ValueError("there is neither an answer nor a status to refuse with")
     return description
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes) -> dict[str, Any]:
     """The JSON object in *body*; an empty one for nothing."""
     if not body.strip():
         return {}
@@ -212,13 +218,20 @@ def _no_constant(word: str) -> object:
     raise ValueError(f"{word} is no JSON")
 
 
-def _check_names(said: dict[str, Any], known: frozenset[str]) -> None:
+def check_names(said: dict[str, Any], known: frozenset[str]) -> None:
+    """
+    :raises ValueError: *said* has a name that is not *known*.
+    """
     for name in said:
         if name not in known:
             raise ValueError(f"{_shown(name)} is not known here; these are: {', '.join(sorted(known))}")
 
 
-def _integer(said: dict[str, Any], name: str, usual: int, least: int, most: int) -> int:
+def integer_of(said: dict[str, Any], name: str, usual: int, least: int, most: int) -> int:
+    """The integer *name*, *usual* where it is not there.
+
+    :raises ValueError: it is none between the two bounds.
+    """
     value = said.get(name, usual)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"the {name} {_shown(value)} is no number from {least} to {most}")
@@ -234,15 +247,23 @@ def _seconds(said: dict[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def _text(said: dict[str, Any], name: str) -> str | None:
+def text_of(said: dict[str, Any], name: str) -> str | None:
+    """The text *name*; None where it is not there.
+
+    :raises ValueError: it is no text.
+    """
     value = said.get(name)
     if value is None or isinstance(value, str):
         return value
     raise ValueError(f"{name} is no text")
 
 
-def _reason(said: dict[str, Any], status: int) -> str | None:
-    reason = _text(said, "reason")
+def reason_of(said: dict[str, Any], status: int) -> str | None:
+    """The phrase that goes with *status*; None for the usual one.
+
+    :raises ValueError: it cannot stand in a response.
+    """
+    reason = text_of(said, "reason")
     # Made only to be checked.
     Response(status, reason)
     return reason
@@ -266,9 +287,17 @@ def _fields(said: dict[str, Any]) -> list[tuple[str, str]]:
     return application_fields(pairs)
 
 
+def octets_of_text(said: dict[str, Any], name: str) -> bytes | None:
+    """The text *name* as UTF-8; None where it is not there.
+
+    :raises ValueError: it is no text.
+    """
+    return _octets(said, name, "")
+
+
 def _octets(said: dict[str, Any], text_name: str, base64_name: str) -> bytes | None:
     """The octets that are given as text or as base64; None for neither."""
-    text, encoded = _text(said, text_name), _text(said, base64_name)
+    text, encoded = text_of(said, text_name), text_of(said, base64_name)
     if text is not None and encoded is not None:
         raise ValueError(f"there is {text_name} as well as {base64_name}: give one of them")
     if text is not None:
@@ -285,7 +314,7 @@ def _octets(said: dict[str, Any], text_name: str, base64_name: str) -> bytes | N
 
 
 def _media_type(said: dict[str, Any]) -> str | None:
-    value = _text(said, "content_type")
+    value = text_of(said, "content_type")
     if value is not None:
         try:
             parse_media_type(value)

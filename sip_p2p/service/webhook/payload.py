@@ -10,18 +10,20 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.observe.text import in_words
-from sip_p2p.service.json_lines import described, described_session, proved
+from sip_p2p.service.json_lines import described, described_session, fields_of, proved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.session.session import SignalingSession
+    from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
     from sip_p2p.sip.dialog.description import ContentDescription
     from sip_p2p.sip.message import Request
 
-__all__ = ["envelope", "offer_data", "request_data", "session_data"]
+__all__ = ["envelope", "offer_data", "referral_data", "request_data", "session_data"]
 
 _SECRET = frozenset(["authorization", "proxy-authorization"])
 
@@ -61,6 +63,24 @@ def session_data(session: SignalingSession, *, is_ringing: bool = False) -> dict
     if invite is not None:
         data |= {"request_uri": str(invite.uri), "headers": _headers(invite)}
     data["ringing"] = is_ringing
+    return data
+
+
+def referral_data(referral: IncomingReferral) -> dict[str, object]:
+    """A peer's REFER as the hook gets it: who has proved to have sent it, then what it asks for."""
+    request, peer = referral.request, referral.peer
+    data: dict[str, object] = {} if peer is None else proved(peer)
+    data |= fields_of(request)
+    data |= {
+        "request_uri": without_passwords(str(request.uri)),
+        "refer_to": without_passwords(str(referral.refer_to.uri)),
+        "refer_method": referral.refer_to.method,
+        "headers": _headers(request),
+    }
+    if referral.referred_by is not None:
+        data["referred_by"] = without_passwords(str(referral.referred_by.uri))
+    if referral.session is not None:
+        data["session"] = referral.session.number
     return data
 
 

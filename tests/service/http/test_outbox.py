@@ -83,7 +83,11 @@ class OutboxTests(ApiCase):
         self.assertEqual(self.get("/v1/outbox/a")["state"], "failed")
         got = self.ask("POST", "/v1/outbox/a/retry")
         self.assertEqual((got.status, got.json["state"]), (200, "queued"))
-        self.assert_problem(self.ask("POST", "/v1/outbox/a/retry"), 409, "conflict")
+        self.network.advance(2)
+        self.assertEqual(self.get("/v1/outbox/a")["attempts"], 2)
+        self.theirs.message_received.subscribe(lambda event: None)
+        self.ask("POST", "/v1/outbox", {"to": "sip:user@nobody.example", "text": "a", "id": "c"})
+        self.assert_problem(self.ask("POST", "/v1/outbox/c/retry"), 409, "conflict")
         self.assert_problem(self.ask("POST", "/v1/outbox/b/retry"), 404, "not-found")
 
     def test_passwords(self) -> None:

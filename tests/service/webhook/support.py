@@ -217,6 +217,7 @@ class Rig:
         for method in self.application.methods:
             self.bob.handle(method, self.application.request)
         self.bob.session_received.subscribe(self.application.session)
+        self.bob.refer_received.subscribe(self.application.referral)
 
     def wall(self) -> float:
         """The clock on the wall."""

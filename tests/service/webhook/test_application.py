@@ -6,6 +6,7 @@ import json
 import random
 
 from sip_p2p.errors import RequestFailed
+from sip_p2p.service.lives.packages import add_packages
 from sip_p2p.service.webhook.application import WebhookApplication
 from sip_p2p.service.webhook.failure import FailureKind
 from sip_p2p.sip.message import Response
@@ -271,3 +272,63 @@ class MakeTests(RigCase):
         from sip_p2p.service.applications.loader import BUILT_IN
 
         self.assertIs(BUILT_IN["webhook"], WebhookApplication)
+
+
+class PermissionTests(RigCase):
+    """REFERs, and who wants to watch."""
+
+    def test_a_referral_is_declined(self) -> None:
+        """fault:D5: a REFER goes to the hook, with who has proved to have sent it; what it declines is declined."""
+        rig = self.rig(says({"decision": "decline", "status": 486}))
+        referring = rig.alice.refer(rig.target, "sip:carol@c.example")
+        rig.network.advance(5)
+        self.assertEqual(self.failureResultOf(referring).value.response.status, 486)
+        (delivered,) = rig.hook.deliveries
+        data = delivered.data
+        self.assertEqual((delivered.kind, data["refer_to"], data["refer_method"]), (
+            "referral", "sip:carol@c.example", "INVITE",
+        ))  # fmt: skip
+        self.assertTrue(data["peer"])
+
+    def test_a_referral_is_accepted(self) -> None:
+        """row:I5: where the hook accepts it, the call is made, and its sender hears how it goes."""
+        rig = self.rig(says({"decision": "accept", "offer": "v=0"}))
+        carol = rig.network.party("sip:carol@c.example")
+        carol.session_received.subscribe(lambda session: session.reject(486))
+        referring = rig.alice.refer(rig.target, "sip:carol@c.example")
+        rig.network.advance(5)
+        outcome = self.successResultOf(referring).outcome
+        assert outcome is not None
+        self.assertEqual(outcome.status, 486)
+
+    def test_a_referral_that_cannot_be(self) -> None:
+        """A call that cannot be made is refused, and told of."""
+        rig = self.rig(says({"decision": "accept"}))
+        referring = rig.alice.refer(rig.target, "sip:carol@c.example", method="BYE")
+        rig.network.advance(5)
+        self.assertEqual(self.failureResultOf(referring).value.response.status, 500)
+        self.assertEqual(len(rig.happened("session-failed")), 1)
+
+    def test_a_hook_that_fails(self) -> None:
+        """Whatever goes wrong is no yes: 503, and nothing is done."""
+        rig = self.rig(status(404))
+        referring = rig.alice.refer(rig.target, "sip:carol@c.example")
+        rig.network.advance(30)
+        self.assertEqual(self.failureResultOf(referring).value.response.status, 503)
+
+    def test_a_subscriber(self) -> None:
+        """Who wants to watch is asked about where the options say so."""
+        for behaviour, expected in (
+            (says({"decision": "accept"}), 200),
+            (says({"decision": "reject", "status": 603}), 603),
+            (status(404), 503),
+        ):
+            rig = self.rig(behaviour)
+            add_packages(rig.bob, ["presence"], ["ask"], rig.application.subscriber)
+            subscribing = rig.alice.subscribe(rig.target, "presence", retry="never")
+            rig.network.advance(10)
+            if expected == 200:
+                self.assertFalse(self.successResultOf(subscribing).is_pending)
+            else:
+                self.assertEqual(self.failureResultOf(subscribing).value.response.status, expected)
+            self.assertEqual(rig.hook.deliveries[0].kind, "subscriber")
