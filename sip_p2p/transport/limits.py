@@ -121,8 +121,9 @@ class Limits:
     :ivar overload_fill: how full the transactions and ``write_buffer_total`` may be, as a part of 1, before new work
         is rejected.
     :ivar resident_memory: octets that the process may occupy before new work is rejected; 0 means any number.
-    :ivar passport_fetches: certificates of signed identities that are fetched at a time; a further signature proves
-        nothing, and its request is answered 436 where one is required (RFC 8224).
+    :ivar passport_fetches: certificates of signed identities that are fetched at a time, a quarter of them for one
+        verified identity or else one address; a further signature proves nothing, and its request is answered 436 where
+        one is required (RFC 8224).
     :ivar passport_certificates: such certificates that are remembered; the one not asked for longest gives way.
     :ivar passport_octets: octets that a file with such a certificate may have; then it is not taken.
     :ivar passport_fetch_timeout: to fetch one, look-up and handshake included; then the same.

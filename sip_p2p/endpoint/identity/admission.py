@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p.endpoint.identity.certificates import Around
+from sip_p2p.endpoint.subscription.crowd import holder_of
 from sip_p2p.errors import AlreadyResponded
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def admit(dispatch: Dispatch, incoming: IncomingRequest, endpoint: RealTimeEndpo
     if verifier is None or not verifier.looks_at(incoming.request):
         return True
     manager = endpoint.connection_manager
-    around = Around(manager.reactor, manager.limits, manager.keeper.limit_hit)
+    around = Around(manager.reactor, manager.limits, manager.keeper.limit_hit, holder_of(incoming.flow))
     judging = Deferred.fromCoroutine(verifier.verify(incoming.request, endpoint.owner_uri, around))
     if judging.called:
         verdict: list[PassportVerdict] = []

@@ -6,7 +6,7 @@ every signature makes us ask.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred
@@ -29,6 +29,8 @@ __all__ = ["Around", "CertificateStore"]
 _LONGEST = 3600.0
 _SHORTEST = 60.0
 _FAILED = 30.0
+_PART = 4
+"""What one asker may have under way is this part of what all may."""
 
 
 @final
@@ -38,14 +40,16 @@ class Around:
     :ivar reactor: its reactor.
     :ivar limits: its bounds.
     :ivar limit_hit: told the name of one that was reached.
+    :ivar asker: who has sent the request: who has proved a name, or an address.
     """
 
-    __slots__ = ("limit_hit", "limits", "reactor")
+    __slots__ = ("asker", "limit_hit", "limits", "reactor")
 
-    def __init__(self, reactor: Any, limits: Limits, limit_hit: Callable[[str], object]) -> None:
+    def __init__(self, reactor: Any, limits: Limits, limit_hit: Callable[[str], object], asker: str = "") -> None:
         self.reactor = reactor
         self.limits = limits
         self.limit_hit = limit_hit
+        self.asker = asker
 
 
 @final
@@ -70,7 +74,7 @@ class CertificateStore:
     :ivar under_way: how many are being fetched.
     """
 
-    __slots__ = ("_entries", "_policy", "_rules", "fetched", "under_way")
+    __slots__ = ("_askers", "_entries", "_policy", "_rules", "fetched", "under_way")
 
     def __init__(self, rules: FetchRules, policy: HttpsPolicy) -> None:
         """
@@ -80,6 +84,7 @@ class CertificateStore:
         self._rules = rules
         self._policy = policy
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._askers: Counter[str] = Counter()
         self.under_way = 0
         self.fetched = 0
 
@@ -98,7 +103,9 @@ class CertificateStore:
             del self._entries[url]
             entry = None
         if entry is None:
-            if self.under_way >= around.limits.passport_fetches:
+            # Who names servers that never answer has no more than a part of what there is for all.
+            most = around.limits.passport_fetches
+            if self.under_way >= most or self._askers[around.asker] >= max(1, most // _PART):
                 around.limit_hit("passport_fetches")
                 done.errback(Failure(NotFetched("too many certificates are being fetched")))
                 return done
@@ -123,6 +130,7 @@ class CertificateStore:
         limits = around.limits
         self._make_room(around)
         self.under_way += 1
+        self._askers[around.asker] += 1
         self.fetched += 1
         fetching = fetch(
             around.reactor, url, self._rules, self._policy, limits.passport_octets, limits.passport_fetch_timeout
@@ -143,17 +151,20 @@ class CertificateStore:
     def _came(self, found: tuple[tuple[Certificate, ...], float | None], entry: _Entry, around: Around) -> None:
         entry.chain, good_for = found
         kept = _LONGEST if good_for is None else min(max(good_for, _SHORTEST), _LONGEST)
-        self._over(entry, around.reactor.seconds() + kept)
+        self._over(entry, around, around.reactor.seconds() + kept)
 
     def _failed(self, failure: Failure, entry: _Entry, around: Around) -> None:
         error = failure.value
         entry.failure = error if isinstance(error, NotFetched) else NotFetched(f"it was not fetched: {error}"[:200])
         if entry.failure.limit:
             around.limit_hit(entry.failure.limit)
-        self._over(entry, around.reactor.seconds() + _FAILED)
+        self._over(entry, around, around.reactor.seconds() + _FAILED)
 
-    def _over(self, entry: _Entry, ends: float) -> None:
+    def _over(self, entry: _Entry, around: Around, ends: float) -> None:
         self.under_way -= 1
+        self._askers[around.asker] -= 1
+        if not self._askers[around.asker]:
+            del self._askers[around.asker]
         entry.ends = ends
         entry.fetching = None
         self._tell(entry)

@@ -62,9 +62,7 @@ class StoreTests(WebCase):
     def test_most_fetches(self) -> None:
         """limit:passport_fetches: of many URLs that are wanted at once the last ones are not fetched, and it is
         counted."""
-        waiting = [
-            self.store.get(f"https://certs.example/{number}", self.around(passport_fetches=3)) for number in range(5)
-        ]
+        waiting = [self.ask(number, f"{number}.example", passport_fetches=3) for number in range(5)]
         for each in waiting[3:]:
             self.failureResultOf(each, NotFetched)
         self.assertEqual(self.hits, ["passport_fetches"] * 2)
@@ -72,6 +70,24 @@ class StoreTests(WebCase):
         for each in waiting[:3]:
             self.successResultOf(each)
         self.assertEqual(self.get("https://certs.example/4"), (ISSUED.certificate,))
+
+    def ask(self, number: int, asker: str, **limits: Any) -> Any:
+        """One of many URLs, wanted because of a request of *asker*'s."""
+        around = self.around(**limits)
+        around.asker = asker
+        return self.store.get(f"https://certs.example/{number}", around)
+
+    def test_most_for_one(self) -> None:
+        """limit:passport_fetches: whoever names many servers leaves three quarters of the room to others
+        (fault:E7)."""
+        greedy = [self.ask(number, "m.example", passport_fetches=8) for number in range(4)]
+        for each in greedy[2:]:
+            self.failureResultOf(each, NotFetched)
+        other = self.ask(9, "a.example", passport_fetches=8)
+        self.assertEqual(self.hits, ["passport_fetches"] * 2)
+        self.network.advance(2)
+        for each in (*greedy[:2], other, self.ask(10, "m.example", passport_fetches=8)):
+            self.network.run_until(each)
 
     def test_most_remembered(self) -> None:
         """limit:passport_certificates: the one not asked for longest gives way, and it is counted."""
