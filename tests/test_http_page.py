@@ -14,6 +14,7 @@ from typing import Any
 from sip_p2p.service.http import access, channel, doctor, idempotency, insight, messages, sessions, streams, waiting
 from sip_p2p.service.http.problems import KINDS
 from sip_p2p.service.http.table import ROUTES
+from sip_p2p.service.lives import book, entries, ledger, referrals
 from tests.manual import ROOT, commands
 from tests.service.support import COMMAND, TWISTD, Process, run
 from tests.support import SynchronousTestCase
@@ -62,6 +63,11 @@ class TableTests(SynchronousTestCase):
             f"``429``; {messages.MOST_KEPT} are remembered",
             f"sessions that ended {sessions.MOST_ENDED} ",
             f"``Prefer: wait`` {waiting.LONGEST_WAIT:g} ",
+            f"others that ended {book.MOST_ENDED} ",
+            f"notifications {entries.MOST_NOTIFICATIONS} ",
+            f"each with {entries.MOST_NOTIFICATION_OCTETS >> 10} KiB",
+            f"REFERs of peers {ledger.MOST_INCOMING} ",
+            f"waits up to {referrals.PATIENCE:g} seconds",
             f"doctor {doctor.MOST_RUNNING} jobs",
             f"``429``; {doctor.MOST_JOBS} are remembered",
             f"trace {insight.MOST_TRACED} messages",
@@ -115,7 +121,8 @@ class CommandTests(SynchronousTestCase):
 
     def check(self, said: list[str]) -> None:
         """What the answers have to say."""
-        (service, ready, sent, request, options, begun, listed, inside, _, events, flows, trace, *others) = said
+        (service, ready, sent, request, options, begun, listed, inside, _, *lives) = said[:16]
+        (events, flows, trace, *others) = said[16:]
         self.assertEqual(json.loads(service)["uri"], "sip:me@a.example")
         self.assertEqual(json.loads(ready), {"status": "ready"})
         self.assertEqual(json.loads(sent)["response"]["status"], 200)
@@ -124,6 +131,12 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(json.loads(begun)["id"], "1")
         self.assertEqual(len(json.loads(listed)["sessions"]), 1)
         self.assertEqual(json.loads(inside)["response"]["status"], 200)
+        subscribed, subscription, _, presence, subscribers, kept, delivered = lives
+        self.assertEqual(json.loads(subscribed)["state"], "subscribed")
+        self.assertIn("<basic>open</basic>", json.loads(subscription)["notifications"][0]["text"])
+        self.assertEqual(json.loads(presence)["activities"], ["meeting"])
+        self.assertEqual(json.loads(subscribers)["subscribers"], [])
+        self.assertEqual((json.loads(kept)["id"], json.loads(delivered)["id"]), ("gate-1", "gate-1"))
         self.assertIn("event: session-state", events)
         self.assertEqual(json.loads(flows)["events"][0]["peer"], "b.example")
         self.assertTrue(json.loads(trace)["events"])
