@@ -59,6 +59,11 @@ class Asked:
         self._peer = flow.peer
         self._is_secure = flow.is_secure
 
+    @property
+    def last_cseq(self) -> int:
+        """The sequence number that it has now: another one each time that it went out once more."""
+        return self.cseq if self._errand is None else self._errand.plan.cseq
+
     def may_be_answered_by(self, flow: Flow) -> bool:
         """Whether a NOTIFY that came by *flow* is from where the request went: from the same party or, where something
         else than the request's own target was asked, from who proves the domain of that target. What went out over TLS
@@ -96,7 +101,7 @@ class Asked:
         made.is_caller = True
         made.is_early = False
         made.is_secure = made.is_secure or is_secure
-        made.local_cseq = self.cseq if self._errand is None else self._errand.plan.cseq
+        made.local_cseq = self.last_cseq
         # What it is compared with next is this NOTIFY itself, which is not to be found out of order.
         made.remote_cseq = None
         return made

@@ -429,7 +429,7 @@ class Subscriber:
         """The dialog that *request*, a NOTIFY in none, makes (section 4.4.1); see :class:`.DialogMaker`. It is found by
         others once :meth:`request_received` has taken the NOTIFY."""
         asked, value = self._asked, request.headers.get("Event")
-        if asked is None or value is None or usage_name(SUBSCRIBER, parse_event(value)) not in self._names:
+        if asked is None or value is None or not self._is_named(parse_event(value), asked):
             return None
         if self.dialog is not None and self._forks >= self.options.max_forks:
             return None
@@ -439,6 +439,17 @@ class Subscriber:
         dialog = asked.dialog(request, flow)
         dialog.subscriptions = dict.fromkeys(self._names, self)
         return dialog
+
+    def _is_named(self, event: EventValue, asked: Asked) -> bool:
+        """Whether *event* names this subscription."""
+        name = usage_name(SUBSCRIBER, event)
+        if name in self._names:
+            return True
+        if len(self._names) == 1 or event.package != self.event.package or event.id != str(asked.last_cseq):
+            return False
+        # RFC 3515 section 2.4.6: by the REFER that was taken, which went out once more with another number.
+        self._names = (name, *self._names[1:])
+        return True
 
     def request_received(self, output: InDialogRequestReceived, now: float) -> None:
         """A NOTIFY in the dialog (section 4.1.3)."""

@@ -617,3 +617,51 @@ class ClearTests(PartyTestCase):
         self.board.subscribers[0].terminate()
         self.network.advance(1)
         self.assertEqual(self.board.subscribers, ())
+
+
+class EventTests(PartyTestCase):
+    """What lives on beside sessions, where each request of it is asked for a password."""
+
+    def setUp(self) -> None:
+        """Carol is whom one is referred to."""
+        super().setUp()
+        self.knows()
+        carol = self.network.party("sip:carol@c.example")
+        carol.session_received.subscribe(lambda session: session.accept("v=0\r\n") and None)
+        self.bob.refer_received.subscribe(lambda referral: referral.accept(offer="v=0\r\n"))
+        self.bob.session_received.subscribe(lambda session: session.accept("v=0\r\n") and None)
+
+    async def statuses(self, referring: Any) -> list[int]:
+        """What is told of a referral."""
+        return [progress.status async for progress in await referring]
+
+    def test_watched(self) -> None:
+        """A subscription begins, is refreshed by itself and ends, asked anew for each nonce that is stale (row:F10,
+        row:J3)."""
+        board = self.bob.packages.add(Board())
+        subscription: Any = self.network.run_until(self.alice.subscribe(BOB, "x-board", expires=600))
+        self.network.advance(2000)
+        self.assertEqual((subscription.state.name, len(board.subscribers)), ("SUBSCRIBED", 1))
+        self.assertGreaterEqual(board.log.count("refreshed"), 3)
+        self.assertEqual(board.log.count("subscribed sip:alice@a.example"), 1)
+        self.network.run_until(subscription.terminate())
+        self.network.advance(1)
+        self.assertEqual(board.log[-1], "ended timeout")
+
+    def test_referred(self) -> None:
+        """A REFER is told of to its end, outside of a session and within, first and later, and a session is transferred
+        (row:F10, row:I1, row:I3, row:I8)."""
+        for _ in range(2):
+            told = self.network.run_until(self.statuses(self.alice.refer(BOB, "sip:carol@c.example")))
+            self.assertEqual(told[-1], 200)
+            self.network.advance(400)
+        session: Any = self.network.run_until(self.alice.invite(BOB, "v=0\r\n"))
+        self.network.advance(400)
+        for _ in range(2):
+            told = self.network.run_until(self.statuses(session.refer("sip:carol@c.example")))
+            self.assertEqual(told[-1], 200)
+            self.network.advance(400)
+        progress: Any = self.network.run_until(session.transfer("sip:carol@c.example"))
+        self.assertEqual(progress.status, 200)
+        for one in self.bob.sessions:
+            self.network.run_until(one.terminate())

@@ -8,6 +8,7 @@ from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Errand, Purpose
+from sip_p2p.sip.event.subscribing import SubscriberOptions
 from sip_p2p.sip.fields import EventValue
 from tests.sip.dialog.dialogs import ALICE, BOB, callee_dialog
 from tests.sip.event.asking import TIMER_N, Bench, options
@@ -102,6 +103,20 @@ class ImplicitTests(SynchronousTestCase):
         self.assertEqual(bench.wait(31), ">SUBSCRIBE 60")
         bench.subscriber.leave(bench.now)
         self.assertEqual(bench.said(), "[unwanted] >SUBSCRIBE 0")
+
+    def test_sent_again(self) -> None:
+        """RFC 3515 section 2.4.6: where it went out once more with another number, because the peer had asked for
+        credentials, NOTIFYs bear that one, or none; another's are nobody's."""
+        for event, said in (("refer;id=8", ">200 [notified active]"), ("refer", ">200 [notified active]"),
+                            ("refer;id=9", ">481"), ("presence;id=8", ">481")):  # fmt: skip
+            bench = Bench(
+                SubscriberOptions(EventValue("refer", {"id": "7"}), 60, is_refreshed=False), alias=EventValue("refer")
+            )
+            errand = self.refer(bench)
+            errand.plan.cseq = 8
+            errand.transaction = type("Sent", (), {"flow": bench.flow})()  # type: ignore[assignment]
+            self.assertEqual(bench.notify(event=event), said, event)
+            bench.subscriber.abandon()
 
     def test_timer_n(self) -> None:
         """Timer N runs from its 2xx."""
