@@ -27,6 +27,7 @@ module              what
 ``sessions``        sessions: begun, answered, changed and ended
 ``subscriptions``   subscriptions, ours and those of peers
 ``publications``    what we publish at a server, and our own presence
+``mailbox``         what waits for us
 ``referrals``       REFERs of both sides, and transfers of sessions
 ``registrations``   where we are registered
 ``outbox``          messages that are kept until they are delivered

@@ -163,6 +163,38 @@ LIFE_SHAPES: dict[str, dict[str, Any]] = {
         "How we are.",
         is_closed=True,
     ),
+    "MailCount": shape(
+        "kind new",
+        {
+            "kind": text("voice-message, fax-message, text-message or another kind", most=64, least=1),
+            "new": {**NUMBER, "maximum": 2**32 - 1},
+            "old": {**NUMBER, "maximum": 2**32 - 1},
+        },
+        is_closed=True,
+    ),
+    "Mailbox": shape(
+        "watchers",
+        {
+            "waiting": {**TRUTH, "description": "whether anything does"},
+            "account": text("the URI that plays the messages"),
+            "counts": {"type": "array", "items": ref("MailCount")},
+            "watchers": {**NUMBER, "description": "how many have subscribed"},
+            "content_type": text(),
+            "text": text("the document that they are told"),
+            "body_base64": text(),
+        },
+        "What those are told who subscribe to our mailbox.",
+    ),
+    "NewMailbox": shape(
+        "waiting",
+        {
+            "waiting": TRUTH,
+            "account": text("the URI that plays the messages", most=2048),
+            "counts": {"type": "array", "maxItems": 16, "items": ref("MailCount")},
+        },
+        "What waits.",
+        is_closed=True,
+    ),
     "Referral": shape(
         "id direction method to state began changed",
         {

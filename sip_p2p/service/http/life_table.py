@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sip_p2p.service.http import outbox, publications, referrals, registrations, subscriptions
+from sip_p2p.service.http import mailbox, outbox, publications, referrals, registrations, subscriptions
 from sip_p2p.service.http.life_shapes import (
     OUTBOX_STATE,
     PUBLICATION_STATE,
@@ -211,6 +211,25 @@ LIFE_ROUTES: tuple[Route, ...] = (
         "Say nothing more of ourselves",
         "presence",
         {204: _NONE},
+        problems=("not-found", "unavailable"),
+    ),
+    Route(
+        "GET",
+        "/v1/mailbox",
+        mailbox.mailbox,
+        "What those are told who subscribe to our mailbox",
+        "presence",
+        {200: Reply("It.", ref("Mailbox"))},
+        problems=("not-found",),
+    ),
+    Route(
+        "PUT",
+        "/v1/mailbox",
+        mailbox.set_mailbox,
+        "Say what waits in our mailbox",
+        "presence",
+        {200: Reply("All who have subscribed are told.", ref("Mailbox"))},
+        body=ref("NewMailbox"),
         problems=("not-found", "unavailable"),
     ),
     Route(
