@@ -3,6 +3,7 @@ presence, publications, transfers, the outbox and registrations."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sip_p2p import EventStateCompositor, PresencePackage
@@ -249,6 +250,22 @@ class KeepingTests(LivesCase):
         await self.show(browser, ".notice", "--outbox")
         await self.go(browser, "presence")
         await self.show(browser, ".help", "--package presence")
+
+    async def test_the_outbox(self) -> None:
+        """A message is queued with the form, and its outcome is seen; one that waits is deleted after a question."""
+        await self.with_bob()
+        address = await self.serve("--outbox", str(Path(self.folder()) / "outbox.db"))
+        browser = await self.look(address, "outbox")
+        await self.fill_in(browser, to=BOB, text="good morning")
+        await self.show(browser, ".grid-row .pill", "delivered")
+        self.assertEqual(self.heard, ["good morning"])
+        await self.bob.connection_manager.terminate()
+        await self.fill_in(browser, to=BOB, text="good evening")
+        await browser.until("document.querySelectorAll('.grid-row').length === 2")
+        await browser.value("window.confirm = () => true")
+        for _ in range(2):
+            await browser.click(".deeds button[aria-label^=Delete]")
+        await self.show(browser, ".empty h2", "Nothing waits")
 
 
 class UseTests(LivesCase):
