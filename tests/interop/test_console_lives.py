@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sip_p2p import EventStateCompositor, PresencePackage
+from sip_p2p import EventStateCompositor, FromPolicy, PresencePackage
 from sip_p2p.documents.pidf import Presence
 from sip_p2p.endpoint.subscription.package import EventPackage, Verdict
 from sip_p2p.service.silence import silent_answer, silent_offer
@@ -266,6 +266,42 @@ class KeepingTests(LivesCase):
         for _ in range(2):
             await browser.click(".deeds button[aria-label^=Delete]")
         await self.show(browser, ".empty h2", "Nothing waits")
+
+    async def test_what_has_failed(self) -> None:
+        """A message that was refused says so, and is queued anew from its row."""
+        await self.with_bob()
+        answers = [603, 200]
+        self.bob.handle("MESSAGE", lambda _: answers.pop(0))
+        address = await self.serve("--outbox", str(Path(self.folder()) / "outbox.db"))
+        browser = await self.look(address, "outbox")
+        await self.fill_in(browser, to=BOB, text="good morning")
+        await self.show(browser, ".grid-row .pill", "failed")
+        await self.show(browser, ".grid-row", "603")
+        await browser.click(".deeds button[aria-label^=Retry]")
+        await self.show(browser, ".grid-row .pill", "delivered")
+
+    async def test_a_registration(self) -> None:
+        """Where we are registered is seen with what was granted, and told again when somebody wants it."""
+        await self.with_bob()
+        self.bob.connection_manager.from_policy = FromPolicy.any_from()
+        told: list[str] = []
+
+        def register(incoming: Any) -> Any:
+            headers = incoming.request.headers
+            told.append(headers["Expires"])
+            response = incoming.response(200, headers=[("Service-Route", "<sip:edge.b.example;lr>")])
+            if headers["Expires"] != "0":
+                response.headers.add("Contact", f"{headers['Contact']};expires={headers['Expires']}")
+            return response
+
+        self.bob.handle("REGISTER", register)
+        browser = await self.look(await self.serve("--register", "sip:b.example"), "registration")
+        await self.show(browser, ".card .pill", "registered")
+        await self.show(browser, ".card dd", "<sip:edge.b.example;lr>")
+        self.assertEqual(await browser.value(LIFE), [])
+        before = len(told)
+        await browser.click(".card .actions button")
+        await until(reactor, lambda: len(told) > before, 10, "another REGISTER")
 
 
 class UseTests(LivesCase):
