@@ -542,7 +542,8 @@ class Subscriber:
         if value.is_terminated:
             if request is not None:
                 self.core.say(NotifyReceived(self, request, value))
-            self._end(self._ending(value), value=value)
+            # What the application cannot be given was not fetched, either.
+            self._end(self._ending(value) if request is not None else self._unread, value=value)
             return
         # 4.1.3: a state that nobody knows is one of a subscription that stands.
         self.state = SubscriberState.PENDING if value.state == PENDING else SubscriberState.ACTIVE
@@ -557,6 +558,11 @@ class Subscriber:
         if not self.options.expires:
             # 4.4.3: some notifiers answer a fetch without saying that this was all.
             self._end(SubscriptionEnding.FETCHED, value=value)
+
+    @property
+    def _unread(self) -> SubscriptionEnding:
+        """What a last NOTIFY means whose body was refused."""
+        return SubscriptionEnding.LEFT if self.state is SubscriberState.ENDING else SubscriptionEnding.TERMINATED
 
     def _ending(self, value: SubscriptionStateValue) -> SubscriptionEnding:
         """What the last NOTIFY means."""

@@ -354,7 +354,6 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual(Composer.kinds, ["SUBSCRIBE", "REFRESH", "UPDATE", "UNSUBSCRIBE"])
         self.assertEqual([request.headers.get("X-Kind") for request in bench.sent], Composer.kinds)
 
-
     def test_brief_and_unheard(self) -> None:
         """A subscription that is so brief that its refresh would be due before it counts as unheard has no dialog to
         refresh it in: it asks to be called when there is something to do, and not without end before that. row:J3"""
@@ -422,6 +421,13 @@ class NotifyTests(SynchronousTestCase):
         self.assertEqual(bench.state, "active")
         self.assertEqual(bench.notify(body=b"open"), ">200 [notified active]")
         self.assertEqual(bench.notify("terminated", body=b"<x/>", content_type="text/xml"), ">415 [over TERMINATED]")
+
+    def test_body_type_of_a_fetch(self) -> None:
+        """4.4.3: a fetch whose only answer is of a type that was not asked for has fetched nothing. row:J4"""
+        bench = Bench(options(expires=0, accept="text/plain")).begin()
+        bench.answer(200)
+        words = bench.notify("terminated;reason=timeout", body=b"<x/>", content_type="text/xml")
+        self.assertEqual(words, ">415 [over TERMINATED]")
 
     def test_flood(self) -> None:
         """A second takes so many NOTIFYs and no more: the next are answered 500 with Retry-After, and are counted; the
