@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from typing import Any
 
@@ -204,6 +205,57 @@ class DigestTests(RegistrarTestCase):
         registration.refresh()
         await until(reactor, lambda: flow.messages >= before + 2, 10, "both answers")
         self.assertEqual((registration.error, changes), (None, []))
+
+
+class ProxyTests(RegistrarTestCase):
+    """Kamailio asks also whoever wants something to be passed on (407)."""
+
+    async def asks(self, algorithm: str, **options: Any) -> None:
+        """A text and a call, each asked for, and what is in the call is not."""
+        kamailio = await self.start(algorithm=algorithm, asks_all=True)
+        phones = []
+        for user in ("alice", "bob"):
+            phone = await self.phone(user, **options)
+            await phone.register(proxies=[self.proxy(kamailio)])
+            phones.append(phone)
+        alice, bob = phones
+        heard: list[Any] = []
+        sessions: list[Any] = []
+        bob.message_received.subscribe(heard.append)
+
+        def called(session: Any) -> None:
+            sessions.append(session)
+            session.accept(ANSWER)
+
+        bob.session_received.subscribe(called)
+        for _ in range(2):
+            answer = await alice.send_message(f"sip:bob@{DOMAIN}", TEXT)
+            self.assertEqual(answer.status, 200)
+        self.assertEqual([event.text for event in heard], [TEXT, TEXT])
+        self.assertNotIn("Proxy-Authorization", heard[0].request.headers)
+        session = await alice.invite(f"sip:bob@{DOMAIN}", OFFER)
+        self.assertEqual((await session.request("OPTIONS")).status, 200)
+        await session.terminate()
+        await until(reactor, lambda: sessions[0].state is SignalingState.DISCONNECTED, 10, "the end of the session")
+        proved = re.findall(r"PROVED\|(\w+)\|(\w+)\|", kamailio.log)
+        self.assertEqual(proved, [("MESSAGE", "alice"), ("MESSAGE", "alice"), ("INVITE", "alice")])
+
+    async def test_sha_256(self) -> None:
+        """MESSAGE and INVITE are answered with SHA-256, and the second text carries its answer at once (row:L3)."""
+        await self.asks("SHA-256")
+
+    async def test_md5(self) -> None:
+        """So they are with MD5, where it is allowed (row:L3, fault:E4)."""
+        await self.asks("MD5", allow_md5=True)
+
+    async def test_without_credentials(self) -> None:
+        """Who has none is told for which realm (fault:E3)."""
+        kamailio = await self.start(algorithm="", asks_all=True)
+        alice = await self.phone("alice", "")
+        await alice.register(proxies=[self.proxy(kamailio)])
+        for failing in (alice.send_message(f"sip:bob@{DOMAIN}", TEXT), alice.invite(f"sip:bob@{DOMAIN}", OFFER)):
+            failure = await self.failure_of(failing, AuthenticationFailed)
+            self.assertEqual((failure.status, failure.realm), (407, DOMAIN))
 
 
 class FailureTests(RegistrarTestCase):

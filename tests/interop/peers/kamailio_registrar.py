@@ -87,6 +87,14 @@ request_route {{
         save("location");
         exit;
     }}
+    if ({asks_all} && proto != UDP && !has_totag() && is_method("INVITE|MESSAGE|OPTIONS")) {{
+        if (!pv_proxy_authenticate("{domain}", "{password}", "0")) {{
+            proxy_challenge("{domain}", "1");
+            exit;
+        }}
+        consume_credentials();
+        xlog("L_NOTICE", "PROVED|$rm|$au|\\n");
+    }}
     loose_route();
     if (uri == myself || is_gruu()) {{
         if (is_method("OPTIONS") && $rU == $null) {{
@@ -155,6 +163,7 @@ class KamailioRegistrar(Kamailio):
         least: int = 60,
         most: int = 3600,
         nonce_lifetime: int = 300,
+        asks_all: bool = False,
     ) -> None:
         """Start it.
 
@@ -164,6 +173,7 @@ class KamailioRegistrar(Kamailio):
         :param least: the shortest time that it takes, in seconds.
         :param most: the longest time that it grants.
         :param nonce_lifetime: for how many seconds its challenges are good.
+        :param asks_all: whether it asks with 407 whoever wants a request out of a dialog to be passed on.
         """
         listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         self.write_files(
@@ -179,6 +189,7 @@ class KamailioRegistrar(Kamailio):
                     algorithm=algorithm,
                     nonce_lifetime=nonce_lifetime,
                     asks="1" if algorithm else "0",
+                    asks_all="1" if asks_all else "0",
                     password=PASSWORD,
                     tls=self.ports["tls"],
                     udp=self.ports["udp"],
