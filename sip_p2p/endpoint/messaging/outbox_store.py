@@ -6,8 +6,11 @@ two functions loses nothing, and a crash within one undoes it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sip_p2p.endpoint.messaging.outbox_entry import COLUMNS, OutboxEntry, OutboxState
@@ -27,6 +30,7 @@ __all__ = [
     "find",
     "forget",
     "listed",
+    "look_at",
     "make_private",
     "postpone",
     "prepare",
@@ -75,13 +79,32 @@ PRAGMA user_version = {SCHEMA_VERSION};
 def make_private(path: str) -> None:
     """Let nobody else read the file at *path*; it is made if there is none.
 
+    One that is there is not opened: to close it again would let go of the locks that this process may have on it, and
+    let another process have the file (POSIX: fcntl).
+
     :raises OutboxFailed: when it cannot be had.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        return
+    except FileExistsError:
+        pass
     except OSError as error:
-        raise OutboxFailed(f"the outbox {path} cannot be opened: {error.strerror}", error) from None
-    os.close(descriptor)
+        raise _not_opened(path, error) from None
+    try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if mode & (stat.S_IRWXG | stat.S_IRWXO):
+            os.chmod(path, 0o600)
+    except OSError as error:
+        raise _not_opened(path, error) from None
+
+
+def _not_opened(path: str, error: OSError) -> OutboxFailed:
+    return OutboxFailed(f"the outbox {path} cannot be opened: {error.strerror}", error)
 
 
 def prepare(connection: Connection, path: str, now: float, keep: float) -> dict[str, Any]:
@@ -131,6 +154,38 @@ def prepare(connection: Connection, path: str, now: float, keep: float) -> dict[
         _undo(connection)
         raise
     return found
+
+
+def look_at(path: str) -> int:
+    """How many messages wait in the outbox at *path*, which is not changed.
+
+    :raises OutboxFailed: when it is none, damaged, of a later version, or used by another process.
+    """
+    if not os.path.isfile(path) or not os.access(path, os.R_OK | os.W_OK):
+        raise OutboxFailed(f"the outbox {path} cannot be read and written")
+    try:
+        connection = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True, timeout=0.1)
+    except sqlite3.Error as error:
+        raise OutboxFailed(f"the outbox {path} cannot be opened: {error}", error) from None
+    try:
+        [application] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        [tables] = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        if not tables and not version:
+            return 0
+        if application != _APPLICATION:
+            raise OutboxFailed(f"{path} is a database, and no outbox")
+        if version != SCHEMA_VERSION:
+            raise OutboxFailed(f"the outbox {path} has version {version}, and this program knows {SCHEMA_VERSION}")
+        [count] = connection.execute(f"SELECT COUNT(*) FROM messages WHERE state NOT IN {_FINAL}").fetchone()
+    except sqlite3.OperationalError as error:
+        words = "is used by another process" if "locked" in str(error) else f"cannot be used: {error}"
+        raise OutboxFailed(f"the outbox {path} {words}", error) from None
+    except sqlite3.DatabaseError as error:
+        raise OutboxFailed(f"the outbox {path} is damaged, or is none: {error}", error) from None
+    finally:
+        connection.close()
+    return int(count)
 
 
 def _summary(connection: Connection) -> dict[str, Any]:

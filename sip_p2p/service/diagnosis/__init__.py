@@ -5,6 +5,7 @@ module              what
 ==================  ====================================================================================================
 ``check``           ``--check``: everything looked at and explained, nothing bound
 ``check_identity``  its words on names, passwords, registration and signatures
+``check_lives``     its words on the outbox, event packages and subscriptions
 ``check_options``   its words on each option, and on files
 ``check_parts``     its words on what stands beside the party
 ``diagnosis``       what is wrong, from what ``doctor``, ``listener_check`` and ``probing`` have seen; values only

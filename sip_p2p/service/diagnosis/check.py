@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from sip_p2p.errors import TlsFailure
 from sip_p2p.service.applications.loader import BUILT_IN, ApplicationError, look_at
 from sip_p2p.service.diagnosis.check_identity import check_identity
+from sip_p2p.service.diagnosis.check_lives import check_lives
 from sip_p2p.service.diagnosis.check_options import can_write, check_config, check_files, explain_options, exposed_key
 from sip_p2p.service.diagnosis.check_parts import check_parts
 from sip_p2p.service.diagnosis.findings import Report
@@ -69,6 +70,7 @@ def check(options: Options, now: datetime.datetime | None = None) -> Report:
     _check_limits(options, report)
     _check_application(options, report)
     check_identity(options, credential, report)
+    check_lives(options, report)
     _check_state(options, report)
     check_files(options, report)
     check_parts(options, report)
