@@ -18,6 +18,7 @@ module            what
 ``settings``      the command line, a file and the environment
 ``applications``  what the service does with what arrives: those that are built in, and what your own derive from
 ``webhook``       what comes in is POSTed to a program of the user's, which decides the answer
+``lives``         subscriptions, publications, referrals and the outbox: their numbers, and what is told of them
 ``http``          the HTTP API: it steers a running service and sees into it
 ``instruments``   what looks at the wire, and where it sends what it sees
 ``process``       logs, signals, a supervisor, and several processes on one port

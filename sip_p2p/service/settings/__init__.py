@@ -11,6 +11,7 @@ module                      what
 ``config_file``             what stands in a TOML file, and in which line
 ``export_options``          captures, a Homer server, the keys of TLS: what is handed to other programs
 ``http_options``            where the HTTP API listens, and who may ask
+``life_options``            event packages, subscriptions, the outbox, and what peers may transfer
 ``observe_options``         those of the instruments: what is recorded, counted and logged
 ``option_table``            every option as a value, read from the option classes: what is generated goes by it
 ``options``                 the options that both share, and those of the service; each mistake has one clear line

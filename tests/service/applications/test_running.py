@@ -12,6 +12,10 @@ from twisted.internet.threads import deferToThread
 
 from sip_p2p.endpoint.endpoint import SipPeerToPeerEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
+from sip_p2p.endpoint.subscription.notification import Notification
+from sip_p2p.endpoint.subscription.packages.presence import PresencePackage
+from sip_p2p.endpoint.subscription.subscription import Subscription
+from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
 from sip_p2p.errors import RequestFailed
 from sip_p2p.service.applications import Application
 from sip_p2p.service.applications.loader import Loader
@@ -215,3 +219,41 @@ class SignalTests(TestCase):
         service.signal(signal.SIGHUP)
         await deferToThread(service.wait_for, "the application stays as it was: the module")
         self.assertEqual((await theirs.send_message("sip:user@a.example", "x")).status, 202)
+
+
+class LifeTests(SynchronousTestCase):
+    """What lives beside sessions reaches the application."""
+
+    def test_referrals(self) -> None:
+        """fault:D5: REFERs are refused where the application knows nothing of them, and where they are to be."""
+
+        class Taking(Application):
+            def referral(self, referral: IncomingReferral) -> None:
+                referral.decline(486)
+
+        for application, takes, status in ((Application(), True, 405), (Taking(), True, 486), (Taking(), False, 405)):
+            network = Network()
+            self.addCleanup(network.finish)
+            alice, bob = network.party("sip:alice@a.example"), network.party("sip:bob@b.example")
+            RunningApplication(application, takes_referrals=takes).attach(bob)
+            referring = alice.refer("sip:bob@b.example", "sip:carol@c.example")
+            network.advance(2)
+            self.assertEqual(self.failureResultOf(referring).value.response.status, status)
+
+    def test_notified(self) -> None:
+        """An application hears of each notification, whoever has subscribed."""
+        heard: list[str] = []
+
+        class Hearing(Application):
+            def notified(self, subscription: Subscription, notification: Notification) -> None:
+                heard.append(notification.state)
+
+        network = Network()
+        self.addCleanup(network.finish)
+        alice, bob = network.party("sip:alice@a.example"), network.party("sip:bob@b.example")
+        alice.packages.add(PresencePackage())
+        RunningApplication(Hearing()).attach(bob)
+        subscribing = bob.subscribe("sip:alice@a.example", "presence")
+        network.advance(2)
+        self.successResultOf(subscribing)
+        self.assertEqual(heard, ["active"])
