@@ -85,26 +85,22 @@ def make_private(path: str) -> None:
     :raises OutboxFailed: when it cannot be had.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        return
-    except FileExistsError:
-        pass
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:
+            _take_over(path)
     except OSError as error:
-        raise _not_opened(path, error) from None
-    try:
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "it is no file")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            os.chmod(path, 0o600)
-    except OSError as error:
-        raise _not_opened(path, error) from None
+        raise OutboxFailed(f"the outbox {path} cannot be opened: {error.strerror}", error) from None
 
 
-def _not_opened(path: str, error: OSError) -> OutboxFailed:
-    return OutboxFailed(f"the outbox {path} cannot be opened: {error.strerror}", error)
+def _take_over(path: str) -> None:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no file")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        os.chmod(path, 0o600)
 
 
 def prepare(connection: Connection, path: str, now: float, keep: float) -> dict[str, Any]:

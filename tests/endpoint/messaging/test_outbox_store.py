@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,39 @@ class FileTests(StoreTestCase):
         connection.close()
         with self.assertRaisesRegex(OutboxFailed, "version 99"):
             self.prepared()
+
+    def test_found_open(self) -> None:
+        """A file that others could read is its owner's alone from then on; what is no file is refused (fault:J10)."""
+        Path(self.path).touch(0o644)
+        store.make_private(self.path)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path).st_mode), 0o600)
+        os.unlink(self.path)
+        for make in (lambda: os.mkdir(self.path), lambda: os.symlink("nowhere", self.path)):
+            make()
+            with self.assertRaisesRegex(OutboxFailed, "cannot be opened"):
+                store.make_private(self.path)
+            (os.rmdir if os.path.isdir(self.path) else os.unlink)(self.path)
+
+    def test_two_users_and_another_process(self) -> None:
+        """Whoever is refused the file in the process that has it lets no other process have it (fault:J10)."""
+        first = self.prepared()
+        program = (
+            "import sqlite3, sys\n"
+            "from sip_p2p.endpoint.messaging import outbox_store as store\n"
+            "connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"
+            "try:\n"
+            "    store.prepare(connection, sys.argv[1], 0.0, 10.0)\n"
+            "except store.OutboxFailed as error:\n"
+            "    print(error)\n"
+        )
+        store.make_private(self.path)
+        with self.assertRaisesRegex(OutboxFailed, "used by another process"):
+            self.prepared()
+        root = Path(store.__file__).parents[3]
+        command = [sys.executable, "-c", program, os.path.abspath(self.path)]
+        said = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True).stdout
+        self.assertIn("used by another process", said)
+        first.close()
 
     def test_two_users(self) -> None:
         """While one has the file nobody else gets it; afterwards it is there as it was."""
