@@ -12,8 +12,8 @@ The map of the code, from the bottom up; each package imports only what stands a
 ===================  =================================================================================================
 
 Beside them stand ``sdp`` (session descriptions, their offers and answers), ``documents`` (presence, dialogs, messages
-waiting: what the bodies of events say), ``pki`` (a private authority and its certificates) and ``testing`` (a network
-in memory on one clock).
+waiting, reports: what the bodies of events and texts say), ``pki`` (a private authority and its certificates) and
+``testing`` (a network in memory on one clock).
 
 The names below are the public ones; each is imported when it is first asked for, so that ``sip_p2p.sip`` can be used
 without Twisted, and nothing here ever installs a reactor.

@@ -8,7 +8,8 @@ judges those that come. Two rules go beyond the RFC, because a request in a dial
 * A dialog that was made over TLS stays there. Where a Contact or a route would lead out of it, the next hop is taken
   over TLS all the same, or not at all.
 
-Left out: what the usages of a dialog do (:mod:`.usage`), and where its requests find a flow.
+Left out: what the usages of a dialog do (:mod:`sip_p2p.sip.dialog.usage`, :mod:`sip_p2p.sip.event.usage`), and where
+its requests find a flow.
 """
 
 from __future__ import annotations
