@@ -105,6 +105,9 @@ class Scenario:
             if of == "INVITE":
                 actions.append(self._keep(".*", "To:", f"peer{dialog}"))
                 self._stands = self._stands or what // 100 == 2
+        if what == "SUBSCRIBE" and not name:
+            actions.append(self._keep("<([^>]+)>", "Contact:", "brackets", "targetSUBSCRIBE"))
+            actions.append(self._keep(".*", "Event:", "event"))
         if what in ("INVITE", "UPDATE") or (not is_request and of == "INVITE" and 101 <= int(what) < 300):
             actions.append(self._keep("<([^>]+)>", "Contact:", "brackets", f"target{dialog}"))
         for number, (header, pattern) in enumerate((wants or {}).items()):
@@ -153,7 +156,7 @@ class Scenario:
         :param tag: that of To, where the request had none and the response is not 100; empty for none.
         """
         key = "".join(character for character in request if character.isalnum())
-        begins = not self.is_caller and request == "INVITE"
+        begins = not self.is_caller and request in ("INVITE", "SUBSCRIBE")
         head = [
             f"SIP/2.0 {status} SIPp",
             f"Via:[$via{key}]",
@@ -185,7 +188,9 @@ class Scenario:
         :param branch: names the transaction where another request belongs to the same one.
         """
         # What belongs to the first INVITE goes where that went.
-        outside = not self._stands and (method in ("INVITE", "CANCEL") or (method == "ACK" and bool(branch)))
+        outside = not self._stands and (
+            method in ("INVITE", "CANCEL", "SUBSCRIBE", "PUBLISH") or (method == "ACK" and bool(branch))
+        )
         mine = f"<{_OWN}>;tag={tag}[call_number]" if self.is_caller else f"[$toINVITE];tag={tag}[call_number]"
         peer = f"[$peer{dialog}]" if self.is_caller else "[$fromINVITE]"
         uri = f"[$target{dialog}]"
@@ -205,6 +210,27 @@ class Scenario:
         if method in ("INVITE", "UPDATE", "SUBSCRIBE"):
             head.append(f"Contact: <{self.contact}>")
         return self._says([*head, *lines], body, again=method != "ACK")
+
+    def notifies(self, number: int, state: str, *, lines: Iterable[str] = (), body: str = "") -> Scenario:
+        """Tell who has subscribed, and wait for the answer.
+
+        :param number: that of CSeq.
+        :param state: what Subscription-State says.
+        :param lines: the type of *body* among them.
+        """
+        head = [
+            "NOTIFY [$targetSUBSCRIBE] SIP/2.0",
+            f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK[pid]x[call_number]xNOTIFY{number}",
+            "Max-Forwards: 70",
+            "From:[$toSUBSCRIBE];tag=sipp[call_number]",
+            "To:[$fromSUBSCRIBE]",
+            "Call-ID: [call_id]",
+            f"CSeq: {number} NOTIFY",
+            f"Contact: <{self.contact}>",
+            "Event:[$event]",
+            f"Subscription-State: {state}",
+        ]
+        return self._says([*head, *lines], body, again=True).gets(200, of="NOTIFY")
 
     def _says(self, lines: list[str], body: str, again: bool = False) -> Scenario:
         if body:
