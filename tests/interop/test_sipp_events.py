@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sip_p2p import EventStateCompositor, PresencePackage, RequestFailed
 from sip_p2p.documents.pidf import Presence
-from tests.interop.events import EventTestCase
+from tests.interop.events import EventTestCase, Watch
 from tests.interop.peers.scenario import ANSWER, OFFER, Scenario
 from tests.interop.peers.sipp import Sipp
 from tests.interop.support import Party
+
+if TYPE_CHECKING:
+    from sip_p2p import Subscription
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
 PIDF = "Content-Type: application/pidf+xml"
@@ -65,6 +68,31 @@ class SubscriberTests(SippEventTestCase):
         await watch.says("late")
         await watch.subscription.terminate()
         await sipp.answered()
+
+    async def test_forked(self) -> None:
+        """Two notifiers answer one SUBSCRIBE: by default the first has it and the other is told 481, and with a handler
+        each is a subscription of its own (row:J1, row:L2)."""
+        for takes_all in (False, True):
+            scenario = Scenario().gets("SUBSCRIBE").answers(200, "SUBSCRIBE", lines=["Expires: 600"])
+            scenario.notifies(1, "active;expires=600", body=told("one"), lines=[PIDF])
+            status = 200 if takes_all else 481
+            scenario.notifies(1, "active;expires=600", body=told("two"), lines=[PIDF], tag="other", status=status)
+            if takes_all:
+                scenario.notifies(2, "terminated;reason=noresource", tag="other")
+            scenario.notifies(2, "terminated;reason=noresource")
+            sipp = await self.plays(scenario)
+            party = await self.clear_text_party(f"tcp:{ON_LOOPBACK}")
+            forks: list[Watch] = []
+
+            def forked(subscription: Subscription, forks: list[Watch] = forks) -> None:
+                forks.append(Watch(subscription))
+
+            options = {"forked": forked} if takes_all else {}
+            watch = Watch(party.endpoint.create_subscription(sipp.uri("tcp"), "presence", **options))
+            await watch.subscription.start()
+            await sipp.answered()
+            await watch.reaches("TERMINATED")
+            self.assertEqual([fork.heard[0].document.tuples[0].notes[0].text for fork in forks], ["two"] * takes_all)
 
     async def test_refused(self) -> None:
         """SIPp knows no such event (row:J5)."""

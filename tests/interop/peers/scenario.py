@@ -211,18 +211,29 @@ class Scenario:
             head.append(f"Contact: <{self.contact}>")
         return self._says([*head, *lines], body, again=method != "ACK")
 
-    def notifies(self, number: int, state: str, *, lines: Iterable[str] = (), body: str = "") -> Scenario:
+    def notifies(
+        self,
+        number: int,
+        state: str,
+        *,
+        lines: Iterable[str] = (),
+        body: str = "",
+        tag: str = "sipp",
+        status: int = 200,
+    ) -> Scenario:
         """Tell who has subscribed, and wait for the answer.
 
         :param number: that of CSeq.
         :param state: what Subscription-State says.
         :param lines: the type of *body* among them.
+        :param tag: that of From: each is a notifier of its own, where the SUBSCRIBE was forked.
+        :param status: that of the answer.
         """
         head = [
             "NOTIFY [$targetSUBSCRIBE] SIP/2.0",
-            f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK[pid]x[call_number]xNOTIFY{number}",
+            f"Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK[pid]x[call_number]x{tag}{number}",
             "Max-Forwards: 70",
-            "From:[$toSUBSCRIBE];tag=sipp[call_number]",
+            f"From:[$toSUBSCRIBE];tag={tag}[call_number]",
             "To:[$fromSUBSCRIBE]",
             "Call-ID: [call_id]",
             f"CSeq: {number} NOTIFY",
@@ -230,7 +241,7 @@ class Scenario:
             "Event:[$event]",
             f"Subscription-State: {state}",
         ]
-        return self._says([*head, *lines], body, again=True).gets(200, of="NOTIFY")
+        return self._says([*head, *lines], body, again=True).gets(status, of="NOTIFY")
 
     def _says(self, lines: list[str], body: str, again: bool = False) -> Scenario:
         if body:
