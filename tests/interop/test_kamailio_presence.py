@@ -174,13 +174,13 @@ class RefusalTests(PresenceServerTestCase):
         await watch.subscription.terminate()
 
     async def test_shortened(self) -> None:
-        """What it grants counts, and is refreshed in time: three times here (row:J3, row:J12)."""
-        kamailio = await self.start(most=3)
+        """What it grants counts, and is refreshed in time: twice here (row:J3, row:J12)."""
+        kamailio = await self.start(most=8)
         party = await self.party(kamailio)
         desk = await party.endpoint.publish("presence", Presence.of(ROOM, note="desk"), target=ROOM)
         watch = await self.watch(party.endpoint, ROOM, "presence")
-        await until(reactor, lambda: len(self.said("PUBLISH")) > 3 and len(self.said("SUBSCRIBE")) > 3, 30, "refreshes")
-        self.assertEqual(notes(watch.heard[-1]), ["desk"])
+        await until(reactor, lambda: len(self.said("PUBLISH")) > 2 and len(self.said("SUBSCRIBE")) > 2, 40, "refreshes")
+        await watch.says("desk")
         self.assertEqual(watch.states, ["SUBSCRIBING", "SUBSCRIBED"])
         await desk.remove()
         await watch.subscription.terminate()
