@@ -241,11 +241,11 @@ class ProxyTests(RegistrarTestCase):
         self.assertEqual(proved, [("MESSAGE", "alice"), ("MESSAGE", "alice"), ("INVITE", "alice")])
 
     async def test_sha_256(self) -> None:
-        """MESSAGE and INVITE are answered with SHA-256, and the second text carries its answer at once (row:L3)."""
+        """MESSAGE and INVITE are answered with SHA-256, and the second text carries its answer at once (limit:L3)."""
         await self.asks("SHA-256")
 
     async def test_md5(self) -> None:
-        """So they are with MD5, where it is allowed (row:L3, fault:E4)."""
+        """So they are with MD5, where it is allowed (limit:L3, fault:E4)."""
         await self.asks("MD5", allow_md5=True)
 
     async def test_without_credentials(self) -> None:

@@ -54,7 +54,7 @@ class SubscriberTests(SippEventTestCase):
     """We subscribe, and SIPp notifies."""
 
     async def test_before_the_response(self) -> None:
-        """The first NOTIFY comes before the 2xx to its SUBSCRIBE, and the subscription stands (row:J1, row:L2)."""
+        """The first NOTIFY comes before the 2xx to its SUBSCRIBE, and the subscription stands (row:J1, limit:L2)."""
         scenario = Scenario().gets("SUBSCRIBE", wants={"Event": "presence"})
         scenario.notifies(1, "active;expires=600", body=told("early"), lines=[PIDF])
         scenario.answers(200, "SUBSCRIBE", lines=["Expires: 600"])
@@ -71,7 +71,7 @@ class SubscriberTests(SippEventTestCase):
 
     async def test_forked(self) -> None:
         """Two notifiers answer one SUBSCRIBE: by default the first has it and the other is told 481, and with a handler
-        each is a subscription of its own (row:J1, row:L2)."""
+        each is a subscription of its own (row:J1, limit:L2)."""
         for takes_all in (False, True):
             scenario = Scenario().gets("SUBSCRIBE").answers(200, "SUBSCRIBE", lines=["Expires: 600"])
             scenario.notifies(1, "active;expires=600", body=told("one"), lines=[PIDF])
