@@ -153,6 +153,9 @@ class Ledger(Part):
 
     def _referred(self, referral: IncomingReferral) -> None:
         if referral not in self._incoming:
+            if referral.is_decided:
+                # It has given way to others.
+                return
             self._incoming[referral] = None
             self._tell_of("referral", self.referrals.add(referral), previous=False)
             while len(self._incoming) > MOST_INCOMING:

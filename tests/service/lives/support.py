@@ -25,10 +25,17 @@ class LedgerCase(SynchronousTestCase):
         self.addCleanup(self.network.finish)
         self.ours: SipPeerToPeerEndpoint = self.network.party("sip:user@a.example")
         self.theirs: SipPeerToPeerEndpoint = self.network.party("sip:user@b.example")
-        self.happenings = Happenings()
         self.told: list[Happening] = []
-        self.happenings.follow(self.told.append)
-        self.ledger = Ledger(self.happenings, self.ours)
+        happenings = Happenings()
+        happenings.follow(self.told.append)
+        self.listen(happenings)
+
+    def listen(self, happenings: Happenings) -> None:
+        """A ledger that tells *happenings*, in the place of the one that there was."""
+        if hasattr(self, "ledger"):
+            self.ledger.ended()
+        self.happenings = happenings
+        self.ledger = Ledger(happenings, self.ours)
         self.ledger.listen()
         self.addCleanup(self.ledger.ended)
 

@@ -6,6 +6,7 @@ from sip_p2p.documents.pidf import Presence
 from sip_p2p.endpoint.publication.compositor import EventStateCompositor
 from sip_p2p.endpoint.subscription.packages.presence import PresencePackage
 from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
+from sip_p2p.service.happenings import Happenings
 from sip_p2p.service.lives.ledger import MOST_INCOMING
 from tests.service.lives.support import LedgerCase
 
@@ -73,8 +74,65 @@ class LedgerTests(LedgerCase):
         ))  # fmt: skip
         self.assertEqual(len(self.ledger.publications), 0)
 
+    def test_referral(self) -> None:
+        """A REFER of a peer's is told of when it waits, and when it is decided."""
+        asked = self.deferred()
+        self.refer("sip:carol@c.example")
+        self.network.advance(1)
+        self.assertEqual((self.heard("referral"), len(self.ledger.referrals)), ([("referral", "waiting")], 1))
+        asked[0].decline()
+        self.assertEqual(self.heard("referral-state"), [("referral-state", "declined")])
+        self.assertEqual(len(self.ledger.referrals), 0)
+
     def test_bounded(self) -> None:
-        """limit:L16: however many REFERs a peer sends, so many are remembered and no more."""
+        """However many REFERs of peers wait, so many are remembered and no more; the oldest gives way, and that it is
+        decided later is no news."""
+        manager = self.ours.connection_manager
+        manager.limits = manager.limits.replace(pending_requests=2 * MOST_INCOMING)
+        asked = self.deferred()
+        for number in range(MOST_INCOMING + 2):
+            self.refer(f"sip:{number}@c.example")
+            if number % 100 == 99:
+                self.network.advance(1)
+        self.network.advance(1)
+        self.assertEqual((len(asked), len(self.ledger.referrals)), (MOST_INCOMING + 2, MOST_INCOMING))
+        told = len(self.heard("referral"))
+        self.assertEqual(told, MOST_INCOMING + 2)
+        asked[0].decline()
+        asked[1].decline()
+        self.assertEqual((len(self.heard("referral")), self.heard("referral-state")), (told, []))
+        self.assertEqual(len(self.ledger.referrals), MOST_INCOMING)
+        asked[2].decline()
+        self.assertEqual(self.heard("referral-state"), [("referral-state", "declined")])
+        self.assertEqual(len(self.ledger.referrals), MOST_INCOMING - 1)
+
+    def test_unheard(self) -> None:
+        """Where nobody follows and nothing is kept, what was notified is counted and not described, and the states are
+        right all the same once somebody asks."""
+        self.listen(Happenings(capacity=0))
+        self.assertTrue(self.happenings.is_unheard)
+        package = PresencePackage(lambda request: True)
+        package.set(WHO, Presence.of(WHO))
+        self.theirs.packages.add(package)
+        subscribing = self.ours.subscribe(WHO, "presence")
+        self.network.advance(2)
+        package.set(WHO, Presence.of(WHO, is_open=False))
+        self.network.advance(10)
+        subscription = self.successResultOf(subscribing)
+        entry = self.ledger.subscriptions.entry_of(subscription)
+        assert entry is not None
+        said = entry.in_full()
+        self.assertEqual((said["state"], said["count"], said["notifications"]), ("subscribed", 2, []))
+        self.assertEqual((self.happenings.newest, self.told), (0, []))
+
+    def test_ended(self) -> None:
+        """A ledger whose party is gone is told nothing any more."""
+        self.ledger.ended()
+        lives = self.ours.connection_manager.lives
+        self.assertFalse(lives.begun or lives.changed or lives.ended or lives.notified or lives.referred)
+
+    def deferred(self) -> list[IncomingReferral]:
+        """The REFERs that come to us, each of which waits."""
         asked: list[IncomingReferral] = []
 
         def take(referral: IncomingReferral) -> None:
@@ -82,16 +140,8 @@ class LedgerTests(LedgerCase):
             asked.append(referral)
 
         self.ours.refer_received.subscribe(take)
-        self.theirs.refer("sip:user@a.example", "sip:carol@c.example").addErrback(lambda _: None)
-        self.network.advance(1)
-        self.assertEqual((self.heard("referral"), len(self.ledger.referrals)), ([("referral", "waiting")], 1))
-        asked[0].decline()
-        self.assertEqual(self.heard("referral-state"), [("referral-state", "declined")])
-        self.assertEqual(len(self.ledger.referrals), 0)
-        self.assertGreater(MOST_INCOMING, 0)
+        return asked
 
-    def test_unheard(self) -> None:
-        """Where nobody follows and nothing is kept, nothing is described, and all is counted."""
-        self.ledger.ended()
-        lives = self.ours.connection_manager.lives
-        self.assertFalse(lives.begun or lives.changed or lives.ended or lives.notified or lives.referred)
+    def refer(self, target: str) -> None:
+        """The other one asks us for *target*."""
+        self.theirs.refer("sip:user@a.example", target).addErrback(lambda _: None)
