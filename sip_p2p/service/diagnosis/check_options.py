@@ -11,6 +11,7 @@ import re
 import stat
 from typing import TYPE_CHECKING
 
+from sip_p2p.observe.redact import without_passwords
 from sip_p2p.observe.text import printable
 from sip_p2p.service.diagnosis.findings import Finding
 from sip_p2p.service.settings.config import COMMAND_LINE, OFF
@@ -51,6 +52,8 @@ def explain_options(options: Options) -> Iterator[Finding]:
 def _shown(option: Option, text: str) -> str:
     if option.kind is OptionKind.FLAG:
         return "off" if text == OFF else "on"
+    if "sip:" in text or "sips:" in text:
+        text = without_passwords(text)
     # What is secret in a URL stands before its host or behind its path.
     return printable(_IN_URL.sub(lambda found: "...@" if found[0].endswith("@") else "?...", text), 200)
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sip_p2p.endpoint.messaging import outbox_store as store
+from sip_p2p.service.applications.base import Application
 from sip_p2p.service.diagnosis.check import check
 from tests.endpoint.messaging.test_outbox_store import values
 from tests.service.diagnosis.test_check import identity
 from tests.service.support import parsed
 from tests.support import SynchronousTestCase
+
+if TYPE_CHECKING:
+    from sip_p2p.endpoint.incoming import IncomingRequest
 
 
 class LivesTests(SynchronousTestCase):
@@ -51,9 +56,60 @@ class LivesTests(SynchronousTestCase):
             self.assertIn(words, said)
 
     def test_watched(self) -> None:
-        """row:M14: what can be watched, by whom, and what is watched is told."""
-        said = self.found("--package", "presence", "--subscribe", "presence=sip:bob@b.example")
+        """row:M14: what can be watched, by whom, and what is watched is told; of a URI not its password."""
+        said = self.found("--package", "presence", "--subscribe", "presence=sip:bob:hunter2@b.example")
         self.assertIn("ok    package: presence can be watched by whoever has proved the address in From", said)
-        self.assertIn("ok    subscribe: presence of sip:bob@b.example is watched", said)
-        said = self.found("--package", "dialog", "--watchers", "b.example")
-        self.assertIn("ok    package: dialog can be watched by b.example", said)
+        self.assertIn("ok    subscribe: presence of sip:bob", said)
+        self.assertNotIn("hunter2", said)
+        said = self.found("--package", "dialog")
+        self.assertIn("ok    package: dialog can be watched by you alone", said)
+        said = self.found("--package", "dialog", "--watchers", "b.example", "--watchers", "verified")
+        self.assertIn("ok    package: dialog can be watched by b.example, whoever has proved the address in From", said)
+        self.assertNotIn(" package: ", self.found())
+
+    def test_nobody_proves(self) -> None:
+        """row:M14: that nobody can watch where nobody can prove anything is told."""
+        clear = ("--package", "presence", "--listen", "tcp:0")
+        words = "note  watchers: all that is listened on is clear text"
+        self.assertIn(words, check(parsed("--uri", "sip:alice@a.example", *clear)).text)
+        self.assertNotIn(words, self.found("--package", "presence", "--listen", "tls:port=0", "--listen", "tcp:0"))
+        self.assertNotIn(words, self.found("--package", "presence"))
+
+    def test_who_is_asked(self) -> None:
+        """row:M14: whom --watchers ask asks is told, and that nobody can answer."""
+        ask = ("--package", "presence", "--watchers", "ask")
+        self.assertIn("note  watchers: ask: echo decides nothing", self.found(*ask, "--application", "echo"))
+        self.assertIn(
+            "ok    watchers: everybody else who wants to watch waits until that is approved over HTTP",
+            self.found(*ask, "--application", "control", "--http", "unix:/run/sip-p2p/control.sock"),
+        )
+        said = self.found(*ask, "--application", "tests.service.diagnosis.test_check_lives:Deciding")
+        self.assertIn("ok    watchers: tests.service.diagnosis.test_check_lives:Deciding decides", said)
+
+    def test_transfers(self) -> None:
+        """row:M14: who takes over sessions, and who decides about REFERs, is told."""
+        said = self.found("--application", "echo")
+        self.assertIn("ok    replaces: a session of yours is taken over by the party that it is with\n", said)
+        self.assertIn("ok    referrals: echo does not decide about REFERs of peers: they are refused", said)
+        said = self.found("--replaces", "same", "--replaces", ".b.example", "--application", "control")
+        self.assertIn("by the party that it is with, and .b.example\n", said)
+        self.assertIn("ok    referrals: control decides about REFERs of peers", said)
+        said = self.found("--replaces", "verified", "--application", "control", "--referrals", "decline")
+        self.assertIn("note  replaces: whoever has proved the address in From", said)
+        self.assertIn("ok    referrals: REFERs of peers are refused, and the application is not asked", said)
+        self.assertIn("ok    replaces: nobody", self.found("--replaces", "off"))
+
+    def test_application_missing(self) -> None:
+        """row:M14: where the application cannot be had, that is said, and nothing of what it would decide."""
+        said = self.found("--application", "none.such:Application", "--package", "presence", "--watchers", "ask")
+        self.assertIn("WRONG application", said)
+        self.assertNotIn(" referrals: ", said)
+        self.assertNotIn(" watchers: ", said)
+
+
+class Deciding(Application):
+    """An application that decides who may watch."""
+
+    def subscriber(self, request: IncomingRequest) -> bool:
+        """Nobody."""
+        return False

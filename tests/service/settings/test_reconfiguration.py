@@ -149,6 +149,23 @@ class ReconfigurationTests(SynchronousTestCase):
         )
         self.assertEqual(self.follow(identity()), ["--drain as the file says now"])
 
+    def test_lives_wait_for_a_restart(self) -> None:
+        """row:M15: what peers may watch and transfer, what is subscribed to, and where messages are kept stay as they
+        were, and each of them is named."""
+        for line, name in (
+            ('package = ["presence"]', "package"),
+            ('package = ["presence"]\nwatchers = ["b.example"]', "package, --watchers"),
+            ('subscribe = ["presence=sip:bob@b.example"]', "subscribe"),
+            ('outbox = "outbox.sqlite"', "outbox"),
+            ('replaces = ["off"]', "replaces"),
+            ('referrals = "decline"', "referrals"),
+        ):
+            with self.subTest(name):
+                self.assertEqual(self.follow(f"{identity()}{line}\n"), [f"--{name} not before a restart"])
+                self.assertEqual(self.follow(identity()), [])
+        self.assertIsNone(self.service.endpoint.packages.get("presence"))
+        self.assertIsNone(self.service.outbox)
+
     def test_mistakes(self) -> None:
         """row:M15: a file with a mistake, or one that names a file that cannot be used, changes nothing at all."""
         for file in (
