@@ -101,9 +101,9 @@ class Ledger(Part):
         if isinstance(life, Subscription):
             subscription = self.subscriptions.entry_of(life)
             if subscription is not None:
-                if life.state not in (SubscriptionState.IDLE, SubscriptionState.SUBSCRIBING):
-                    subscription.settle()
                 self._tell_of("subscription-state", subscription)
+                if life.state not in _UNDECIDED:
+                    subscription.settle()
         elif isinstance(life, Publication):
             publication = self.publications.entry_of(life)
             if publication is not None:
@@ -141,6 +141,11 @@ class Ledger(Part):
         entry = self.subscriptions.entry_of(subscription)
         if entry is None:
             return
+        self._note(entry, notification)
+        if subscription.state is SubscriptionState.SUBSCRIBED:
+            entry.settle()
+
+    def _note(self, entry: SubscriptionEntry, notification: Notification) -> None:
         if self._happenings.is_unheard:
             entry.count += 1
             return
@@ -194,5 +199,8 @@ class Ledger(Part):
             fields |= {"words": failure["words"], "remedy": failure["remedy"]}
         self._happenings.emit(event, **{name: int(entry.key), **fields})
 
+
+_UNDECIDED = (SubscriptionState.IDLE, SubscriptionState.SUBSCRIBING, SubscriptionState.SUBSCRIBED)
+"""A subscription stands with its first notification, which comes right after the last of these."""
 
 _LEFT_OUT = frozenset(("id", "event", "began", "changed", "count", "failure"))

@@ -64,6 +64,14 @@ class OwnTests(ApiCase):
         self.assertEqual(self.ask("DELETE", place).status, 204)
         self.assert_problem(self.ask("POST", f"{place}/refresh"), 409, "conflict")
 
+    def test_waited_for(self) -> None:
+        """row:M14: whoever waits for a subscription gets what was notified first with it."""
+        self.ask("POST", "/v1/subscriptions", {"to": TO, "event": "x-alarm"}, {"Prefer": "wait=5"})
+        self.network.advance(2)
+        got = self.client.got
+        self.assertEqual((got.status, got.json["state"], got.json["count"]), (201, "subscribed", 1))
+        self.assertEqual([each["text"] for each in got.json["notifications"]], ["quiet"])
+
     def test_refused(self) -> None:
         """Why a subscription came to nothing is said where it was asked for."""
         self.alarm.verdict = Verdict.reject()
