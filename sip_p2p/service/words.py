@@ -10,6 +10,7 @@ import enum
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import (
+    AuthenticationFailed,
     ConnectionFailure,
     EndpointTerminated,
     ListenFailed,
@@ -249,7 +250,7 @@ def explain(failure: BaseException, first_hop: str = "peer", patience: str = "")
         return Words(words.what + (f" ({', '.join(details)})" if details else ""), words.remedy)
     if isinstance(failure, RequestFailed):
         response = failure.response
-        said = _warnings(response)
+        said = _warnings(response) or _wanted(failure)
         what = f"The peer answered {response.status} {printable(response.reason)}"
         return Words(f"{what}: {said.rstrip('.')}." if said else f"{what}.", _refusal_remedy(failure))
     if isinstance(failure, OperationTimeout):
@@ -264,6 +265,11 @@ def explain(failure: BaseException, first_hop: str = "peer", patience: str = "")
             f"See that the {first_hop} runs, that its name and port are right, and that no firewall stands in between.",
         )
     return Words(f"{printable(str(failure) or type(failure).__name__)}.", "")
+
+
+def _wanted(failure: RequestFailed) -> str:
+    """Of which realm a password was wanted, and what became of that; empty where none was."""
+    return printable(failure.why) if isinstance(failure, AuthenticationFailed) else ""
 
 
 def _warnings(response: Response) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.errors import (
+    AuthenticationFailed,
     ConnectionFailure,
     EndpointTerminated,
     InvalidOperation,
@@ -102,6 +103,15 @@ class ExplainTests(SynchronousTestCase):
             with self.subTest(status):
                 remedy = explain(RequestFailed(Response(status, headers=[field]))).remedy
                 self.assertTrue(remedy.startswith(expected) and bool(remedy) == bool(expected), remedy)
+
+    def test_whose_password(self) -> None:
+        """Whoever lacks a password, or has a wrong one, learns for which realm and which of both it is."""
+        why = "the realm 'a\x07': the credentials of 'bob' were refused"
+        refused = AuthenticationFailed(Response(401), "a\x07", why)
+        words = explain(refused)
+        self.assertIn("401 Unauthorized: the realm 'a", words.what)
+        self.assertTrue(words.what.isprintable() and words.what.endswith("were refused."), words.what)
+        self.assertIn("--credentials", words.remedy)
 
     def test_who_may_wait_longer(self) -> None:
         """An option is named only to whoever can give it: in an answer of the API or a log there is none."""

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from twisted.internet import error
 
-from sip_p2p.errors import ConnectionFailure, MalformedMessage, RequestFailed, TlsFailure, TlsFailureReason
+from sip_p2p.errors import (
+    AuthenticationFailed,
+    ConnectionFailure,
+    MalformedMessage,
+    RequestFailed,
+    TlsFailure,
+    TlsFailureReason,
+)
 from sip_p2p.service.diagnosis.findings import Finding
 from sip_p2p.service.words import ExitCode, exit_code, explain
 from sip_p2p.sip.dates import parse_date
@@ -176,14 +183,16 @@ def of_first_octets(octets: bytes, asked_in_tls: bool) -> Finding | None:
 def of_request(failure: BaseException, name: str) -> list[Finding]:
     """Why OPTIONS had no good answer, for failures that are not of TLS."""
     if isinstance(failure, RequestFailed):
-        return [of_answer(failure.response, name)]
+        return [of_answer(failure.response, name, failure.why if isinstance(failure, AuthenticationFailed) else "")]
     words = explain(failure)
     cause = "no-answer" if not isinstance(failure, ConnectionFailure) else "connection"
     return [Finding.wrong("sip", cause, words.what, words.remedy, exit_code(failure))]
 
 
+_PASSWORD = "It asks for a password: --credentials names a file with it, for its realm and for who asks."
+
 _ANSWERS = {
-    401: ("password", "It asks for a password; certificates are what this program proves itself with."),
+    401: ("password", _PASSWORD),
     403: (
         "forbidden",
         "The peer knows who you are and does not want this: see that it allows your name (--allow there), and that the "
@@ -191,7 +200,7 @@ _ANSWERS = {
     ),
     404: ("nobody", "The domain is served there, and nobody of that name: see that the part before the @ is right."),
     405: ("method", "The peer runs and does not take OPTIONS; other methods may work."),
-    407: ("password", "It asks for a password; certificates are what this program proves itself with."),
+    407: ("password", _PASSWORD),
     408: ("no-answer", "A proxy on the way had no answer from the peer: see that the peer itself runs."),
     420: ("extension", "It does not know an extension that was required."),
     480: ("unavailable", "The party is known there and not present now."),
@@ -202,10 +211,15 @@ _ANSWERS = {
 }  # fmt: skip
 
 
-def of_answer(response: Response, name: str) -> Finding:
-    """What the answer to OPTIONS says of the peer."""
+def of_answer(response: Response, name: str, why: str = "") -> Finding:
+    """What the answer to OPTIONS says of the peer.
+
+    :param why: for a password that was wanted, what became of that, by realm.
+    """
     status = response.status
     said = f"{name} answers OPTIONS with {status} {response.reason}"
+    if why:
+        said += f": {why}"
     warning = response.headers.get("Warning")
     if warning:
         said += f", and says: {warning}"

@@ -7,7 +7,14 @@ import errno
 
 from twisted.internet import error
 
-from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, TlsFailure, TlsFailureReason
+from sip_p2p.errors import (
+    AuthenticationFailed,
+    ConnectionFailure,
+    OperationTimeout,
+    RequestFailed,
+    TlsFailure,
+    TlsFailureReason,
+)
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.diagnosis.diagnosis import (
     of_answer,
@@ -144,6 +151,9 @@ class AnswerTests(SynchronousTestCase):
         [silent] = of_request(OperationTimeout("no"), "b.example")
         [lost] = of_request(ConnectionFailure("gone"), "b.example")
         [refused] = of_request(RequestFailed(Response(404)), "b.example")
+        [locked] = of_request(AuthenticationFailed(Response(401), "r", "the realm 'r': no credentials"), "b.example")
+        self.assertIn("401 Unauthorized: the realm 'r': no credentials", locked.what)
+        self.assertIn("--credentials", locked.remedy)
         self.assertEqual(
             [(each.cause, each.code) for each in (silent, lost, refused)],
             [("no-answer", ExitCode.TIMEOUT), ("connection", ExitCode.CONNECTION), ("nobody", ExitCode.REFUSED)],
