@@ -336,8 +336,11 @@ class Presence:
 
         :param device: what tells the ids in it apart from those of other devices that publish for the same entity:
             letters, digits, ``-``, ``_`` and ``.``. Of tuples with the same id some servers keep one only.
+        :raises TypeError: for activities that are one text.
         :raises ValueError: for what a document cannot say.
         """
+        if isinstance(activities, str):
+            raise TypeError("activities are several words, such as ['meal'], not one text")
         notes = (Note(note),) if note else ()
         way = Tuple(f"t{device}", OPEN if is_open else CLOSED, contact, notes=notes)
         return cls(entity, (way,), (Person(f"p{device}", tuple(activities)),) if activities else ())

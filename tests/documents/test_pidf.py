@@ -114,6 +114,10 @@ class PresenceTests(SynchronousTestCase):
         self.assertFalse(presence.is_open)
         self.assertEqual(presence.tuples[0].notes, (Note("Gone"),))
         self.assertEqual(presence.activities, ("meal",))
+
+    def test_activities_that_are_one_text(self) -> None:
+        """A word where several are due is not taken letter by letter."""
+        self.assertRaises(TypeError, Presence.of, "sip:bob@b.example", activities="meal")
         self.assertEqual(Presence.of("sip:bob@b.example").persons, ())
         self.assertFalse(Presence("sip:bob@b.example").is_open)
 

@@ -51,8 +51,13 @@ class ResourcePackage(EventPackage, Generic[D]):
 
     def set(self, resource: object, document: D) -> None:
         """Say *document* of *resource*, a name or an address, and tell its subscribers; nothing happens where it is the
-        same as before."""
+        same as before.
+
+        :raises TypeError: when *document* is text or octets, and no document.
+        """
         check_thread()
+        if isinstance(document, (str, bytes)):
+            raise TypeError("what is said of a resource is a document, not its text")
         name = resource_name(resource)
         if self._own.get(name) != document:
             self._own[name] = document

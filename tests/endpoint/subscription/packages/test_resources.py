@@ -52,6 +52,12 @@ class ResourceTests(WatchingTestCase):
         self.assertEqual([[each.body for each in some] for some in seen], [[b"sun", b"rain"]] * 2)
         self.assertEqual((sun.written, rain.written), (1, 1))
 
+    def test_no_document(self) -> None:
+        """What is no document is refused where it is said, and not when somebody is to be told."""
+        package = PresencePackage()
+        self.assertRaises(TypeError, package.set, ALICE, "at lunch")
+        self.assertIsNone(package.get(ALICE))
+
     def test_names(self) -> None:
         """A resource is the same with a port, with parameters and as an address."""
         package = WeatherPackage()
