@@ -121,8 +121,8 @@ class CommandTests(SynchronousTestCase):
 
     def check(self, said: list[str]) -> None:
         """What the answers have to say."""
-        (service, ready, sent, request, options, begun, listed, inside, _, *lives) = said[:16]
-        (events, flows, trace, *others) = said[16:]
+        (service, ready, sent, request, options, begun, listed, inside, _, *lives) = said[:17]
+        (events, flows, trace, *others) = said[17:]
         self.assertEqual(json.loads(service)["uri"], "sip:me@a.example")
         self.assertEqual(json.loads(ready), {"status": "ready"})
         self.assertEqual(json.loads(sent)["response"]["status"], 200)
@@ -131,8 +131,10 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(json.loads(begun)["id"], "1")
         self.assertEqual(len(json.loads(listed)["sessions"]), 1)
         self.assertEqual(json.loads(inside)["response"]["status"], 200)
-        subscribed, subscription, _, presence, subscribers, kept, delivered = lives
+        subscribed, subscription, _, presence, subscribers, referral, kept, delivered = lives
         self.assertEqual(json.loads(subscribed)["state"], "subscribed")
+        self.assertEqual(json.loads(subscribed)["count"], 1)
+        self.assertIn("405", json.loads(referral)["failure"]["words"])
         self.assertIn("<basic>open</basic>", json.loads(subscription)["notifications"][0]["text"])
         self.assertEqual(json.loads(presence)["activities"], ["meeting"])
         self.assertEqual(json.loads(subscribers)["subscribers"], [])
