@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.memory import Growth, growth_goals, growth_table, pss, settle
 from benchmarks.processes import Server, start_python
-from benchmarks.report import Goal, goals_table, machine, table
+from benchmarks.report import goals_table, machine
 from benchmarks.setting import FULL, QUICK, Setting
+from benchmarks.standing import TITLES, Standing, measure_standing, standing_goals, standing_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["HeldDialogs", "goals", "main", "measure_dialogs", "tables"]
+    from benchmarks.report import Goal
 
-_TITLES = {"tls": "mutual TLS", "tcp": "TCP"}
+__all__ = ["goals", "main", "measure_dialogs", "tables"]
+
 _WINDOW = 8
 _T1 = 0.1
 _SAMPLES = 6
@@ -30,21 +31,6 @@ _MOST_KIB = 8.0
 _MOST_OCTETS = 32.0
 _MOST_BLOCKS = 0.05
 _ENOUGH = 50_000
-
-
-@dataclass(slots=True)
-class HeldDialogs:
-    """What one more dialog costs one side.
-
-    :ivar octets: by which the process has grown for each.
-    :ivar blocks: how many more blocks of memory the interpreter has for each.
-    """
-
-    side: str
-    transport: str
-    count: int
-    octets: float
-    blocks: float
 
 
 class _Parties:
@@ -90,33 +76,28 @@ class _Parties:
 
 def measure_dialogs(
     setting: Setting, transports: Sequence[str] = ("tls", "tcp"), count: int = 0, calls: int = 0
-) -> tuple[list[HeldDialogs], list[Growth]]:
+) -> tuple[list[Standing], list[Growth]]:
     """Dialogs that are held over each of *transports*, and growth over calls that end, over the first.
 
     :param count: how many dialogs, instead of what the setting's scale says; *calls* likewise.
     """
-    held: list[HeldDialogs] = []
+    held: list[Standing] = []
     for transport in transports:
         held += _held(setting, transport, count or setting.scale.dialogs)
     return held, _growth(setting, transports[0], calls or setting.scale.calls)
 
 
-def _held(setting: Setting, transport: str, count: int) -> list[HeldDialogs]:
+def _held(setting: Setting, transport: str, count: int) -> list[Standing]:
     is_short = not setting.scale.seconds
     parties = _Parties(setting, transport)
     try:
-        first = max(1, count // 10)
-        parties.call(first, hold=True)
-        parties.rest(is_short)
-        before = [(pss(side), side.blocks()) for _, side in parties.sides]
-        parties.call(count - first, hold=True)
-        parties.rest(is_short)
-        found = []
-        for (name, side), (size, blocks) in zip(parties.sides, before, strict=True):
-            more = count - first
-            grown = (pss(side) - size) / more
-            found.append(HeldDialogs(name, transport, count, grown, (side.blocks() - blocks) / more))
-        return found
+        return measure_standing(
+            parties.sides,
+            transport,
+            count,
+            lambda more: parties.call(more, hold=True),
+            lambda: parties.rest(is_short),
+        )
     finally:
         parties.stop()
 
@@ -138,7 +119,7 @@ def _growth(setting: Setting, transport: str, calls: int) -> list[Growth]:
     first = 1
     return [
         Growth(
-            f"{_TITLES[transport]}, {name}",
+            f"{TITLES[transport]}, {name}",
             calls,
             calls / _SAMPLES,
             [size for size, _ in seen[first:]],
@@ -148,27 +129,17 @@ def _growth(setting: Setting, transport: str, calls: int) -> list[Growth]:
     ]
 
 
-def tables(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> str:
+def tables(held: Sequence[Standing], growth: Sequence[Growth]) -> str:
     """What a dialog costs, and the sizes over many calls."""
-    rows = [
-        (
-            f"{each.side}, {_TITLES[each.transport]}",
-            f"{each.count:,}",
-            f"{each.octets / 1024:.2f} KiB",
-            f"{each.blocks:.1f}",
-        )
-        for each in held
-    ]
-    first = table("Established dialogs", ("one dialog", "held", "each", "blocks each"), rows)
+    first = standing_table("Established dialogs", "one dialog", held)
     return first + "\n" + growth_table("Growth over calls", "calls, set up and taken down", growth)
 
 
-def goals(held: Sequence[HeldDialogs], growth: Sequence[Growth]) -> list[Goal]:
+def goals(held: Sequence[Standing], growth: Sequence[Growth]) -> list[Goal]:
     """At most 8 KiB for a dialog, and no growth."""
-    found = [
-        Goal(f"a dialog, {each.side}, {_TITLES[each.transport]}", each.octets / 1024, _MOST_KIB, "KiB") for each in held
-    ]
-    return found + growth_goals("calls", growth, _ENOUGH, _MOST_OCTETS, _MOST_BLOCKS)
+    return standing_goals("a dialog", held, _MOST_KIB) + growth_goals(
+        "calls", growth, _ENOUGH, _MOST_OCTETS, _MOST_BLOCKS
+    )
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.logger import globalLogPublisher, textFileLogObserver
 
+from benchmarks.running import run
 from benchmarks.turns import TurnOfOperations, serve_turns
 from sip_p2p import Outbox, OutboxLimits, RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint, StaticResolver
 
@@ -73,14 +73,13 @@ def main() -> None:
     parser.add_argument("--certificate", required=True, help="PEM file with certificate and key")
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     options = parser.parse_args()
-    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
 
     def failed(failure: object) -> None:
         print(failure, file=sys.stderr, flush=True)
         reactor.stop()
 
     reactor.callWhenRunning(lambda: ensureDeferred(_serve(options)).addErrback(failed))
-    reactor.run()
+    run()
 
 
 if __name__ == "__main__":

@@ -14,20 +14,22 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.cpu import cpu_seconds
-from benchmarks.memory import pss, settle
+from benchmarks.memory import settle
 from benchmarks.processes import Server, start_python
-from benchmarks.report import Goal, goals_table, machine, table
+from benchmarks.report import goals_table, machine, table
 from benchmarks.setting import FULL, QUICK, Setting
+from benchmarks.standing import TITLES, Standing, measure_standing, standing_goals, standing_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CASES", "HeldSubscriptions", "Told", "goals", "main", "measure_notifications", "tables"]
+    from benchmarks.report import Goal
+
+__all__ = ["CASES", "Told", "goals", "main", "measure_notifications", "tables"]
 
 CASES = (("tls", 1), ("tls", 50), ("tcp", 1))
 """The transport, and over how many connections the subscribers are spread."""
 
-_TITLES = {"tls": "mutual TLS", "tcp": "TCP"}
 _WINDOW = 16
 _MOST_KIB = 6.0
 _FINISHED = 33.0
@@ -50,21 +52,6 @@ class Told:
     rate: float
     notifier: float
     subscriber: float
-
-
-@dataclass(slots=True)
-class HeldSubscriptions:
-    """What one more subscription costs one side.
-
-    :ivar octets: by which the process has grown for each.
-    :ivar blocks: how many more blocks of memory the interpreter has for each.
-    """
-
-    side: str
-    transport: str
-    count: int
-    octets: float
-    blocks: float
 
 
 class _Parties:
@@ -105,9 +92,7 @@ class _Parties:
         self.notifier.stop()
 
 
-def measure_notifications(
-    setting: Setting, subscribers: int = 0, held: int = 0
-) -> tuple[list[Told], list[HeldSubscriptions]]:
+def measure_notifications(setting: Setting, subscribers: int = 0, held: int = 0) -> tuple[list[Told], list[Standing]]:
     """Every case, and what a subscription costs over mutual TLS.
 
     :param subscribers: how many, instead of what the setting's scale says; *held* likewise.
@@ -136,38 +121,28 @@ def _told(setting: Setting, transport: str, connections: int, subscribers: int) 
         parties.stop()
 
 
-def _held(setting: Setting, count: int) -> list[HeldSubscriptions]:
+def _held(setting: Setting, count: int) -> list[Standing]:
     is_short = not setting.scale.seconds
     parties = _Parties(setting, "tls", 1)
 
-    def look() -> list[tuple[int, int]]:
+    def rest() -> None:
         if not is_short:
             time.sleep(_FINISHED)
             for _, side in parties.sides:
                 settle(side)
-        return [(pss(side), side.blocks()) for _, side in parties.sides]
 
     try:
-        first = max(1, count // 10)
-        parties.subscribe(first)
-        before = look()
-        parties.subscribe(count - first)
-        after = look()
+        return measure_standing(parties.sides, "tls", count, parties.subscribe, rest)
     finally:
         parties.stop()
-    more = count - first
-    return [
-        HeldSubscriptions(name, "tls", count, (size - size_before) / more, (blocks - blocks_before) / more)
-        for (name, _), (size, blocks), (size_before, blocks_before) in zip(parties.sides, after, before, strict=True)
-    ]
 
 
-def tables(told: Sequence[Told], held: Sequence[HeldSubscriptions]) -> str:
+def tables(told: Sequence[Told], held: Sequence[Standing]) -> str:
     """What telling costs, and what a subscription holds."""
     columns = ("one change to all", "subscribers", "a second", "CPU us, notifier", "CPU us, subscriber", "NOTIFYs")
     rows = [
         (
-            f"{_TITLES[each.transport]}, {each.connections} connection{'s' * (each.connections > 1)}",
+            f"{TITLES[each.transport]}, {each.connections} connection{'s' * (each.connections > 1)}",
             f"{each.subscribers:,}",
             f"{each.rate:,.0f}",
             f"{each.notifier:.0f}",
@@ -177,24 +152,12 @@ def tables(told: Sequence[Told], held: Sequence[HeldSubscriptions]) -> str:
         for each in told
     ]
     first = table("NOTIFYs of a state of 350 octets", columns, rows)
-    sizes = [
-        (
-            f"{each.side}, {_TITLES[each.transport]}",
-            f"{each.count:,}",
-            f"{each.octets / 1024:.2f} KiB",
-            f"{each.blocks:.1f}",
-        )
-        for each in held
-    ]
-    return first + "\n" + table("Subscriptions", ("one subscription", "held", "each", "blocks each"), sizes)
+    return first + "\n" + standing_table("Subscriptions", "one subscription", held)
 
 
-def goals(held: Sequence[HeldSubscriptions]) -> list[Goal]:
+def goals(held: Sequence[Standing]) -> list[Goal]:
     """At most 6 KiB for a subscription."""
-    return [
-        Goal(f"a subscription, {each.side}, {_TITLES[each.transport]}", each.octets / 1024, _MOST_KIB, "KiB")
-        for each in held
-    ]
+    return standing_goals("a subscription", held, _MOST_KIB)
 
 
 def main() -> None:

@@ -7,14 +7,13 @@ the last answer of a subscriber; what is counted are the NOTIFYs.
 from __future__ import annotations
 
 import argparse
-import cProfile
 import sys
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer, reactor
-from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from benchmarks.descriptors import raise_limit
+from benchmarks.running import run
 from benchmarks.turns import Command, serve_turns
 from sip_p2p import (
     EventPackage,
@@ -124,19 +123,13 @@ def main() -> None:
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     raise_limit()
-    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
 
     def failed(failure: object) -> None:
         print(failure, file=sys.stderr, flush=True)
         reactor.stop()
 
     reactor.callWhenRunning(lambda: defer.ensureDeferred(_serve(options)).addErrback(failed))
-    if options.profile:
-        profile = cProfile.Profile()
-        profile.runcall(reactor.run)
-        profile.dump_stats(options.profile)
-    else:
-        reactor.run()
+    run(options.profile)
 
 
 if __name__ == "__main__":

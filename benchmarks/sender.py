@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import argparse
-import cProfile
 from typing import TYPE_CHECKING
 
 from twisted.internet import reactor
-from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from benchmarks.call_wording import OFFER
+from benchmarks.running import run
 from benchmarks.turns import Command, TurnOfOperations, serve_turns
 from sip_p2p import (
     RealTimeServerTcpConnectionManager,
@@ -73,7 +72,6 @@ def main() -> None:
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
-    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
     timers = Timers(t1=options.t1, t2=8 * options.t1) if options.t1 else None
     manager = (
         RealTimeServerTlsConnectionManager(
@@ -90,12 +88,7 @@ def main() -> None:
         return TurnOfOperations(operation, command)
 
     serve_turns(turn_of)
-    if options.profile:
-        profile = cProfile.Profile()
-        profile.runcall(reactor.run)
-        profile.dump_stats(options.profile)
-    else:
-        reactor.run()
+    run(options.profile)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,17 @@ one identity, and how many of those one identity may hold is raised.
 from __future__ import annotations
 
 import argparse
-import cProfile
 import gc
 import json
 import sys
 from typing import TYPE_CHECKING
 
 from twisted.internet import defer, reactor, stdio
-from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from benchmarks.call_wording import ANSWER
 from benchmarks.descriptors import raise_limit
 from benchmarks.lifeline import Lifeline
+from benchmarks.running import run
 from benchmarks.stock import StockTlsProtocol
 from sip_p2p import (
     Limits,
@@ -96,7 +95,6 @@ def main() -> None:
     parser.add_argument("--profile", metavar="FILE", help="write cProfile's statistics to FILE at the end")
     options = parser.parse_args()
     raise_limit()
-    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
 
     def listening(ports: dict[str, int]) -> None:
         gc.collect()
@@ -123,12 +121,7 @@ def main() -> None:
 
     stdio.StandardIO(Lifeline())
     reactor.callWhenRunning(begin)
-    if options.profile:
-        profile = cProfile.Profile()
-        profile.runcall(reactor.run)
-        profile.dump_stats(options.profile)
-    else:
-        reactor.run()
+    run(options.profile)
 
 
 if __name__ == "__main__":

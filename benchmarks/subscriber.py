@@ -9,10 +9,10 @@ import argparse
 from typing import TYPE_CHECKING
 
 from twisted.internet import reactor
-from twisted.logger import globalLogPublisher, textFileLogObserver
 
 from benchmarks.descriptors import raise_limit
 from benchmarks.notifier import PACKAGE
+from benchmarks.running import run
 from benchmarks.turns import TurnOfOperations, serve_turns
 from sip_p2p import (
     Limits,
@@ -45,7 +45,6 @@ def main() -> None:
     parser.add_argument("--trust", required=True, help="PEM file with the authority's certificate")
     options = parser.parse_args()
     raise_limit()
-    globalLogPublisher.addObserver(textFileLogObserver(open("/dev/stderr", "w", encoding="utf-8")))  # noqa: SIM115
     limits = Limits(overload_lag=0).replace(dialogs=1_000_000)
     if options.transport == "tls":
         manager = RealTimeServerTlsConnectionManager(
@@ -69,7 +68,7 @@ def main() -> None:
         return subscription.start()
 
     serve_turns(lambda command: TurnOfOperations(watch, command))
-    reactor.run()
+    run()
 
 
 if __name__ == "__main__":
