@@ -20,6 +20,9 @@ module            program, transports               limits of the program that t
 ``party``         our library: UDP, TCP, TLS        a process to be killed, and told what to do
 ================  ================================  ==================================================
 
+Kamailio is a proxy in ``kamailio``, and the server of a domain (``kamailio_domain``) in ``kamailio_registrar`` and
+``kamailio_presence``; ``kamailio_settings`` is what they all begin with.
+
 ``program`` is a process with its output as text; ``scenarios`` holds SIPp's for single requests, ``scenario`` makes
 those of calls; ``node_sip.js`` is what node runs.
 """

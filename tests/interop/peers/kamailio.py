@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import ConnectedDatagramProtocol
 
+from tests.interop.peers.kamailio_settings import head, seen, tls_settings
 from tests.interop.peers.peer import Peer
 from tests.interop.peers.program import FakeClock, PeerFailed, free_port, until
 
@@ -21,35 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kamailio", "SeenRequest"]
 
-_CONFIGURATION = """#!KAMAILIO
-debug=2
-log_stderror=yes
-children=1
-tcp_children=1
-auto_aliases=no
-enable_tls=yes
-tcp_accept_no_cl=no
-dns_try_naptr=off
-{core}{listen}
-alias={alias}
-
-loadmodule "jsonrpcs.so"
-loadmodule "tm.so"
-loadmodule "sl.so"
-loadmodule "rr.so"
-loadmodule "pv.so"
-loadmodule "maxfwd.so"
-loadmodule "textops.so"
-loadmodule "siputils.so"
-loadmodule "xlog.so"
-loadmodule "corex.so"
-loadmodule "tls.so"
-
-modparam("jsonrpcs", "transport", 4)
-modparam("jsonrpcs", "dgram_socket", "{directory}/rpc")
-modparam("jsonrpcs", "dgram_workers", 1)
-modparam("tls", "config", "{directory}/tls.cfg")
-modparam("tm", "fr_timer", {patience})
+_CONFIGURATION = """{head}modparam("tm", "fr_timer", {patience})
 modparam("rr", "enable_double_rr", 1)
 {web}
 request_route {{
@@ -59,12 +32,7 @@ request_route {{
         $var(name) = $tls_peer_subject_cn;
         $var(verified) = $tls_peer_verified;
     }}
-    xlog("L_NOTICE", "SEEN|$rm|$ru|$proto|$si|$sp|$var(name)|$var(verified)|$hdr(Route)|$(rb{{s.encode.hexa}})|\\n");
-    if (!mf_process_maxfwd_header("10")) {{
-        sl_send_reply("483", "Too Many Hops");
-        exit;
-    }}
-    if (loose_route()) {{
+{seen}    if (loose_route()) {{
         xlog("L_NOTICE", "ROUTED|$rm|$ru|$du|\\n");
     }}
 {relays}
@@ -107,32 +75,6 @@ event_route[xhttp:request] {
     }
     xhttp_reply("404", "Not Found", "", "");
 }
-"""
-
-_TLS = """[server:default]
-method = TLSv1.2+
-verify_certificate = {mutual}
-require_certificate = {mutual}
-certificate = {certificate}
-private_key = {key}
-ca_list = {trust}
-{revoked}
-[client:default]
-method = TLSv1.2+
-verify_certificate = yes
-require_certificate = yes
-{own}ca_list = {trust}
-"""
-
-_NAMED = """
-[server:any]
-server_name = {name}
-method = TLSv1.2+
-verify_certificate = {mutual}
-require_certificate = {mutual}
-certificate = {certificate}
-private_key = {key}
-ca_list = {trust}
 """
 
 _BENEATH = {"ws": "tcp", "wss": "tls"}
@@ -251,46 +193,39 @@ class Kamailio(Peer):
         :param relays: user part of a Request-URI -> URI to which such requests go on.
         :param forks: user part of a Request-URI -> URIs to all of which such INVITEs go on.
         """
-        directory = self.directory
-        self._seen = 0
-        listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         routes = "".join(_RELAY.format(user=user, target=target) for user, target in (relays or {}).items())
         for user, (first, *others) in (forks or {}).items():
             branches = "".join(f'        append_branch("{uri}");\n' for uri in others)
             routes += _FORK.format(user=user, first=first, branches=branches)
         routes += "".join(_REFUSAL.format(user=user, seconds=seconds) for user, seconds in (busy or {}).items())
-        words = {"mutual": "yes" if mutual else "no", "trust": trust}
-        named = "".join(
-            _NAMED.format(name=name, certificate=leaf.certificate, key=leaf.key, **words)
-            for name, leaf in (names or {}).items()
+        # A request over HTTP has no Content-Length.
+        core = (
+            "tcp_accept_aliases=yes\n" if takes_aliases else ""
+        ) + f"tcp_accept_no_cl={'yes' if websocket else 'no'}\n"
+        configuration = _CONFIGURATION.format(
+            head=head(self.directory, self._places, alias, "corex", core=core),
+            seen=seen("$var(name)", "$var(verified)"),
+            web=_WEB if websocket else "",
+            host=self.host,
+            alias=alias,
+            relays=routes,
+            patience=int(patience * 1000),
         )
-        own = ""
-        if client_certificate is not None:
-            own = f"certificate = {client_certificate.certificate}\nprivate_key = {client_certificate.key}\n"
-        self.write_files(
-            {
-                "kamailio.cfg": _CONFIGURATION.format(
-                    core=("tcp_accept_aliases=yes\n" if takes_aliases else "")
-                    # A request over HTTP has no Content-Length.
-                    + ("tcp_accept_no_cl=yes\n" if websocket else ""),
-                    web=_WEB if websocket else "",
-                    listen=listen,
-                    host=self.host,
-                    alias=alias,
-                    directory=directory,
-                    relays=routes,
-                    patience=int(patience * 1000),
-                ),
-                "tls.cfg": _TLS.format(
-                    certificate=certificate.certificate,
-                    key=certificate.key,
-                    own=own,
-                    revoked=f"crl = {revoked}\n" if revoked else "",
-                    **words,
-                )
-                + named,
-            }
+        tls = tls_settings(
+            certificate, trust, mutual=mutual, client_certificate=client_certificate, names=names, revoked=revoked
         )
+        await self.run_with(configuration, tls, clock)
+
+    @property
+    def _places(self) -> list[str]:
+        """Where it listens."""
+        return [f"{name}:{self.host}:{port}" for name, port in self.ports.items()]
+
+    async def run_with(self, configuration: str, tls: str, clock: str = "") -> None:
+        """Write these files, start, and wait until it listens."""
+        directory = self.directory
+        self._seen = 0
+        self.write_files({"kamailio.cfg": configuration, "tls.cfg": tls})
         program = self.launch(
             "kamailio",
             *("-f", f"{directory}/kamailio.cfg", "-DD", "-E", "-Y", directory, "-w", directory, "-m", "32", "-M", "4"),

@@ -6,8 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.interop.peers.kamailio import Kamailio
-from tests.interop.peers.kamailio_registrar import find_module, tls_of_domain
+from tests.interop.peers.kamailio_domain import DomainKamailio
 
 if TYPE_CHECKING:
     from tests.interop.certificates import Leaf
@@ -19,42 +18,9 @@ DOMAIN = "presence.example"
 
 _TABLES = "/usr/share/kamailio/dbtext/kamailio"
 
-_CONFIGURATION = """#!KAMAILIO
-debug=2
-log_stderror=yes
-children=1
-tcp_children=1
-auto_aliases=no
-enable_tls=yes
-dns_try_naptr=off
-tcp_connection_lifetime=600
-{listen}
-alias={domain}
+_MODULES = ("db_text", "presence", "presence_xml", "presence_dialoginfo", "presence_mwi", "pua", "pua_rpc")
 
-loadmodule "jsonrpcs.so"
-loadmodule "tm.so"
-loadmodule "sl.so"
-loadmodule "rr.so"
-loadmodule "pv.so"
-loadmodule "maxfwd.so"
-loadmodule "textops.so"
-loadmodule "siputils.so"
-loadmodule "xlog.so"
-loadmodule "tls.so"
-loadmodule "db_text.so"
-loadmodule "presence.so"
-loadmodule "presence_xml.so"
-loadmodule "presence_dialoginfo.so"
-loadmodule "presence_mwi.so"
-
-loadmodule "pua.so"
-loadmodule "pua_rpc.so"
-
-modparam("jsonrpcs", "transport", 4)
-modparam("jsonrpcs", "dgram_socket", "{directory}/rpc")
-modparam("jsonrpcs", "dgram_workers", 1)
-modparam("tls", "config", "{directory}/tls.cfg")
-modparam("presence", "db_url", "text://{directory}")
+_CONFIGURATION = """{head}modparam("presence", "db_url", "text://{directory}")
 modparam("presence", "subs_db_mode", 0)
 modparam("presence", "publ_cache", 0)
 modparam("presence", "server_address", "sip:{host}:{own}")
@@ -68,12 +34,7 @@ modparam("pua", "db_mode", 0)
 modparam("pua", "db_url", "text://{directory}")
 
 request_route {{
-    xlog("L_NOTICE", "SEEN|$rm|$ru|$proto|$si|$sp|||$hdr(Route)|$(rb{{s.encode.hexa}})|\\n");
-    if (!mf_process_maxfwd_header("10")) {{
-        sl_send_reply("483", "Too Many Hops");
-        exit;
-    }}
-    if (!t_newtran()) {{
+{seen}    if (!t_newtran()) {{
         sl_reply_error();
         exit;
     }}
@@ -90,21 +51,15 @@ request_route {{
 """
 
 
-class KamailioPresence(Kamailio):
+class KamailioPresence(DomainKamailio):
     """One Kamailio that serves :data:`DOMAIN` with presence, dialogs and message summaries, and lets everybody watch.
 
     Its tables are files in its folder.
     """
 
     packages = "kamailio kamailio-tls-modules kamailio-presence-modules"
-
-    @classmethod
-    def missing(cls) -> str | None:
-        """Presence comes in a package of its own."""
-        program = super().missing()
-        if program is not None or find_module("presence_mwi"):
-            return program
-        return "Kamailio's module presence_mwi"
+    domain = DOMAIN
+    module = "presence_mwi"
 
     async def serve(
         self, certificate: Leaf, trust: str, transport: str = "tls", *, least: int = 0, most: int = 3600
@@ -115,33 +70,14 @@ class KamailioPresence(Kamailio):
         :param least: the shortest time that it takes, in seconds.
         :param most: the longest time that it grants.
         """
-        listen = "\n".join(f"listen={name}:{self.host}:{port}" for name, port in self.ports.items())
         own = str(self.ports[transport]) + ("" if transport == "udp" else f";transport={transport}")
         for table in ("version", "presentity", "active_watchers", "watchers", "xcap", "pua"):
             shutil.copy(os.path.join(_TABLES, table), self.directory)
-        self.write_files(
-            {
-                "kamailio.cfg": _CONFIGURATION.format(
-                    listen=listen,
-                    domain=DOMAIN,
-                    directory=self.directory,
-                    host=self.host,
-                    own=own,
-                    least=least,
-                    most=most,
-                ),
-                "tls.cfg": tls_of_domain(certificate, trust),
-            }
+        await self.serve_with(
+            _CONFIGURATION, certificate, trust, *_MODULES, host=self.host, own=own, least=least, most=most
         )
-        arguments = ("-f", f"{self.directory}/kamailio.cfg", "-DD", "-E", "-Y", self.directory, "-w", self.directory)
-        program = self.launch("kamailio", *arguments, "-m", "32", "-M", "4")
-        await program.bound(*self.ports.items())
 
     async def publish(self, target: str, event: str, content_type: str, body: str, expires: int = 600) -> None:
         """Publish something for *target*, there, without waiting for the answer; one thing of each target and event."""
         head = [target, str(expires), event, content_type if body else ".", "kamailio", ".", target, "."]
         await self._call("pua.send_publish", [*head, body] if body else head)
-
-    def proxy(self, transport: str = "tls") -> str:
-        """How it is named as a proxy."""
-        return f"{transport}:127.0.0.1:{self.ports[transport]}"
