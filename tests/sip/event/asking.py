@@ -10,9 +10,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from sip_p2p.errors import OperationTimeout
 from sip_p2p.sip.compose import RequestPlan
-from sip_p2p.sip.dialog.effects import InDialogRequestReceived, RequestUnwanted, RequestWanted
+from sip_p2p.sip.dialog.effects import InDialogRequestReceived, RequestWanted
 from sip_p2p.sip.event.subscriber import Subscriber
 from sip_p2p.sip.event.subscribing import (
     Forked,
@@ -23,16 +22,12 @@ from sip_p2p.sip.event.subscribing import (
     SubscriptionOver,
 )
 from sip_p2p.sip.fields import EventValue
-from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.outputs import SendMessage
-from sip_p2p.sip.parse import parse_message
+from sip_p2p.sip.message import Request
 from sip_p2p.sip.profile import Profile
-from sip_p2p.sip.tokens import CountingTokens
-from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.dialog.dialogs import ALICE, BOB, tls
+from tests.sip.event.playing import MachineBench
 
 if TYPE_CHECKING:
-    from sip_p2p.sip.dialog.effects import Errand
     from sip_p2p.sip.event.subscribing import SubscribeComposer
     from sip_p2p.sip.flow import Flow
 
@@ -80,15 +75,11 @@ def notify(
     return Request("NOTIFY", "sip:alice@192.0.2.1", headers, body)
 
 
-class Bench:
+class Bench(MachineBench):
     """A core of Alice's, who subscribes to Bob's state.
 
-    :ivar now: the time.
     :ivar subscriber: her subscription.
     :ivar forks: those of further notifiers.
-    :ivar errand: the SUBSCRIBE under way.
-    :ivar sent: the SUBSCRIBEs that were wanted, as they would go.
-    :ivar answers: the responses that were sent.
     :ivar told: the effects.
     """
 
@@ -99,22 +90,16 @@ class Bench:
         flow: Flow | None = None,
         alias: EventValue | None = None,
     ) -> None:
-        self.now = 100.0
-        self.core = UserAgentCore(CountingTokens())
+        super().__init__(tls("b.example") if flow is None else flow)
         self.profile = Profile()
         self.profile.contact = lambda flow, secure: "<sip:alice@192.0.2.1>"
         self.core.directory.fallback = self.profile
-        self.flow = tls("b.example") if flow is None else flow
         self.subscriber = Subscriber(
             self.core, self.profile, options() if chosen is None else chosen, composer, alias=alias
         )
         self.forks: list[Subscriber] = []
-        self.errand: Errand | None = None
-        self.sent: list[Request] = []
-        self.answers: list[Response] = []
         self.told: list[Any] = []
         self._cseq = 0
-        self._said: list[str] = []
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
@@ -140,17 +125,12 @@ class Bench:
 
     def answer(self, status: int, *fields: tuple[str, str]) -> str:
         """The SUBSCRIBE under way is answered; return what was said."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
-        errand.owner.errand_answered(errand, Response(status, None, list(fields)), self.flow, self.now)
+        self.answered(status, fields)
         return self.said()
 
     def fail(self, reason: BaseException | None = None) -> str:
         """There is no response to the SUBSCRIBE under way; return what was said."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
-        reason = OperationTimeout("no answer") if reason is None else reason
-        errand.owner.errand_failed(errand, reason, self.now)
+        self.failed(reason)
         return self.said()
 
     def stand(self, state: str = "active") -> Bench:
@@ -162,55 +142,24 @@ class Bench:
 
     def wait(self, seconds: float) -> str:
         """Time passes, and what is due is done when it is due; return what was said."""
-        end = self.now + seconds
-        while True:
-            due = self.core.appointments.next_deadline()
-            if due is None or due > end:
-                break
-            self.now = max(self.now, due)
-            self.core.handle_timer(self.now)
-            self.look()
-        self.now = end
+        self.pass_time(seconds)
         return self.said()
 
     # -- words ---------------------------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """Take what was said, and do what the facade does."""
-        while outputs := self.core.take_outputs():
-            for output in outputs:
-                self._take(output)
+    def _words_of(self, request: Request) -> str:
+        return f"SUBSCRIBE {request.headers.get('Expires')}"
 
-    def said(self) -> str:
-        """What was said since the last call."""
-        self.look()
-        said, self._said = self._said, []
-        return " ".join(said)
-
-    def _take(self, output: Any) -> None:
-        if isinstance(output, SendMessage):
-            message = parse_message(output.data)
-            assert isinstance(message, Response)
-            self.answers.append(message)
-            self._said.append(f">{message.status}")
-        elif isinstance(output, RequestWanted):
-            assert self.errand is None, "one SUBSCRIBE at a time"
-            self.errand = errand = output.errand
-            request = errand.plan.build()
-            errand.transaction = SimpleNamespace(flow=self.flow)  # type: ignore[assignment]
-            self.sent.append(request)
-            self._said.append(f">SUBSCRIBE {request.headers.get('Expires')}")
-        elif isinstance(output, RequestUnwanted):
-            assert output.errand is self.errand
-            self.errand = None
-            self._said.append("[unwanted]")
-        elif isinstance(output, InDialogRequestReceived):
-            [usage] = {id(each): each for each in (output.dialog.subscriptions or {}).values()}.values()
-            usage.request_received(output, self.now)
-        else:
-            self._hear(output)
+    def _take(self, output: object) -> None:
+        if isinstance(output, RequestWanted):
+            output.errand.transaction = SimpleNamespace(flow=self.flow)  # type: ignore[assignment]
+        super()._take(output)
 
     def _hear(self, effect: Any) -> None:
+        if isinstance(effect, InDialogRequestReceived):
+            [usage] = {id(each): each for each in (effect.dialog.subscriptions or {}).values()}.values()
+            usage.request_received(effect, self.now)
+            return
         self.told.append(effect)
         if isinstance(effect, NotifyReceived):
             self._said.append(f"[notified {effect.value.state}]")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sip_p2p.errors import OperationTimeout, PeerOverloaded
-from sip_p2p.sip.dialog.effects import InDialogRequestReceived, RequestUnwanted, RequestWanted
+from sip_p2p.errors import PeerOverloaded
+from sip_p2p.sip.dialog.effects import InDialogRequestReceived
 from sip_p2p.sip.event.notifier import (
     Notifier,
     NotifierEnded,
@@ -19,16 +19,13 @@ from sip_p2p.sip.event.notifier import (
 )
 from sip_p2p.sip.event.terms import Terms, read_event, read_subscribe
 from sip_p2p.sip.flow import Flow
-from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.outputs import RequestReceived, SendMessage
-from sip_p2p.sip.parse import parse_message
+from sip_p2p.sip.message import Request
+from sip_p2p.sip.outputs import RequestReceived
 from sip_p2p.sip.profile import Profile
-from sip_p2p.sip.tokens import CountingTokens
-from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.dialog.dialogs import ALICE, BOB, tls
+from tests.sip.event.playing import MachineBench
 
 if TYPE_CHECKING:
-    from sip_p2p.sip.dialog.effects import Errand
     from sip_p2p.sip.event.notifier import Content
 
 __all__ = ["RETRY_AFTER", "TERMS", "Bench", "subscribe"]
@@ -66,32 +63,23 @@ def subscribe(
     return Request("SUBSCRIBE", BOB, headers)
 
 
-class Bench:
+class Bench(MachineBench):
     """A core of Bob's, to which Alice subscribes.
 
-    :ivar now: the time.
     :ivar notifier: her subscription; None before :meth:`ask`, and where it was refused.
     :ivar content: what the application answers when it is asked for the state.
-    :ivar sent: the octets of the NOTIFYs that were wanted, as they would go.
-    :ivar answers: the responses that were sent.
     """
 
     def __init__(self, terms: Terms = TERMS, flow: Flow | None = None) -> None:
-        self.now = 100.0
+        super().__init__(tls("a.example") if flow is None else flow)
         self.terms = terms
-        self.core = UserAgentCore(CountingTokens())
         self.profile = Profile(methods=("SUBSCRIBE",))
         self.profile.contact = lambda flow, secure: "<sip:bob@192.0.2.2>"
         self.core.directory.fallback = self.profile
-        self.flow = tls("a.example") if flow is None else flow
         self.notifier: Notifier | None = None
         self.content: Content | None = ("text/plain", b"open")
-        self.sent: list[Request] = []
-        self.answers: list[Response] = []
-        self.errand: Errand | None = None
         self.asked = 0
         self._cseq = 1
-        self._said: list[str] = []
 
     # -- the subscriber ------------------------------------------------------------------------------------------------
 
@@ -117,19 +105,11 @@ class Bench:
 
     def answer(self, status: int, fields: tuple[tuple[str, str], ...] = ()) -> None:
         """The NOTIFY that is under way is answered."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
-        assert self.notifier is not None
-        self.notifier.errand_answered(errand, Response(status, None, list(fields)), self.flow, self.now)
-        self.look()
+        self.answered(status, fields)
 
     def fail(self, reason: BaseException | None = None) -> None:
         """There is no response to the NOTIFY that is under way."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
-        assert self.notifier is not None
-        self.notifier.errand_failed(errand, OperationTimeout("no answer") if reason is None else reason, self.now)
-        self.look()
+        self.failed(reason)
 
     def overload(self) -> None:
         """It was not sent: the subscriber wants to be left alone."""
@@ -139,48 +119,16 @@ class Bench:
 
     def wait(self, seconds: float) -> None:
         """Time passes, and what is due is done when it is due."""
-        end = self.now + seconds
-        while True:
-            due = self.core.appointments.next_deadline()
-            if due is None or due > end:
-                break
-            self.now = max(self.now, due)
-            self.core.handle_timer(self.now)
-            self.look()
-        self.now = end
+        self.pass_time(seconds)
 
-    def look(self) -> None:
-        """Take what was said, and do what the facade does."""
-        while outputs := self.core.take_outputs():
-            for output in outputs:
-                self._take(output)
+    def _words_of(self, request: Request) -> str:
+        state = (request.headers.get("Subscription-State") or "").partition(";")[0]
+        return f"NOTIFY {state}"
 
-    def said(self) -> str:
-        """What was said since the last call."""
-        self.look()
-        said, self._said = self._said, []
-        return " ".join(said)
-
-    def _take(self, output: object) -> None:
+    def _hear(self, output: object) -> None:
         notifier = self.notifier
         assert notifier is not None
-        if isinstance(output, SendMessage):
-            message = parse_message(output.data)
-            assert isinstance(message, Response)
-            self.answers.append(message)
-            self._said.append(f">{message.status}")
-        elif isinstance(output, RequestWanted):
-            assert self.errand is None, "one NOTIFY at a time"
-            self.errand = output.errand
-            request = output.errand.plan.build()
-            self.sent.append(request)
-            state = (request.headers.get("Subscription-State") or "").partition(";")[0]
-            self._said.append(f">NOTIFY {state}")
-        elif isinstance(output, RequestUnwanted):
-            assert output.errand is self.errand
-            self.errand = None
-            self._said.append("[unwanted]")
-        elif isinstance(output, StateWanted):
+        if isinstance(output, StateWanted):
             self.asked += 1
             notifier.give(self.content, self.now)
         elif isinstance(output, SubscriptionRefreshed):

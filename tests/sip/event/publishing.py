@@ -8,42 +8,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sip_p2p.errors import OperationTimeout
 from sip_p2p.sip.compose import RequestPlan
-from sip_p2p.sip.dialog.effects import RequestUnwanted, RequestWanted
 from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher
-from sip_p2p.sip.message import Request, Response
-from sip_p2p.sip.tokens import CountingTokens
-from sip_p2p.sip.user_agent import UserAgentCore
+from sip_p2p.sip.message import Request
 from tests.sip.dialog.dialogs import ALICE, tls
+from tests.sip.event.playing import MachineBench
 
 if TYPE_CHECKING:
-    from sip_p2p.sip.dialog.effects import Errand
+    pass
 
 __all__ = ["Bench"]
 
 
-class Bench:
+class Bench(MachineBench):
     """A publication of Alice's.
 
-    :ivar now: the time.
     :ivar publisher: the machine.
-    :ivar sent: the PUBLISHes that were wanted, as they would go.
     :ivar told: the effects for the application.
     """
 
     def __init__(self, expires: int = 3600) -> None:
-        self.now = 100.0
-        self.core = UserAgentCore(CountingTokens())
+        super().__init__(tls("a.example"))
         plan = RequestPlan("PUBLISH", ALICE, f"<{ALICE}>", "at", "call")
         plan.fields = [("X-A", "b")]
         plan.cseq = 0
         self.publisher = Publisher(self.core, plan, "presence", expires)
-        self.flow = tls("a.example")
-        self.sent: list[Request] = []
         self.told: list[PublishEnded | PublicationOver] = []
-        self.errand: Errand | None = None
-        self._said: list[str] = []
         self._tags = 0
 
     def publish(self, body: bytes = b"open") -> None:
@@ -53,54 +43,29 @@ class Bench:
 
     def answer(self, status: int, *fields: tuple[str, str]) -> None:
         """The PUBLISH that is under way is answered; a 2xx has an entity-tag of its own unless *fields* say one."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
         if status < 300 and not any(name == "SIP-ETag" for name, _ in fields):
             self._tags += 1
             fields = (*fields, ("SIP-ETag", f"tag{self._tags}"))
-        self.publisher.errand_answered(errand, Response(status, None, list(fields)), self.flow, self.now)
-        self.look()
+        self.answered(status, fields)
 
     def fail(self) -> None:
         """There is no response to the PUBLISH that is under way."""
-        errand, self.errand = self.errand, None
-        assert errand is not None
-        self.publisher.errand_failed(errand, OperationTimeout("no answer"), self.now)
-        self.look()
+        self.failed()
 
     def wait(self, seconds: float) -> None:
         """Time passes, and what is due is done when it is due."""
-        end = self.now + seconds
-        while (due := self.core.appointments.next_deadline()) is not None and due <= end:
-            self.now = max(self.now, due)
-            self.core.handle_timer(self.now)
-            self.look()
-        self.now = end
+        self.pass_time(seconds)
 
-    def look(self) -> None:
-        """Take what was said."""
-        for output in self.core.take_outputs():
-            if isinstance(output, RequestWanted):
-                assert self.errand is None, "one PUBLISH at a time"
-                self.errand = output.errand
-                self.sent.append(output.errand.plan.build())
-                self._said.append(f">{kind_of(self.sent[-1])}")
-            elif isinstance(output, RequestUnwanted):
-                assert output.errand is self.errand
-                self.errand = None
-                self._said.append("[unwanted]")
-            elif isinstance(output, PublishEnded):
-                self.told.append(output)
-                self._said.append(f"[told {'nothing' if output.response is None else output.response.status}]")
-            elif isinstance(output, PublicationOver):
-                self.told.append(output)
-                self._said.append("[removed]" if output.is_removed else "[ended]")
+    def _words_of(self, request: Request) -> str:
+        return kind_of(request)
 
-    def said(self) -> str:
-        """What was said since the last call."""
-        self.look()
-        said, self._said = self._said, []
-        return " ".join(said)
+    def _hear(self, output: object) -> None:
+        if isinstance(output, PublishEnded):
+            self.told.append(output)
+            self._said.append(f"[told {'nothing' if output.response is None else output.response.status}]")
+        elif isinstance(output, PublicationOver):
+            self.told.append(output)
+            self._said.append("[removed]" if output.is_removed else "[ended]")
 
     @property
     def state(self) -> str:

@@ -14,6 +14,7 @@ from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Response
 from tests.sip.dialog.dialogs import tls
 from tests.sip.event.notifying import RETRY_AFTER, Bench, subscribe
+from tests.sip.event.table_checks import check_outcomes, check_pairs
 
 STATES = (
     "waiting",
@@ -346,18 +347,16 @@ class TableTests(SynchronousTestCase):
 
     def test_complete(self) -> None:
         """The table has every pair once."""
-        pairs = [(state, what) for state, what, _ in TABLE]
-        self.assertEqual(pairs, [(state, what) for state in STATES for what in INPUTS])
+        check_pairs(self, TABLE, STATES, INPUTS)
 
     def test_every_pair(self) -> None:
         """4.2: each input in each state leads where the table says. row:J9 fault:D6"""
-        for state, what, expected in TABLE:
-            bench = bring(state)
-            self.assertEqual(bench.state, state)
+
+        def follows(bench: Bench, what: str) -> str:
             mistake = apply(bench, what)
-            said = bench.said()
-            outcome = mistake if mistake == "impossible" else " ".join(filter(None, (bench.state, said, mistake)))
-            self.assertEqual(outcome, expected, (state, what))
+            return mistake if mistake == "impossible" else " ".join(filter(None, (bench.said(), mistake)))
+
+        check_outcomes(self, TABLE, bring, follows)
 
 
 class NotifyTests(SynchronousTestCase):

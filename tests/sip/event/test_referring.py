@@ -28,6 +28,7 @@ from sip_p2p.sip.uri import SipUri
 from sip_p2p.sip.user_agent import UserAgentCore
 from tests.sip.dialog.dialogs import ALICE, BOB, tls
 from tests.sip.event.asking import notify
+from tests.sip.event.table_checks import check_outcomes, check_pairs
 from tests.support import SynchronousTestCase, call_flows
 
 STATES = ("idle", "referring", "referring, told", "answered", "accepted", "accepted, told", "over")
@@ -279,17 +280,11 @@ class TableTests(SynchronousTestCase):
 
     def test_complete(self) -> None:
         """The table has every pair once."""
-        pairs = [(state, what) for state, what, _ in TABLE]
-        self.assertEqual(pairs, [(state, what) for state in STATES for what in INPUTS])
+        check_pairs(self, TABLE, STATES, INPUTS)
 
     def test_every_pair(self) -> None:
         """Each input in each state leads where the table says (row:I1, row:I4, row:I8)."""
-        for state, what, expected in TABLE:
-            bench = bring(state)
-            self.assertEqual(bench.state, state)
-            words = apply(bench, what)
-            outcome = words if words == "impossible" else " ".join(filter(None, (bench.state, words)))
-            self.assertEqual(outcome, expected, (state, what))
+        check_outcomes(self, TABLE, bring, apply)
 
 
 class LivesTests(SynchronousTestCase):

@@ -12,6 +12,7 @@ from sip_p2p.sip.dialog.outcomes import end_dialog
 from sip_p2p.sip.event.subscribing import SubscribeKind
 from tests.sip.event.asking import TIMER_N, Bench, notify, options
 from tests.sip.event.subscriber_table import TABLE
+from tests.sip.event.table_checks import check_outcomes, check_pairs
 
 STATES = (
     "idle",
@@ -110,17 +111,11 @@ class TableTests(SynchronousTestCase):
 
     def test_complete(self) -> None:
         """The table has every pair once."""
-        pairs = [(state, what) for state, what, _ in TABLE]
-        self.assertEqual(pairs, [(state, what) for state in STATES for what in INPUTS])
+        check_pairs(self, TABLE, STATES, INPUTS)
 
     def test_every_pair(self) -> None:
         """4.1: each input in each state leads where the table says. row:J2"""
-        for state, what, expected in TABLE:
-            bench = bring(state)
-            self.assertEqual(bench.state, state)
-            words = apply(bench, what)
-            outcome = words if words == "impossible" else " ".join(filter(None, (bench.state, words)))
-            self.assertEqual(outcome, expected, (state, what))
+        check_outcomes(self, TABLE, bring, apply)
 
 
 class LivesTests(SynchronousTestCase):
