@@ -234,7 +234,9 @@ LIFE_SHAPES: dict[str, dict[str, Any]] = {
         "A REFER to send outside of a session.",
         is_closed=True,
     ),
-    "AcceptReferral": shape("", {**OFFER, "headers": FIELDS}, "What the call is to offer.", is_closed=True),
+    "AcceptReferral": shape(
+        "", {**OFFER, "headers": FIELDS}, "What the call is to offer; silence without it.", is_closed=True
+    ),
     "DeclineReferral": shape(
         "",
         {

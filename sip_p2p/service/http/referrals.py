@@ -12,6 +12,7 @@ from sip_p2p.service.http.messages import sent
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
 from sip_p2p.service.http.subscriptions import MOST_LISTED, stands
+from sip_p2p.service.silence import Silence
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -94,7 +95,11 @@ def accept_referral(server: ControlServer, call: Call) -> Answer:
     """Do what a peer asks for: the session that comes of it is one as others."""
     entry, life = _incoming(server, call)
     given = call.body or {}
-    life.accept(offer=descriptions.described_offer(given), headers=descriptions.fields_of(given))
+    offer: Any = descriptions.described_offer(given)
+    if offer is None and life.method == "INVITE":
+        # Over the API nobody could answer an offer that comes with the 200.
+        offer = Silence()
+    life.accept(offer=offer, headers=descriptions.fields_of(given))
     return Answer(entry.as_json())
 
 

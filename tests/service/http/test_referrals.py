@@ -98,6 +98,19 @@ class TheirTests(ApiCase):
         self.assertEqual((made["state"], made["status"]), ("disconnected", 486))
         self.assertEqual(self.get(f"/v1/referrals/{found['id']}")["state"], "over")
 
+    def test_accepted_without_a_word(self) -> None:
+        """row:I5: a call for which no description is given offers silence, and stands."""
+        carol = self.network.party(CAROL)
+        carol.session_received.subscribe(lambda session: session.accept(SDP))
+        referring = self.refer()
+        got = self.ask("POST", "/v1/referrals/1/accept")
+        self.assertEqual((got.status, got.json["state"]), (200, "accepted"))
+        self.network.advance(2)
+        self.assertEqual(self.successResultOf(referring).outcome.status, 200)
+        made = self.get(f"/v1/sessions/{got.json['made']}")
+        self.assertEqual(made["state"], "connected")
+        self.assertIn("m=audio", made["local_description"]["text"])
+
     def test_undecided(self) -> None:
         """fault:D5: what nobody decides about is declined while the peer still waits."""
         referring = self.refer()
