@@ -19,6 +19,15 @@ ALICE = "sip:alice@a.example"
 BOB = "sip:bob@b.example"
 PAGES = ("transfers", "subscriptions", "presence", "outbox", "registration")
 
+WITHOUT = {
+    "registration": (".empty h2", "Not registered"),
+    "outbox": (".notice", "--outbox"),
+    "presence": (".help", "--package presence"),
+}
+FETCHED = """
+performance.getEntriesByType('resource').map((each) => [new URL(each.name).pathname, each.responseStatus])
+"""
+
 
 class Lines(EventPackage):
     """What Bob tells: lines of text, of which a stranger may write the next."""
@@ -136,6 +145,7 @@ class PresenceTests(LivesCase):
         self.service.endpoint.packages.add(PresencePackage())
         browser = await self.look(address, "presence")
         await self.fill_in(browser, note="<b>here</b>")
+        await self.show(browser, ".help", "Told is: open, <b>here</b>")
         await browser.click("form .quiet")
         await self.show(browser, ".half .grid-row .pill", "stands")
         self.assertEqual(len(compositor), 1)
@@ -242,14 +252,20 @@ class KeepingTests(LivesCase):
     """What is kept for later."""
 
     async def test_without(self) -> None:
-        """A service that has none of it says on each page what would be there, and how to have it."""
+        """A service that has none of it says on each page what would be there, and how to have it; nothing is fetched
+        that is not there."""
         await self.with_bob()
-        browser = await self.look(await self.serve(), "registration")
-        await self.show(browser, ".empty h2", "Not registered")
-        await self.go(browser, "outbox")
-        await self.show(browser, ".notice", "--outbox")
-        await self.go(browser, "presence")
-        await self.show(browser, ".help", "--package presence")
+        address = await self.serve()
+        for pages in (("registration", "outbox", "presence"), ("outbox",), ("presence",)):
+            browser = await self.look(address, pages[0])
+            for page in pages:
+                await self.go(browser, page)
+                selector, words = WITHOUT[page]
+                await self.show(browser, selector, words)
+            fetched = await browser.value(FETCHED)
+            self.assertTrue([path for path, status in fetched if (path, status) == ("/v1", 200)], fetched)
+            self.assertEqual([each for each in fetched if each[1] >= 400], [])
+            self.assertEqual(browser.console, [])
 
     async def test_the_outbox(self) -> None:
         """A message is queued with the form, and its outcome is seen; one that waits is deleted after a question."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import collections
 import time
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import sip_p2p
 from sip_p2p.endpoint.peer import Peer
+from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
 from sip_p2p.endpoint.server_managers import RealTimeServerTlsConnectionManager
 from sip_p2p.observe.text import host_and_port, in_words, printable
 from sip_p2p.service.http import descriptions
@@ -64,6 +65,10 @@ def service(server: ControlServer, call: Call) -> Answer:
             "sessions": len(manager.sessions),
             "followers": len(server.followers),
             "newest_event": running.happenings.newest,
+            "packages": [printable(package.name, 64) for package in endpoint.packages],
+            "has_outbox": running.outbox is not None,
+            "registers": isinstance(cast("object", endpoint), SipEndpoint),
+            "takes_referrals": bool(endpoint.refer_received),
             "links": {
                 "openapi": "/v1/openapi.json",
                 "events": "/v1/events",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sip_p2p.endpoint.subscription.packages.presence import PresencePackage
 from sip_p2p.errors import TlsFailure, TlsFailureReason
 from sip_p2p.service.http.party import MOST_FAILURES, Failures
 from sip_p2p.service.http.problems import KINDS
@@ -18,6 +19,16 @@ class PartyTests(ApiCase):
         self.assertEqual((found["uri"], found["state"], found["is_ready"]), ("sip:user@a.example", "connected", True))
         self.assertEqual(found["listening"][0]["transport"], "TLS")
         self.assertEqual(found["application"], "ControlApplication")
+
+    def test_what_it_has(self) -> None:
+        """The service tells what it has of what options bring, so that nobody has to try."""
+        found = self.get("/v1")
+        self.assertEqual(
+            {name: found[name] for name in ("packages", "has_outbox", "registers", "takes_referrals")},
+            {"packages": [], "has_outbox": False, "registers": False, "takes_referrals": True},
+        )
+        self.ours.packages.add(PresencePackage())
+        self.assertEqual(self.get("/v1")["packages"], ["presence"])
 
     def test_flows(self) -> None:
         """row:M14: each connection is there with the identity that its peer has proved, and can be closed."""

@@ -43,6 +43,7 @@ class RegisteredTests(ApiCase):
         """Before it registers there is none; then it is shown with what the registrar grants; at the end it is
         gone."""
         self.assertEqual(self.get("/v1/registrations"), {"registrations": []})
+        self.assertTrue(self.get("/v1")["registers"])
         self.registrar.gruu = True
         self.registrar.fields = [("Service-Route", "<sip:edge.example.com;lr>")]
         registration = self.network.run_until(self.alice.register(expires=600))

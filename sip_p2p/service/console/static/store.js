@@ -44,6 +44,12 @@ const LATER = ["subscriptions", "subscribers", "publications", "referrals", "reg
 /** Where a list stands in its answer, if not under its own name. */
 const MEMBERS = { outbox: "messages" };
 
+/** What a service has only where its options say so: how it tells that it has it, and what is to be said if not. */
+const OPTIONAL = {
+  outbox: [(service) => service.has_outbox, "There is no outbox: start the service with --outbox."],
+  presence: [(service) => service.packages.includes("presence"), "Nobody can subscribe to our presence: start the service with --package presence."],
+};
+
 /** How many messages went one way, of all that is counted by method and by status. */
 function passed(counters, way) {
   let sum = 0;
@@ -119,10 +125,21 @@ export class Store extends EventTarget {
     for (const name of this.wanted) this.refreshers[name]();
   }
 
+  /** Why there is no `name` in this service, as a problem; null where there is, or nobody knows. */
+  async lack(name) {
+    if (!(name in OPTIONAL)) return null;
+    const [isThere, words] = OPTIONAL[name];
+    // It may have been started anew since, with other options.
+    if (!this.service || !isThere(this.service)) await this.fetch("service");
+    return this.service && !isThere(this.service) ? new Problem(404, "Not found", words) : null;
+  }
+
   async fetch(name) {
     this.wanted.add(name);
     const member = MEMBERS[name] ?? name;
     try {
+      const lack = await this.lack(name);
+      if (lack) throw lack;
       let answer = await get(name === "service" ? "/v1" : `/v1/${name}`);
       if (name === "service") this.service = answer;
       else {

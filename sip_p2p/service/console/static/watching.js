@@ -215,7 +215,12 @@ function ownPresence(store) {
       store.refreshers.publications();
     }),
   );
-  get("/v1/presence").then(told, (error) => {
+  const asked = async () => {
+    const lack = await store.lack("presence");
+    if (lack) throw lack;
+    return get("/v1/presence");
+  };
+  asked().then(told, (error) => {
     if (!(error instanceof Problem)) throw error;
     say(words, error.detail || error.message);
     say1.disabled = error.status === 404;
