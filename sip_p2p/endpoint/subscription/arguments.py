@@ -21,6 +21,7 @@ from sip_p2p.transport.dns.family import AddressFamilyHint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
     from sip_p2p.endpoint.address import RealTimeAddress
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from sip_p2p.sip.uri import SipUri, TelUri
     from sip_p2p.transport.target import Target
 
-__all__ = ["RETRIES", "Assembler", "SubscribeArguments", "SubscribeTerms"]
+    Said: TypeAlias = tuple[bytes, str | None]
+
+__all__ = ["RETRIES", "Assembler", "SubscribeArguments", "SubscribeTerms", "checked_body"]
 
 RETRIES = ("established", "always", "never")
 """When a subscription that came to its end is begun anew: once it has stood; also when it has not; not at all."""
@@ -174,11 +177,11 @@ class SubscribeTerms:
         self._content_type = arguments.get("content_type")
         headers = arguments.get("headers", ())
         self._headers = headers if callable(headers) else None
-        self.update: tuple[bytes, str | None] | None = None
+        self.update: Said | None = None
         self.options = self._checked_options(event, arguments)
         self.assembler = self._assembler(arguments)
         if self._body is not None and not callable(self._body):
-            _checked_body(self._body, self._content_type)
+            checked_body(self._body, self._content_type)
         # What is wrong about it is told before anything is done.
         plan = endpoint.compose(
             "SUBSCRIBE",
@@ -241,21 +244,18 @@ class SubscribeTerms:
             elif callable(body):
                 said = body(kind)
                 if said is not None:
-                    plan.body, plan.content_type = _checked_body(said, self._content_type)
+                    plan.body, plan.content_type = checked_body(said, self._content_type)
             elif body is not None and kind in (SubscribeKind.SUBSCRIBE, SubscribeKind.FETCH):
-                plan.body, plan.content_type = _checked_body(body, self._content_type)
+                plan.body, plan.content_type = checked_body(body, self._content_type)
         except Exception:
             self.endpoint.connection_manager.dispatch.handler_failed("SUBSCRIBE", Failure())
 
-    def say_once(self, body: str | bytes, content_type: str | None) -> None:
-        """Let the next ``UPDATE`` say *body*.
 
-        :raises ValueError: for octets that do not say what they are.
-        """
-        self.update = _checked_body(body, content_type)
+def checked_body(body: str | bytes, content_type: str | None) -> Said:
+    """What a SUBSCRIBE is to say.
 
-
-def _checked_body(body: str | bytes, content_type: str | None) -> tuple[bytes, str | None]:
+    :raises ValueError: for octets that do not say what they are.
+    """
     if content_type is None and isinstance(body, str):
         content_type = PLAIN_TEXT
     octets = octets_of(body)

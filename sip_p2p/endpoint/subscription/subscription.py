@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.peer import Peer
+from sip_p2p.endpoint.subscription.arguments import checked_body
 from sip_p2p.endpoint.subscription.arrivals import Arrivals
 from sip_p2p.endpoint.subscription.notification import Notification
 from sip_p2p.endpoint.subscription.outcomes import assemble, error_of, left_early, settle
@@ -46,7 +47,7 @@ from sip_p2p.sip.event.subscribing import (
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
-    from sip_p2p.endpoint.subscription.arguments import Assembler, SubscribeTerms
+    from sip_p2p.endpoint.subscription.arguments import Assembler, Said, SubscribeTerms
     from sip_p2p.sip.compose import RequestPlan
     from sip_p2p.sip.dialog.dialog import Dialog
     from sip_p2p.sip.dialog.effects import Errand
@@ -90,6 +91,7 @@ class Subscription:
         "_repaired",
         "_started",
         "_terms",
+        "_update",
         "endpoint",
         "error",
         "reason",
@@ -116,6 +118,8 @@ class Subscription:
         self._started: Deferred[Subscription] | None = None
         self._gone: list[Deferred[None]] | None = None
         self._refreshes: dict[Errand, Deferred[Response]] | None = None
+        # What is to be said next, and who waits for its outcome.
+        self._update: tuple[Deferred[Response], Said | None] | None = None
         self._repaired = 0.0
         if machine is not None:
             machine.user = self
@@ -257,35 +261,47 @@ class Subscription:
 
     def refresh(self, body: str | bytes | None = None, content_type: str | None = None) -> Deferred[Response]:
         """Send a SUBSCRIBE now: to have the whole state again, or to say something else, such as another filter (row
-        J7).
+        J7). It waits for a SUBSCRIBE that is under way: also for the first one, whose answer the first NOTIFY may have
+        overtaken.
 
         :param body: what it says; None for what a refresh says.
         :returns: fires with the 2xx. Fails with :class:`~sip_p2p.errors.RequestFailed` and the other errors of a
-            request; the subscription goes on then, unless it is over.
-        :raises InvalidOperation: while it does not stand; and, to be tried again, while another SUBSCRIBE is under way.
+            request; the subscription goes on then, unless it is over. Cancelling it while it waits leaves it unsent.
+        :raises InvalidOperation: while it does not stand; and, to be tried again, while another refresh waits already.
         :raises ValueError: for octets that do not say what they are.
         """
         check_thread()
         machine = self._machine
         if machine is None or self.state is not SubscriptionState.SUBSCRIBED:
             raise InvalidOperation("a subscription is refreshed while it stands")
+        said = None if body is None else checked_body(body, content_type)
         if machine.is_asking:
-            raise InvalidOperation("a SUBSCRIBE is under way already", retryable=True)
-        if body is not None:
-            self._terms.say_once(body, content_type)
-        manager = self.endpoint.connection_manager
-        errand = machine.refresh(manager.driver.now(), SubscribeKind.UPDATE)
+            if self._update is not None:
+                raise InvalidOperation("a refresh waits already for the SUBSCRIBE that is under way", retryable=True)
+            waiting: Deferred[Response] = Deferred(self._forget_update)
+            self._update = waiting, said
+            return waiting
+        done: Deferred[Response] = Deferred()
+        self._send_update(machine, done, said)
+        self.endpoint.connection_manager.driver.drain()
+        return done
+
+    def _send_update(self, machine: Subscriber, done: Deferred[Response], said: Said | None) -> None:
+        self._terms.update = said
+        errand = machine.refresh(self.endpoint.connection_manager.driver.now(), SubscribeKind.UPDATE)
         if errand is None:
             raise InvalidOperation("the dialog has no sequence number left (RFC 3261 section 8.1.1.5)")
-        done: Deferred[Response] = Deferred()
         if self._refreshes is None:
             self._refreshes = {}
         self._refreshes[errand] = done
-        manager.driver.drain()
-        return done
+
+    def _forget_update(self, waiting: Deferred[Response]) -> None:
+        """Nobody wants it any more: it is not sent."""
+        if self._update is not None and self._update[0] is waiting:
+            self._update = None
 
     def terminate(self) -> Deferred[None]:
-        """End it (row J2): with a SUBSCRIBE that says so, where it stands.
+        """End it (row J2): with a SUBSCRIBE that says so, where it stands, once the one under way was answered.
 
         :returns: fires when nothing more is to be said to the notifier, or to be expected of it; never fails. It may be
             called any number of times.
@@ -421,8 +437,20 @@ class Subscription:
             self._terms.update = None
         done = None if self._refreshes is None else self._refreshes.pop(effect.errand, None)
         self._refreshes = self._refreshes or None
+        self._maybe_update()
         if done is not None:
             settle(done, effect.response, effect.reason)
+
+    def _maybe_update(self) -> None:
+        """Send the refresh that waits, if nothing is under way any more."""
+        update, machine = self._update, self._machine
+        if update is None or machine is None or machine.is_asking or self.state is not SubscriptionState.SUBSCRIBED:
+            return
+        self._update = None
+        try:
+            self._send_update(machine, *update)
+        except InvalidOperation:
+            update[0].errback(Failure())
 
     def _forked(self, effect: Forked) -> None:
         fork = Subscription(self._terms, effect.subscriber)
@@ -477,8 +505,10 @@ class Subscription:
 
     def _settle_refreshes(self, error: BaseException | None) -> None:
         refreshes, self._refreshes = self._refreshes, None
-        for done in (refreshes or {}).values():
-            done.errback(Failure(error or InvalidOperation("the subscription has ended")))
+        update, self._update = self._update, None
+        for done in (*(refreshes or {}).values(), *(update or ())[:1]):
+            if not done.called:
+                done.errback(Failure(error or InvalidOperation("the subscription has ended")))
 
     def _finish(self, error: BaseException | None) -> None:
         if self.is_over:

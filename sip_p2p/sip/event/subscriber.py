@@ -264,18 +264,27 @@ class Subscriber:
 
     def leave(self, now: float) -> None:
         """End it (section 4.1.2.3). Before the first NOTIFY there is nothing to send an end in: then that NOTIFY will
-        be answered 481, and ends it at the notifier (section 4.2.2)."""
+        be answered 481, and ends it at the notifier (section 4.2.2). The answer to a SUBSCRIBE under way is waited for,
+        as long as its transaction lasts."""
         if self.state is SubscriberState.ENDING or self.state is SubscriberState.TERMINATED:
             return
         dialog = self.dialog
         if dialog is None or self.state not in _STANDS:
             self._end(SubscriptionEnding.LEFT)
             return
-        self._withdraw()
         self.state = SubscriberState.ENDING
         self._refresh_at = self.expires_at = None
         self._stop_awaiting()
-        if self._ask_in(dialog, SubscribeKind.UNSUBSCRIBE, 0, now) is None:
+        if self._asking is None:
+            self._unsubscribe(now)
+            return
+        # Its NOTIFY may have overtaken it; and if it comes after our last one, it begins the subscription anew.
+        self._notify_until = None
+        self._appoint()
+
+    def _unsubscribe(self, now: float) -> None:
+        dialog = self.dialog
+        if dialog is None or self._ask_in(dialog, SubscribeKind.UNSUBSCRIBE, 0, now) is None:
             self._end(SubscriptionEnding.LEFT)
 
     def abandon(self) -> None:
@@ -347,13 +356,14 @@ class Subscriber:
         if asking is None or asking.errand is not errand:
             return
         self._asking = None
-        if self.state is SubscriberState.ENDING:
+        is_left = self.state is SubscriberState.ENDING
+        if asking.kind is SubscribeKind.UNSUBSCRIBE:
             self._end(SubscriptionEnding.LEFT)
         elif self.state is SubscriberState.NOTIFY_WAIT:
             self._end(SubscriptionEnding.UNREACHABLE, reason=reason)
         elif isinstance(reason, OperationTimeout) and not asking.is_notified:
             # Figure 1: the attempt to refresh it timed out.
-            self._end(SubscriptionEnding.EXPIRED, reason=reason)
+            self._end(SubscriptionEnding.LEFT if is_left else SubscriptionEnding.EXPIRED, reason=reason)
         else:
             self._not_refreshed(asking, None, reason, now)
 
@@ -362,6 +372,10 @@ class Subscriber:
         state, timeout = self.state, self.core.layer.timers.timeout
         if self.dialog is not None:
             self.dialog.refresh_target(response, flow)
+        if state is SubscriberState.ENDING and asking.kind is not SubscribeKind.UNSUBSCRIBE:
+            self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response))
+            self._unsubscribe(now)
+            return
         stands = state in _STANDS
         if not stands or not (asking.is_notified or response.status == 204):
             self._notify_until = now + timeout
@@ -381,6 +395,8 @@ class Subscriber:
         least = seconds_of(response.headers, "Min-Expires")
         if not asking.expires or asking.has_grown or not asking.expires < least <= _LONGEST_EXPIRES:
             return False
+        if self.state is SubscriberState.ENDING:
+            return False
         kind, plan, dialog = asking.kind, asking.errand.plan, self.dialog
         if plan.dialog is None:
             again = _repeated(plan)
@@ -395,15 +411,15 @@ class Subscriber:
         return True
 
     def _refused(self, asking: _Asking, response: Response, now: float) -> None:
-        status, dialog = response.status, self.dialog
-        if self.state is SubscriberState.ENDING:
+        status, dialog, is_left = response.status, self.dialog, self.state is SubscriberState.ENDING
+        if asking.kind is SubscribeKind.UNSUBSCRIBE:
             self._end(SubscriptionEnding.LEFT, response)
         elif self.state is SubscriberState.NOTIFY_WAIT:
             # With a dialog: 4.1.2.1, a NOTIFY came that we had to refuse.
             self._end(SubscriptionEnding.REFUSED, response)
         elif asking.errand.plan.dialog is not None and status in _FATAL:
             ending = SubscriptionEnding.GONE if status == 481 else SubscriptionEnding.REFUSED
-            self._end(ending, response)
+            self._end(SubscriptionEnding.LEFT if is_left else ending, response)
             if dialog is not None and reach_of(status, "SUBSCRIBE") is Reach.DIALOG:
                 end_dialog(self.core, dialog, response, now)
         else:
@@ -414,6 +430,10 @@ class Subscriber:
     ) -> None:
         """4.1.2.2: a SUBSCRIBE failed, and what was agreed before holds. The next is due in half the time that is
         left."""
+        if self.state is SubscriberState.ENDING:
+            self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response, reason))
+            self._unsubscribe(now)
+            return
         if self.expires_at is None:
             # A NOTIFY came instead of the 2xx, and has not said how long it holds.
             self._last_until(now, asking.expires)

@@ -187,11 +187,39 @@ class SayingTests(WatchTestCase):
         self.run_until(subscription.refresh())
         self.assertEqual([request.body for request in self.gauge.asked], [b"filter one", b"filter two", b""])
         self.assertRaises(ValueError, subscription.refresh, b"octets")
-        waiting = subscription.refresh()
+
+    def test_one_waits(self) -> None:
+        """A refresh waits for the SUBSCRIBE that is under way, and one more is to be tried again; one that nobody waits
+        for any more is not sent. row:J7"""
+        subscription = self.watch()
+        first, second = subscription.refresh("one"), subscription.refresh("two")
         with self.assertRaises(InvalidOperation) as caught:
-            subscription.refresh()
+            subscription.refresh("three")
         self.assertTrue(caught.exception.retryable)
-        self.run_until(waiting)
+        self.assertRaises(ValueError, subscription.refresh, b"octets")
+        said: list[str] = []
+        first.addCallback(lambda response: said.append(f"first {response.status}"))
+        self.assertEqual(self.run_until(second).status, 200)  # type: ignore[attr-defined]
+        self.assertEqual(said, ["first 200"])
+        under_way, waiting = subscription.refresh("four"), subscription.refresh("five")
+        waiting.cancel()
+        self.failureResultOf(waiting, CancelledError)
+        last = subscription.refresh("six")
+        self.run_until(under_way)
+        self.run_until(last)
+        self.assertEqual([request.body for request in self.gauge.asked], [b"", b"one", b"two", b"four", b"six"])
+
+    def test_waiting_in_vain(self) -> None:
+        """A refresh that waits while the subscription ends has not been made; the last SUBSCRIBE goes when the one
+        under way was answered. row:J2"""
+        subscription = self.watch()
+        under_way, waiting = subscription.refresh("one"), subscription.refresh("two")
+        self.run_until(subscription.terminate())
+        self.assertEqual(self.successResultOf(under_way).status, 200)
+        self.failureResultOf(waiting, InvalidOperation)
+        self.assertEqual([request.body for request in self.gauge.asked], [b"", b"one", b""])
+        self.assertEqual(self.gauge.asked[-1].headers.get("Expires"), "0")
+        self.assert_nothing_left()
 
     def test_what_it_asks(self) -> None:
         """Event has the rates of RFC 6446, and Accept what was said. row:J1"""

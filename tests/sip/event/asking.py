@@ -180,5 +180,6 @@ class Bench(MachineBench):
         if subscriber.state in (SubscriberState.IDLE, SubscriberState.TERMINATED):
             return name
         if subscriber.is_asking:
-            return f"{name}, asking"
+            is_last = subscriber.state is not SubscriberState.ENDING or self.sent[-1].headers.get("Expires") == "0"
+            return f"{name}, asking" if is_last else f"{name}, waiting"
         return f"{name}, owed" if subscriber.is_owed else name

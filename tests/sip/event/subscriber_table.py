@@ -8,8 +8,8 @@ from __future__ import annotations
 __all__ = ["TABLE"]
 
 TABLE = [
-    # state, input, what follows; asking is a SUBSCRIBE under way, owed a NOTIFY that has to follow, N is Timer N, R the
-    # time of a refresh, X that of the end, and [unwanted] takes a SUBSCRIBE back
+    # state, input, what follows; asking is a SUBSCRIBE under way, waiting one before the last, owed a NOTIFY that has
+    # to follow, N is Timer N, R the time of a refresh, X that of the end, and [unwanted] takes a SUBSCRIBE back
     ("idle", "start", "notify wait, asking >SUBSCRIBE 3600"),
     ("idle", "refresh", "idle"),
     ("idle", "leave", "terminated [over LEFT]"),
@@ -127,7 +127,7 @@ TABLE = [
     ("active", "dialog gone", "terminated [over GONE]"),
     ("active, asking", "start", "active, asking !InvalidOperation"),
     ("active, asking", "refresh", "active, asking"),
-    ("active, asking", "leave", "ending, asking [unwanted] >SUBSCRIBE 0"),
+    ("active, asking", "leave", "ending, waiting"),
     ("active, asking", "abandon", "terminated [unwanted]"),
     ("active, asking", "way lost", "active, asking"),
     ("active, asking", "200", "active, owed [answered 200]"),
@@ -171,6 +171,29 @@ TABLE = [
     ("active, owed", "R", "terminated [over NO_NOTIFY]"),
     ("active, owed", "X", "terminated [over NO_NOTIFY]"),
     ("active, owed", "dialog gone", "terminated [over GONE]"),
+    ("ending, waiting", "start", "ending, waiting !InvalidOperation"),
+    ("ending, waiting", "refresh", "ending, waiting"),
+    ("ending, waiting", "leave", "ending, waiting"),
+    ("ending, waiting", "abandon", "terminated [unwanted]"),
+    ("ending, waiting", "way lost", "ending, waiting"),
+    ("ending, waiting", "200", "ending, asking [answered 200] >SUBSCRIBE 0"),
+    ("ending, waiting", "204", "ending, asking [answered 204] >SUBSCRIBE 0"),
+    ("ending, waiting", "423", "ending, asking [answered 423] >SUBSCRIBE 0"),
+    ("ending, waiting", "481", "terminated [over LEFT]"),
+    ("ending, waiting", "404", "terminated [over LEFT]"),
+    ("ending, waiting", "403", "ending, asking [answered 403] >SUBSCRIBE 0"),
+    ("ending, waiting", "500", "ending, asking [answered 500] >SUBSCRIBE 0"),
+    ("ending, waiting", "no response", "terminated [over LEFT]"),
+    ("ending, waiting", "unreachable", "ending, asking [answered ConnectionFailure] >SUBSCRIBE 0"),
+    ("ending, waiting", "NOTIFY pending", "ending, waiting >200"),
+    ("ending, waiting", "NOTIFY active", "ending, waiting >200"),
+    ("ending, waiting", "NOTIFY unheard-of", "ending, waiting >200"),
+    ("ending, waiting", "NOTIFY terminated", "terminated >200 [notified terminated] [unwanted] [over LEFT]"),
+    ("ending, waiting", "NOTIFY without state", "ending, waiting >400"),
+    ("ending, waiting", "N", "ending, waiting"),
+    ("ending, waiting", "R", "ending, waiting"),
+    ("ending, waiting", "X", "ending, waiting"),
+    ("ending, waiting", "dialog gone", "terminated [unwanted] [over LEFT]"),
     ("ending, asking", "start", "ending, asking !InvalidOperation"),
     ("ending, asking", "refresh", "ending, asking"),
     ("ending, asking", "leave", "ending, asking"),

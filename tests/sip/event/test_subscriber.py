@@ -22,6 +22,7 @@ STATES = (
     "active",
     "active, asking",
     "active, owed",
+    "ending, waiting",
     "ending, asking",
     "ending, owed",
     "terminated",
@@ -43,9 +44,9 @@ def bring(state: str) -> Bench:
         bench.answer(200, ("Expires", "3600"))
     if state.startswith(("pending", "active", "ending")):
         bench.notify("pending" if state == "pending" else "active")
-    if state.startswith("active,"):
+    if state.startswith("active,") or state == "ending, waiting":
         bench.subscriber.refresh(bench.now)
-    elif state.startswith("ending"):
+    if state.startswith("ending"):
         bench.subscriber.leave(bench.now)
     elif state == "terminated":
         bench.subscriber.abandon()
@@ -309,6 +310,25 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual(bench.answer(200, ("Expires", "0")), "")
         self.assertEqual(bench.notify("terminated;reason=timeout"), ">200 [notified terminated] [over LEFT]")
         self.assertEqual(bench.notify("terminated"), ">481")
+
+    def test_leaving_early(self) -> None:
+        """4.1.2.3: whoever leaves while a SUBSCRIBE is under way says so after its answer: its NOTIFY may have
+        overtaken it, and if it came after the last one it would begin the subscription anew. row:J2"""
+        bench = Bench().begin()
+        bench.notify("active")
+        bench.subscriber.leave(bench.now)
+        self.assertEqual(bench.said(), "")
+        self.assertEqual(bench.notify("active"), ">200")
+        self.assertEqual(bench.wait(TIMER_N - 1), "")
+        self.assertEqual(bench.answer(200, ("Expires", "3600")), "[answered 200] >SUBSCRIBE 0")
+        self.assertEqual([request.cseq.number for request in bench.sent], [1, 2])
+        bench.answer(200, ("Expires", "0"))
+        self.assertEqual(bench.notify("terminated;reason=timeout"), ">200 [notified terminated] [over LEFT]")
+        for status, words in ((404, "[answered 404] >SUBSCRIBE 0"), (500, "[answered 500] >SUBSCRIBE 0")):
+            bench = Bench().begin()
+            bench.notify("active")
+            bench.subscriber.leave(bench.now)
+            self.assertEqual(bench.answer(status), words)
 
     def test_held_back(self) -> None:
         """4.1.2.3: whoever goes on notifying after we have left keeps the subscription no longer than one who says

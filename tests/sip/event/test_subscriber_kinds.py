@@ -102,7 +102,8 @@ class ImplicitTests(SynchronousTestCase):
         bench.subscriber.accepted(bench.flow, bench.now)
         self.assertEqual(bench.wait(31), ">SUBSCRIBE 60")
         bench.subscriber.leave(bench.now)
-        self.assertEqual(bench.said(), "[unwanted] >SUBSCRIBE 0")
+        self.assertEqual(bench.said(), "")
+        self.assertEqual(bench.answer(200, ("Expires", "60")), "[answered 200] >SUBSCRIBE 0")
 
     def test_sent_again(self) -> None:
         """RFC 3515 section 2.4.6: where it went out once more with another number, because the peer had asked for
