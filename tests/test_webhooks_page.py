@@ -13,8 +13,10 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.web.client import Agent
 
+from sip_p2p.endpoint.subscription.package import Verdict
 from sip_p2p.pki import CertificateAuthority
 from sip_p2p.service.webhook.decision import parse_request_answer, parse_session_answer
+from sip_p2p.service.webhook.permission import parse_referral_answer, parse_verdict
 from sip_p2p.service.webhook.signature import parse_secrets, signature_fields
 from tests.manual import ROOT, blocks, commands
 from tests.pages import PageCase
@@ -59,10 +61,15 @@ class BlockTests(SynchronousTestCase):
     def test_the_json(self) -> None:
         """The delivery is JSON, and each answer is understood as what it stands for."""
         delivery, answer, *decisions = (json.loads(block) for block in blocks(PAGE, "json"))
+        decisions, lives = decisions[:-4], [json.dumps(each).encode() for each in decisions[-4:]]
         self.assertEqual(set(delivery), {"type", "timestamp", "data"})
         self.assertEqual(parse_request_answer(json.dumps(answer).encode()).status, 403)
         found = [parse_session_answer(json.dumps(each).encode()).decision.value for each in decisions]
         self.assertEqual(found, ["accept", "ring", "reject", "redirect"])
+        accepted, declined = map(parse_referral_answer, lives[:2])
+        self.assertEqual((accepted.is_accepted, declined.is_accepted, declined.status), (True, False, 603))
+        let_in, refused = map(parse_verdict, lives[2:])
+        self.assertEqual((let_in.status, refused.status), (Verdict.accept().status, 403))
 
     def test_the_python(self) -> None:
         """The verification verifies, and the agent is one."""
