@@ -10,6 +10,7 @@ module               what
 ``drawing``          ``ladder``
 ``kept_demo``        the same company, with a console, until somebody ends it
 ``keys``             ``pki``
+``listings``         what ``show`` shows as a table
 ``publishing``       ``publish``
 ``referring``        ``refer``
 ``registering``      ``register``

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Table
 from rich.text import Text
@@ -16,281 +15,28 @@ from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.control_client import ControlError
 from sip_p2p.service.commands.control_options import ControlOptions
 from sip_p2p.service.commands.drawing import console_on
+from sip_p2p.service.commands.listings import SHOWN
 from sip_p2p.service.words import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
     from rich.console import Console
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.commands.control_client import ControlClient
+    from sip_p2p.service.commands.listings import Listing
     from sip_p2p.service.settings.command_line import Work
 
-__all__ = ["SHOWN", "ControlCommandOptions", "ShowOptions"]
+__all__ = ["ControlCommandOptions", "ShowOptions"]
 
 _ANY_WIDTH = 10_000
 _LARGEST_BODY = 1024 * 1024
 _MOST_PAGES = 100
 
 
-class _Column(NamedTuple):
-    """One column: what stands above it, and what is taken from a row for it."""
-
-    name: str
-    value: Callable[[Mapping[str, Any]], object]
-    style: Callable[[Mapping[str, Any]], str] = lambda _: ""
-
-
-def _of(key: str) -> Callable[[Mapping[str, Any]], object]:
-    return lambda row: row.get(key)
-
-
-def _way(row: Mapping[str, Any]) -> object:
-    return "from" if row.get("direction") == "in" else "to"
-
-
-def _seconds(row: Mapping[str, Any]) -> object:
-    return _duration(row.get("age"))
-
-
-def _duration(seconds: object) -> str:
-    if not isinstance(seconds, int | float):
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
-
-
-def _expiry_style(row: Mapping[str, Any]) -> str:
-    days = row.get("days_left")
-    if not isinstance(days, int | float):
-        return ""
-    return "bold red" if days < 3 else "yellow" if days < 30 else "green"
-
-
-def _proof_style(row: Mapping[str, Any]) -> str:
-    return "green" if row.get("is_verified") else "yellow"
-
-
-def _standing(row: Mapping[str, Any]) -> object:
-    state = str(row.get("state", "")).replace("_", " ")
-    return f"{state}, pending" if row.get("is_pending") else state
-
-
-_GOOD = ("subscribed", "active", "stands", "registered", "delivered", "reported")
-_BAD = ("failed", "expired", "terminated", "over")
-
-
-def _standing_style(row: Mapping[str, Any]) -> str:
-    state = row.get("state")
-    if row.get("is_pending"):
-        return "yellow"
-    return "green" if state in _GOOD else "red" if state in _BAD else "yellow"
-
-
-def _left(row: Mapping[str, Any]) -> object:
-    return _duration(row.get("expires"))
-
-
-def _why(row: Mapping[str, Any]) -> object:
-    failure = row.get("failure")
-    return row.get("reason") or (failure.get("words") if isinstance(failure, dict) else None)
-
-
-class _Listing(NamedTuple):
-    """One thing to show: its path, the member of the answer that holds the rows, the columns, and the query."""
-
-    path: str
-    member: str
-    columns: tuple[_Column, ...]
-    nothing: str
-    query: Mapping[str, str] = MappingProxyType({})
-
-
-SHOWN: dict[str, _Listing] = {
-    "flows": _Listing(
-        "/v1/flows",
-        "flows",
-        (
-            _Column("flow", _of("id")),
-            _Column("", _way),
-            _Column("peer", lambda row: row.get("peer") or "nobody proved", _proof_style),
-            _Column("address", _of("remote")),
-            _Column("over", lambda row: " ".join(filter(None, (row.get("transport"), row.get("tls_version"))))),
-            _Column("age", _seconds),
-            _Column("in", _of("messages_in")),
-            _Column("out", _of("messages_out")),
-            _Column("held", _of("leases")),
-        ),
-        "there are no flows",
-    ),
-    "sessions": _Listing(
-        "/v1/sessions",
-        "sessions",
-        (
-            _Column("session", _of("id")),
-            _Column("", _way),
-            _Column("remote", _of("remote")),
-            _Column("state", _of("state"), lambda row: "green" if row.get("state") == "connected" else ""),
-            _Column("began", _of("began")),
-            _Column("peer", _of("peer")),
-            _Column("Call-ID", _of("call_id")),
-        ),
-        "there are no sessions",
-    ),
-    "ended": _Listing(
-        "/v1/sessions",
-        "sessions",
-        (
-            _Column("session", _of("id")),
-            _Column("", _way),
-            _Column("remote", _of("remote")),
-            _Column("why", lambda row: row.get("reason", "").replace("_", " ")),
-            _Column("answer", _of("status")),
-            _Column("began", _of("began")),
-            _Column("ended", _of("changed")),
-            _Column("Call-ID", _of("call_id")),
-        ),
-        "no session has ended lately",
-        {"state": "disconnected"},
-    ),
-    "identities": _Listing(
-        "/v1/identities",
-        "peers",
-        (_Column("proved", _of("identity"), lambda _: "green"), _Column("by the flows", _of("flows"))),
-        "nobody has proved to be anybody",
-    ),
-    "certificates": _Listing(
-        "/v1/certificates",
-        "certificates",
-        (
-            _Column("certificate", _of("use")),
-            _Column("proves", lambda row: row.get("names") or row.get("subject")),
-            _Column("days left", _of("days_left"), _expiry_style),
-            _Column("until", _of("not_after")),
-            _Column("issued by", _of("issuer")),
-        ),
-        "there are no certificates: everything is in clear text",
-    ),
-    "failures": _Listing(
-        "/v1/failures",
-        "failures",
-        (
-            _Column("when", _of("time")),
-            _Column("peer", _of("peer")),
-            _Column("why", _of("words"), lambda _: "red"),
-            _Column("what to do", _of("remedy")),
-        ),
-        "no TLS connection has come to nothing",
-    ),
-    "subscriptions": _Listing(
-        "/v1/subscriptions",
-        "subscriptions",
-        (
-            _Column("subscription", _of("id")),
-            _Column("to", _of("to")),
-            _Column("event", _of("event")),
-            _Column("state", _standing, _standing_style),
-            _Column("for", _left),
-            _Column("told", _of("count")),
-            _Column("reason", _why),
-        ),
-        "we have subscribed to nothing",
-    ),
-    "subscribers": _Listing(
-        "/v1/subscribers",
-        "subscribers",
-        (
-            _Column("subscriber", _of("id")),
-            _Column("from", _of("from"), _proof_style),
-            _Column("event", _of("event")),
-            _Column("of", _of("resource")),
-            _Column("state", _of("state"), _standing_style),
-            _Column("for", _left),
-            _Column("peer", _of("peer")),
-        ),
-        "nobody has subscribed to anything of ours",
-    ),
-    "publications": _Listing(
-        "/v1/publications",
-        "publications",
-        (
-            _Column("publication", _of("id")),
-            _Column("event", _of("event")),
-            _Column("of", _of("to")),
-            _Column("state", _of("state"), _standing_style),
-            _Column("for", _left),
-            _Column("reason", _why),
-        ),
-        "we have published nothing",
-    ),
-    "referrals": _Listing(
-        "/v1/referrals",
-        "referrals",
-        (
-            _Column("referral", _of("id")),
-            _Column("", _way),
-            _Column("method", _of("method")),
-            _Column("target", _of("to")),
-            _Column("state", _of("state")),
-            _Column("status", _of("status")),
-            _Column("peer", _of("peer")),
-        ),
-        "there are no referrals",
-    ),
-    "registrations": _Listing(
-        "/v1/registrations",
-        "registrations",
-        (
-            _Column("registrar", _of("registrar")),
-            _Column("state", _standing, _standing_style),
-            _Column("for", _left),
-            _Column("flows", _of("flows")),
-            _Column("GRUU", _of("public_gruu")),
-            _Column("reason", _why),
-        ),
-        "we are registered nowhere",
-    ),
-    "outbox": _Listing(
-        "/v1/outbox",
-        "messages",
-        (
-            _Column("message", _of("id")),
-            _Column("to", _of("to")),
-            _Column("state", _of("state"), _standing_style),
-            _Column("attempts", _of("attempts")),
-            _Column("queued", _of("queued")),
-            _Column("due", _of("due")),
-            _Column("answer", _of("status")),
-            _Column("reason", _of("reason")),
-        ),
-        "the outbox is empty",
-    ),
-    "requests": _Listing(
-        "/v1/requests",
-        "requests",
-        (
-            _Column("request", _of("id")),
-            _Column("method", _of("method")),
-            _Column("to", _of("to")),
-            _Column("state", _of("state")),
-            _Column("answer", lambda row: _answer(row), lambda row: "red" if row.get("state") == "failed" else ""),
-        ),
-        "the API has sent no requests",
-    ),
-}
-"""What can be shown as a table, by its name."""
-
 _FACTS = {"service": ("/v1", None), "metrics": ("/v1/metrics", "counters")}
-
-
-def _answer(row: Mapping[str, Any]) -> str:
-    response, failure = row.get("response"), row.get("failure")
-    if isinstance(response, dict):
-        return f"{response.get('status')} {response.get('reason')}"
-    return str(failure.get("words", "")) if isinstance(failure, dict) else ""
 
 
 class ShowOptions(ControlOptions):
@@ -383,7 +129,7 @@ def _put(console: Console, table: Table, out: TextIO) -> None:
     out.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
-def _table(listing: _Listing, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _table(listing: Listing, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in listing.columns:
         is_number = all(isinstance(column.value(row), int | float) for row in rows)

@@ -11,7 +11,8 @@ from twisted.python import usage
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from sip_p2p.service.commands.showing import SHOWN, ControlCommandOptions, ShowOptions
+from sip_p2p.service.commands.listings import SHOWN
+from sip_p2p.service.commands.showing import ControlCommandOptions, ShowOptions
 from sip_p2p.service.words import ExitCode
 from tests.support import SynchronousTestCase, TestCase, reactor
 
