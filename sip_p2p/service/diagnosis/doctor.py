@@ -17,7 +17,15 @@ from twisted.internet.protocol import Protocol
 from twisted.python import usage
 
 from sip_p2p.endpoint.address import to_sip_uri
-from sip_p2p.errors import ConnectionFailure, OperationTimeout, RequestFailed, SipError, TlsFailure, TlsFailureReason
+from sip_p2p.errors import (
+    AuthenticationFailed,
+    ConnectionFailure,
+    OperationTimeout,
+    RequestFailed,
+    SipError,
+    TlsFailure,
+    TlsFailureReason,
+)
 from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.sending import LastHeard
 from sip_p2p.service.diagnosis.check_options import exposed_key
@@ -274,7 +282,8 @@ class _PeerExamination:
         except TlsFailure as failure:
             await self._tls_failed(failure, target)
         except RequestFailed as failure:
-            await self._answered(failure.response, target)
+            why = failure.why if isinstance(failure, AuthenticationFailed) else ""
+            await self._answered(failure.response, target, why)
         except (SipError, ValueError) as failure:
             await self._not_answered(failure, target)
         else:
@@ -314,7 +323,7 @@ class _PeerExamination:
         except Exception:
             return b""
 
-    async def _answered(self, response: Response, target: Target) -> None:
+    async def _answered(self, response: Response, target: Target, why: str = "") -> None:
         peer = self._heard.peer
         if peer is not None and peer.is_verified:
             certificate = peer.certificate
@@ -328,7 +337,7 @@ class _PeerExamination:
                     Finding.note("tls", "expires-soon", "The peer's certificate expires soon.", "Ask it to renew it.")
                 )
             await self._mutual(target)
-        self._findings.append(of_answer(response, self._uri.domain))
+        self._findings.append(of_answer(response, self._uri.domain, why))
         clocks = of_clocks(response, self._now)
         if clocks is not None:
             self._findings.append(clocks)

@@ -279,6 +279,15 @@ class AnswerTests(PatientCase):
         findings = await self.examine(*arguments)
         self.assertEqual([each.cause for each in findings if each.verdict is not Verdict.OK], ["method"])
 
+    async def test_password(self) -> None:
+        """row:M14: which realm wants a password, and what became of that, stands in what is found."""
+        alice = await self.alice()
+        challenge = ("WWW-Authenticate", 'Digest realm="a.example", nonce="n", algorithm=SHA-256, qop="auth"')
+        alice.handle("OPTIONS", lambda event: event.response(401, headers=[challenge]))
+        found = await self.ill("sip:alice@a.example", *self.who(), *self.at(self.port_of(alice)))
+        self.assertEqual(found.cause, "password")
+        self.assertIn("the realm 'a.example': there are no credentials for it", found.what)
+
     async def test_silence(self) -> None:
         """row:M14: a peer that takes the connection and never answers."""
         port = self.server(b"", self.issue())
