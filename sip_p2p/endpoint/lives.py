@@ -6,7 +6,7 @@ known, so that they end with their party, within the time that is given for that
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol, cast, final
 
 from sip_p2p.endpoint.events import Event
@@ -75,15 +75,15 @@ class Lives:
     """
 
     __slots__ = (
-        "_leaving", "_live", "_manager", "_parties", "begun", "changed", "crowd", "ended", "notified", "referred",
+        "_count", "_leaving", "_manager", "_parties", "begun", "changed", "crowd", "ended", "notified", "referred",
         "totals",
     )  # fmt: skip
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
-        self._live: dict[Life, None] = {}
-        # How many of them each party has: asked whenever one of many parties ends.
-        self._parties: Counter[RealTimeEndpoint] = Counter()
+        # Those of each party, the oldest first: asked for whenever one of many parties ends.
+        self._parties: dict[RealTimeEndpoint, dict[Life, None]] = {}
+        self._count = 0
         self.begun: Event[Life] = Event()
         self.changed: Event[Life] = Event()
         self.ended: Event[Life] = Event()
@@ -95,12 +95,12 @@ class Lives:
 
     def __len__(self) -> int:
         """How many are not gone yet."""
-        return len(self._live)
+        return self._count
 
     def counts(self) -> dict[str, int]:
         """How many of each kind live."""
         counts = dict.fromkeys(KINDS, 0)
-        for life in self._live:
+        for life in chain.from_iterable(self._parties.values()):
             counts[life.kind] += 1
         return counts
 
@@ -109,7 +109,7 @@ class Lives:
 
         :param kind: those of this kind only.
         """
-        return tuple(life for life in self._live if life.endpoint is endpoint and kind in (None, life.kind))
+        return tuple(life for life in self._parties.get(endpoint, ()) if kind in (None, life.kind))
 
     def has_any(self, endpoint: RealTimeEndpoint) -> bool:
         """Whether *endpoint* has one left."""
@@ -117,21 +117,23 @@ class Lives:
 
     def add(self, life: Life) -> None:
         """One has begun."""
-        self._live[life] = None
-        self._parties[life.endpoint] += 1
+        self._parties.setdefault(life.endpoint, {})[life] = None
+        self._count += 1
         self.totals[life.kind] += 1
         if self.begun:
             self.begun.tell(life)
 
     def gone(self, life: Life) -> None:
         """Nothing more is to be done for it; nothing happens the second time."""
-        if self._live.pop(life, self) is self:
-            return
-        self._leaving.forget(life)
         endpoint = life.endpoint
-        self._parties[endpoint] -= 1
-        if not self._parties[endpoint]:
+        theirs = self._parties.get(endpoint)
+        if theirs is None or life not in theirs:
+            return
+        del theirs[life]
+        if not theirs:
             del self._parties[endpoint]
+        self._count -= 1
+        self._leaving.forget(life)
         if self.ended:
             self.ended.tell(life)
         self._manager.drain_state.maybe_quiet(endpoint)
@@ -171,13 +173,17 @@ class Lives:
 
     def end(self, endpoint: RealTimeEndpoint | None = None) -> None:
         """End all of them, or those of one party, politely: the first ones now, the others in their turn."""
-        self._leaving.end(tuple(self._live) if endpoint is None else self.of(endpoint))
+        self._leaving.end(self._those(endpoint))
         self._manager.driver.drain()
 
     def abandon(self, endpoint: RealTimeEndpoint | None = None) -> None:
         """There is no time left: let go of all of them, or of those of one party."""
         error = EndpointTerminated("the endpoint was terminated")
-        for life in tuple(self._live) if endpoint is None else self.of(endpoint):
+        for life in self._those(endpoint):
             self._leaving.forget(life)
             life.abandon(error)
         self._manager.driver.drain()
+
+    def _those(self, endpoint: RealTimeEndpoint | None) -> tuple[Life, ...]:
+        """Those of one party, or of all."""
+        return tuple(chain.from_iterable(self._parties.values())) if endpoint is None else self.of(endpoint)

@@ -39,6 +39,23 @@ class Plain:
         self.asked.append(effect)
 
 
+class Watched(Plain):
+    """One that counts how often somebody asks whose it is."""
+
+    looks = 0
+    _owner: SipPeerToPeerEndpoint
+
+    @property  # type: ignore[override]
+    def endpoint(self) -> SipPeerToPeerEndpoint:
+        """Whose it is."""
+        self.looks += 1
+        return self._owner
+
+    @endpoint.setter
+    def endpoint(self, owner: SipPeerToPeerEndpoint) -> None:
+        self._owner = owner
+
+
 class LivesTests(PartyTestCase):
     """What lives on beside sessions ends with its party, and is counted."""
 
@@ -62,6 +79,20 @@ class LivesTests(PartyTestCase):
         others = Plain(other)
         self.network.run_until(self.alice.terminate())
         self.assertEqual((theirs.asked, others.asked), (["end"], []))
+
+    def test_by_party(self) -> None:
+        """Those of one party are found without looking at those of the others: thousands of parties may end one after
+        the other."""
+        lives = self.alice.connection_manager.lives
+        mine, theirs = [Plain(self.alice), Plain(self.alice)], Watched(self.network.party("sip:other@a.example"))
+        before = theirs.looks
+        self.assertEqual(lives.of(self.alice), tuple(mine))
+        self.assertTrue(lives.has_any(self.alice))
+        lives.end(self.alice)
+        self.assertEqual((lives.of(self.alice), lives.has_any(self.alice)), ((), False))
+        self.assertEqual((theirs.looks, len(lives)), (before, 1))
+        lives.abandon()
+        self.assertEqual((theirs.asked, len(lives), lives.counts()["publications"]), (["abandon"], 0, 0))
 
     def test_no_time_left(self) -> None:
         """One that does not come to its end within the time that there is for it is let go of."""
