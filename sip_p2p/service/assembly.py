@@ -105,7 +105,7 @@ def make(
         log=options.log,
         happenings=happenings,
     )
-    add_packages(party.endpoint, options.packages, options.watchers, application.subscriber)
+    add_packages(party.endpoint, options.packages, options.watchers, application.subscriber, options.publishers)
     _add_parts(reactor, service, options, exports, webhook, owns_process)
     return service
 

@@ -39,3 +39,12 @@ class AssemblyTests(SynchronousTestCase):
         (control,) = [part for part in service.parts if isinstance(part, ControlServer)]
         self.assertIn(b"sip_p2p_webhook_left_alone 0.0", control.instruments.collector.render())
         self.assertEqual(control.instruments.further["webhook"]()["left_alone"], 0)
+
+    def test_what_peers_may_publish(self) -> None:
+        """PUBLISH is a method of a service where --publishers says who may, and of no other."""
+        for more, is_one in ((), False), (("--publishers", "verified"), True):
+            options = Options()
+            options.parseOptions(["--uri", "sip:bob@b.example", "--listen", "tcp:0", "--package", "presence", *more])
+            service = make(Clock(), options)
+            self.addCleanup(service.manager.terminate)
+            self.assertEqual(service.endpoint.profile.allows("PUBLISH"), is_one)

@@ -48,6 +48,11 @@ def _check_packages(options: Options, application: Application | None, report: R
     for name in options.packages:
         usual = "you alone" if name == "dialog" else "whoever has proved the address in From"
         report.ok("package", f"{name} can be watched by {_names(options.watchers) or usual}")
+    if options.publishers:
+        who = ", ".join("whoever has proved it" if each == VERIFIED else each for each in options.publishers)
+        report.ok("publishers", f"may publish for his own address, here and for others to watch: {who}")
+        if application is not None and "PUBLISH" in application.methods:
+            report.wrong("publishers", f"{options['application']} takes PUBLISH itself: leave --publishers out")
     if ASK in options.watchers and application is not None:
         if type(application).subscriber is not Application.subscriber:
             report.ok("watchers", f"{options['application']} decides about everybody else who wants to watch")
@@ -78,9 +83,7 @@ def _check_transfers(options: Options, application: Application | None, report: 
     if OFF in given:
         report.ok("replaces", "nobody has a session of his own take the place of one of yours")
     elif VERIFIED in given:
-        report.note(
-            "replaces", "whoever has proved the address in From, and can name a session of yours, takes it"
-        )
+        report.note("replaces", "whoever has proved the address in From, and can name a session of yours, takes it")
     else:
         further = "".join(f", and {each}" for each in given if each != SAME)
         report.ok("replaces", f"a session of yours is taken over by the party that it is with{further}")

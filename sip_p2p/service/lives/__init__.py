@@ -12,6 +12,6 @@ module               what
 ``replacing``        who may take over a session, as ``--replaces`` says
 ``standing``         the subscriptions that ``--subscribe`` asks for
 ``outbox``           the part of the service that opens ``--outbox``
-``packages``         the event packages of ``--package``, and who may watch
+``packages``         the event packages of ``--package``, who may watch, and who may publish
 ===================  ===============================================================================================
 """

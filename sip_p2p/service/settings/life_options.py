@@ -10,7 +10,7 @@ from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.observe.text import printable
 from sip_p2p.service.lives.names import checked_name
-from sip_p2p.service.lives.packages import ASK, PACKAGES, VERIFIED
+from sip_p2p.service.lives.packages import ASK, PACKAGES, PUBLISHED, VERIFIED
 from sip_p2p.service.lives.replacing import OFF, SAME, ReplacesRule
 from sip_p2p.service.settings.command_line import CommandOptions, file_path
 from sip_p2p.sip.fields import parse_event
@@ -41,12 +41,13 @@ class LifeOptions(CommandOptions):
         ],
     ]
 
-    repeatable: ClassVar[tuple[str, ...]] = ("package", "replaces", "subscribe", "watchers")
+    repeatable: ClassVar[tuple[str, ...]] = ("package", "publishers", "replaces", "subscribe", "watchers")
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.packages: list[str] = []
         self.watchers: list[str] = []
+        self.publishers: list[str] = []
         self.subscriptions: list[tuple[str, str]] = []
         self.replaces: list[str] = []
 
@@ -63,6 +64,11 @@ class LifeOptions(CommandOptions):
         """who may subscribe to --package: verified (whoever has proved the address in From), ask (the application
         decides) or a name that has to be proved: b.example, .example, bob@b.example; may be given several times"""
         self.watchers.append(name if name in (ASK, VERIFIED) else _name("watchers", name))
+
+    def opt_publishers(self, name: str) -> None:
+        """who may say with PUBLISH how he is himself, and have it kept here for those who watch him: verified (whoever
+        has proved the address in From) or a name that has to be proved; may be given several times"""
+        self.publishers.append(name if name == VERIFIED else _name("publishers", name))
 
     def opt_subscribe(self, entry: str) -> None:
         """EVENT=URI: subscribe to this, as in presence=sip:bob@b.example, from the start to the end; may be given
@@ -94,12 +100,18 @@ class LifeOptions(CommandOptions):
             raise usage.UsageError(f"--referrals {printable(self['referrals'])} is neither application nor decline")
         if self.watchers and not self.packages:
             raise usage.UsageError("--watchers is given without --package: there is nothing to watch")
+        if self.publishers and not set(self.packages) & set(PUBLISHED):
+            words = " or ".join(PUBLISHED)
+            raise usage.UsageError(f"--publishers is given without --package {words}: there is nothing to publish")
         if OFF in self.replaces and len(self.replaces) > 1:
             raise usage.UsageError("--replaces off says that nobody may, and another one that somebody may")
         if self["outbox"] is not None:
             self["outbox"] = file_path("outbox", self["outbox"])
-        if self.subscriptions and self.get("workers") not in (None, "1"):
-            raise usage.UsageError("--subscribe is for one process: each of --workers would subscribe by itself")
+        if self.get("workers") not in (None, "1"):
+            if self.subscriptions:
+                raise usage.UsageError("--subscribe is for one process: each of --workers would subscribe by itself")
+            if self.publishers:
+                raise usage.UsageError("--publishers is for one process: each of --workers would keep what came to it")
 
     @property
     def replaces_policy(self) -> ReplacesPolicy | None:

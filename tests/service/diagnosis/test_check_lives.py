@@ -67,6 +67,15 @@ class LivesTests(SynchronousTestCase):
         self.assertIn("ok    package: dialog can be watched by b.example, whoever has proved the address in From", said)
         self.assertNotIn(" package: ", self.found())
 
+    def test_published(self) -> None:
+        """row:M14: who may publish is told, and an application that would take PUBLISH away from us is wrong."""
+        publishers = ("--package", "presence", "--publishers", "verified", "--publishers", "b.example")
+        said = self.found(*publishers)
+        self.assertIn("for others to watch: whoever has proved it, b.example", said)
+        self.assertIn("It would start.", said)
+        said = self.found(*publishers, "--application", "tests.service.diagnosis.test_check_lives:Deciding")
+        self.assertIn("WRONG publishers: tests.service.diagnosis.test_check_lives:Deciding takes PUBLISH itself", said)
+
     def test_nobody_proves(self) -> None:
         """row:M14: that nobody can watch where nobody can prove anything is told."""
         clear = ("--package", "presence", "--listen", "tcp:0")
@@ -108,7 +117,9 @@ class LivesTests(SynchronousTestCase):
 
 
 class Deciding(Application):
-    """An application that decides who may watch."""
+    """An application that decides who may watch, and takes what is published."""
+
+    methods = ("PUBLISH",)
 
     def subscriber(self, request: IncomingRequest) -> bool:
         """Nobody."""

@@ -18,6 +18,7 @@ class LifeOptionsTests(SynchronousTestCase):
         """Nothing is watched, subscribed to or kept unless it is said."""
         options = parsed(*WHO)
         self.assertEqual((options.packages, options.watchers, options.subscriptions), ([], [], []))
+        self.assertEqual(options.publishers, [])
         self.assertIsNone(options["outbox"])
         self.assertIsNone(options.replaces_policy)
 
@@ -25,10 +26,12 @@ class LifeOptionsTests(SynchronousTestCase):
         """Everything that may be said."""
         options = parsed(
             *WHO, "--package", "presence", "--package", "dialog", "--watchers", "ask", "--watchers", "Bob@B.example",
+            "--publishers", "verified", "--publishers", ".B.example",
             "--subscribe", "presence=sip:bob@b.example;transport=tcp", "--replaces", "verified",
             "--referrals", "decline", "--outbox", "box",
         )  # fmt: skip
         self.assertEqual((options.packages, options.watchers), (["presence", "dialog"], ["ask", "Bob@b.example"]))
+        self.assertEqual(options.publishers, ["verified", ".b.example"])
         self.assertEqual(options.subscriptions, [("presence", "sip:bob@b.example;transport=tcp")])
         self.assertIsInstance(options.replaces_policy, ReplacesRule)
 
@@ -39,6 +42,9 @@ class LifeOptionsTests(SynchronousTestCase):
             ("given twice", ("--package", "dialog", "--package", "dialog")),
             ("--watchers", ("--watchers", "b.example")),
             ("--watchers", ("--package", "dialog", "--watchers", "192.0.2.1")),
+            ("--publishers", ("--publishers", "verified")),
+            ("nothing to publish", ("--package", "dialog", "--publishers", "verified")),
+            ("--publishers a b", ("--package", "presence", "--publishers", "a b")),
             ("EVENT=URI", ("--subscribe", "presence")),
             ("EVENT=URI", ("--subscribe", "presence=mailto:a@b")),
             ("EVENT=URI", ("--subscribe", "a b=sip:bob@b.example")),
@@ -49,3 +55,13 @@ class LifeOptionsTests(SynchronousTestCase):
             error = self.assertRaises(usage.UsageError, parsed, *WHO, *arguments)
             self.assertIn(words, str(error))
             self.assertNotIn("\n", str(error))
+
+    def test_workers(self) -> None:
+        """What one process alone can do is not asked of several."""
+        for arguments in (
+            ("--subscribe", "presence=sip:bob@b.example"),
+            ("--package", "presence", "--publishers", "verified"),
+        ):
+            words = ("--listen", "tcp:5060", "--workers", "2", *arguments)
+            error = self.assertRaises(usage.UsageError, parsed, *WHO, *words)
+            self.assertIn(f"{arguments[-2]} is for one process", str(error))

@@ -155,6 +155,7 @@ class ReconfigurationTests(SynchronousTestCase):
         for line, name in (
             ('package = ["presence"]', "package"),
             ('package = ["presence"]\nwatchers = ["b.example"]', "package, --watchers"),
+            ('package = ["presence"]\npublishers = ["verified"]', "package, --publishers"),
             ('subscribe = ["presence=sip:bob@b.example"]', "subscribe"),
             ('outbox = "outbox.sqlite"', "outbox"),
             ('replaces = ["off"]', "replaces"),
