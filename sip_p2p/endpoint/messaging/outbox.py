@@ -337,7 +337,7 @@ class Outbox(Sending):
     def _forgotten(self, entry: OutboxEntry | None) -> OutboxEntry | None:
         if entry is not None and not entry.state.is_final:
             self._release(len(entry.body))
-            self._hurry(lane_of(to_sip_uri(entry.target)))
+            self._hurry(entry.lane)
         return entry
 
     def try_again(self, id: str, *, expires: float | None = None) -> Deferred[OutboxEntry | None]:
@@ -361,7 +361,7 @@ class Outbox(Sending):
             self._release(0)
         else:
             self.octets += len(entry.body)
-            self._arrived(entry, lane_of(to_sip_uri(entry.target)))
+            self._arrived(entry, entry.lane)
         return entry
 
     # -- what is told --------------------------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ class Outbox(Sending):
         before, after = found
         if not before.state.is_final and after.state.is_final:
             self._release(len(before.body))
-            self._hurry(lane_of(to_sip_uri(after.target)))
+            self._hurry(after.lane)
         if after.state.is_final:
             self._tell(after)
 

@@ -34,6 +34,7 @@ COLUMNS: Final = (
     "seq",
     "id",
     "target",
+    "lane",
     "body",
     "content_type",
     "headers",
@@ -58,6 +59,7 @@ class OutboxEntry:
     :ivar seq: its place in the order in which messages were accepted.
     :ivar id: what it is known by: the Message-ID of one in an envelope.
     :ivar target: whom it is for.
+    :ivar lane: what it has in common with those that are for the same party, which are sent one after the other.
     :ivar body: its octets; empty once it was delivered.
     :ivar content_type: what they are.
     :ivar headers: its further header fields, as JSON.
@@ -78,6 +80,7 @@ class OutboxEntry:
     seq: int
     id: str
     target: str
+    lane: str
     body: bytes
     content_type: str
     headers: str

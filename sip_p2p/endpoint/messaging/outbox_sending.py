@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.messaging import outbox_store as store
 from sip_p2p.endpoint.messaging.outbox_entry import OutboxEntry, OutboxLimits, OutboxState
 from sip_p2p.endpoint.messaging.outbox_policy import judge, pause_before
@@ -184,7 +183,7 @@ class Sending:
         for entry in expired:
             self._release(len(entry.body))
             self._tell(entry)
-            self._hurry(lane_of(to_sip_uri(entry.target)))
+            self._hurry(entry.lane)
         self._look()
 
     def _cannot_expire(self, failure: Failure) -> None:
@@ -221,7 +220,8 @@ class Sending:
                 call_id=entry.call_id,
                 cseq=(entry.attempts - 1) * _STRIDE + 1,
             )
-        except (ValueError, TypeError, SipError):
+        except Exception:
+            # Whatever somebody has written into the file stops this message, and no other.
             self._refused(Failure(), entry, lane)
             return
         sending.addCallbacks(self._delivered, self._refused, (entry, lane), {}, (entry, lane))

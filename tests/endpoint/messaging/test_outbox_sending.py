@@ -96,6 +96,38 @@ class SendingTests(OutboxTestCase):
         self.assertEqual([entry.id for entry in self.settled], [second.id, first.id])
         self.assertEqual(self.outbox.waiting, 0)
 
+    def test_edited(self) -> None:
+        """A row that somebody has edited until nothing can be made of it fails or expires, says why, and harms no
+        other."""
+        self.run_until(self.bob.connection_manager.stop_listening())
+        expiring, failing, odd = (self.accepted(to=f"sip:u{number}@b.example", expires=60) for number in range(3))
+        other = self.accepted("a", expires=90)
+        self.network.advance(1)
+        edit = self.database.connection.execute
+        edit("UPDATE messages SET target = 'no address' WHERE id IN (?, ?)", (expiring.id, failing.id))
+        edit("UPDATE messages SET headers = '[[1, null]]', due_at = 0 WHERE id = ?", (odd.id,))
+        edit("UPDATE messages SET due_at = expires_at + 5 WHERE id = ?", (expiring.id,))
+        self.network.advance(100)
+        states = {entry.id: entry.state.value for entry in self.settled}
+        expected = {failing.id: "failed", odd.id: "failed", expiring.id: "expired", other.id: "expired"}
+        self.assertEqual(states, expected)
+        reasons = {entry.id: entry.reason for entry in self.settled}
+        self.assertIn("no address", reasons[failing.id])
+        self.assertTrue(reasons[odd.id])
+        self.assertEqual(self.successResultOf(self.outbox.forget(failing.id)).state.value, "failed")
+        self.assertIsNotNone(self.successResultOf(self.outbox.try_again(expiring.id, expires=60)))
+        self.network.advance(100)
+        self.assertEqual((self.state_of(expiring), self.outbox.waiting), ("failed", 0))
+
+    def test_edited_and_forgotten(self) -> None:
+        """What cannot be made sense of can be forgotten before it is tried."""
+        self.run_until(self.bob.connection_manager.stop_listening())
+        entry = self.accepted()
+        self.network.advance(1)
+        self.database.connection.execute("UPDATE messages SET target = ''")
+        self.successResultOf(self.outbox.forget(entry.id))
+        self.assertEqual(self.outbox.waiting, 0)
+
     def test_at_a_time(self) -> None:
         """Only so many are on their way at a time, and the others follow."""
         self.run_until(self.outbox.close())
