@@ -5,14 +5,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from sip_p2p.errors import RestrictedHeader
 from sip_p2p.observe.text import printable
-from sip_p2p.service.commands.sending import AddressedOptions, LastHeard, proof, proved_by
-from sip_p2p.service.commands.telling import EXPIRES, SECONDS, Told, expiry, first_hop, in_party, staying, within
-from sip_p2p.service.settings.command_line import seconds
+from sip_p2p.service.commands.sending import LastHeard, proof, proved_by
+from sip_p2p.service.commands.telling import (
+    EXPIRES,
+    SECONDS,
+    LastingOptions,
+    begun,
+    expiry,
+    first_hop,
+    is_enough,
+    staying,
+    within,
+)
 from sip_p2p.service.words import ExitCode, Words, explain
 from sip_p2p.sip.event.publisher import PublicationState
 
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.publication.publication import Publication
+    from sip_p2p.service.commands.telling import Told
     from sip_p2p.service.party import Party
     from sip_p2p.service.settings.command_line import Work
 
@@ -30,7 +40,7 @@ __all__ = ["PublishOptions"]
 _STATUSES = ("open", "closed")
 
 
-class PublishOptions(AddressedOptions):
+class PublishOptions(LastingOptions):
     """The options of ``sip-p2p publish``.
 
     :ivar event: the event package.
@@ -53,21 +63,12 @@ class PublishOptions(AddressedOptions):
         [SECONDS, "s", "none", "how many seconds to keep it there, or none: until Ctrl-C"],
         ["timeout", None, "10", "how many seconds to wait for the answer to the first PUBLISH"],
     ]
-    optFlags: ClassVar = [["json", "j", "tell what happens as JSON, one object a line"]]
-    repeatable: ClassVar[tuple[str, ...]] = ("header",)
 
     def __init__(self) -> None:
         super().__init__()
         self.event = ""
         self.expires = 0
         self.seconds: float | None = None
-        self.timeout = 0.0
-
-    def opt_header(self, field: str) -> None:
-        """'NAME: VALUE': one more header field of each PUBLISH; may be given several times"""
-        self.take_header(field)
-
-    opt_H = opt_header
 
     def parseArgs(self, *arguments: str) -> None:
         """Take whose state it is, and of what kind."""
@@ -83,7 +84,6 @@ class PublishOptions(AddressedOptions):
         super().postOptions()
         self.expires = expiry(self)
         self.seconds = staying(self)
-        self.timeout = seconds("timeout", self["timeout"], least=0.001)
         is_made = self["status"] is not None or self["note"] is not None
         if is_made and (self["body"] is not None or self.event != "presence"):
             raise usage.UsageError("--status and --note make the document of presence, in the place of --body")
@@ -108,16 +108,7 @@ class PublishOptions(AddressedOptions):
 
     def begin(self, out: TextIO, err: TextIO) -> Work:
         """What is to be done in a reactor."""
-
-        async def work(reactor: IReactorTime) -> ExitCode:
-            told = Told(self, out, err)
-
-            async def publish(party: Party, heard: LastHeard) -> ExitCode:
-                return await _publish(reactor, self, told, party, heard)
-
-            return await in_party(reactor, self, told, publish, "taking it back")
-
-        return work
+        return begun(self, out, err, _publish, "taking it back")
 
 
 async def _publish(
@@ -163,17 +154,11 @@ async def _keep(reactor: IReactorTime, options: PublishOptions, told: Told, publ
             over.callback(None)
 
     publication.state_changed.subscribe(changed)
-    if options.seconds is not None:
-        over.addTimeout(options.seconds, reactor)
     try:
-        await over
-    except TimeoutError:
-        is_enough = True
-    else:
-        is_enough = False
+        is_left = await is_enough(reactor, options.seconds, over)
     finally:
         publication.state_changed.unsubscribe(changed)
-    if is_enough:
+    if is_left:
         await publication.remove()
         told.tell("removed", "taken back")
         return told.ended(ExitCode.OK, None)

@@ -9,9 +9,8 @@ from twisted.python import usage
 
 from sip_p2p.errors import RequestFailed, RestrictedHeader, SessionTerminated
 from sip_p2p.observe.text import printable
-from sip_p2p.service.commands.sending import AddressedOptions, LastHeard, proof, proved_by
-from sip_p2p.service.commands.telling import Told, in_party, within
-from sip_p2p.service.settings.command_line import seconds
+from sip_p2p.service.commands.sending import LastHeard, proof, proved_by
+from sip_p2p.service.commands.telling import LastingOptions, begun, within
 from sip_p2p.service.words import ExitCode, Words, call_exit_code
 from sip_p2p.sip.abnf import TOKEN
 from sip_p2p.sip.message import Response
@@ -22,13 +21,14 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.endpoint.transfer.referral import Referral
+    from sip_p2p.service.commands.telling import Told
     from sip_p2p.service.party import Party
     from sip_p2p.service.settings.command_line import Work
 
 __all__ = ["ReferOptions"]
 
 
-class ReferOptions(AddressedOptions):
+class ReferOptions(LastingOptions):
     """The options of ``sip-p2p refer``.
 
     :ivar refer_to: whom the peer is to call.
@@ -41,22 +41,11 @@ class ReferOptions(AddressedOptions):
         ["method", "m", "INVITE", "what the peer is to send to TARGET"],
         ["timeout", None, "60", "how many seconds to wait for the outcome"],
     ]
-    optFlags: ClassVar = [
-        ["no-progress", None, "ask the peer not to tell what comes of it (RFC 4488)"],
-        ["json", "j", "tell what happens as JSON, one object a line"],
-    ]
-    repeatable: ClassVar[tuple[str, ...]] = ("header",)
+    optFlags: ClassVar = [["no-progress", None, "ask the peer not to tell what comes of it (RFC 4488)"]]
 
     def __init__(self) -> None:
         super().__init__()
         self.refer_to = ""
-        self.timeout = 0.0
-
-    def opt_header(self, field: str) -> None:
-        """'NAME: VALUE': one more header field of the REFER; may be given several times"""
-        self.take_header(field)
-
-    opt_H = opt_header
 
     def parseArgs(self, *arguments: str) -> None:
         """Take the peer, and whom it is to call."""
@@ -68,24 +57,14 @@ class ReferOptions(AddressedOptions):
         self.refer_to = arguments[1]
 
     def postOptions(self) -> None:
-        """Check the time and the method."""
+        """Check the method."""
         super().postOptions()
-        self.timeout = seconds("timeout", self["timeout"], least=0.001)
         if TOKEN.fullmatch(self["method"]) is None:
             raise usage.UsageError(f"--method {printable(self['method'])} is not a method")
 
     def begin(self, out: TextIO, err: TextIO) -> Work:
         """What is to be done in a reactor."""
-
-        async def work(reactor: IReactorTime) -> ExitCode:
-            told = Told(self, out, err)
-
-            async def refer(party: Party, heard: LastHeard) -> ExitCode:
-                return await _refer(reactor, self, told, party, heard)
-
-            return await in_party(reactor, self, told, refer, "hearing no more of it; the peer is not stopped")
-
-        return work
+        return begun(self, out, err, _refer, "hearing no more of it; the peer is not stopped")
 
 
 async def _refer(reactor: IReactorTime, options: ReferOptions, told: Told, party: Party, heard: LastHeard) -> ExitCode:

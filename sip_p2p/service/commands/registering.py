@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred
 from twisted.python import usage
 
 from sip_p2p.endpoint.registration.states import RegistrationState
 from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.sending import LastHeard, proof, proved_by
-from sip_p2p.service.commands.telling import EXPIRES, SECONDS, Told, expiry, first_hop, in_party, staying, within
+from sip_p2p.service.commands.telling import EXPIRES, SECONDS, begun, expiry, first_hop, is_enough, staying, within
 from sip_p2p.service.settings.command_line import seconds
 from sip_p2p.service.settings.options import PartyOptions
 from sip_p2p.service.settings.registration_options import is_registered_in_clear_text, registrar_of
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.registration.registration import Registration
     from sip_p2p.endpoint.registration.sip_endpoint import SipEndpoint
     from sip_p2p.endpoint.registration.states import RegistrationStateChanged
+    from sip_p2p.service.commands.telling import Told
     from sip_p2p.service.party import Party
     from sip_p2p.service.settings.command_line import Work
     from sip_p2p.sip.uri import SipUri
@@ -91,16 +92,7 @@ class RegisterOptions(PartyOptions):
 
     def begin(self, out: TextIO, err: TextIO) -> Work:
         """What is to be done in a reactor."""
-
-        async def work(reactor: IReactorTime) -> ExitCode:
-            told = Told(self, out, err)
-
-            async def register(party: Party, heard: LastHeard) -> ExitCode:
-                return await _register(reactor, self, told, party, heard)
-
-            return await in_party(reactor, self, told, register, "taking it back")
-
-        return work
+        return begun(self, out, err, _register, "taking it back")
 
 
 async def _register(
@@ -163,17 +155,11 @@ async def _keep(reactor: IReactorTime, options: RegisterOptions, told: Told, reg
         told.tell("state", words, state=event.state.value)
 
     registration.state_changed.subscribe(changed)
-    if options.seconds is not None:
-        over.addTimeout(options.seconds, reactor)
     try:
-        await over
-    except TimeoutError:
-        is_enough = True
-    else:
-        is_enough = False
+        is_left = await is_enough(reactor, options.seconds, over)
     finally:
         registration.state_changed.unsubscribe(changed)
-    if is_enough:
+    if is_left:
         await registration.unregister()
         told.tell("unregistered", "taken back")
         return told.ended(ExitCode.OK, None)

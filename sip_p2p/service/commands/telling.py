@@ -4,14 +4,14 @@ interrupt ends them politely, and nothing is left open afterwards."""
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, final
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.python import usage
 
 from sip_p2p.errors import OperationTimeout, SipError, TlsFailure
 from sip_p2p.observe.text import printable
-from sip_p2p.service.commands.sending import LastHeard
+from sip_p2p.service.commands.sending import AddressedOptions, LastHeard
 from sip_p2p.service.json_lines import JsonLines
 from sip_p2p.service.party import make_party
 from sip_p2p.service.settings.command_line import seconds
@@ -24,13 +24,27 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from sip_p2p.service.commands.registering import RegisterOptions
-    from sip_p2p.service.commands.sending import AddressedOptions
     from sip_p2p.service.party import Party
+    from sip_p2p.service.settings.command_line import Work
     from sip_p2p.service.settings.options import PartyOptions
 
     T = TypeVar("T")
+    Chosen = TypeVar("Chosen", bound="AddressedOptions | RegisterOptions")
 
-__all__ = ["EXPIRES", "SECONDS", "Told", "as_fields", "expiry", "first_hop", "in_party", "staying", "within"]
+__all__ = [
+    "EXPIRES",
+    "SECONDS",
+    "LastingOptions",
+    "Told",
+    "as_fields",
+    "begun",
+    "expiry",
+    "first_hop",
+    "in_party",
+    "is_enough",
+    "staying",
+    "within",
+]
 
 EXPIRES = "expires"
 SECONDS = "seconds"
@@ -77,6 +91,31 @@ class Told:
             if words.remedy:
                 print(f"         {words.remedy}", file=self._err)
         return code
+
+
+class LastingOptions(AddressedOptions):
+    """What those of the commands share that say something to one peer.
+
+    :ivar timeout: for how many seconds to wait.
+    """
+
+    optFlags: ClassVar = [["json", "j", "tell what happens as JSON, one object a line"]]
+    repeatable: ClassVar[tuple[str, ...]] = ("header",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.timeout = 0.0
+
+    def opt_header(self, field: str) -> None:
+        """'NAME: VALUE': one more header field of each request; may be given several times"""
+        self.take_header(field)
+
+    opt_H = opt_header
+
+    def postOptions(self) -> None:
+        """Check the time and what :class:`~sip_p2p.service.settings.options.PartyOptions` checks."""
+        super().postOptions()
+        self.timeout = seconds("timeout", self["timeout"], least=0.001)
 
 
 def first_hop(options: PartyOptions) -> str:
@@ -137,6 +176,37 @@ async def within(reactor: IReactorTime, wait: float, waiting: Deferred[T]) -> T:
     finally:
         if call.active():
             call.cancel()
+
+
+async def is_enough(reactor: IReactorTime, wait: float | None, over: Deferred[None]) -> bool:
+    """Whether *wait* seconds have passed before *over* has its result; None waits for that however long it takes."""
+    if wait is not None:
+        over.addTimeout(wait, reactor)
+    try:
+        await over
+    except TimeoutError:
+        return True
+    return False
+
+
+def begun(
+    options: Chosen,
+    out: TextIO,
+    err: TextIO,
+    perform: Callable[[IReactorTime, Chosen, Told, Party, LastHeard], Awaitable[ExitCode]],
+    interrupted: str,
+) -> Work:
+    """What is to be done in a reactor: *perform*, as :func:`in_party` does it."""
+
+    async def work(reactor: IReactorTime) -> ExitCode:
+        told = Told(options, out, err)
+
+        async def run(party: Party, heard: LastHeard) -> ExitCode:
+            return await perform(reactor, options, told, party, heard)
+
+        return await in_party(reactor, options, told, run, interrupted)
+
+    return work
 
 
 async def in_party(

@@ -9,19 +9,18 @@ from twisted.python import usage
 from sip_p2p.endpoint.subscription.states import SubscriptionState
 from sip_p2p.errors import RequestFailed, RestrictedHeader, SipError, SubscriptionTerminated
 from sip_p2p.observe.text import printable
-from sip_p2p.service.commands.sending import AddressedOptions, LastHeard, proof, proved_by
+from sip_p2p.service.commands.sending import LastHeard, proof, proved_by
 from sip_p2p.service.commands.telling import (
     EXPIRES,
     SECONDS,
-    Told,
+    LastingOptions,
     as_fields,
+    begun,
     expiry,
     first_hop,
-    in_party,
     staying,
     within,
 )
-from sip_p2p.service.settings.command_line import seconds
 from sip_p2p.service.words import ExitCode, Words, exit_code, explain
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.subscription.notification import Notification
     from sip_p2p.endpoint.subscription.states import SubscriptionStateChanged
     from sip_p2p.endpoint.subscription.subscription import Subscription
+    from sip_p2p.service.commands.telling import Told
     from sip_p2p.service.party import Party
     from sip_p2p.service.settings.command_line import Work
 
@@ -41,7 +41,7 @@ __all__ = ["SubscribeOptions"]
 _LARGEST_COUNT = 10**9
 
 
-class SubscribeOptions(AddressedOptions):
+class SubscribeOptions(LastingOptions):
     """The options of ``sip-p2p subscribe``.
 
     :ivar event: the event package.
@@ -66,11 +66,7 @@ class SubscribeOptions(AddressedOptions):
         ["body", "b", None, "file with what the SUBSCRIBE says, such as a filter; - is standard input"],
         ["content-type", None, None, "what the file holds"],
     ]
-    optFlags: ClassVar = [
-        ["fetch", None, "ask once, and do not subscribe"],
-        ["json", "j", "tell what happens as JSON, one object a line"],
-    ]
-    repeatable: ClassVar[tuple[str, ...]] = ("header",)
+    optFlags: ClassVar = [["fetch", None, "ask once, and do not subscribe"]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,13 +75,6 @@ class SubscribeOptions(AddressedOptions):
         self.count: int | None = None
         self.expires = 0
         self.seconds: float | None = None
-        self.timeout = 0.0
-
-    def opt_header(self, field: str) -> None:
-        """'NAME: VALUE': one more header field of each SUBSCRIBE; may be given several times"""
-        self.take_header(field)
-
-    opt_H = opt_header
 
     def parseArgs(self, *arguments: str) -> None:
         """Take whose state it is, and of what kind."""
@@ -102,7 +91,6 @@ class SubscribeOptions(AddressedOptions):
         self.accept = self["accept"]
         self.expires = expiry(self)
         self.seconds = staying(self)
-        self.timeout = seconds("timeout", self["timeout"], least=0.001)
         text = self["count"]
         if text is not None:
             if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= _LARGEST_COUNT):
@@ -120,13 +108,13 @@ class SubscribeOptions(AddressedOptions):
 
     def begin(self, out: TextIO, err: TextIO) -> Work:
         """What is to be done in a reactor."""
+        return begun(self, out, err, _watch, "ending the subscription")
 
-        async def work(reactor: IReactorTime) -> ExitCode:
-            told = Told(self, out, err)
-            watching = _Watching(reactor, self, told)
-            return await in_party(reactor, self, told, watching.run, "ending the subscription")
 
-        return work
+async def _watch(
+    reactor: IReactorTime, options: SubscribeOptions, told: Told, party: Party, heard: LastHeard
+) -> ExitCode:
+    return await _Watching(reactor, options, told).run(party, heard)
 
 
 @final

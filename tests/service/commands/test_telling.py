@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.python import usage
 
 from sip_p2p.errors import InvalidOperation, OperationTimeout, TlsFailure, TlsFailureReason
-from sip_p2p.service.commands.telling import Told, as_fields, expiry, staying, within
+from sip_p2p.service.commands.telling import Told, as_fields, expiry, is_enough, staying, within
 from sip_p2p.service.words import ExitCode, Words
 from tests.support import SynchronousTestCase
 
@@ -101,4 +101,19 @@ class WithinTests(SynchronousTestCase):
         result = Deferred.fromCoroutine(within(clock, 5, waiting))
         result.cancel()
         self.failureResultOf(result, CancelledError)
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+    def test_enough(self) -> None:
+        """Whether it was enough, or is over by itself; without a time it goes on until that."""
+        clock, over = Clock(), Deferred[None]()
+        result = Deferred.fromCoroutine(is_enough(clock, 5, over))
+        clock.advance(4)
+        self.assertNoResult(result)
+        clock.advance(1)
+        self.assertTrue(self.successResultOf(result))
+        for wait in (5, None):
+            over = Deferred()
+            result = Deferred.fromCoroutine(is_enough(clock, wait, over))
+            over.callback(None)
+            self.assertFalse(self.successResultOf(result))
         self.assertEqual(clock.getDelayedCalls(), [])
