@@ -55,7 +55,7 @@ def make(
     """The service that *options* describe, on *reactor*.
 
     :param lines: where its application writes; standard output, or the log of a daemon, when None.
-    :raises UsageError: when the options do not make a party.
+    :raises UsageError: when the options do not make a party, or the application takes what is theirs.
     :raises ApplicationError: when the application cannot be had.
     :raises OSError: when a file or folder cannot be used.
     :raises ValueError: when the state folder holds something else.
@@ -69,6 +69,8 @@ def make(
     setting = ApplicationSetting(happenings, lines, options, reactor, webhook)
     loader = Loader(options["application"], setting)
     application = RunningApplication(loader.load(), loader, takes_referrals=options["referrals"] != "decline")
+    if options.publishers and "PUBLISH" in application.application.methods:
+        raise usage.UsageError(f"--application {options['application']} takes PUBLISH itself: leave --publishers out")
     identity = None if options["state"] is None else instance_id(options["state"])
     trace = None if options["trace"] is None else TraceWriter(options["trace"])
     exports = _exports(reactor, options, trace)

@@ -48,3 +48,13 @@ class AssemblyTests(SynchronousTestCase):
             service = make(Clock(), options)
             self.addCleanup(service.manager.terminate)
             self.assertEqual(service.endpoint.profile.allows("PUBLISH"), is_one)
+
+    def test_who_takes_publish(self) -> None:
+        """An application that takes PUBLISH, beside --publishers, is refused before anything is opened."""
+        options = Options()
+        options.parseOptions(
+            "--uri sip:bob@b.example --listen tcp:0 --package presence --publishers verified"
+            " --application tests.service.diagnosis.test_check_lives:Deciding".split()
+        )
+        error = self.assertRaises(usage.UsageError, make, Clock(), options)
+        self.assertIn("takes PUBLISH itself: leave --publishers out", str(error))
