@@ -14,7 +14,7 @@ from sip_p2p import (
     RequestFailed,
     Response,
 )
-from sip_p2p.documents.pidf import Presence
+from sip_p2p.documents.pidf import NAMESPACE, Presence
 from sip_p2p.endpoint.subscription.package import Verdict
 from tests.endpoint.support import PartyTestCase
 
@@ -241,6 +241,33 @@ class TogetherTests(CompositorTestCase):
         self.network.advance(10)
         self.assertEqual(seen[-1].body, b"")
         self.run_until(watcher.terminate())  # type: ignore[attr-defined]
+
+    def test_whose_state(self) -> None:
+        """What is told is the state of the resource that it was published for, whatever entity the document names; what
+        the application says of itself names whom it likes (row:J11)."""
+        resource = "sip:alice@s.example"
+        for entity in ("sip:mallory@m.example", "pres:alice@s.example", "sip:alice@192.0.2.1:5062;transport=tcp"):
+            self.assertEqual(self.say(body=Presence.of(entity, note=entity).to_bytes()).status, 200)
+            told = self.presence.get(resource)
+            assert told is not None
+            self.assertEqual(told.entity, resource)
+        self.presence.set(resource, Presence.of("pres:alice@s.example"))
+        told = self.presence.get(resource)
+        assert told is not None
+        self.assertEqual((told.entity, len(told.tuples)), ("pres:alice@s.example", 4))
+
+    def test_what_is_not_understood(self) -> None:
+        """An extension goes to the watchers as it stands, with the word that whoever handles it must understand it."""
+        body = (
+            b'<presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:p="urn:ietf:params:xml:ns:pidf"'
+            b' entity="sip:alice@s.example"><tuple id="t1"><status><basic>open</basic>'
+            b'<mood xmlns="urn:example:mood" p:mustUnderstand="1">glad</mood></status></tuple></presence>'
+        )
+        self.assertEqual(self.say(body=body).status, 200)
+        told = self.presence.get("sip:alice@s.example")
+        assert told is not None
+        [mood] = Presence.parse(told.to_bytes()).tuples[0].status_extensions
+        self.assertEqual((mood.local_name, mood.get(f"{{{NAMESPACE}}}mustUnderstand")), ("mood", "1"))
 
     def test_restarted(self) -> None:
         """A compositor that has forgotten all is told again by itself."""

@@ -28,7 +28,9 @@ class PresencePackage(ResourcePackage[Presence]):
     """Who can be reached, and what they do: ``package.set("sip:alice@a.example", Presence.of("sip:alice@a.example"))``.
 
     What was published of somebody by several devices is put together: the ways to reach her, persons and devices of all
-    of them (RFC 4479 section 5).
+    of them (RFC 4479 section 5). It is told as the state of the resource that it was published for, whomever the
+    documents name: nobody has proved that. Extensions are passed on as they stand, ``mustUnderstand`` (RFC 3863)
+    included: whether to handle them is for the watchers.
     """
 
     name = "presence"
@@ -43,12 +45,15 @@ class PresencePackage(ResourcePackage[Presence]):
 
     def compose(self, resource: str, own: Presence | None, published: Sequence[Presence]) -> Presence | None:
         """All that is said of *resource*, in one document."""
+        if not published:
+            return own
+        if own is None and len(published) == 1:
+            [document] = published
+            return document if document.entity == resource else replace(document, entity=resource)
         said = (*(() if own is None else (own,)), *published)
-        if len(said) <= 1:
-            return said[0] if said else None
         taken: set[str] = set()
         return Presence(
-            said[0].entity,
+            resource if own is None else own.entity,
             tuple(_apart(taken, (part for each in said for part in each.tuples))),
             tuple(_apart(taken, (part for each in said for part in each.persons))),
             tuple(_apart(taken, (part for each in said for part in each.devices))),
