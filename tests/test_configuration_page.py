@@ -30,7 +30,7 @@ class CommandTests(FileCase):
 
     async def test_from_the_first_line_to_the_last(self) -> None:
         """row:M14: certificates, the check, the party itself, and a check with what the environment says besides."""
-        first, second = blocks(PAGE, "sh")
+        first, second, lives = blocks(PAGE, "sh")
         pki, check, run = first.splitlines()
         await self.done(pki)
         checked = self.start(check)
@@ -50,6 +50,9 @@ class CommandTests(FileCase):
         self.assertEqual(await told.ended(), 0, told.report())
         # The file wins over both.
         self.assertIn("--drain: 10, from", told.output)
+        watched = await self.done(lives)
+        self.assertIn("package: presence can be watched by b.example", watched)
+        self.assertIn("outbox.sqlite will be made", watched)
 
     async def test_mistakes(self) -> None:
         """row:M14: the lines that the page shows are those that are printed."""
