@@ -74,8 +74,8 @@ class Sent:
         self.messages: list[bytes] = []
 
     def message(self, direction: str, flow: object, data: bytes, now: float) -> None:
-        """Keep *data*, if it goes out."""
-        if direction == "out":
+        """Keep *data*, if it goes out and is no answer to a ping."""
+        if direction == "out" and data.strip():
             self.messages.append(bytes(data))
 
 

@@ -55,6 +55,7 @@ class Baresip(Peer):
         mailbox: bool = False,
         publishes: int = 0,
         registers: int = 0,
+        login: tuple[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -67,6 +68,7 @@ class Baresip(Peer):
         :param publishes: for how many seconds it publishes its presence; 0 for not at all.
         :param registers: for how many seconds it registers at the contact; 0 for not at all. Without that it neither
             subscribes to its mailbox nor publishes.
+        :param login: the user name and the password that it gives to whoever asks; None for none.
         """
         account = (
             f"<{self.uri(transport)}>;regint={registers};answermode={'auto' if answers else 'manual'};catchall=yes"
@@ -74,6 +76,8 @@ class Baresip(Peer):
         if transport != "udp":
             # It drops a contact's URI parameters; what it is told of a proxy it keeps, and sends as a Route.
             account += f';outbound="{contact}"'
+        if login is not None:
+            account += f";auth_user={login[0]};auth_pass={login[1]}"
         account += f";mwi={'yes' if mailbox else 'no'};pubint={publishes}"
         shown = "" if certificate is None else f"sip_certificate {certificate.certificate}\n"
         modules = f"module stdio.so\n{_AUDIO}"

@@ -41,6 +41,14 @@ reg_sendregister=0
 publish=0
 """
 
+_LOGIN = """
+[auth_info_0]
+username=linphone
+userid={0}
+realm={1}
+passwd={2}
+"""
+
 
 class Linphone(Peer):
     """One linphonec, told what to do through its standard input."""
@@ -58,7 +66,13 @@ class Linphone(Peer):
         return f"sip:linphone@127.0.0.1:{self.ports[transport]}{suffix}"
 
     async def start(
-        self, target: str, certificate: Leaf | None = None, trust: str | None = None, *, answers: bool = False
+        self,
+        target: str,
+        certificate: Leaf | None = None,
+        trust: str | None = None,
+        *,
+        answers: bool = False,
+        login: tuple[str, str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -66,13 +80,18 @@ class Linphone(Peer):
         :param certificate: what it presents over TLS; None for nothing.
         :param trust: the authorities that it trusts over TLS.
         :param answers: whether it accepts calls by itself.
+        :param login: the user name, the realm and the password that it gives to whoever asks; None for none. It
+            asks for another password, on its standard output, when that one is refused, and takes the next command
+            for it.
         """
         os.makedirs(os.path.join(self.directory, ".local", "share", "linphone"))
         tls = "" if trust is None else f"root_ca={trust}\n"
         if certificate is not None:
             tls += f"client_cert_chain={certificate.certificate}\nclient_cert_key={certificate.key}\n"
         ports = {"udp": self.ports["udp"], "tcp": self.ports["tcp"], "tls_port": self.ports["tls"]}
-        self.write_files({"settings": _SETTINGS.format(**ports, target=target, tls=tls)})
+        settings = _SETTINGS.format(**ports, target=target, tls=tls)
+        settings += "" if login is None else _LOGIN.format(*login)
+        self.write_files({"settings": settings})
         program = self.launch(
             "linphonec",
             *("-c", f"{self.directory}/settings", "-d", "6", "-l", self._log_path, *(["-a"] if answers else [])),

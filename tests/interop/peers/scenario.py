@@ -80,6 +80,7 @@ class Scenario:
         optional: bool = False,
         dialog: str = "",
         seconds: float = 0,
+        challenges: bool = False,
     ) -> Scenario:
         """Wait for a request or a response.
 
@@ -93,6 +94,7 @@ class Scenario:
         :param dialog: the name under which the dialog is remembered that this begins or changes; empty for the only
             one.
         :param seconds: how long to wait at most; 0 for as long as SIPp runs.
+        :param challenges: whether the line ``[authentication]`` answers what this response asks for.
         """
         is_request = isinstance(what, str)
         key = name or str(what)
@@ -121,6 +123,7 @@ class Scenario:
         kind = "request" if is_request else "response"
         more = ' optional="true"' if optional else ""
         more += f' timeout="{int(seconds * 1000)}"' if seconds else ""
+        more += ' auth="true"' if challenges else ""
         taken = f"<action>{''.join(actions)}</action>" if actions and not optional else ""
         self._steps.append(f'<recv {kind}="{what}"{more}>{taken}</recv>\n')
         return self
@@ -189,7 +192,7 @@ class Scenario:
         """
         # What belongs to the first INVITE goes where that went.
         outside = not self._stands and (
-            method in ("INVITE", "CANCEL", "SUBSCRIBE", "PUBLISH") or (method == "ACK" and bool(branch))
+            method in ("INVITE", "CANCEL", "SUBSCRIBE", "PUBLISH", "MESSAGE") or (method == "ACK" and bool(branch))
         )
         mine = f"<{_OWN}>;tag={tag}[call_number]" if self.is_caller else f"[$toINVITE];tag={tag}[call_number]"
         peer = f"[$peer{dialog}]" if self.is_caller else "[$fromINVITE]"

@@ -9,6 +9,8 @@ from tests.interop.peers.peer import Peer
 from tests.interop.peers.program import PeerFailed, free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.interop.certificates import Leaf
     from tests.interop.peers.scenario import Scenario
 
@@ -98,17 +100,23 @@ class Sipp(Peer):
         await self.launch("sipp", *self._arguments(scenario, transport)).bound((transport, self.port))
 
     async def play(
-        self, scenario: Scenario, transport: str, target: tuple[str, int] | None = None, calls: int = 1
+        self,
+        scenario: Scenario,
+        transport: str,
+        target: tuple[str, int] | None = None,
+        calls: int = 1,
+        options: Iterable[str] = (),
     ) -> None:
         """Begin to play *scenario*; :meth:`answered` waits for its end.
 
         :param target: the address of whom it calls; None where it waits to be called.
         :param calls: how many times, up to fifty at a time.
+        :param options: arguments to give it besides, such as ``-au`` and a user name.
         """
         self.write_files({"call.xml": str(scenario)})
         path = os.path.join(self.directory, "call.xml")
         arguments = [] if target is None else [f"{target[0]}:{target[1]}"]
-        program = self.launch("sipp", *arguments, *self._arguments(path, transport, calls))
+        program = self.launch("sipp", *arguments, *self._arguments(path, transport, calls), *options)
         if target is None:
             await program.bound((transport, self.port))
 

@@ -25,12 +25,14 @@ class Sipsak(Peer):
             raise PeerFailed(f"sipsak is not content\n{program.report()}")
         return program.text
 
-    async def options(self, uri: str, transport: str) -> str:
+    async def options(self, uri: str, transport: str, login: tuple[str, str] | None = None) -> str:
         """Ask with OPTIONS; what it printed.
 
+        :param login: the user name and the password that it gives when it is asked; None for none.
         :raises PeerFailed: when the answer is not 200.
         """
-        return await self._ask(transport, "-s", uri)
+        given = [] if login is None else ["-u", login[0], "-a", login[1]]
+        return await self._ask(transport, *given, "-s", uri)
 
     async def send(self, uri: str, transport: str, message: str) -> str:
         """Send a request as it is written, with a Via of its own put first; what it printed.
