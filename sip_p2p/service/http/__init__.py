@@ -25,6 +25,7 @@ module              what
 ``party``           the service, its flows, identities, certificates and failed handshakes
 ``messages``        requests that are sent, and what became of them
 ``sessions``        sessions: begun, answered, changed and ended
+``books``           pages of what lives on beside sessions, and waiting for one of it
 ``subscriptions``   subscriptions, ours and those of peers
 ``publications``    what we publish at a server, and our own presence
 ``mailbox``         what waits for us

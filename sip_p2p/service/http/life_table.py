@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sip_p2p.service.http import mailbox, outbox, publications, referrals, registrations, subscriptions
+from sip_p2p.service.http import books, mailbox, outbox, publications, referrals, registrations, subscriptions
 from sip_p2p.service.http.life_shapes import (
     OUTBOX_STATE,
     PUBLICATION_STATE,
@@ -17,7 +17,7 @@ __all__ = ["LIFE_ROUTES"]
 
 _NONE = Reply("It is done.")
 _STOPS = ("conflict", "unavailable")
-_LIMIT = Parameter("limit", number(1, subscriptions.MOST_LISTED), "how many at most")
+_LIMIT = Parameter("limit", number(1, books.MOST_LISTED), "how many at most")
 _AFTER = Parameter("after", number(0, MOST), "only those behind the one of this number: older ones")
 
 

@@ -8,9 +8,9 @@ from sip_p2p.documents.pidf import Presence
 from sip_p2p.endpoint.publication.publication import Publication
 from sip_p2p.endpoint.subscription.packages.presence import PresencePackage
 from sip_p2p.service.http import descriptions
+from sip_p2p.service.http.books import ended, page_of, stands
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
-from sip_p2p.service.http.subscriptions import MOST_LISTED, stands
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -41,12 +41,7 @@ _MEDIA_TYPES = {
 
 def publications(server: ControlServer, call: Call) -> Answer:
     """Those that there are, the newest first; those that are over only where they are asked for."""
-    state = call.query.get("state")
-    is_over = state == "over"
-    wanted: dict[str, object] = {} if state is None or is_over else {"state": state}
-    book = server.service.ledger.publications
-    limit, before = call.query.get("limit", MOST_LISTED), call.query.get("after")
-    return Answer(book.listed("publications", is_over=is_over, limit=limit, before=before, wanted=wanted))
+    return page_of(server.service.ledger.publications, "publications", call, over="over")
 
 
 def publication(server: ControlServer, call: Call) -> Answer:
@@ -112,10 +107,7 @@ def _begun(entry: PublicationEntry, running: Deferred[Publication]) -> None:
 
 def remove_publication(server: ControlServer, call: Call) -> Answer:
     """Take it back."""
-    life = server.service.ledger.publications.find(call.parameters["id"]).life
-    if life is not None:
-        life.end()
-    return Answer(None, 204)
+    return ended(server.service.ledger.publications, call)
 
 
 # -- our own presence -------------------------------------------------------------------------------------------------

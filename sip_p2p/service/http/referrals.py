@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sip_p2p.endpoint.transfer.incoming_referral import IncomingReferral
 from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.service.http import descriptions
+from sip_p2p.service.http.books import page_of, stands
 from sip_p2p.service.http.messages import sent
 from sip_p2p.service.http.problems import Problem
 from sip_p2p.service.http.routes import Answer
-from sip_p2p.service.http.subscriptions import MOST_LISTED, stands
 from sip_p2p.service.silence import Silence
 
 if TYPE_CHECKING:
@@ -35,11 +35,8 @@ __all__ = [
 
 def referrals(server: ControlServer, call: Call) -> Answer:
     """Those under way, the newest first; those that are over only where they are asked for."""
-    wanted = {name: call.query[name] for name in ("state", "direction") if name in call.query}
-    limit, before = call.query.get("limit", MOST_LISTED), call.query.get("after")
-    book = server.service.ledger.referrals
-    is_over = call.query.get("is_over", False)
-    return Answer(book.listed("referrals", is_over=is_over, limit=limit, before=before, wanted=wanted))
+    book, is_over = server.service.ledger.referrals, call.query.get("is_over", False)
+    return page_of(book, "referrals", call, "direction", is_over=is_over)
 
 
 def referral(server: ControlServer, call: Call) -> Answer:

@@ -5,58 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sip_p2p.service.http import descriptions
+from sip_p2p.service.http.books import ended, page_of, stands
 from sip_p2p.service.http.messages import sent
 from sip_p2p.service.http.routes import Answer
-from sip_p2p.service.http.waiting import preferred_wait
 
 if TYPE_CHECKING:
     from sip_p2p.endpoint.subscription.arguments import SubscribeArguments
     from sip_p2p.endpoint.subscription.server import ServerSubscription
     from sip_p2p.service.http.routes import Call
     from sip_p2p.service.http.server import ControlServer
-    from sip_p2p.service.lives.book import Entry
     from sip_p2p.service.lives.entries import SubscriptionEntry
 
 __all__ = [
-    "MOST_LISTED",
     "approve_subscriber",
     "create_subscription",
     "end_subscriber",
     "end_subscription",
     "refresh_subscription",
-    "stands",
     "subscriber",
     "subscribers",
     "subscription",
     "subscriptions",
 ]
 
-MOST_LISTED = 1000
-"""How many of one kind one answer lists."""
-
-
-async def stands(server: ControlServer, call: Call, entry: Entry[Any]) -> list[tuple[str, str]]:
-    """Wait as long as the request prefers until *entry* stands or is over; the header field that says so."""
-    seconds = preferred_wait(call)
-    if seconds is None:
-        return []
-    await entry.decided().wait(seconds, server.reactor)
-    return [("Preference-Applied", f"wait={seconds:g}")]
-
-
 # -- ours -------------------------------------------------------------------------------------------------------------
 
 
 def subscriptions(server: ControlServer, call: Call) -> Answer:
     """Those that there are, the newest first; those that are over only where they are asked for."""
-    state = call.query.get("state")
-    is_over = state == "terminated"
-    wanted = {} if state is None or is_over else {"state": state}
-    if "event" in call.query:
-        wanted["event"] = call.query["event"]
     book = server.service.ledger.subscriptions
-    limit, before = call.query.get("limit", MOST_LISTED), call.query.get("after")
-    return Answer(book.listed("subscriptions", is_over=is_over, limit=limit, before=before, wanted=wanted))
+    return page_of(book, "subscriptions", call, "event", over="terminated")
 
 
 def subscription(server: ControlServer, call: Call) -> Answer:
@@ -121,10 +99,7 @@ async def refresh_subscription(server: ControlServer, call: Call) -> Answer:
 
 def end_subscription(server: ControlServer, call: Call) -> Answer:
     """End it."""
-    life = server.service.ledger.subscriptions.find(call.parameters["id"]).life
-    if life is not None:
-        life.end()
-    return Answer(None, 204)
+    return ended(server.service.ledger.subscriptions, call)
 
 
 # -- those of peers ---------------------------------------------------------------------------------------------------
@@ -132,10 +107,7 @@ def end_subscription(server: ControlServer, call: Call) -> Answer:
 
 def subscribers(server: ControlServer, call: Call) -> Answer:
     """Who watches us, the newest first."""
-    wanted = {name: call.query[name] for name in ("state", "event") if name in call.query}
-    book = server.service.ledger.subscribers
-    limit, before = call.query.get("limit", MOST_LISTED), call.query.get("after")
-    return Answer(book.listed("subscribers", is_over=False, limit=limit, before=before, wanted=wanted))
+    return page_of(server.service.ledger.subscribers, "subscribers", call, "event")
 
 
 def subscriber(server: ControlServer, call: Call) -> Answer:
