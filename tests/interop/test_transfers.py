@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sip_p2p import RequestFailed
-from tests.interop.calls import Called
+from tests.interop.calls import Call, Called
 from tests.interop.events import EventTestCase
 from tests.interop.namespace import ADDRESS
 from tests.interop.peers.linphone import Linphone
@@ -15,7 +15,10 @@ from tests.interop.support import Party, reactor
 from tests.interop.test_baresip_events import BaresipTestCase
 
 if TYPE_CHECKING:
-    from sip_p2p import IncomingReferral
+    from twisted.internet.defer import Deferred
+
+    from sip_p2p import IncomingReferral, ReferProgress
+    from tests.interop.peers.baresip import Baresip
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
 
@@ -37,8 +40,32 @@ class Referred:
             referral.accept(offer=OFFER)
 
 
-class BaresipTransferTests(BaresipTestCase):
+class TransferTestCase(EventTestCase):
+    """A session that is transferred."""
+
+    async def goes_there(self, call: Call, transferring: Deferred[ReferProgress]) -> None:
+        """The peer does what it was asked for, and says so; the session with it ends."""
+        outcome = await transferring
+        self.assertEqual(outcome.status // 100, 2)
+        await call.reaches("DISCONNECTED")
+
+    async def is_there(self, called: Called, number: int = 0) -> None:
+        """Whom it was sent to has its call."""
+        there = await called.call(number)
+        await there.reaches("CONNECTED")
+        await there.session.terminate()
+
+
+class BaresipTransferTests(TransferTestCase, BaresipTestCase):
     """baresip transfers, and is transferred; it knows no Replaces."""
+
+    async def calls_us(self, baresip: Baresip, party: Party, called: Called) -> Call:
+        """It calls us, and knows that this stands."""
+        baresip.dial(party.uri("udp", ADDRESS))
+        call = await called.call()
+        await call.reaches("CONNECTED")
+        await baresip.program.find("Call established")
+        return call
 
     async def third(self, transport: str) -> tuple[Party, Called]:
         """Somebody else, who takes calls."""
@@ -52,12 +79,8 @@ class BaresipTransferTests(BaresipTestCase):
         third, called = await self.third(transport)
         baresip = await self.phone(third, transport)
         call = await self.call(party, baresip.uri(transport), OFFER)
-        outcome = await call.session.transfer(third.uri(transport, ADDRESS))
-        self.assertEqual(outcome.status // 100, 2)
-        await call.reaches("DISCONNECTED")
-        there = await called.call()
-        await there.reaches("CONNECTED")
-        await there.session.terminate()
+        await self.goes_there(call, call.session.transfer(third.uri(transport, ADDRESS)))
+        await self.is_there(called)
 
     async def test_it_is_sent_over_udp(self) -> None:
         """It is sent to somebody else, says how that goes, and our session ends when theirs stands (row:I1, row:I2)."""
@@ -92,10 +115,7 @@ class BaresipTransferTests(BaresipTestCase):
         called, referred = Called(party), Referred(party)
         third, there = await self.third("udp")
         baresip = await self.phone(party, "udp")
-        baresip.dial(party.uri("udp", ADDRESS))
-        call = await called.call()
-        await call.reaches("CONNECTED")
-        await baresip.program.find("Call established")
+        call = await self.calls_us(baresip, party, called)
         baresip.transfer(third.uri("udp", ADDRESS))
         follows = await there.call()
         await follows.reaches("CONNECTED")
@@ -110,17 +130,14 @@ class BaresipTransferTests(BaresipTestCase):
         party = await self.party("udp")
         called = Called(party)
         baresip = await self.phone(party, "udp")
-        baresip.dial(party.uri("udp", ADDRESS))
-        call = await called.call()
-        await call.reaches("CONNECTED")
-        await baresip.program.find("Call established")
+        call = await self.calls_us(baresip, party, called)
         baresip.transfer("sip:nobody@127.0.0.1:9")
         await baresip.program.find("603")
         self.assertEqual(call.session.state.name, "CONNECTED")
         await call.session.terminate()
 
 
-class LinphoneTransferTests(EventTestCase):
+class LinphoneTransferTests(TransferTestCase):
     """linphonec transfers, and is transferred, with Replaces too."""
 
     needs = (Linphone,)
@@ -138,12 +155,8 @@ class LinphoneTransferTests(EventTestCase):
         called = Called(third)
         linphone = await self.phone(third.uri(transport), answers=True)
         call = await self.call(party, linphone.uri(transport), OFFER)
-        outcome = await call.session.transfer(third.uri(transport))
-        self.assertEqual(outcome.status // 100, 2)
-        await call.reaches("DISCONNECTED")
-        there = await called.call()
-        await there.reaches("CONNECTED")
-        await there.session.terminate()
+        await self.goes_there(call, call.session.transfer(third.uri(transport)))
+        await self.is_there(called)
 
     async def test_it_is_sent_over_udp(self) -> None:
         """It is sent to somebody else, says how that goes, and our session ends when theirs stands (row:I1, row:I2)."""
@@ -187,13 +200,9 @@ class LinphoneTransferTests(EventTestCase):
         linphone = await self.phone(third.uri("udp"), answers=True)
         call = await self.call(party, linphone.uri("udp"), OFFER)
         other = await self.call(party, third.uri("udp"), OFFER)
-        outcome = await call.session.transfer_to(other.session)
-        self.assertEqual(outcome.status // 100, 2)
-        await call.reaches("DISCONNECTED")
+        await self.goes_there(call, call.session.transfer_to(other.session))
         await other.reaches("DISCONNECTED")
-        there = await called.call(1)
-        await there.reaches("CONNECTED")
-        await there.session.terminate()
+        await self.is_there(called, 1)
 
     async def test_its_place_is_taken(self) -> None:
         """A call that it has with us is replaced by one from another device of ours (row:I9)."""
