@@ -13,7 +13,7 @@ from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 
 from sip_p2p import AuthenticationFailed, Credentials, DigestAuthenticator, Limits, RequestFailed
-from sip_p2p.errors import MalformedMessage
+from sip_p2p.errors import MalformedMessage, OperationTimeout
 from sip_p2p.sip.digest import ClientNonce, choose, ha1_of, parse_challenges
 from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request, Response
@@ -297,6 +297,14 @@ class ReplayTests(JudgingTestCase):
             assert self.client.nonce is not None
             self.client.nonce.nonce = made
             self.assertTrue(self.is_stale(self.client.field()))
+
+    def test_another_process(self) -> None:
+        """A nonce of one process is stale in another with the same realm and users, and its own is taken (fault:E1)."""
+        self.begin()
+        self.authenticator = DigestAuthenticator("b", PASSWORDS.get)
+        judgement = self.judge(self.client.field())
+        self.assertTrue(self.client.hear(judgement))
+        self.assertEqual(self.judge(self.client.field()).status, 0)
 
     def test_not_told_to_strangers(self) -> None:
         """That a nonce is stale is told only to who knows the password (RFC 7616 section 3.3, fault:E6)."""
@@ -647,6 +655,23 @@ class EventTests(PartyTestCase):
         self.network.run_until(subscription.terminate())
         self.network.advance(1)
         self.assertEqual(board.log[-1], "ended timeout")
+
+    def test_notified(self) -> None:
+        """Who asks the notifier for a password as well, which has none, is told nothing; without NOTIFY in
+        ``required_for`` it is (row:F10, row:J1)."""
+        board = self.bob.packages.add(Board())
+        seen = []
+        for required in (None, lambda request, flow: request.method != "NOTIFY"):
+            authenticator = DigestAuthenticator("d.example", {}.get, required_for=required)
+            name = f"d{len(seen)}.example"
+            dan = self.network.party(f"sip:dan@{name}", authenticator=authenticator, credentials=self.credentials)
+            subscribing = dan.subscribe(BOB, "x-board", retry="never")
+            try:
+                subscription: Any = self.network.run_until(subscribing)
+                seen.append(subscription.state.name)
+            except OperationTimeout:
+                seen.append("nothing came")
+        self.assertEqual((seen, len(board.subscribers)), (["nothing came", "SUBSCRIBED"], 1))
 
     def test_referred(self) -> None:
         """A REFER is told of to its end, outside of a session and within, first and later, and a session is transferred
