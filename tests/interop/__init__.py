@@ -28,4 +28,6 @@ Calls both ways over every transport that a peer has, with softphones, a browser
 way, and with SIPp, which says what no good peer would: forks, CANCELs that cross answers, changes from both sides at
 once, session timers that nobody keeps, 2xx that nobody acknowledges, peers that are killed. Where a session lasts
 minutes our clock runs faster, the peer's does not. tshark has to understand every message that we send in them.
+
+Passwords asked for and given, and refused where they are wrong; signatures that are still whole behind a proxy.
 """
