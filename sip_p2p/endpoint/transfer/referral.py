@@ -143,8 +143,13 @@ class Referral:
 
     def _begin(self) -> Deferred[Referral]:
         self.endpoint.connection_manager.lives.add(self)
-        done = self._accepted = Deferred(lambda _: self.stop())
+        done = self._accepted = Deferred(self._cancelled)
         return done
+
+    def _cancelled(self, _: Deferred[Referral]) -> None:
+        """Nobody waits for it to be accepted any more."""
+        self._accepted = None
+        self.stop()
 
     def _follow(self) -> None:
         """The one before it has been told of, or never will be."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import CancelledError
 from twisted.python import usage
 
-from sip_p2p.errors import RequestFailed, RestrictedHeader, SessionTerminated
+from sip_p2p.errors import RequestFailed, RestrictedHeader
 from sip_p2p.observe.text import printable
 from sip_p2p.service.commands.sending import LastHeard, proof, proved_by
 from sip_p2p.service.commands.telling import LastingOptions, begun, within
@@ -81,11 +80,7 @@ async def _refer(reactor: IReactorTime, options: ReferOptions, told: Told, party
     except (ValueError, RestrictedHeader) as error:
         raise usage.UsageError(printable(str(error))) from None
     told.tell("referring", f"asking {target} to call {options.refer_to}", target=str(target), refer_to=options.refer_to)
-    try:
-        referral = await within(reactor, options.timeout, referring)
-    except SessionTerminated:
-        # Whoever waited for the answer gave up.
-        raise CancelledError from None
+    referral = await within(reactor, options.timeout, referring)
     peer = heard.peer
     fields: dict[str, object] = {} if peer is None else {"peer": proved_by(peer)}
     told.tell("accepted", f"accepted{proof(peer)}", **fields)

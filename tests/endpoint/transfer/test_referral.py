@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p import (
     EndpointTerminated,
@@ -203,10 +203,10 @@ class UnheardTests(TransferTestCase):
         self.run_until(session.terminate())
 
     def test_stopped_early(self) -> None:
-        """Who stops before the answer is told so, and a NOTIFY then finds nobody (row:I4, limit:L16)."""
+        """Who calls it off before the answer hears just that, and a NOTIFY then finds nobody (row:I4, limit:L16)."""
         referring = self.alice.refer(BOB, CAROL)
         referring.cancel()
-        self.failureResultOf(referring, SessionTerminated)
+        self.failureResultOf(referring, CancelledError)
         self.network.advance(1)
         self.assertEqual(self.alice.connection_manager.inventory()["referrals"], 0)
 
@@ -333,7 +333,7 @@ class SeveralTests(TransferTestCase):
         session, _ = self.call()
         first, second = session.refer(CAROL), session.refer("sip:c2@c.example")
         second.cancel()
-        self.failureResultOf(second, SessionTerminated)
+        self.failureResultOf(second, CancelledError)
         self.network.advance(0.5)
         self.referrals[0].decline()
         self.network.advance(0.5)

@@ -76,6 +76,20 @@ class BlindTests(TransferTestCase):
         for each in (session, self.at_carol[0]):
             self.run_until(each.terminate())
 
+    def test_cancelled_early(self) -> None:
+        """Before the REFER was answered as well; what the peer was asked for it does (row:I4)."""
+        session, _ = self.call()
+        transferring = session.transfer(CAROL)
+        transferring.cancel()
+        self.failureResultOf(transferring, CancelledError)
+        self.network.advance(1)
+        self.assertEqual(self.alice.connection_manager.inventory()["referrals"], 0)
+        self.assertIs(session.state, SignalingState.CONNECTED)
+        self.at_carol[0].accept(ANSWER)
+        self.network.advance(1)
+        for each in (session, self.at_carol[0]):
+            self.run_until(each.terminate())
+
     def test_peer_hangs_up(self) -> None:
         """A peer that hangs up when it was transferred still tells the outcome: the dialog is there for that
         (row:H36, row:I1)."""
