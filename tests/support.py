@@ -3,7 +3,8 @@
 * :class:`TestCase` and :class:`SynchronousTestCase` are trial's, and fail a test that leaves a descriptor, a socket or
   a reader or writer of the reactor behind. (Delayed calls and logged errors trial reports by itself.) Close what a test
   opens with ``addCleanup``; a connection may take its few turns of the reactor to go, the case waits for it.
-* :class:`MemoryTestCase` adds assertions about growth, reference cycles and what is still alive.
+* :class:`MemoryTestCase` adds assertions about growth, reference cycles and what is still alive; :func:`nothing_left`
+  shows that no collector is needed.
 * :func:`torture_messages`, :func:`call_flows` and :func:`vectors` read ``tests/data``.
 """
 
@@ -14,6 +15,7 @@ import json
 import os
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ from twisted.trial import unittest
 from twisted.trial.itrial import IReporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "DATA",
@@ -33,6 +35,7 @@ __all__ = [
     "TestCase",
     "TortureMessage",
     "call_flows",
+    "nothing_left",
     "open_descriptors",
     "torture_messages",
     "vectors",
@@ -172,6 +175,21 @@ class MemoryTestCase(SynchronousTestCase):
             if isinstance(thing, types) and id(thing) not in self._alive_before
         )
         self.assertEqual(dict(found), {}, "these objects are still alive")
+
+
+@contextmanager
+def nothing_left(case: SynchronousTestCase, *kinds: type) -> Iterator[None]:
+    """Fail *case* if an instance of any of *kinds* that was made within is alive at the end, though no garbage was
+    collected meanwhile."""
+    gc.collect()
+    before = {id(thing) for thing in gc.get_objects() if isinstance(thing, kinds)}
+    gc.disable()
+    try:
+        yield
+        left = [thing for thing in gc.get_objects() if isinstance(thing, kinds) and id(thing) not in before]
+    finally:
+        gc.enable()
+    case.assertEqual(left, [], "these objects are still alive")
 
 
 class TortureMessage:

@@ -206,6 +206,7 @@ class Workers(Service):
         self.name = "sip-p2p"
         self.stop_seconds = stop_seconds
         self.is_stopping = False
+        self._has_failed = False
         self.workers = tuple(Worker(self, number) for number in range(1, sockets.workers + 1))
         self._sockets = sockets
         self._spawn = spawn
@@ -270,6 +271,10 @@ class Workers(Service):
         if self.is_stopping:
             self._end_if_alone()
         elif not self._has_served:
+            if self._has_failed:
+                # Several may end in one turn, and that none could start is told once.
+                return
+            self._has_failed = True
             self._failed(f"worker {worker.number} could not start: {how}")
         else:
             _log.error(

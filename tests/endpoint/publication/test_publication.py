@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from twisted.internet.defer import CancelledError
@@ -20,6 +19,7 @@ from sip_p2p.documents.pidf import Presence
 from sip_p2p.endpoint.publication.publication import Publication, content_of
 from sip_p2p.transport.target import Target
 from tests.endpoint.support import PartyTestCase, keep
+from tests.support import nothing_left
 
 
 class PublicationTestCase(PartyTestCase):
@@ -250,12 +250,9 @@ class EndTests(PublicationTestCase):
 
     def test_nothing_is_left(self) -> None:
         """One that is over is freed without the collector."""
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        publication = self.publish()
-        self.run_until(publication.remove())
-        self.network.advance(60)
-        self.alice.connection_manager.core.appointments.next_deadline()
-        del publication
-        self.assertEqual([each for each in gc.get_objects() if isinstance(each, Publication)], [])
+        with nothing_left(self, Publication):
+            publication = self.publish()
+            self.run_until(publication.remove())
+            self.network.advance(60)
+            self.alice.connection_manager.core.appointments.next_deadline()
+            del publication

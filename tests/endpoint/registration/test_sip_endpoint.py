@@ -12,7 +12,10 @@ from sip_p2p import (
     SipEndpoint,
     SipPeerToPeerEndpoint,
 )
+from sip_p2p.endpoint.registration.registration import Registration
+from sip_p2p.sip.registration.binding import Binding
 from tests.endpoint.registration.registrar import RegistrarTestCase
+from tests.support import nothing_left
 
 
 class SipEndpointTests(RegistrarTestCase):
@@ -95,20 +98,9 @@ class SipEndpointTests(RegistrarTestCase):
 
     def test_nothing_left(self) -> None:
         """A party that has registered and gone leaves no object to the garbage collector."""
-        import gc
-
-        from sip_p2p.endpoint.registration.registration import Registration
-        from sip_p2p.sip.registration.binding import Binding
-
-        alice = self.alice()
-        registration = self.register(alice)
-        self.network.run_until(registration.unregister())
-        self.network.advance(60)
-        gc.collect()
-        gc.disable()
-        try:
+        with nothing_left(self, Binding, Registration):
+            alice = self.alice()
+            registration = self.register(alice)
+            self.network.run_until(registration.unregister())
+            self.network.advance(60)
             del registration
-            left = [each for each in gc.get_objects() if type(each) in (Binding, Registration)]
-            self.assertEqual(left, [])
-        finally:
-            gc.enable()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from sip_p2p import InvalidOperation, NotifierState, Peer, Verdict
@@ -13,6 +12,7 @@ from sip_p2p.sip.event.notifier import Notifier
 from sip_p2p.sip.message import Request
 from tests.endpoint.subscription.serving import Board, SubscriberTestCase
 from tests.endpoint.support import PartyTestCase
+from tests.support import nothing_left
 
 
 class ContentTests(PartyTestCase):
@@ -195,15 +195,11 @@ class SubscriptionTests(SubscriberTestCase):
 
     def test_nothing_left(self) -> None:
         """No reference cycle outlives a subscription."""
-        self.one()
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        self.board.subscribers[0].terminate("noresource")
-        self.answer()
-        self.network.advance(1)
-        kinds = (ServerSubscription, Notifier, Dialog, Errand)
-        self.assertEqual([each for each in gc.get_objects() if type(each) in kinds], [])
+        with nothing_left(self, ServerSubscription, Notifier, Dialog, Errand):
+            self.one()
+            self.board.subscribers[0].terminate("noresource")
+            self.answer()
+            self.network.advance(1)
 
 
 class EndTests(PartyTestCase):

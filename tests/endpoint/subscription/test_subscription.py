@@ -24,6 +24,7 @@ from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.event.subscriber import Subscriber
 from tests.endpoint.subscription.watching import Gauge, WatchTestCase
+from tests.support import nothing_left
 
 BOB = "sip:bob@b.example"
 
@@ -488,19 +489,13 @@ class MemoryTests(WatchTestCase):
 
     def test_nothing_holds_what_is_over(self) -> None:
         """One that is over is let go at once, without the garbage collector."""
-        kinds = (Subscription, Subscriber, Dialog)
-        gc.collect()
-        before = {id(each) for each in gc.get_objects() if isinstance(each, kinds)}
-        gc.disable()
-        self.addCleanup(gc.enable)
-        subscription = self.watch()
-        self.run_until(subscription.refresh("x"))
-        self.run_until(subscription.terminate())
-        self.network.advance(70)
-        self.gauge.asked.clear()
-        del subscription
-        left = [each for each in gc.get_objects() if isinstance(each, kinds) and id(each) not in before]
-        self.assertEqual(left, [])
+        with nothing_left(self, Subscription, Subscriber, Dialog):
+            subscription = self.watch()
+            self.run_until(subscription.refresh("x"))
+            self.run_until(subscription.terminate())
+            self.network.advance(70)
+            self.gauge.asked.clear()
+            del subscription
 
 
 def nothing(event: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 from sip_p2p import (
@@ -24,6 +23,7 @@ from sip_p2p.sip.event.subscriber import Subscriber
 from sip_p2p.sip.message import Response
 from tests.endpoint.session.calls import BOB
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase, statuses
+from tests.support import nothing_left
 
 _LINGER = 70
 
@@ -143,19 +143,15 @@ class MemoryTests(ExplicitTestCase):
 
     def test_nothing(self) -> None:
         """Nothing of it outlives the time in which it can be subscribed to, and no collector is needed (row:I8)."""
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        referral = self.refer()
-        self.at_carol[-1].reject()
-        self.network.advance(1)
-        self.assertTrue(referral.is_over)
-        del referral
-        for kept in (self.at_carol, self.referrals):
-            kept.clear()
-        self.network.advance(_LINGER)
-        kinds = (Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following, ReferralEvents)
-        self.assertEqual([each for each in gc.get_objects() if type(each) in kinds], [])
+        with nothing_left(self, Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following, ReferralEvents):
+            referral = self.refer()
+            self.at_carol[-1].reject()
+            self.network.advance(1)
+            self.assertTrue(referral.is_over)
+            del referral
+            for kept in (self.at_carol, self.referrals):
+                kept.clear()
+            self.network.advance(_LINGER)
 
 
 class SubscribersTests(ExplicitTestCase):

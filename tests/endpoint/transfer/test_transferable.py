@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from twisted.internet.defer import CancelledError
 
 from sip_p2p import (
@@ -20,6 +18,7 @@ from sip_p2p.sip.event.notifier import Notifier
 from sip_p2p.sip.event.referring import Referrer
 from sip_p2p.sip.event.subscriber import Subscriber
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase
+from tests.support import nothing_left
 
 
 class BlindTests(TransferTestCase):
@@ -128,22 +127,18 @@ class MemoryTests(TransferTestCase):
 
     def test_nothing(self) -> None:
         """Nothing of a transfer outlives it, and no collector is needed for that (row:I1)."""
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        session, _ = self.call()
-        transferring = session.transfer(CAROL)
-        self.network.advance(1)
-        self.at_carol[-1].accept(ANSWER)
-        self.network.advance(1)
-        self.successResultOf(transferring)
-        self.run_until(self.at_carol[-1].terminate())
-        del session, _, transferring
-        for kept in (self.received, self.at_carol, self.referrals):
-            kept.clear()
-        self.network.advance(70)
-        kinds = (Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following)
-        self.assertEqual([each for each in gc.get_objects() if type(each) in kinds], [])
+        with nothing_left(self, Referral, Referrer, Subscriber, Notifier, IncomingReferral, Following):
+            session, _ = self.call()
+            transferring = session.transfer(CAROL)
+            self.network.advance(1)
+            self.at_carol[-1].accept(ANSWER)
+            self.network.advance(1)
+            self.successResultOf(transferring)
+            self.run_until(self.at_carol[-1].terminate())
+            del session, _, transferring
+            for kept in (self.received, self.at_carol, self.referrals):
+                kept.clear()
+            self.network.advance(70)
 
 
 class AttendedTests(TransferTestCase):

@@ -205,8 +205,10 @@ class ParentTests(SynchronousTestCase):
         self.children[0].ends(1)
 
     def test_a_start_that_fails(self) -> None:
-        """Where no worker has ever served, the first that cannot start ends the parent: trying again would not help."""
+        """Where no worker has ever served, the first that cannot start ends the parent: trying again would not help.
+        That another one ends in the same turn is not told."""
         self.children[0].ends(1)
+        self.children[1].ends(1)
         self.assertEqual(self.failed, ["worker 1 could not start: exit code 1"])
         self.reactor.advance(100)
         self.assertEqual(len(self.children), 3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,6 +10,7 @@ from sip_p2p.errors import OperationTimeout, SipError
 from sip_p2p.sip.event.publisher import PublicationOver, PublicationState, PublishEnded, Publisher, refresh_after
 from sip_p2p.sip.message import Response
 from tests.sip.event.publishing import Bench, kind_of
+from tests.support import nothing_left
 
 STATES = (
     "idle",
@@ -387,16 +386,13 @@ class LifeTests(SynchronousTestCase):
 
     def test_nothing_is_left(self) -> None:
         """A publication that is over is freed without the collector."""
-        gc.collect()
-        gc.disable()
-        self.addCleanup(gc.enable)
-        bench = Bench()
-        bench.publish()
-        bench.answer(200)
-        bench.publisher.remove(bench.now)
-        bench.look()
-        bench.answer(200)
-        bench.told.clear()
-        self.assertIsNone(bench.core.appointments.next_deadline())
-        del bench
-        self.assertEqual([each for each in gc.get_objects() if isinstance(each, Publisher)], [])
+        with nothing_left(self, Publisher):
+            bench = Bench()
+            bench.publish()
+            bench.answer(200)
+            bench.publisher.remove(bench.now)
+            bench.look()
+            bench.answer(200)
+            bench.told.clear()
+            self.assertIsNone(bench.core.appointments.next_deadline())
+            del bench

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +10,7 @@ from sip_p2p.errors import ConnectionFailure, OperationTimeout
 from sip_p2p.sip.registration.binding import Binding, BindingState, refresh_after
 from sip_p2p.sip.registration.recovery import FlowRecovery
 from tests.sip.registration.bench import OTHER, Bench, make_flow
-from tests.support import SynchronousTestCase
+from tests.support import SynchronousTestCase, nothing_left
 
 STATES = ("idle", "registering", "registered", "refreshing", "waiting", "ending", "removing", "over")
 INPUTS = (
@@ -427,12 +425,7 @@ class RecoveryTests(SynchronousTestCase):
 
     def test_no_cycles(self) -> None:
         """A binding that is over, and whose registration has let go of it, needs no garbage collector."""
-        bench = bring("over")
-        bench.siblings.clear()
-        gc.collect()
-        gc.disable()
-        try:
+        with nothing_left(self, Binding):
+            bench = bring("over")
+            bench.siblings.clear()
             del bench
-            self.assertEqual([each for each in gc.get_objects() if type(each) is Binding], [])
-        finally:
-            gc.enable()
