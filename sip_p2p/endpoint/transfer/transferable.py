@@ -29,7 +29,8 @@ class Transferable:
         :param target: a URI, or a :class:`~sip_p2p.sip.event.refer.ReferTo` that says all there is to say.
         :param arguments: see :class:`~.referring.ReferArguments`.
         :returns: fires with the referral when the peer has accepted it. Fails as ``endpoint.request`` does, and with
-            :class:`~sip_p2p.errors.SessionTerminated` when the dialog ended before. Cancelling it stops the referral.
+            :class:`~sip_p2p.errors.SessionTerminated` when its dialog or its party ended before. Cancelling it stops
+            the referral.
         :raises InvalidOperation: when the session does not stand; ``retryable`` when too many referrals wait.
         :raises ValueError: for what cannot be referred to.
         """
