@@ -235,7 +235,7 @@ SHAPES: dict[str, dict[str, Any]] = {
             "from": text(most=2048),
             "max_ring": {"type": "number", "minimum": 1, "maximum": 86400},
         },
-        "A session to begin; without a description the peer is asked to offer.",
+        "A session to begin; it offers silence where no description is given.",
         is_closed=True,
     ),
     "Ring": shape(

@@ -60,6 +60,16 @@ class OutgoingTests(ApiCase):
         self.assertEqual(self.ask("DELETE", place).status, 204)
         self.assert_problem(self.ask("POST", f"{place}/messages", {"text": "a"}), 409, "conflict")
 
+    def test_without_a_description(self) -> None:
+        """One that is begun without a description offers silence, and stands: nobody could answer the peer's offer."""
+        place = self.ask("POST", "/v1/sessions", {"to": TO}).headers["location"]
+        self.network.advance(2)
+        self.asked[0].accept(Echo())
+        self.network.advance(1)
+        found = self.get(place)
+        self.assertEqual(found["state"], "connected")
+        self.assertIn("m=audio 9 ", found["local_description"]["text"])
+
     def test_pages(self) -> None:
         """A long list is read page by page, the newest sessions first."""
         numbers = [self.get(self.begin())["id"] for _ in range(3)]
