@@ -189,7 +189,7 @@ class _Call:
     def _answered(self, session: SignalingSession) -> None:
         self._answered_at = self._reactor.seconds()
         peer = session.peer or self._heard.peer
-        fields: dict[str, object] = {} if peer is None else {"peer": proved_by(peer)}
+        fields = proved_by(peer)
         description = session.remote_description
         if description is not None:
             fields |= {"content_type": description.content_type, "body": description.text}

@@ -133,7 +133,7 @@ async def _publish(
     told.tell("publishing", f"publishing {options.event} of {target}", target=str(target), package=options.event)
     publication = await within(reactor, options.timeout, publishing)
     peer = heard.peer
-    fields: dict[str, object] = {} if peer is None else {"peer": proved_by(peer)}
+    fields = proved_by(peer)
     expires = round(publication.expires)
     told.tell("published", f"published for {expires} s{proof(peer)}", expires=expires, etag=publication.etag, **fields)
     return await _keep(reactor, options, told, publication)

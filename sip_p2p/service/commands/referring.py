@@ -82,7 +82,7 @@ async def _refer(reactor: IReactorTime, options: ReferOptions, told: Told, party
     told.tell("referring", f"asking {target} to call {options.refer_to}", target=str(target), refer_to=options.refer_to)
     referral = await within(reactor, options.timeout, referring)
     peer = heard.peer
-    fields: dict[str, object] = {} if peer is None else {"peer": proved_by(peer)}
+    fields = proved_by(peer)
     told.tell("accepted", f"accepted{proof(peer)}", **fields)
     if options["no-progress"]:
         return told.ended(ExitCode.OK, None)

@@ -130,7 +130,7 @@ def _show(told: Told, registration: Registration, heard: LastHeard) -> None:
         f"registered for {expires} s{proof(peer)}",
         expires=expires,
         is_outbound=registration.is_outbound,
-        **({} if peer is None else {"peer": proved_by(peer)}),
+        **proved_by(peer),
         **fields,
     )
     for name, value in fields.items():

@@ -254,10 +254,12 @@ def proof(peer: Peer | None) -> str:
     return f" from {printable(peer.identity)} at {where}, {peer.tls_version}"
 
 
-def proved_by(peer: Peer) -> dict[str, object]:
-    """The same as JSON."""
+def proved_by(peer: Peer | None) -> dict[str, object]:
+    """The same as JSON, for the field ``peer``; no field at all where nobody was heard."""
+    if peer is None:
+        return {}
     fields = proved(peer)
-    return {"identity": fields.pop("peer"), **fields}
+    return {"peer": {"identity": fields.pop("peer"), **fields}}
 
 
 @final
@@ -314,9 +316,8 @@ class Outcome:
             "target": str(self._options.target),
             "exit": int(self.code),
             "outcome": self.code.name.lower(),
+            **proved_by(self._peer),
         }
-        if self._peer is not None:
-            shown["peer"] = proved_by(self._peer)
         response = self._response
         if response is not None:
             shown["status"], shown["reason"] = response.status, response.reason

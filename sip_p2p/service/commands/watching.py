@@ -198,7 +198,7 @@ class _Watching:
             state=notification.state,
             reason=notification.reason,
             expires=notification.expires,
-            **({} if peer is None else {"peer": proved_by(peer)}),
+            **proved_by(peer),
             **as_fields(notification.body, notification.content_type),
         )
         self._told.show(notification.body.decode("utf-8", "backslashreplace"))
