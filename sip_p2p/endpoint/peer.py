@@ -9,11 +9,18 @@ from sip_p2p.endpoint.from_policy import proves
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+    from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.uri import OpaqueUri, SipUri, TelUri
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.trust.stack import TrustedBy
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "holder_of"]
+
+
+def holder_of(flow: Flow) -> str:
+    """To whose account what comes by *flow* is put, where a bound is for one peer: who has proved a name goes by it,
+    everybody else by the address."""
+    return flow.peer or flow.remote_host
 
 
 @final

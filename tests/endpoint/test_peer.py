@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sip_p2p import Peer, RealTimeServerTlsConnectionManager, SipPeerToPeerEndpoint
+from sip_p2p.endpoint.peer import holder_of
+from sip_p2p.sip.flow import Flow
 from sip_p2p.testing import Network
 from sip_p2p.transport.flow import LiveFlow
 from sip_p2p.transport.trust.credential import Credential, TrustAnchors
@@ -86,3 +88,12 @@ class PeerTests(SynchronousTestCase):
         peer = Peer(flow)
         self.assertEqual((peer.address, peer.local_address), (("192.0.2.2", 40000), ("192.0.2.1", 5060)))
         self.assertEqual(Peer.__slots__, ("flow",))
+
+
+class HolderTests(SynchronousTestCase):
+    """To whose account something is put."""
+
+    def test_holders(self) -> None:
+        """Who has proved a name goes by it, everybody else by the address."""
+        self.assertEqual(holder_of(Flow("TLS", True, "here.example", "192.0.2.9", 5061, "a.example")), "a.example")
+        self.assertEqual(holder_of(Flow("UDP", False, "here.example", "192.0.2.9", 5060)), "192.0.2.9")

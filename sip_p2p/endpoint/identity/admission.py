@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p.endpoint.identity.certificates import Around
-from sip_p2p.endpoint.subscription.crowd import holder_of
+from sip_p2p.endpoint.peer import holder_of
 from sip_p2p.errors import AlreadyResponded
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from twisted.internet.defer import Deferred
 
-from sip_p2p.endpoint.subscription.crowd import holder_of
+from sip_p2p.endpoint.peer import holder_of
 from sip_p2p.endpoint.subscription.package import Verdict, resource_name
 from sip_p2p.endpoint.subscription.packages.resources import ResourcePackage
 from sip_p2p.endpoint.thread import check_thread

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, cast, final
 
+from sip_p2p.endpoint.peer import holder_of
 from sip_p2p.transport.stream.flow import StreamFlow
 
 if TYPE_CHECKING:
@@ -23,18 +24,13 @@ if TYPE_CHECKING:
     from sip_p2p.sip.flow import Flow
     from sip_p2p.transport.flow import LiveFlow
 
-__all__ = ["Crowd", "holder_of"]
+__all__ = ["Crowd"]
 
 _AT_ONCE = 100
 _PAUSE = 0.01
 """Seconds between two rounds."""
 _PASSED_OVER = 4
 """How many times as many as have their turn are looked at, where connections have enough to write."""
-
-
-def holder_of(flow: Flow) -> str:
-    """To whose account what comes by *flow* is put: who has proved a name, or else the address."""
-    return flow.peer or flow.remote_host
 
 
 @final

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 from twisted.python.failure import Failure
 
-from sip_p2p.endpoint.peer import Peer
-from sip_p2p.endpoint.subscription.crowd import holder_of
+from sip_p2p.endpoint.peer import Peer, holder_of
 from sip_p2p.endpoint.subscription.package import check_media_type
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.sip.event.notifier import NotifierEnded, NotifierState, StateWanted, SubscriptionRefreshed

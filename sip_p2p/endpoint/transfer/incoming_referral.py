@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from sip_p2p.documents.sipfrag import SipFragment
-from sip_p2p.endpoint.subscription.crowd import holder_of
+from sip_p2p.endpoint.peer import holder_of
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.endpoint.transfer.explicit import ReferralEvents
 from sip_p2p.endpoint.transfer.following import Following, follow

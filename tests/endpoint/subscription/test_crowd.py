@@ -5,20 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sip_p2p import Limits
-from sip_p2p.endpoint.subscription.crowd import holder_of
-from sip_p2p.sip.flow import Flow
 from sip_p2p.sip.message import Request
 from tests.endpoint.subscription.serving import OpenBoard, SubscriberTestCase
-from tests.support import SynchronousTestCase
-
-
-class HolderTests(SynchronousTestCase):
-    """To whose account a subscription is put."""
-
-    def test_holders(self) -> None:
-        """Who has proved a name goes by it, everybody else by the address."""
-        self.assertEqual(holder_of(Flow("TLS", True, "here.example", "192.0.2.9", 5061, "a.example")), "a.example")
-        self.assertEqual(holder_of(Flow("UDP", False, "here.example", "192.0.2.9", 5060)), "192.0.2.9")
 
 
 class RoundTests(SubscriberTestCase):
