@@ -10,7 +10,7 @@ from sip_p2p import RealTimeServerTcpConnectionManager, SignalingState, Timers, 
 from tests.interop.peers import tshark
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER
-from tests.interop.support import InteropTestCase, Party, reactor
+from tests.interop.support import STEADY, InteropTestCase, Party, reactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,8 @@ class CallTestCase(InteropTestCase):
 
         :param t1: SIP's T1, by that clock: long enough for the peer to answer within it where that matters.
         """
-        manager = RealTimeServerTcpConnectionManager(cast("Any", HurriedReactor(speed)), timers=Timers(t1))
+        hurried = cast("Any", HurriedReactor(speed))
+        manager = RealTimeServerTcpConnectionManager(hurried, timers=Timers(t1), limits=STEADY)
         return await self._party(manager, listen, {"default_transport": Transport.TCP, **options})
 
     def said(self, start: str) -> list[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sip_p2p import OperationTimeout, RequestFailed, SessionTerminated
+from typing import TYPE_CHECKING, Any
+
+from sip_p2p import OperationTimeout, RequestFailed, SessionTerminated, Timers
 from tests.interop.calls import Call, Called, CallTestCase
 from tests.interop.peers.program import until
 from tests.interop.peers.scenario import ANSWER, OFFER, Scenario, session_description
 from tests.interop.peers.sipp import Sipp
 from tests.interop.support import Party, reactor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ON_LOOPBACK = "port=0:interface=127.0.0.1"
 
@@ -17,9 +22,11 @@ class SippCallTestCase(CallTestCase):
 
     needs = (Sipp,)
 
-    async def called(self, transport: str = "tcp", **options: object) -> tuple[Party, Called]:
+    async def called(
+        self, transport: str = "tcp", *, manager_options: Mapping[str, Any] | None = None, **options: object
+    ) -> tuple[Party, Called]:
         """A party that takes calls."""
-        party = await self.clear_text_party(f"{transport}:{ON_LOOPBACK}")
+        party = await self.clear_text_party(f"{transport}:{ON_LOOPBACK}", manager_options=manager_options)
         return party, Called(party, **options)
 
     async def plays(
@@ -139,11 +146,12 @@ class PlainTests(SippCallTestCase):
 
     async def test_many_at_once(self) -> None:
         """Two hundred calls, fifty at a time over one socket, stand and end (row:H4, row:G9)."""
+        # SIPp takes a 2xx that comes again, because a busy machine let it run late, for one that it did not ask for.
+        patient = {"timers": Timers(5.0)}
         for transport in ("udp", "tcp"):
-            party, called = await self.called(transport)
-            scenario = Scenario(party.uri(transport))
-            scenario.asks("INVITE", 1, body=OFFER).gets(100, optional=True).gets(180).gets(200).asks("ACK", 1)
-            scenario.asks("BYE", 2).gets(200, of="BYE")
+            party, called = await self.called(transport, manager_options=patient)
+            scenario = Scenario(party.uri(transport)).asks("INVITE", 1, body=OFFER).gets(100, optional=True)
+            scenario.gets(180, optional=True).gets(200).asks("ACK", 1).asks("BYE", 2).gets(200, of="BYE")
             await (await self.plays(scenario, transport, party, 200)).answered()
             self.assertEqual(len(called.calls), 200)
             for call in called.calls:

@@ -51,7 +51,8 @@ class Sipp(Peer):
     def _arguments(self, scenario: str, transport: str, calls: int = 1) -> list[str]:
         return [
             *("-sf", scenario, "-i", self.interface, "-p", str(self.port), "-t", _MODES[transport], "-m", str(calls)),
-            *("-r", "1000", "-l", "50"),
+            # By UDP it would lose what fifty calls are told at once.
+            *("-r", "1000", "-l", "50", "-buff_size", "1000000"),
             *("-timeout", "20", "-timeout_error", "-nostdin", "-trace_msg", "-message_file", self._messages),
         ]
 
