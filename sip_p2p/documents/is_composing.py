@@ -58,8 +58,8 @@ class ComposingState(enum.Enum):
 class IsComposing:
     """One report. It does not change.
 
-    :ivar state: active or idle; another word than these means idle.
-    :ivar content_type: what is being written, ``text/plain`` or ``text``: a hint (section 3.4); empty where it does
+    :ivar state: active or idle; another word than these means idle (section 3.5).
+    :ivar content_type: what is being written, ``text/plain`` or ``text``: a hint (section 3.5); empty where it does
         not say.
     :ivar refresh: for how many seconds it holds; None where it does not say.
     :ivar last_active: when something was written last, in seconds since 1970; None where it does not say.
