@@ -75,7 +75,7 @@ class IncomingReferral:
     :ivar wants_notifications: whether the peer wants to hear what becomes of it.
     :ivar following: the request that was made because of it, and that the peer hears of; None for none.
     :ivar holder: to whose account its subscription is put: who has proved a name, or an address.
-    :ivar status: with what it was decided: 200, 202, or the status that declined it; None before.
+    :ivar status: with what it was decided: 200, or the status that declined it; None before.
     """
 
     __slots__ = (
@@ -180,13 +180,13 @@ class IncomingReferral:
         may_subscribe: Callable[[IncomingRequest], Any] | None = None,
         **arguments: Any,
     ) -> SignalingSession | None:
-        """Do it: 202, and the peer hears how it goes; 200 where it subscribes to that by itself.
+        """Do it: 200, and the peer hears how it goes, or subscribes to that by itself.
 
         :param follow_with: True makes the request; False leaves that to the application, which reports with
             :meth:`progress`; a callable makes it, and returns the session, or a ``Deferred`` or coroutine of it.
         :param offer: what the session that is asked for offers, as for :meth:`.SignalingSession.establish`; None asks
             for an offer.
-        :param headers: header fields of the 202.
+        :param headers: header fields of the 200.
         :param may_subscribe: where the REFER :attr:`is_explicit`: given each SUBSCRIBE to what becomes of it, says as
             :meth:`.EventPackage.authorise` does who may. By default whoever has sent the REFER, as far as that was
             verified, and nobody else.
@@ -297,10 +297,10 @@ class IncomingReferral:
     # -- what is told --------------------------------------------------------------------------------------------------
 
     def _begin(self, fields: list[tuple[str, str]], may_subscribe: Callable[[IncomingRequest], Any] | None) -> None:
-        """202, and the subscription that it gives rise to, if it does."""
+        """200 (RFC 7647 section 5), and the subscription that it gives rise to, if it does."""
         incoming = self._check_open()
         manager, profile, request = self.endpoint.connection_manager, self.endpoint.profile, self.request
-        response = incoming.response(200 if self.is_explicit else 202)
+        response = incoming.response(200)
         dialog = self._session_dialog
         if self.wants_notifications and dialog is None:
             # RFC 3515 section 2.4.4: the dialog is as that of a SUBSCRIBE.

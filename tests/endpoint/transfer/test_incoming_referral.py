@@ -27,7 +27,7 @@ class DecisionTests(TransferTestCase):
             referral = self.successResultOf(referring)
             referral.stop()
             self.network.advance(1)
-            return 202
+            return referral.response.status
         return self.failureResultOf(referring, RequestFailed).value.status
 
     def test_undecided(self) -> None:
@@ -66,7 +66,16 @@ class DecisionTests(TransferTestCase):
             referral.accept(False)
 
         for handler in (defers, thinks):
-            self.assertEqual(self.decide(handler), 202)
+            self.assertEqual(self.decide(handler), 200)
+
+    def test_accept(self) -> None:
+        """RFC 7647 section 5: whoever accepts it says 200, and never 202 (row:I5)."""
+        for subscription in ("wanted", "unwanted", "none", "explicit"):
+            referral: Any = self.run_until(self.alice.refer(BOB, CAROL, subscription=subscription))
+            self.assertEqual((referral.response.status, self.referrals[-1].status), (200, 200))
+            self.network.advance(1)
+            self.at_carol[-1].reject()
+            self.network.advance(70)
 
     def test_never(self) -> None:
         """One that never decides is answered for (fault:K2)."""

@@ -45,7 +45,7 @@ class FollowedTests(TransferTestCase):
         self.successResultOf(reading)
         self.assertEqual(seen, [ReferStatus.PROGRESSING, ReferStatus.SUCCEEDED])
         self.assertEqual(self.successResultOf(referral.when_final()).status, 200)
-        self.assertEqual((referral.response.status, referral.outcome.body), (202, b"SIP/2.0 200 OK\r\n"))
+        self.assertEqual((referral.response.status, referral.outcome.body), (200, b"SIP/2.0 200 OK\r\n"))
         self.assertIs(session.state, SignalingState.CONNECTED)
         for each in (session, self.at_carol[0]):
             self.run_until(each.terminate())
