@@ -33,7 +33,7 @@ _SINGLE_FIELDS = frozenset(
     Organization Priority Reply-To Retry-After Server Subject Timestamp To User-Agent
     """.split()
 )
-_CHECKED_FIELDS = frozenset(("Contact", "Max-Forwards", "Record-Route", "Replaces", "Route"))
+_CHECKED_FIELDS = frozenset(("Contact", "Join", "Max-Forwards", "Record-Route", "Replaces", "Route"))
 _IN_DIALOGS_ONLY = frozenset(("BYE", "INFO", "PRACK", "UPDATE"))
 
 
@@ -80,10 +80,10 @@ class UasRules:
                     parse_max_forwards(values[index])
                 elif name == "Contact":
                     parse_contact(values[index])
-                elif name == "Replaces":
+                elif name in ("Join", "Replaces"):
                     if request.method not in ("ACK", "INVITE"):
-                        # RFC 3891 section 3; an ACK has no answer that could say so.
-                        raise MalformedMessage("Replaces stands in an INVITE only (RFC 3891 section 3)")
+                        # RFC 3891 section 3, RFC 3911 section 4; an ACK has no answer that could say so.
+                        raise MalformedMessage(f"{name} stands in an INVITE only")
                 else:
                     parse_name_addrs(values[index], name)
 

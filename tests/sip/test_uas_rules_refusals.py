@@ -87,14 +87,15 @@ class SyntaxTests(SynchronousTestCase):
             self.assertEqual(CoreBench().status(message("MESSAGE", uri, body=b"x")), status, uri)
 
     def test_replaces_elsewhere(self) -> None:
-        """Replaces in anything but an INVITE is 400, and in an ACK nothing (RFC 3891 section 3, row:I9)."""
-        for method in METHODS:
+        """Replaces or Join in anything but an INVITE is 400, and in an ACK nothing (RFC 3891 section 3, RFC 3911
+        section 4, row:I9)."""
+        for name, method in itertools.product(("Replaces", "Join"), METHODS):
             bench = CoreBench()
-            outputs = bench.over_stream(message(method, extra="\r\nReplaces: call;to-tag=a;from-tag=b"))
+            outputs = bench.over_stream(message(method, extra=f"\r\n{name}: call;to-tag=a;from-tag=b"))
             if method in ("ACK", "INVITE"):
-                self.assertNotIn(400, statuses_of(outputs), method)
+                self.assertNotIn(400, statuses_of(outputs), (name, method))
             else:
-                self.assertEqual((statuses_of(outputs), delivered(outputs)), ([400], []), method)
+                self.assertEqual((statuses_of(outputs), delivered(outputs)), ([400], []), (name, method))
 
     def test_method_mismatch(self) -> None:
         """A CSeq of another method is 400 (RFC 3261 8.1.1.5)."""
