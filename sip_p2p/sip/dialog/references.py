@@ -97,14 +97,16 @@ class DialogReference:
         return MappingProxyType(self._others)
 
     def find(self, dialogs: DialogTable) -> Dialog | None:
-        """The dialog that it names, if it lives.
+        """The dialog that it names, if it lives, and if there is only one.
 
         RFC 3891 section 6.1: the tag 0 stands for none as well, which a peer of RFC 2543 has.
         """
         found = dialogs.find(self.call_id, self.local_tag, self.remote_tag)
-        if found is None and self.remote_tag == _NO_TAG:
-            found = dialogs.find(self.call_id, self.local_tag, "")
-        return found
+        if self.remote_tag != _NO_TAG:
+            return found
+        untagged = dialogs.find(self.call_id, self.local_tag, "")
+        # RFC 3891 section 3, RFC 3911 section 4: what matches more than one dialog matches none.
+        return None if found is not None and untagged is not None else found or untagged
 
     def __str__(self) -> str:
         tags: dict[str, str | None] = dict(zip(self._tags, (self.local_tag, self.remote_tag), strict=True))

@@ -40,6 +40,19 @@ class ReferenceTests(SynchronousTestCase):
             parts = (value.call_id, value.local_tag, value.remote_tag)
             self.assertEqual(parts, ("98732@sip.example.com", "ff87ff", "r33th4x0r"))
 
+    def test_examples(self) -> None:
+        """The other examples of RFC 3891 section 6.1 and RFC 3911 section 7.1 are read, and written as they were
+        (row:I9)."""
+        for kind, text, parts in (
+            (Replaces, "12adf2f34456gs5;to-tag=12345;from-tag=54321;early-only", ("12adf2f34456gs5", "12345", "54321")),
+            (Replaces, "87134@171.161.34.23;to-tag=24796;from-tag=0", ("87134@171.161.34.23", "24796", "0")),
+            (Join, "12adf2f34456gs5;to-tag=12345;from-tag=54321", ("12adf2f34456gs5", "12345", "54321")),
+            (Join, "87134@192.0.2.23;to-tag=24796;from-tag=0", ("87134@192.0.2.23", "24796", "0")),
+        ):
+            value = kind.parse(text)
+            self.assertEqual((value.call_id, value.local_tag, value.remote_tag), parts)
+            self.assertEqual(str(value), text)
+
     def test_early_only(self) -> None:
         """RFC 3891 section 6.1: a flag says that only an early dialog is meant (row:I9)."""
         value = Replaces.parse("a;to-tag=b;from-tag=c;early-only;x=y")
@@ -93,6 +106,18 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(str(Replaces.of(old)), "call@a;to-tag=ours;from-tag=0")
         for call_id, local, remote in (("call", "ours", "theirs"), ("call@a", "theirs", "ours"), ("call@a", "0", "0")):
             self.assertIsNone(Replaces(call_id, local, remote).find(table))
+
+    def test_found_twice(self) -> None:
+        """RFC 3891 section 3: what stands for two dialogs, one of the tag 0 and one of no tag, stands for none
+        (row:I9)."""
+        table, zero, old = DialogTable(), dialog("0"), dialog("")
+        table.add(zero)
+        self.assertIs(Join("call@a", "ours", "0").find(table), zero)
+        table.add(old)
+        for kind in (Replaces, Join):
+            self.assertIsNone(kind("call@a", "ours", "0").find(table))
+        table.discard(zero)
+        self.assertIs(Join("call@a", "ours", "0").find(table), old)
 
     def test_compared(self) -> None:
         """Two are equal where they say the same in the same field (row:I9)."""
