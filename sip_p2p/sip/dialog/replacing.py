@@ -55,8 +55,8 @@ class Relation:
             # RFC 3891 section 3, RFC 3911 section 4: it has ended.
             return 603
         if usage.is_early:
-            # The same: what is early is only replaced, or joined, where we have called.
-            return 0 if usage.dialog.is_caller else 481
+            # The same: what is early is only replaced where we have called; it may be joined on either side.
+            return 0 if usage.dialog.is_caller or isinstance(reference, Join) else 481
         # RFC 3891 section 3: it was accepted meanwhile.
         return 486 if isinstance(reference, Replaces) and reference.is_early_only else 0
 

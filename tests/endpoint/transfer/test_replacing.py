@@ -235,3 +235,22 @@ class JoinTests(ReplacingTestCase):
         assert old.usage is not None
         self.assertEqual(self.status(self.carol, join=Join.to(old.usage.dialog)), 481)
         self.run_until(old.terminate())
+
+    def test_early(self) -> None:
+        """RFC 3911 section 4: a call that rings here is no less joined than one that stands (row:I9)."""
+        session, establishing = self.begin()
+        theirs = self.received[-1]
+        theirs.ring()
+        self.network.advance(0.5)
+        [usage] = session.set_up.early_usages  # type: ignore[union-attr]
+        calling = self.alice.invite(BOB, OFFER, join=Join.to(usage.dialog))
+        self.network.advance(1)
+        replacement = self.received[-1].replacement
+        assert replacement is not None
+        self.assertIs(replacement.session, theirs)
+        self.received[-1].accept(ANSWER)
+        self.network.advance(1)
+        self.assertIs(theirs.state, SignalingState.INCOMING)
+        self.run_until(self.successResultOf(calling).terminate())
+        self.run_until(session.terminate())
+        self.failureResultOf(establishing)

@@ -53,7 +53,8 @@ class RelationTests(SynchronousTestCase):
         return Relation(reference, SimpleNamespace(**parts), True)  # type: ignore[arg-type]
 
     def test_refusals(self) -> None:
-        """Each state of a session says whether it can be replaced or joined (row:I9)."""
+        """Each state of a session says whether it can be replaced or joined; a call that rings here can only be joined
+        (RFC 3891 section 3, RFC 3911 section 4) (row:I9)."""
         plain, early, join = Replaces("a", "b", "c"), Replaces("a", "b", "c").early_only(), Join("a", "b", "c")
         called = SimpleNamespace(is_caller=False)
         for reference, usage, status in (
@@ -64,7 +65,7 @@ class RelationTests(SynchronousTestCase):
             (early, {"is_early": True}, 0),
             (join, {"is_early": True}, 0),
             (plain, {"is_early": True, "dialog": called}, 481),
-            (join, {"is_early": True, "dialog": called}, 481),
+            (join, {"is_early": True, "dialog": called}, 0),
             (plain, {"is_over": True}, 603),
             (join, {"is_over": True}, 603),
         ):
