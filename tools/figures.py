@@ -38,7 +38,7 @@ MACHINES = (
     ("dialog", "modification", "Who may change a session", "RFC 3261 section 14, RFC 3311 section 5, RFC 5407"),
     ("dialog", "acknowledgement", "A 2xx until its ACK", "RFC 3261 section 13.3.1.4"),
     ("dialog", "session_timer", "The session timer", "RFC 4028 sections 7, 9 and 10"),
-    ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1, Figure 1, with RFC 5839"),
+    ("event", "subscriber", "A subscription of ours", "RFC 6665 section 4.1.2, with RFC 5839"),
     ("event", "notifier", "A subscription of a peer's", "RFC 6665 sections 4.2 and 4.4"),
     ("event", "publisher", "A publication of ours", "RFC 3903 sections 4 and 5"),
     ("event", "referring", "A REFER of ours", "RFC 3515 section 2.4, with RFC 4488 and RFC 7614"),

@@ -403,7 +403,7 @@ class SignalingSession(Transferable, SessionLife):
         return in_dialog.send(self, usage, method, octets, content_type, application_fields(headers), timeout)
 
     def subscribe(self, event: str, **arguments: Unpack[SubscribeArguments]) -> Deferred[Subscription]:
-        """Subscribe to *event* of the peer within the session's dialog (RFC 6665 section 4.5), as peers of RFC 3265
+        """Subscribe to *event* of the peer within the session's dialog (RFC 6665 section 4.5.2), as peers of RFC 3265
         want it. It outlives the session, is never begun anew, and ends with the dialog.
 
         :param arguments: as for ``endpoint.subscribe``, without what says where it goes.

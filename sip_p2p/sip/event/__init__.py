@@ -9,7 +9,7 @@ module                  what                                                    
 ======================  =======================================================  =====================================
 ``usage``               what a subscription is to its dialog, and what it says   RFC 6665 section 4.5, RFC 5057
 ``awaiting``            the dialogs that a NOTIFY may make                       RFC 6665 section 4.4.1
-``subscription_state``  Subscription-State                                       RFC 6665 section 8.2.2
+``subscription_state``  Subscription-State                                       RFC 6665 section 8.2.3
 ``terms``               what a SUBSCRIBE says to the one who is asked            RFC 6665 section 4.2.1
 ``rates``               how often a subscriber wants to be told                  RFC 6446
 ``notifier``            a peer's subscription, from SUBSCRIBE to last NOTIFY     RFC 6665 sections 4.2 and 4.4

@@ -1,4 +1,4 @@
-"""The dialogs that a NOTIFY may make (RFC 6665 sections 4.1.2.4, 4.4.1 and 4.5.1).
+"""The dialogs that a NOTIFY may make (RFC 6665 sections 4.1.2.4, 4.1.4 and 4.4.1).
 
 A SUBSCRIBE, and a REFER, makes its dialog with the first NOTIFY rather than with its 2xx: a NOTIFY may come before
 that, and several may, each from another party that the request was forked to. Until its dialog is there, such a NOTIFY

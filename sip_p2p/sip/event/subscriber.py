@@ -175,7 +175,7 @@ class Subscriber:
         self._ask(plan, self._first_kind, self.options.expires, now)
 
     def start_in(self, dialog: Dialog, now: float) -> None:
-        """Subscribe in *dialog*, which has another use already (section 4.5).
+        """Subscribe in *dialog*, which has another use already (section 4.5.2).
 
         :raises InvalidOperation: the second time, and when the dialog has such a subscription or no sequence number
             left.
@@ -319,7 +319,7 @@ class Subscriber:
         if options.accept:
             fields.append(("Accept", options.accept))
         if self.etag and kind is SubscribeKind.REFRESH:
-            # RFC 5839 section 5.1: nothing is to be said if the state is what we have been told.
+            # RFC 5839 section 5.6: nothing is to be said if the state is what we have been told.
             fields.append(("Suppress-If-Match", self.etag))
         plan.fields = fields
         if self._composer is not None:
@@ -362,7 +362,7 @@ class Subscriber:
         elif self.state is SubscriberState.NOTIFY_WAIT:
             self._end(SubscriptionEnding.UNREACHABLE, reason=reason)
         elif isinstance(reason, OperationTimeout) and not asking.is_notified:
-            # Figure 1: the attempt to refresh it timed out.
+            # 4.1.2: the attempt to refresh it timed out.
             self._end(SubscriptionEnding.LEFT if is_left else SubscriptionEnding.EXPIRED, reason=reason)
         else:
             self._not_refreshed(asking, None, reason, now)
@@ -565,12 +565,12 @@ class Subscriber:
             # What the application cannot be given was not fetched, either.
             self._end(self._ending(value) if request is not None else self._unread, value=value)
             return
-        # 4.1.3: a state that nobody knows is one of a subscription that stands.
+        # 8.4: a state that nobody knows is one of a subscription that stands.
         self.state = SubscriberState.PENDING if value.state == PENDING else SubscriberState.ACTIVE
         if value.expires is not None:
             if asking is not None:
                 asking.is_dated = True
-            # 4.1.2.1: a notifier may shorten what was asked, and never makes it longer.
+            # 4.2.2: a notifier may shorten what was asked, and never makes it longer.
             self._last_until(now, min(value.expires, self._most))
         self._appoint()
         if request is not None:
@@ -620,7 +620,7 @@ class Subscriber:
             self._stop_awaiting()
         dialog = self.dialog
         if self._notify_until is not None and now >= self._notify_until:
-            # Figure 1: Timer N fires.
+            # 4.1.2.2, 4.1.2.4: Timer N fires.
             is_left = self.state is SubscriberState.ENDING
             self._end(SubscriptionEnding.LEFT if is_left else SubscriptionEnding.NO_NOTIFY)
         elif self._refresh_at is not None and now >= self._refresh_at and dialog is not None:

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class SubscriberState(enum.Enum):
-    """The states of Figure 1, with one more between our last SUBSCRIBE and the last NOTIFY."""
+    """The states of section 4.1.2, with one more between our last SUBSCRIBE and the last NOTIFY."""
 
     IDLE = "nothing was sent"
     NOTIFY_WAIT = "it was asked for, and no NOTIFY has come"

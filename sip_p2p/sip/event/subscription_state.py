@@ -1,4 +1,4 @@
-"""Subscription-State: how a subscription stands, and how it ended (RFC 6665 sections 4.1.3 and 8.2.2)."""
+"""Subscription-State: how a subscription stands, and how it ended (RFC 6665 sections 4.1.3 and 8.2.3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SubscriptionStateValue:
     """A Subscription-State.
 
     :ivar state: in small letters: ``active``, ``pending``, ``terminated``, or what an extension has made up; such a one
-        is to be taken for a subscription that stands (section 4.1.3).
+        is taken for that of a subscription that stands (section 8.4: extension-substate).
     :ivar reason: why it ended, in small letters; empty where it does not say.
     :ivar expires: the seconds that are left of it; None where it does not say.
     :ivar retry_after: the seconds until the subscriber may try again; None where it does not say.

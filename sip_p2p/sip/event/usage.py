@@ -27,7 +27,7 @@ NOTIFIER = "notifier"
 def usage_name(side: str, event: EventValue) -> str:
     """The name in :attr:`~sip_p2p.sip.dialog.dialog.Dialog.usages` of a subscription to *event*.
 
-    Package and ``id`` tell subscriptions of one dialog apart, octet by octet (section 4.5.2); nothing else of Event
+    Package and ``id`` tell subscriptions of one dialog apart, octet by octet (section 8.2.1); nothing else of Event
     does.
 
     :param side: :data:`SUBSCRIBER` or :data:`NOTIFIER`.

@@ -56,7 +56,7 @@ class FetchTests(WatchTestCase):
 
 
 class SessionTests(CallTestCase):
-    """Within the dialog of a session (RFC 6665 section 4.5)."""
+    """Within the dialog of a session (RFC 6665 section 4.5.2)."""
 
     def setUp(self) -> None:
         """Bob's gauge."""

@@ -191,7 +191,7 @@ class SubscribeTests(SynchronousTestCase):
             self.assertEqual(bench.wait(2), ">SUBSCRIBE 3600", order)
 
     def test_no_notify_makes_it_longer(self) -> None:
-        """4.1.2.1: nor does a NOTIFY make it longer than was asked, with the seconds of a 423 where these were more."""
+        """4.2.2: nor does a NOTIFY make it longer than was asked, with the seconds of a 423 where these were more."""
         bench = Bench(options(expires=600)).begin()
         bench.answer(200)
         bench.notify("active;expires=4294967295")
@@ -266,7 +266,7 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual(bench.wait(2), ">SUBSCRIBE 3600")
 
     def test_etag(self) -> None:
-        """RFC 5839: a refresh says which state we have, and a 204 says that it is the state. row:J3"""
+        """RFC 5839 section 5.6: a refresh says which state we have, and a 204 says that it is the state. row:J3"""
         bench = Bench().begin()
         bench.answer(200)
         bench.notify(fields=(("SIP-ETag", "e17"),))
@@ -279,7 +279,7 @@ class SubscribeTests(SynchronousTestCase):
         self.assertNotIn("Suppress-If-Match", bench.sent[-1].headers)
 
     def test_strange_etag(self) -> None:
-        """RFC 5839 section 5.1: what is no entity-tag, or one longer than anybody needs, is neither kept nor said."""
+        """RFC 5839 section 7.3: what is no entity-tag, or one longer than anybody needs, is neither kept nor said."""
         for etag in ("e" * 3000, 'a "b"', "a;b", ""):
             bench = Bench().begin()
             bench.answer(200)

@@ -23,7 +23,7 @@ class SubscriptionStateTests(SynchronousTestCase):
         self.assertEqual((value.reason, value.retry_after), ("probation", 60))
 
     def test_extension(self) -> None:
-        """Section 4.1.3: a state that nobody knows is that of a subscription that stands."""
+        """Section 8.4: a state that nobody knows is that of a subscription that stands."""
         value = parse_subscription_state("waiting;x=y")
         self.assertFalse(value.is_terminated)
         self.assertEqual(dict(value.params), {"x": "y"})
