@@ -1,7 +1,8 @@
 """Sessions that take the place of another one, or are added to it (row I9, fault D5; RFC 3891, RFC 3911).
 
 Of a peer's INVITE that names a session of ours only that peer is let through with whom the session is, under the
-address that it has there; ``replaces_policy`` can let others through, such as the one whom an attended transfer sends.
+address that it has there, or with the password that its user has shown there; ``replaces_policy`` can let others
+through, such as the one whom an attended transfer sends.
 Nobody else hears that there is such a session: 481. Who sent them, by Referred-By, is a claim, and changes nothing.
 """
 
@@ -42,7 +43,7 @@ class Replacement:
     :ivar is_join: whether the new one is to be added to it; otherwise it takes its place, and the old one ends when the
         new one stands.
     :ivar is_same_party: whether the INVITE is from the party that the session is with: from its connection, under its
-        address.
+        address; or, where the endpoint asks for passwords, from the user that the session is with.
     :ivar invite: the INVITE.
     :ivar peer: who has sent it, as far as was verified.
     """
@@ -93,7 +94,8 @@ def replacement_of(output: RequestReceived, endpoint: RealTimeEndpoint) -> Repla
         reference = read_relation(request, endpoint.profile.supported)
         if reference is None:
             return None
-        relation = relation_of(reference, request, output.flow, core.dialogs)
+        username = output.transaction.authenticated_as
+        relation = relation_of(reference, request, output.flow, core.dialogs, username)
     except MalformedMessage as error:
         return Refusal(error.status, error.reason)
     session = None if relation is None else relation.usage.user

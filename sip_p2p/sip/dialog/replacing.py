@@ -1,8 +1,9 @@
 """Which session an INVITE means to take the place of, or to be added to (RFC 3891 section 3, RFC 3911 section 4).
 
 Values in, values out. Whether that is allowed is for somebody else to say, who is told whether the INVITE comes from
-the very party that the session is with: from its connection, and under its address. Until that is decided nothing tells
-a stranger which sessions there are: what he may not touch is answered as what does not exist.
+the very party that the session is with: from its connection, and under its address; or, where passwords are asked for,
+with that of its user. Until that is decided nothing tells a stranger which sessions there are: what he may not touch is
+answered as what does not exist.
 
 Left out: what makes a whole conference of two sessions that are joined, and the signed Referred-By with which RFC 3891
 would let a third party prove who sent it.
@@ -76,11 +77,14 @@ def read_relation(request: Request, supported: set[str]) -> Replaces | Join | No
     return Replaces.parse(replaces[0]) if replaces else Join.parse(join[0])
 
 
-def relation_of(reference: Replaces | Join, request: Request, flow: Flow, dialogs: DialogTable) -> Relation | None:
+def relation_of(
+    reference: Replaces | Join, request: Request, flow: Flow, dialogs: DialogTable, username: str = ""
+) -> Relation | None:
     """The session that *reference* names; None where there is none, which is answered 481.
 
     :param request: the INVITE that names it.
     :param flow: what that came by.
+    :param username: whose password its sender has shown to know; empty where nobody asked.
     :raises MalformedMessage: when From cannot be read (400).
     """
     dialog = reference.find(dialogs)
@@ -88,14 +92,18 @@ def relation_of(reference: Replaces | Join, request: Request, flow: Flow, dialog
     if dialog is None or usage is None:
         # RFC 3891 section 3: nor is a dialog meant that no INVITE has made.
         return None
-    return Relation(reference, usage, is_from_party(dialog, request, flow))
+    return Relation(reference, usage, is_from_party(dialog, request, flow, username))
 
 
-def is_from_party(dialog: Dialog, request: Request, flow: Flow) -> bool:
+def is_from_party(dialog: Dialog, request: Request, flow: Flow, username: str = "") -> bool:
     """Whether *request*, which is in no dialog, comes from the verified party that *dialog* is with.
 
+    :param username: whose password its sender has shown to know; empty where nobody asked.
     :raises MalformedMessage: when From cannot be read (400).
     """
+    if username and dialog.username:
+        # RFC 3891 section 3: who shares the credentials is the same, on another device as well.
+        return username == dialog.username
     # Many may come by one connection, that of a proxy or of a whole domain: the address tells them apart, and who has
     # none (RFC 3323 section 4.1.1.3) is like everybody else without one.
     if is_anonymous(dialog.remote):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sip_p2p import (
+    DigestAuthenticator,
     InvalidOperation,
     Join,
     Peer,
@@ -100,6 +101,22 @@ class ReplaceTests(ReplacingTestCase):
         other = SipPeerToPeerEndpoint("sip:mallory@a.example", self.alice.connection_manager)
         self.assertEqual(self.status(other, replaces=Replaces.to(old.usage.dialog), privacy="user"), 481)
         self.run_until(old.terminate())
+
+    def test_same_user(self) -> None:
+        """Where Bob asks for passwords, the user of a session replaces it from another device; another user does not
+        (RFC 3891 section 3) (row:I9, fault:D5)."""
+        self.bob.profile.authenticator = DigestAuthenticator("b.example", {"alice": "pw", "eve": "wp"}.get)
+        self.alice.credentials.add(realm="b.example", username="alice", password="pw", peer="b.example")
+        self.carol.credentials.add(realm="b.example", username="eve", password="wp", peer="b.example")
+        device = self.network.party("sip:alice@d.example")
+        device.credentials.add(realm="b.example", username="alice", password="pw", peer="b.example")
+        old, theirs = self.call()
+        assert old.usage is not None
+        named = Replaces.to(old.usage.dialog)
+        self.assertEqual(self.status(self.carol, replaces=named), 481)
+        self.assertIs(theirs.state, SignalingState.CONNECTED)
+        self.assertEqual(self.status(device, replaces=named), 200)
+        self.assertIs(theirs.state, SignalingState.DISCONNECTED)
 
     def test_policy(self) -> None:
         """replaces_policy lets others through, who are shown to it (row:I9)."""

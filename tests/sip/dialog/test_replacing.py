@@ -92,3 +92,15 @@ class RelationTests(SynchronousTestCase):
         self.assertFalse(is_from_party(known, invite(), tls("c.example")))
         other = invite(from_="<sip:mallory@b.example>;tag=x")
         self.assertFalse(is_from_party(known, other, tls("b.example")))
+
+    def test_user(self) -> None:
+        """RFC 3891 section 3: who shows the password of the dialog's user is the party, wherever it speaks from, and
+        who shows another one's is not (fault:D5)."""
+        known = dialog()
+        known.username, known.peer = "bob", "b.example"
+        elsewhere = invite(from_="<sip:bob@c.example>;tag=x")
+        self.assertTrue(is_from_party(known, elsewhere, tls("c.example"), "bob"))
+        self.assertFalse(is_from_party(known, elsewhere, tls("c.example")))
+        self.assertFalse(is_from_party(known, invite(), tls("b.example"), "mallory"))
+        known.username = ""
+        self.assertFalse(is_from_party(known, elsewhere, tls("c.example"), "bob"))
