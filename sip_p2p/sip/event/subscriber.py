@@ -369,9 +369,11 @@ class Subscriber:
 
     def _granted(self, asking: _Asking, response: Response, flow: Flow, now: float) -> None:
         """4.1.2.1: a 2xx says for how long; a NOTIFY follows, unless the state is what we have (RFC 5839)."""
-        state, timeout = self.state, self.core.layer.timers.timeout
-        if self.dialog is not None:
-            self.dialog.refresh_target(response, flow)
+        state, timeout, dialog = self.state, self.core.layer.timers.timeout, self.dialog
+        # 5.4.9: where the NOTIFY of one notifier has made the dialog, the 2xx may be another's, and says nothing of it.
+        is_ours = dialog is None or asking.errand.plan.dialog is not None or response.to.tag == dialog.remote_tag
+        if dialog is not None and is_ours:
+            dialog.refresh_target(response, flow)
         if state is SubscriberState.ENDING and asking.kind is not SubscribeKind.UNSUBSCRIBE:
             self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response))
             self._unsubscribe(now)
@@ -386,7 +388,8 @@ class Subscriber:
             # 4.1.3: what the NOTIFY says of it counts, and it has come before.
             self._last_until(now, self.expires_at - now)
         else:
-            self._last_until(now, min(seconds_of(response.headers, "Expires", asking.expires), asking.expires))
+            said = seconds_of(response.headers, "Expires", asking.expires) if is_ours else asking.expires
+            self._last_until(now, min(said, asking.expires))
         self._appoint()
         self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response))
 
@@ -526,6 +529,8 @@ class Subscriber:
         fork = Subscriber(self.core, self.profile, self.options, self._composer)
         fork.state = SubscriberState.NOTIFY_WAIT
         fork._most = self._most
+        # 4.2.2: no 2xx says for how long it holds, and not every NOTIFY does.
+        fork._last_until(now, self._most)
         fork._notify_until = now + self.core.layer.timers.timeout
         fork._adopt(made)
         fork._appoint()

@@ -123,9 +123,9 @@ class Bench(MachineBench):
         self.core.receive_message(notify(state, **parts), self.flow if flow is None else flow, self.now)
         return self.said()
 
-    def answer(self, status: int, *fields: tuple[str, str]) -> str:
-        """The SUBSCRIBE under way is answered; return what was said."""
-        self.answered(status, fields)
+    def answer(self, status: int, *fields: tuple[str, str], tag: str = "bt") -> str:
+        """The SUBSCRIBE under way is answered, by whose *tag* it is; return what was said."""
+        self.answered(status, (("To", f"<{BOB}>;tag={tag}"), *fields))
         return self.said()
 
     def fail(self, reason: BaseException | None = None) -> str:

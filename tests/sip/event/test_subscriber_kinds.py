@@ -72,6 +72,34 @@ class ForkTests(SynchronousTestCase):
         )
         self.assertEqual(bench.state, "active")
 
+    def test_answered_by_another(self) -> None:
+        """5.4.9: a 2xx of another notifier than the one whose NOTIFY has made the dialog says nothing of that: neither
+        where it is nor for how long. row:J1"""
+        bench = Bench(options(expires=3600)).begin()
+        bench.notify("active;expires=1800", contact="<sip:bob@192.0.2.77>")
+        fields = (("Contact", "<sip:bob@192.0.2.88>"), ("Expires", "60"))
+        self.assertEqual(bench.answer(200, *fields, tag="other"), "[answered 200]")
+        self.assertEqual(bench.subscriber.expires_at, bench.now + 1800)
+        self.assertEqual(bench.wait(901), ">SUBSCRIBE 3600")
+        self.assertEqual((bench.sent[-1].uri_text, bench.sent[-1].to.tag), ("sip:bob@192.0.2.77", "bt"))
+        bench = Bench(options(expires=3600)).begin()
+        bench.notify()
+        bench.answer(200, *fields, tag="other")
+        self.assertEqual(bench.subscriber.expires_at, bench.now + 3600)
+
+    def test_how_long(self) -> None:
+        """4.2.2: a fork whose NOTIFY does not say for how long it holds is refreshed all the same: for what was asked.
+        row:J3"""
+        bench = Bench(options(expires=600, max_forks=2)).begin()
+        bench.answer(200, ("Expires", "600"))
+        bench.notify()
+        bench.notify(tag="other", cseq=1)
+        self.assertEqual([each.expires_at for each in (bench.subscriber, *bench.forks)], [bench.now + 600] * 2)
+        self.assertEqual(bench.core.appointments.next_deadline(), bench.now + TIMER_N)
+        bench.subscriber.abandon()
+        self.assertEqual(bench.wait(301), ">SUBSCRIBE 600")
+        self.assertEqual(bench.sent[-1].to.tag, "other")
+
     def test_fork_that_says_nothing_good(self) -> None:
         """A fork whose first NOTIFY is refused is let go after Timer N."""
         bench = Bench(options(max_forks=2)).begin()
