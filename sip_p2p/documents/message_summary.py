@@ -28,7 +28,7 @@ CONTEXT_CLASSES = (
     "text-message",
     "none",
 )
-"""The kinds of messages that RFC 3458 section 3.1.1 names; there may be others."""
+"""The kinds of messages that RFC 3458 section 6.2 and RFC 3938 name; there may be others."""
 
 MOST_LINES = 1024
 """How many lines are read. A longer document is refused."""
@@ -91,6 +91,8 @@ class MessageSummary:
     def __post_init__(self) -> None:
         if check_value("Message-Account", self.account) != self.account:
             raise ValueError("the account has blanks around it")
+        if self.account.startswith("<"):
+            raise ValueError("the account is a URI without angle brackets (RFC 3842 section 3.5)")
         kinds = [count.context for count in self.counts]
         if len(set(kinds)) != len(kinds):
             raise ValueError("a kind of messages is counted twice")
@@ -128,7 +130,8 @@ class MessageSummary:
                     raise MalformedDocument(f"Messages-Waiting is yes or no, not {value[:32]!r}", number)
                 waiting = ascii_lower(value) == "yes"
             elif known == "message-account":
-                account = value
+                # Section 3.5: it has no angle brackets; those of a peer are no part of it.
+                account = value[1:].strip("> \t") if value.startswith("<") else value
             elif known not in counts:
                 count = _read_count(known, value, number)
                 if count is not None:
@@ -184,11 +187,15 @@ def _read_count(context: str, value: str, line: int) -> MessageCount | None:
         if context in CONTEXT_CLASSES:
             raise MalformedDocument(f"not a number of messages: {value[:64]!r}", line)
         return None
+    new, old = _number(match[1]), _number(match[2])
+    if match[3] is None:
+        return MessageCount(context, new, old)
+    return MessageCount(context, new, old, _number(match[3]), _number(match[4]))
+
+
+def _number(digits: str) -> int:
+    """Section 3.5: what is larger than any number may be counts as the largest one."""
     try:
-        new, old = parse_number(match[1], _LARGEST_COUNT), parse_number(match[2], _LARGEST_COUNT)
-        if match[3] is None:
-            return MessageCount(context, new, old)
-        urgent = parse_number(match[3], _LARGEST_COUNT), parse_number(match[4], _LARGEST_COUNT)
-        return MessageCount(context, new, old, *urgent)
-    except ValueError as error:
-        raise MalformedDocument(str(error), line) from None
+        return parse_number(digits, _LARGEST_COUNT)
+    except ValueError:
+        return _LARGEST_COUNT

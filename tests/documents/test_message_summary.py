@@ -76,6 +76,18 @@ class SummaryTests(SynchronousTestCase):
         self.assertTrue(summary.waiting)
         self.assertEqual(summary.counts, (MessageCount("voice-message", 1, 2, 0, 0), MessageCount("x-count", 1, 2)))
 
+    def test_large(self) -> None:
+        """A number that is larger than any may be counts as the largest one, however long it is (section 3.5)."""
+        for digits in ("4294967296", "9" * 5000):
+            summary = MessageSummary.parse(f"Messages-Waiting: yes\r\nVoice-Message: 1/{digits} (0/{digits})".encode())
+            self.assertEqual(summary.counts, (MessageCount("voice-message", 1, 2**32 - 1, 0, 2**32 - 1),))
+        self.assertEqual(MessageSummary.parse(summary.to_bytes()), summary)
+
+    def test_account_in_brackets(self) -> None:
+        """The account stands without angle brackets; a peer's are passed over (section 3.5)."""
+        octets = b"Messages-Waiting: no\r\nMessage-Account: <sip:alice@vmail.example.com>\r\n"
+        self.assertEqual(MessageSummary.parse(octets).account, "sip:alice@vmail.example.com")
+
     def test_refused(self) -> None:
         """What does not say whether messages wait, and a count that is none, is refused with its line."""
         for octets, line in (
@@ -83,7 +95,6 @@ class SummaryTests(SynchronousTestCase):
             (b"Voice-Message: 1/2", 0),
             (b"Messages-Waiting: perhaps", 1),
             (b"Messages-Waiting: yes\r\nVoice-Message: many", 2),
-            (b"Messages-Waiting: yes\r\nVoice-Message: 1/4294967296", 2),
             (b"Messages-Waiting: yes\r\nno colon", 2),
             (b"Messages-Waiting: yes\r\n" + b"X: y\r\n" * 1024, 0),
             (b"Messages-Waiting: yes\r\nMessage-Account: a\0b", 0),
@@ -105,6 +116,7 @@ class SummaryTests(SynchronousTestCase):
         for summary in (
             {"account": "a\r\nb"},
             {"account": " a"},
+            {"account": "<sip:alice@vmail.example.com>"},
             {"counts": (count, count)},
             {"messages": ((),)},
             {"messages": ((("To", "a\nb"),),)},
