@@ -139,7 +139,7 @@ class Challenge:
     :ivar opaque: what is to be sent back; None where there is none.
     :ivar algorithm: as :data:`ALGORITHMS` writes it; MD5 where none is named (RFC 7616 section 3.3).
     :ivar names_algorithm: whether the challenge names it, so that the answer does.
-    :ivar qop: ``auth``, ``auth-int``, or nothing where it offers none.
+    :ivar qop: ``auth``, ``auth-int``, or nothing where it offers none with MD5.
     :ivar is_stale: whether the credentials were good and their nonce was not.
     :ivar hashes_user: whether the peer takes the name as a hash (RFC 7616 section 3.4.4).
     """
@@ -168,9 +168,11 @@ class Challenge:
         if algorithm is None:
             raise MalformedMessage("a challenge with an algorithm that is not known")
         offered = {each.strip(" \t").lower() for each in (params.get("qop") or "").split(",")} - {""}
+        if not offered and algorithm != "MD5":
+            # RFC 8760 section 2.6: this is what no qop means; without one answers who may be as old as RFC 2069.
+            offered.add("auth")
         self.qop = "auth" if "auth" in offered else "auth-int" if "auth-int" in offered else ""
-        if not self.qop and (offered or algorithm != "MD5"):
-            # RFC 8760 section 2.6: only what is as old as MD5 may do without.
+        if offered and not self.qop:
             raise MalformedMessage("a challenge without a qop that is known")
         self.realm = realm
         self.nonce = nonce

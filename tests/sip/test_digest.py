@@ -114,6 +114,15 @@ class ChallengeTests(SynchronousTestCase):
         self.assertEqual((full.is_stale, full.names_algorithm, full.hashes_user), (True, True, True))
         self.assertEqual(challenge('realm="r", nonce="n", qop="auth-int"').qop, "auth-int")
 
+    def test_no_qop(self) -> None:
+        """A challenge without qop means ``auth``, but for MD5, which is answered without one (RFC 8760 section 2.6, RFC
+        3261 section 22.4)."""
+        for algorithm, qop in (("SHA-256", "auth"), ("SHA-512-256-sess", "auth"), ("MD5-sess", "auth"), ("MD5", "")):
+            asked = challenge(f'realm="r", nonce="n", algorithm={algorithm}')
+            self.assertEqual(asked.qop, qop)
+            written = ClientNonce(asked, "bob", "0" * 64, "c").field("INVITE", BOB, b"")[1]
+            self.assertEqual(f"qop={qop}, nc=00000001" in written, bool(qop))
+
     def test_unanswerable(self) -> None:
         """What is no digest, lacks a part, or asks for what nobody knows is no challenge (RFC 8760 section 2.4)."""
         for text in (
@@ -123,7 +132,7 @@ class ChallengeTests(SynchronousTestCase):
             'Digest realm="r", nonce=""',
             'Digest realm="r", nonce="n", algorithm=SHA-1, qop="auth"',
             'Digest realm="r", nonce="n", qop="later"',
-            'Digest realm="r", nonce="n", algorithm=SHA-256',
+            'Digest realm="r", nonce="n", algorithm=SHA-256, qop="later"',
         ):
             with self.assertRaises(MalformedMessage):
                 Challenge(parse_auth_value(text, "WWW-Authenticate"), False)
