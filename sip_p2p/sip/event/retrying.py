@@ -79,7 +79,9 @@ def wished_pause(over: SubscriptionOver) -> int:
     Retry-After of a response; a day at most, and 0 where it says nothing."""
     wish = 0
     if over.value is not None:
-        wish = over.value.retry_after or 0
+        # 4.1.3: beside deactivated, timeout and what is for good it means nothing.
+        has_meaning = _OF_REASON.get(over.value.reason, Retry.LATER) is Retry.LATER
+        wish = (over.value.retry_after or 0) if has_meaning else 0
     elif over.response is not None:
         value = over.response.headers.get("Retry-After")
         try:

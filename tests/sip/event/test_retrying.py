@@ -95,6 +95,24 @@ class RetryTests(SynchronousTestCase):
             self.assertEqual(wished_pause(refused), seconds)
         self.assertEqual(wished_pause(over(SubscriptionEnding.EXPIRED)), 0)
 
+    def test_wishes_without_meaning(self) -> None:
+        """4.1.3: beside these reasons a retry-after says nothing: who may come again at once is not kept waiting by it,
+        and who may not is not let in after it. row:J5"""
+        for reason, retry, seconds in (
+            ("deactivated", A, 0),
+            ("timeout", A, 0),
+            ("rejected", N, 0),
+            ("noresource", N, 0),
+            ("invariant", N, 0),
+            ("probation", L, 3600),
+            ("giveup", L, 3600),
+            ("made-up", L, 3600),
+            ("", L, 3600),
+        ):
+            value = SubscriptionStateValue.of("terminated", reason=reason, retry_after=3600)
+            ended = over(SubscriptionEnding.TERMINATED, value=value)
+            self.assertEqual((retry_of(ended, has_stood=True), wished_pause(ended)), (retry, seconds), reason)
+
 
 class BackOffTests(SynchronousTestCase):
     """The pauses."""
