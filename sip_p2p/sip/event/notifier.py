@@ -38,7 +38,7 @@ from sip_p2p.sip.event.rates import Pace, Rates
 from sip_p2p.sip.event.subscription_state import ACTIVE, PENDING, TERMINATED, SubscriptionStateValue
 from sip_p2p.sip.event.terms import read_event, read_subscribe
 from sip_p2p.sip.event.usage import NOTIFIER, EventEffect, usage_name
-from sip_p2p.sip.fields import EventValue, parse_retry_after
+from sip_p2p.sip.fields import EventValue, parse_event, parse_retry_after
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ class Notifier:
             return False
         if not transaction.echo.has_to_tag:
             transaction.echo.to_tag = self.dialog.local_tag
-        self._take_rates(reading.rates)
+        self._take_rates(reading.rates, reading.expires)
         # 4.2.1.1: 200 in any case; 202 says nothing more (section 8.3.1).
         self._respond(transaction, reading.expires, now, fields)
         self.begin(now, reading.expires, is_active=is_active)
@@ -339,7 +339,7 @@ class Notifier:
             # 4.1.2.2: a refresh that is refused leaves the subscription as it was.
             self.core.answer(transaction, reading.status, now, extra=reading.fields, warning=reading.reason)
             return
-        self._take_rates(reading.rates)
+        self._take_rates(reading.rates, reading.expires)
         if self._pace is not None:
             # Whoever asks does not want to be left alone any more.
             self._pace.not_before = -math.inf
@@ -362,8 +362,10 @@ class Notifier:
             return
         self._errand = None
         if response.status < 300:
-            # 4.4.1: NOTIFY is a target refresh request.
+            # 3.2: NOTIFY is a target refresh request.
             self.dialog.refresh_target(response, flow)
+            if "Event" in response.headers:
+                self._hear_rates(response, now)
             self._answered(now)
         elif reach_of(response.status, "NOTIFY") is Reach.DIALOG:
             # RFC 5057 section 5.1: nobody is there any more, for whatever the dialog is used for.
@@ -471,13 +473,23 @@ class Notifier:
         pace.not_before = now + max(_SHORTEST_RETRY, min(wait, _LONGEST_RETRY))
         self._owe(_AT_ONCE, now)
 
-    def _take_rates(self, rates: Rates) -> None:
-        """How often the subscriber wants to be told from now on."""
-        bounded = rates.bounded(_FASTEST_FORCED)
+    def _take_rates(self, rates: Rates, seconds: float) -> None:
+        """How often the subscriber wants to be told from now on; *seconds* are left of the subscription."""
+        granted = rates.granted(_FASTEST_FORCED, seconds)
         if self._pace is not None:
-            self._pace.rates = bounded
-        elif bounded.params:
-            self._pace = Pace(bounded)
+            self._pace.rates = granted
+        elif granted.params:
+            self._pace = Pace(granted)
+
+    def _hear_rates(self, response: Response, now: float) -> None:
+        """RFC 6446 section 9.3: the Event of a 2xx to a NOTIFY says anew how often; of another package it says
+        nothing."""
+        try:
+            event = parse_event(response.headers.get("Event") or "")
+        except MalformedMessage:
+            return
+        if event.package == self.package and self.state in _STANDING:
+            self._take_rates(Rates.of(event.params), self.expires_at - now)
 
     def _latest(self, now: float) -> float | None:
         """When it is to be told though nothing has changed; None where nobody asks for that, or it is told anyway."""

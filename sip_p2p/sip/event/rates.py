@@ -2,7 +2,8 @@
 
 Three parameters of Event, which Subscription-State repeats as far as the notifier goes along with them, each in
 notifications a second: no more than ``max-rate`` (section 5), no fewer than ``min-rate`` though nothing has changed
-(section 6), and ``adaptive-min-rate`` on the average (section 7). Pure values: what they make of the time between two
+(section 6), and ``adaptive-min-rate`` on the average (section 7); section 8 has what becomes of them together. Pure
+values: what they make of the time between two
 notifications is asked with literal numbers.
 """
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_RATES", "Pace", "Rates"]
 
 _RATE = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,10})?")
-_PERIODS = 10.0
+_PERIODS = 10
 """Over how many notifications, at the rate that is asked for, the adaptive rate is an average."""
 _COUNTED = 100
 
@@ -52,11 +53,7 @@ class Rates:
         missing."""
         if "max-rate" not in params and "min-rate" not in params and "adaptive-min-rate" not in params:
             return NO_RATES
-        least, most = _rate(params, "min-rate"), _rate(params, "max-rate")
-        if least is not None and most is not None and least > most:
-            # Section 6.1: one that is above the most makes no sense.
-            least = most
-        return Rates(most, least, _rate(params, "adaptive-min-rate"))
+        return Rates(_rate(params, "max-rate"), _rate(params, "min-rate"), _rate(params, "adaptive-min-rate"))
 
     @property
     def params(self) -> dict[str, str | None]:
@@ -70,13 +67,26 @@ class Rates:
             params["adaptive-min-rate"] = _written(self.adaptive_min_rate)
         return params
 
-    def bounded(self, fastest: float) -> Rates:
-        """The same, no notification being forced more often than *fastest* times a second (sections 6.3 and 7.3)."""
-        if (self.min_rate or 0.0) <= fastest and (self.adaptive_min_rate or 0.0) <= fastest:
+    def granted(self, fastest: float, seconds: float) -> Rates:
+        """What a notifier makes of them (section 4.2): the same where they make sense together.
+
+        :param fastest: no notification is forced more often than this times a second (sections 6.3 and 7.3).
+        :param seconds: how long the subscription lasts; a rate that would let nothing be told in that time is raised
+            (section 5.3). 0 where it is over at once.
+        """
+        most, least, average = self.max_rate, self.min_rate, self.adaptive_min_rate
+        if most is not None and seconds > 0:
+            most = max(most, 1.0 / seconds)
+        if least is not None and average is not None and least >= average:
+            # 8: a least that is not below the average does not count.
+            least = None
+        # 8: nor is anything above the most.
+        fastest = fastest if most is None else min(fastest, most)
+        least = None if least is None else min(least, fastest)
+        average = None if average is None else min(average, fastest)
+        if (most, least, average) == (self.max_rate, self.min_rate, self.adaptive_min_rate):
             return self
-        least = None if self.min_rate is None else min(self.min_rate, fastest)
-        average = None if self.adaptive_min_rate is None else min(self.adaptive_min_rate, fastest)
-        return Rates(self.max_rate, least, average)
+        return Rates(most, least, average)
 
     @property
     def shortest(self) -> float:
@@ -121,7 +131,7 @@ def _rate(params: Mapping[str, str | None], name: str) -> float | None:
 
 
 def _written(rate: float) -> str:
-    """*rate* as the grammar writes it (section 9): one or two digits, and up to ten after the point."""
+    """*rate* as the grammar writes it (section 9.2): one or two digits, and up to ten after the point."""
     text = f"{rate:.10f}".rstrip("0").rstrip(".")
     return "99.9999999999" if text == "100" else text if float(text) else "0.0000000001"
 
@@ -138,7 +148,7 @@ class Pace:
     :ivar not_before: it has asked to be left alone until then (Retry-After), whatever there is to tell.
     """
 
-    __slots__ = ("_interval", "_last", "_sent", "not_before", "rates")
+    __slots__ = ("_average", "_interval", "_last", "_sent", "not_before", "rates")
 
     def __init__(self, rates: Rates = NO_RATES, interval: float = 0.0) -> None:
         """
@@ -149,14 +159,21 @@ class Pace:
         self.not_before = float("-inf")
         self._last = float("-inf")
         self._sent: list[float] | None = None
+        # The adaptive rate for which they are counted.
+        self._average: float | None = None
 
     def sent(self, now: float) -> None:
         """It is being told."""
         self._last = now
-        period = self.rates.period
-        if period:
+        rate = self.rates.adaptive_min_rate
+        if rate != self._average:
+            self._average = rate
+            # 7.2: as if as many had gone before as are asked for.
+            self._sent = None if rate is None else [now - number / rate for number in range(_PERIODS - 1, -1, -1)]
+        elif rate is not None:
             # No more than can count: those of one period, of which there are a few times the rate that is asked for.
-            self._sent = [*(each for each in (self._sent or ())[-_COUNTED:] if each > now - period), now]
+            begins = now - self.rates.period
+            self._sent = [*(each for each in (self._sent or ())[-_COUNTED:] if each > begins), now]
 
     def earliest(self) -> float:
         """When it may be told of a change (RFC 6446 section 5.2)."""
@@ -164,7 +181,9 @@ class Pace:
 
     def latest(self, now: float) -> float | None:
         """When it is to be told though nothing has changed; None for never."""
-        period = self.rates.period
-        count = sum(each > now - period for each in self._sent or ()) if period else 0
+        rate, count = self.rates.adaptive_min_rate, _PERIODS
+        if rate is not None and rate == self._average:
+            begins = now - self.rates.period
+            count = sum(each > begins for each in self._sent or ())
         longest = self.rates.longest(count)
         return None if longest is None else max(self._last + longest, self.earliest())

@@ -439,6 +439,34 @@ class NotifyTests(SynchronousTestCase):
         self.changed(bench)
         self.assertEqual(len(bench.sent), 3)
 
+    def test_rates_in_an_answer(self) -> None:
+        """RFC 6446 sections 4.2 and 9.3: the Event of a 2xx to a NOTIFY says anew how often, all of it; one of another
+        package, or that cannot be read, says nothing."""
+        bench = Bench()
+        notifier = bench.ask(subscribe(event="presence;max-rate=0.1"))
+        notifier.accept(bench.now)
+        bench.look()
+        for said, rates in (
+            ("presence;max-rate=0.2;min-rate=0.02;id=9", ";max-rate=0.2;min-rate=0.02"),
+            ("dialog;max-rate=0.5", ";max-rate=0.2;min-rate=0.02"),
+            ("no token", ";max-rate=0.2;min-rate=0.02"),
+            ("presence;min-rate=0.05", ";min-rate=0.05"),
+            ("presence", ""),
+        ):
+            bench.answer(200, (("Event", said),))
+            notifier.changed(bench.now)
+            bench.wait(10)
+            bench.look()
+            state = str(bench.sent[-1].headers.get("Subscription-State"))
+            self.assertEqual(state.partition(";expires=")[2].lstrip("0123456789"), rates, said)
+
+    def test_rate_that_tells_nothing(self) -> None:
+        """RFC 6446 section 5.3: a max-rate under which nothing would be told before the end is raised, and said so."""
+        bench = self.active(event="presence;max-rate=0.0001", expires=100)
+        self.assertEqual(bench.sent[0].headers.get("Subscription-State"), "active;expires=100;max-rate=0.01")
+        bench.again(1000, "presence;max-rate=0.0001")
+        self.assertIn(";max-rate=0.001", str(bench.sent[-1].headers.get("Subscription-State")))
+
     def test_gone_meanwhile(self) -> None:
         """A subscriber that has gone before anybody decided makes no dialog."""
         bench = Bench()

@@ -20,7 +20,7 @@ class RatesTests(SynchronousTestCase):
     """What a subscriber asks for."""
 
     def test_read(self) -> None:
-        """Section 9: the three parameters are read from Event and from Subscription-State alike."""
+        """Section 9.1: the three parameters are read from Event and from Subscription-State alike."""
         expected = Rates(2, 0.5, 1.25)
         text = ";max-rate=2;min-rate=0.5;adaptive-min-rate=1.25"
         self.assertEqual(Rates.of(parse_event(f"presence{text}").params), expected)
@@ -28,14 +28,31 @@ class RatesTests(SynchronousTestCase):
         self.assertIs(Rates.of(parse_event("presence;id=1").params), NO_RATES)
 
     def test_nonsense(self) -> None:
-        """A rate that cannot be read, or is 0, counts as missing."""
+        """Section 9.2: a rate that cannot be read, or is 0, counts as missing."""
         for value in ("0", "0.0", "-1", "100", "1.", ".5", "1e3", "", "1.12345678901", "\N{ARABIC-INDIC DIGIT ONE}"):
             self.assertEqual(Rates.of({"max-rate": value}).params, {}, value)
         self.assertEqual(Rates.of({"max-rate": None}).params, {})
 
-    def test_least_above_most(self) -> None:
-        """Section 6.1: a least above the most is taken for the most."""
-        self.assertEqual(Rates.of({"max-rate": "0.1", "min-rate": "5"}), Rates(0.1, 0.1))
+    def test_contradictions(self) -> None:
+        """Section 8: what is above the most is taken for the most, and a least that is not below the average does not
+        count."""
+        for asked, granted in (
+            (Rates(0.1, 5), Rates(0.1, 0.1)),
+            (Rates(0.1, None, 5), Rates(0.1, None, 0.1)),
+            (Rates(0.1, 5, 6), Rates(0.1, 0.1, 0.1)),
+            (Rates(None, 0.5, 0.5), Rates(None, None, 0.5)),
+            (Rates(None, 0.6, 0.5), Rates(None, None, 0.5)),
+            (Rates(0.1, 6, 5), Rates(0.1, None, 0.1)),
+            (Rates(None, 0.4, 0.5), Rates(None, 0.4, 0.5)),
+        ):
+            self.assertEqual(asked.granted(1.0, 600), granted, asked)
+
+    def test_never(self) -> None:
+        """Section 5.3: a most that would let nothing be told before the end is raised to once until then."""
+        self.assertEqual(Rates(0.001).granted(1.0, 600), Rates(1 / 600))
+        self.assertEqual(Rates(0.001, 0.0005).granted(1.0, 600), Rates(1 / 600, 0.0005))
+        for seconds in (1000, 0):
+            self.assertEqual(Rates(0.001).granted(1.0, seconds), Rates(0.001))
 
     def test_impossible(self) -> None:
         """A rate that the grammar cannot say is refused."""
@@ -44,9 +61,9 @@ class RatesTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """Sections 6.3 and 7.3: what forces notifications is bounded, what holds them back is not."""
-        self.assertEqual(Rates(50, 20, 30).bounded(1.0), Rates(50, 1, 1))
-        mild = Rates(50, 0.5)
-        self.assertIs(mild.bounded(1.0), mild)
+        self.assertEqual(Rates(50, 20, 30).granted(1.0, 600), Rates(50, 1, 1))
+        for mild in (NO_RATES, Rates(50, 0.5)):
+            self.assertIs(mild.granted(1.0, 600), mild)
 
     def test_distances(self) -> None:
         """Sections 5.2, 6.2 and 7.4: the shortest and the longest distance of two notifications."""
@@ -63,8 +80,6 @@ class RatesTests(SynchronousTestCase):
     @given(rates, rates, rates)
     def test_round_trip(self, most: float | None, least: float | None, average: float | None) -> None:
         """What is written is read as what it was, as far as ten places go."""
-        if most is not None and least is not None:
-            least, most = min(least, most), max(least, most)
         given_rates = Rates(most, least, average)
         read = Rates.of(given_rates.params)
         self.assertEqual(read, given_rates)
@@ -101,8 +116,29 @@ class PaceTests(SynchronousTestCase):
         pace = Pace(Rates(None, None, 1.0))
         for number in range(20):
             pace.sent(100.0 + number / 10)
-        self.assertEqual(pace.latest(101.9), 103.9)
+        # Twenty, and eight from before.
+        self.assertEqual(pace.latest(101.9), 104.7)
         self.assertEqual(pace.latest(115.0), 102.9)
+
+    def test_adaptive_beginning(self) -> None:
+        """Section 7.2: it begins as if as many had gone before as are asked for, so that the first ones come no
+        faster than the others; and so does another rate."""
+        pace = Pace(Rates(None, None, 0.5))
+        now = 100.0
+        for _ in range(30):
+            pace.sent(now)
+            self.assertEqual(pace.latest(now), now + 2.0)
+            now += 2.0
+        pace.rates = Rates(None, None, 0.1)
+        self.assertEqual(pace.latest(now), now + 8.0)
+        pace.rates = Rates(None, None, 1)
+        self.assertEqual(pace.latest(now + 50.0), now - 1.0)
+        pace.rates = Rates(None, None, 0.1)
+        pace.sent(now)
+        self.assertEqual(pace.latest(now), now + 10.0)
+        pace.rates = NO_RATES
+        pace.sent(now)
+        self.assertIsNone(pace.latest(now))
 
     def test_history_is_bounded(self) -> None:
         """However many there are, only a few are remembered."""
