@@ -62,6 +62,10 @@ _LONGEST_EXPIRES = 2**31
 _LONGEST_TAG = 256
 _STANDS = (SubscriberState.PENDING, SubscriberState.ACTIVE)
 
+_NOTHING_TO_KNOW = frozenset(("deactivated", "giveup", "noresource", "probation", "rejected"))
+"""4.1.3: the reasons that leave a fetch without a state. With ``invariant`` it is there, and one that nobody knows counts
+as none."""
+
 _FATAL = frozenset((404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604))
 """4.1.2.2: the answers to a SUBSCRIBE in the dialog that end the subscription; others leave it until it expires."""
 
@@ -593,8 +597,8 @@ class Subscriber:
         """What the last NOTIFY means."""
         if self.state is SubscriberState.ENDING:
             return SubscriptionEnding.LEFT
-        # 4.4.3: this is what a fetch comes to; any other reason says why there is nothing to know.
-        is_fetched = not self.options.expires and value.reason in ("", "timeout")
+        # 4.4.3: this is what a fetch comes to, unless the reason says why there is nothing to know.
+        is_fetched = not self.options.expires and value.reason not in _NOTHING_TO_KNOW
         return SubscriptionEnding.FETCHED if is_fetched else SubscriptionEnding.TERMINATED
 
     # -- time ----------------------------------------------------------------------------------------------------------

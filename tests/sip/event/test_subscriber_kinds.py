@@ -30,10 +30,21 @@ class FetchTests(SynchronousTestCase):
         self.assertEqual(bench.notify("active;expires=0"), ">200 [notified active] [unwanted] [over FETCHED]")
 
     def test_nothing_to_know(self) -> None:
-        """An end for another reason says why there is nothing to know."""
-        bench = Bench(options(expires=0)).begin()
-        bench.answer(200)
-        self.assertEqual(bench.notify("terminated;reason=noresource"), ">200 [notified terminated] [over TERMINATED]")
+        """4.1.3: some reasons say why there is nothing to know; one that nobody knows is as none, and what never
+        changes has been told. row:J4"""
+        for reason, ending in (
+            ("noresource", "TERMINATED"),
+            ("rejected", "TERMINATED"),
+            ("giveup", "TERMINATED"),
+            ("probation", "TERMINATED"),
+            ("deactivated", "TERMINATED"),
+            ("invariant", "FETCHED"),
+            ("expired", "FETCHED"),
+        ):
+            bench = Bench(options(expires=0)).begin()
+            bench.answer(200)
+            said = bench.notify(f"terminated;reason={reason};retry-after=31536000")
+            self.assertEqual(said, f">200 [notified terminated] [over {ending}]", reason)
 
     def test_no_notify(self) -> None:
         """Without a NOTIFY within Timer N it fails."""
