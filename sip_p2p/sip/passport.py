@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import ascii_lower
 from sip_p2p.sip.dialog.description import description_of
-from sip_p2p.sip.escaping import normalise_escapes
+from sip_p2p.sip.escaping import USER_CHARS, escape_octets
+from sip_p2p.sip.host import bracketed
 from sip_p2p.sip.tel import TelUri
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.uri import OpaqueUri
 
@@ -37,6 +40,9 @@ _PIECE = re.compile("[A-Za-z0-9_-]*")
 _NUMBER = re.compile(r"\+?[0-9*#.()\-]{1,64}")
 _GLOBAL = re.compile(r"\+[0-9.()\-]{1,64}")
 _SEPARATORS = re.compile(r"[.()\-+]")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_NOT_OF_A_USER = re.compile(f"[^{USER_CHARS}%]+")
 _FINGERPRINT = re.compile(r"a=fingerprint:[ \t]*([!-~]{1,32})[ \t]+([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,127})[ \t]*")
 _MOST_FINGERPRINTS = 64
 _LATEST = 2**53
@@ -77,8 +83,8 @@ class PassportIdentity:
             return ""
 
     def same_as(self, other: PassportIdentity) -> bool:
-        """Whether both are the same; a URI may be ``sips:`` here and ``sip:`` there."""
-        return self.kind == other.kind and _any_scheme(self.value) == _any_scheme(other.value)
+        """Whether both are the same, large and small letters aside."""
+        return self.kind == other.kind and ascii_lower(self.value) == ascii_lower(other.value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PassportIdentity):
@@ -127,7 +133,7 @@ class Passport:
         self.dest = dest
         self.iat = iat
         self.x5u = x5u
-        self.mky = tuple(sorted(set(mky)))
+        self.mky = _in_order(mky)
         self.ppt = ppt
 
     @classmethod
@@ -222,24 +228,27 @@ def canonical_identity(uri: SipUri | TelUri | OpaqueUri) -> PassportIdentity | N
     """Who *uri* names, in the form in which it is signed and compared; None for what has no such form: a local number,
     and a URI of another scheme.
 
-    Telephone numbers lose their ``+`` and their separators (RFC 8224 section 8.3); what is known as one is section
-    8.1's. Of a SIP URI user and host are left (section 8.5).
+    Telephone numbers lose their ``+`` and their separators (RFC 8224 section 8.3), and global ones what stands behind
+    them; what is known as one is section 8.1's. Of a SIP URI user and host are left, in small letters (section 8.5).
     """
     if isinstance(uri, TelUri):
         return PassportIdentity("tn", uri.digits.removeprefix("+")) if uri.is_global else None
     if not isinstance(uri, SipUri):
         return None
     user = uri.user or ""
-    if (uri.is_phone and _NUMBER.fullmatch(user) is not None) or _GLOBAL.fullmatch(user) is not None:
-        digits = _SEPARATORS.sub("", user)
-        return PassportIdentity("tn", digits) if digits else None
-    return PassportIdentity("uri", normalise_escapes(str(SipUri(uri.scheme, uri.user, uri.host))))
+    number = user.partition(";")[0]
+    if (uri.is_phone and _NUMBER.fullmatch(user) is not None) or _GLOBAL.fullmatch(number) is not None:
+        digits = _SEPARATORS.sub("", number)
+        if digits:
+            return PassportIdentity("tn", digits)
+    at = "" if uri.user is None else f"{_normal_user(uri)}@"
+    return PassportIdentity("uri", f"{uri.scheme}:{at}{bracketed(uri.host)}")
 
 
 def fingerprints_of(request: Request) -> tuple[tuple[str, str], ...]:
     """The fingerprints in the SDP that *request* carries, each once, in order (RFC 8225 section 5.2.2).
 
-    :raises MalformedMessage: when the body's type or parts cannot be read, or there are too many.
+    :raises MalformedMessage: when the body's type or parts, or a fingerprint, cannot be read, or there are too many.
     """
     if b"a=fingerprint:" not in request.body:
         return ()
@@ -248,16 +257,33 @@ def fingerprints_of(request: Request) -> tuple[tuple[str, str], ...]:
         return ()
     found: set[tuple[str, str]] = set()
     for line in description.body.decode("utf-8", "replace").splitlines():
+        if not line.startswith("a=fingerprint:"):
+            continue
         match = _FINGERPRINT.fullmatch(line)
-        if match is not None:
-            found.add((ascii_lower(match[1]), match[2].replace(":", "").upper()))
+        if match is None:
+            # Whoever reads it all the same would take a key that nobody has signed.
+            raise MalformedMessage("a fingerprint of a media key cannot be read", 438)
+        found.add((ascii_lower(match[1]), match[2].replace(":", "").upper()))
     if len(found) > _MOST_FINGERPRINTS:
         raise MalformedMessage(f"more than {_MOST_FINGERPRINTS} fingerprints of media keys", 438)
-    return tuple(sorted(found))
+    return _in_order(found)
 
 
-def _any_scheme(value: str) -> str:
-    return f"sip:{value[5:]}" if value[:5].lower() == "sips:" else value
+def _in_order(keys: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """RFC 8225 section 5.2.2: each once, in the order of algorithm and digits as one word."""
+    return tuple(sorted(sorted(set(keys)), key="".join))
+
+
+def _normal_user(uri: SipUri) -> str:
+    """The user as it is signed: RFC 3986 section 6.2.2, and small letters."""
+    written = str(uri).partition(":")[2].partition("@")[0].partition(":")[0]
+    small = _NOT_OF_A_USER.sub(lambda match: escape_octets(match[0]), ascii_lower(written))
+    return _ESCAPE.sub(_normal_escape, small)
+
+
+def _normal_escape(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return chr(code).lower() if code in _UNRESERVED else match[0].upper()
 
 
 def _spelled(values: object) -> bytes:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.dates import parse_date
 from sip_p2p.sip.message import Request
 from sip_p2p.sip.passport import Passport, PassportIdentity, canonical_identity, fingerprints_of, split_token
 from sip_p2p.sip.uri import parse_uri
@@ -75,6 +76,34 @@ class SpellingTests(SynchronousTestCase):
             passport.header(), b'{"alg":"ES256","ppt":"foo","typ":"passport","x5u":"' + X5U.encode() + b'"}'
         )
         self.assertEqual(Passport.parse(*passport.pieces()), passport)
+
+    def test_examples_of_claims(self) -> None:
+        """The examples of RFC 8225 sections 5.2.1.4, 5.2.2, 8.2 and 9.1, and of RFC 8224 section 5.1, are spelled octet
+        for octet."""
+        number, alice = PassportIdentity("tn", "12155551212"), PassportIdentity("uri", "sip:alice@example.com")
+        several = (PassportIdentity("uri", "sip:bob@example.net"), alice, PassportIdentity("tn", "12125551212"))
+        passport = Passport(number, several, 1443208345, "https://tel.example.org/passport.cer", ppt="foo")
+        self.assertEqual(
+            passport.claims(),
+            b'{"dest":{"tn":["12125551212"],"uri":["sip:alice@example.com","sip:bob@example.net"]},"iat":1443208345,'
+            b'"orig":{"tn":"12155551212"}}',
+        )
+        self.assertEqual(
+            passport.header(),
+            b'{"alg":"ES256","ppt":"foo","typ":"passport","x5u":"https://tel.example.org/passport.cer"}',
+        )
+        sdp = f"v=0\r\na=fingerprint:sha-256 {FIRST}\r\na=fingerprint:sha-256 {SECOND}\r\n".encode()
+        keys = (
+            b'"mky":[{"alg":"sha-256","dig":"021ACC5427ABEB9C533F3E4B652E7D463F5442CD54F17A03A27DF9B07F4619B2"},'
+            b'{"alg":"sha-256","dig":"4AADB9B13F82183B540212DF3E5D496B19E57CAB3E4B652E7D463F5442CD54F1"}],'
+        )
+        for body, said in ((b"", b""), (sdp, keys)):
+            one = request("Bob <sip:12155551212@example.com;user=phone>", "Alice <sip:alice@example.com>", body)
+            made = Passport.of_request(one, parse_date("Fri, 25 Sep 2015 19:12:25 GMT"), X5U)
+            self.assertEqual(
+                made.claims(),
+                b'{"dest":{"uri":["sip:alice@example.com"]},"iat":1443208345,' + said + b'"orig":{"tn":"12155551212"}}',
+            )
 
     @settings(deadline=None)
     @given(ANY_TEXT.filter(bool), st.lists(ANY_TEXT.filter(bool), min_size=1, max_size=4), st.integers(0, 2**40))
@@ -165,16 +194,40 @@ class IdentityTests(SynchronousTestCase):
             ("sip:alice;x=y@a.example", "uri", "sip:alice;x=y@a.example"),
             ("sip:a.example", "uri", "sip:a.example"),
             ("sip:alice@[2001:DB8::1]:5060", "uri", "sip:alice@[2001:db8::1]"),
+            ("sip:+-@a.example", "uri", "sip:+-@a.example"),
         ):
             self.assertEqual(canonical_identity(parse_uri(text)), PassportIdentity(kind, value), text)
         for text in ("tel:5551212;phone-context=a.example", "urn:service:sos", "mailto:a@a.example"):
             self.assertIsNone(canonical_identity(parse_uri(text)), text)
 
+    def test_normal_users(self) -> None:
+        """A user is written in small letters, and only what has to be escaped is, in capitals (RFC 8224 section 8.5,
+        RFC 3986 section 6.2.2)."""
+        for text, value in (
+            ("sip:Alice@a.example", "sip:alice@a.example"),
+            ("sip:%41lice%7e@a.example", "sip:alice~@a.example"),
+            ("sip:J%c3%B6RG@a.example", "sip:j%C3%B6rg@a.example"),
+            ("sip:A%2bB%20C%2A@a.example", "sip:a%2Bb%20c%2A@a.example"),
+            ("sip:A#\u00e9@a.example", "sip:a%23%C3%A9@a.example"),
+        ):
+            self.assertEqual(canonical_identity(parse_uri(text)), PassportIdentity("uri", value), text)
+
+    def test_numbers_with_parameters(self) -> None:
+        """What stands behind a number is no part of it; where the number is a local one there, it is not known (RFC
+        8224 sections 8.1 and 8.3)."""
+        for text, kind, value in (
+            ("sip:+12155551212;npdi;rn=+1215@a.example;user=phone", "tn", "12155551212"),
+            ("sip:+1-215;isub=1@a.example", "tn", "1215"),
+            ("sip:5551212;phone-context=+1@a.example;user=phone", "uri", "sip:5551212;phone-context=+1@a.example"),
+        ):
+            self.assertEqual(canonical_identity(parse_uri(text)), PassportIdentity(kind, value), text)
+
     def test_sameness(self) -> None:
-        """sips: and sip: are the same party, and nothing else is (RFC 8224 section 8.5)."""
+        """Letters may be large or small, and nothing else may differ: sips: is not sip:, or what was meant to be secure
+        all the way could be made less (RFC 8224 sections 8.5 and 12.1)."""
         plain, secure = PassportIdentity("uri", "sip:a@a.example"), PassportIdentity("uri", "sips:a@a.example")
-        self.assertTrue(plain.same_as(secure))
-        for other in (PassportIdentity("uri", "sip:b@a.example"), PassportIdentity("tn", "sip:a@a.example")):
+        self.assertTrue(plain.same_as(PassportIdentity("uri", "SIP:A@a.Example")))
+        for other in (secure, PassportIdentity("uri", "sip:b@a.example"), PassportIdentity("tn", "sip:a@a.example")):
             self.assertFalse(plain.same_as(other))
         self.assertEqual(plain.domain, "a.example")
         for without in (
@@ -197,7 +250,7 @@ class IdentityTests(SynchronousTestCase):
         """Fingerprints are read from SDP in the example's order, without colons and each once, and from nothing else
         (RFC 8225 section 5.2.2)."""
         sdp = f"v=0\r\na=fingerprint:sha-256 {FIRST}\r\na=fingerprint:SHA-256 {SECOND.lower()}\r\n"
-        sdp += f"a=fingerprint:sha-256 {FIRST}\r\na=fingerprint:sha-1 zz\r\n"
+        sdp += f"a=fingerprint:sha-256 {FIRST}\r\na=fingerprints:sha-1 zz\r\n"
         found = (("sha-256", SECOND.replace(":", "")), ("sha-256", FIRST.replace(":", "")))
         self.assertEqual(fingerprints_of(request(body=sdp.encode())), found)
         self.assertEqual(fingerprints_of(request(body=b"v=0\r\n")), ())
@@ -206,3 +259,18 @@ class IdentityTests(SynchronousTestCase):
         self.assertEqual(fingerprints_of(elsewhere), ())
         many = "".join(f"a=fingerprint:sha-1 {number:02X}\r\n" for number in range(65))
         self.assertRaises(MalformedMessage, fingerprints_of, request(body=many.encode()))
+
+    def test_order_of_fingerprints(self) -> None:
+        """They stand in the order of algorithm and digits written as one word (RFC 8225 section 5.2.2)."""
+        sdp = b"v=0\r\na=fingerprint:sha-512 0A\r\na=fingerprint:sha-512-256 FF\r\na=fingerprint:sha-1 02\r\n"
+        found = (("sha-1", "02"), ("sha-512-256", "FF"), ("sha-512", "0A"))
+        self.assertEqual(fingerprints_of(request(body=sdp)), found)
+        one = PassportIdentity("tn", "1")
+        self.assertEqual(Passport(one, (one,), 1, X5U, found[::-1]).mky, found)
+
+    def test_fingerprints_that_nobody_can_read(self) -> None:
+        """What is a fingerprint and cannot be read is malformed, since somebody else might read it (fault:E7, RFC 8225
+        section 5.2.2)."""
+        for line in ("sha-1 zz", "sha-1 AA:BB x", "sha-1", "", "sha-1 AA:B"):
+            one = request(body=f"v=0\r\na=fingerprint:{line}\r\n".encode())
+            self.assertEqual(self.assertRaises(MalformedMessage, fingerprints_of, one).status, 438, line)

@@ -202,8 +202,9 @@ class PassportVerifier:
             raise _Judged(438, "it was signed for another To", passport)
         if passport.mky != fingerprints_of(request):
             raise _Judged(438, "it was signed for other media keys", passport)
-        us = canonical_identity(owner)
-        if us is not None and passport.is_for(us):
+        # TLS on every hop makes us nobody else; To has it as it was signed.
+        ours = (canonical_identity(owner.replace(scheme=scheme)) for scheme in ("sip", "sips"))
+        if any(us is not None and passport.is_for(us) for us in ours):
             return
         # 12.1: who was called could call others with it.
         if self._is_for_us is None or not any(self._is_for_us(each) for each in passport.dest):

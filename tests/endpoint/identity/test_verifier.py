@@ -76,7 +76,7 @@ class JudgementTests(VerifierCase):
             self.signed(signer(compact=True)),
             self.signed(body=SDP),
             self.signed(method="MESSAGE"),
-            self.signed(to="<sips:bob@B.example:5061;transport=tls>"),
+            self.signed(to="<sips:Bob@B.example:5061;transport=tls>"),
         ):
             verdict = self.judge(one)
             self.assertTrue(verdict.is_valid, verdict)
@@ -153,6 +153,19 @@ class JudgementTests(VerifierCase):
         bare = request(body=SDP)
         bare.headers.add("Identity", self.signed().headers["Identity"])
         self.refused(bare, 438, "other media keys")
+
+    def test_another_scheme(self) -> None:
+        """What was signed for TLS on every hop is not taken for less, in either form (fault:E7, RFC 8224 section
+        12.1)."""
+        whom = {"from_": "<sips:alice@a.example>;tag=1", "to": "<sips:bob@b.example>"}
+        for compact in (False, True):
+            for name, value in whom.items():
+                good = self.signed(signer(compact=compact), **whom)
+                other = request(**(whom | {name: value.replace("sips", "sip")}))
+                for field in ("Identity", "Date"):
+                    other.headers.add(field, good.headers[field])
+                self.assertEqual(self.judge(other).code, 438, name)
+                self.assertTrue(self.judge(good).is_valid, name)
 
     def test_for_somebody_else(self) -> None:
         """Who was called cannot call us with what it was sent: what is signed has to be for us, or for whom we say
