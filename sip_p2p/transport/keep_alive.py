@@ -2,7 +2,8 @@
 
 Whoever opened a flow pings it, so that what lies between keeps it open and its end is noticed. A peer's ping is always
 answered. That a pong is missing means something only where the peer has agreed to answer: by ``keep=`` in the Via of a
-response, by Flow-Timer, or by what we were told of it. Everywhere else it is counted, and the flow stays.
+response, by Flow-Timer, by a registration that follows RFC 5626, or by what we were told of it. Everywhere else it is
+counted, and the flow stays.
 
 WebSocket has pings of its own, which every peer must answer (RFC 6455 section 5.5.2, RFC 7118 section 6): there both
 sides ping, and a missing pong ends the flow without any agreement.
@@ -21,7 +22,7 @@ from sip_p2p.errors import ConnectionFailure, MalformedMessage
 from sip_p2p.sip.via import parse_via
 from sip_p2p.transport.alarms import Alarms
 from sip_p2p.transport.throttle import ThrottledLog
-from sip_p2p.transport.udp.stun import binding_request
+from sip_p2p.transport.udp.stun import BINDING_ERROR, binding_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,22 +224,23 @@ class KeepAlives:
         self.agree(flow, value)
 
     def agree(self, flow: LiveFlow, seconds: str) -> None:
-        """The peer answers pings, and wants one every so many *seconds*; 0 leaves that to us (RFC 6223 section 4.3, RFC
-        5626 section 4.4)."""
+        """The peer answers pings, and wants one every so many *seconds* at least; 0 leaves that to us (RFC 6223 section
+        5, RFC 5626 section 4.4). Where it has said so before, the shorter time counts: both are kept then."""
         if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 9) or not flow.is_open:
             return
         now = self._driver.now()
         kept = self._kept.get(flow)
-        if kept is not None and kept.is_agreed:
-            return
         policy = self.policy
         own = policy.interval or _STREAM_INTERVAL if flow.reliable else policy.datagram_interval
         interval = min(max(float(seconds), _SHORTEST), _LONGEST) if int(seconds) else own
+        if kept is not None and kept.is_agreed and (not int(seconds) or interval >= kept.interval):
+            return
         if kept is None:
             kept = self._kept[flow] = _Kept(interval, now)
         kept.interval = interval
-        kept.is_agreed = True
-        self.agreed += 1
+        if not kept.is_agreed:
+            kept.is_agreed = True
+            self.agreed += 1
         self.offered(flow)
         if not kept.pinged:
             self._ping_later(flow, kept, now)
@@ -257,18 +259,22 @@ class KeepAlives:
         if kept is not None and kept.pinged:
             self.pongs += 1
             kept.is_silent = False
-            kept.pinged = 0.0
-            self._ping_later(flow, kept, self._driver.now())
+            self._ping_again(flow, kept)
 
     def bound(self, flow: LiveFlow, binding: Binding) -> bool:
         """A STUN response came on *flow*; False when no request of ours waits for it.
 
         RFC 5626 section 4.4.2: when the peer sees us under another address than before, the flow has failed, because
-        what it sends to the old one leads to nobody.
+        what it sends to the old one leads to nobody. So it has when the answer is an error.
         """
         kept = self._kept.get(flow)
         if kept is None or not kept.pinged or binding.transaction != kept.transaction:
             return False
+        if binding.kind == BINDING_ERROR:
+            self.missed += 1
+            where = f"{flow.remote_host}:{flow.remote_port}"
+            self._lose(flow, ConnectionFailure(f"{where} refused a keep-alive"))
+            return True
         before, seen = kept.mapped, binding.mapped
         if before is not None and seen is not None and seen != before:
             self.missed += 1
@@ -279,11 +285,16 @@ class KeepAlives:
         self.pong(flow)
         return True
 
-    def _ping_later(self, flow: LiveFlow, kept: _Kept, now: float) -> None:
+    def _ping_later(self, flow: LiveFlow, kept: _Kept, since: float) -> None:
         # So that not all flows are pinged at once.
         share = random.uniform(_SHARE, 1.0)
-        self._alarms.start(flow, now + kept.interval * share)
+        self._alarms.start(flow, since + kept.interval * share)
         self._driver.rearm()
+
+    def _ping_again(self, flow: LiveFlow, kept: _Kept) -> None:
+        """The time is that from ping to ping, whatever the answer took (RFC 5626 section 4.4)."""
+        since, kept.pinged = kept.pinged, 0.0
+        self._ping_later(flow, kept, since)
 
     def _due(self, flow: LiveFlow) -> None:
         kept = self._kept.get(flow)
@@ -293,7 +304,7 @@ class KeepAlives:
         now = self._driver.now()
         if kept.pinged:
             if now >= kept.pinged + self.policy.pong_timeout:
-                self._unanswered(flow, kept, now)
+                self._unanswered(flow, kept)
             else:
                 self._send(flow, kept, now)
             return
@@ -327,34 +338,34 @@ class KeepAlives:
         self._alarms.start(flow, next_look)
         flow.ping(b"" if flow.reliable else binding_request(kept.transaction))
 
-    def _unanswered(self, flow: LiveFlow, kept: _Kept, now: float) -> None:
+    def _unanswered(self, flow: LiveFlow, kept: _Kept) -> None:
         if flow.is_throttled or flow.messages != kept.heard:
             # We do not read what it says, or it says other things: it is there.
-            kept.pinged = 0.0
-            self._ping_later(flow, kept, now)
+            self._ping_again(flow, kept)
             return
         self.missed += 1
         kept.is_silent = True
-        kept.pinged = 0.0
         if kept.is_agreed or self.policy.pong_required:
             where = f"{flow.remote_host}:{flow.remote_port}"
             why = f"{where} did not answer a keep-alive within {self.policy.pong_timeout:g} s"
             self._lose(flow, ConnectionFailure(why))
             return
         self._log.info("{flow}: no answer to a keep-alive, and none was promised", flow=flow)
-        self._ping_later(flow, kept, now)
+        self._ping_again(flow, kept)
 
     def _lose(self, flow: LiveFlow, error: ConnectionFailure) -> None:
         self._log.info("{flow} is given up: {error}", flow=flow, error=str(error))
         self._lost(flow, error)
 
 
-def hear_flow_timer(flow: Flow, value: str | None) -> None:
+def hear_flow_timer(flow: Flow, value: str | None, *, is_outbound: bool = False) -> None:
     """A registrar says after how many seconds without a ping it takes *flow* for dead, so it answers them (RFC 5626
     section 4.4).
 
     :param value: the text of Flow-Timer; None where there is none.
+    :param is_outbound: whether the registration follows RFC 5626: then pings are answered though nothing is said of how
+        often they are wanted (sections 4.2.1 and 5.4).
     """
     keep_alive = getattr(flow, "keep_alive", None)
-    if value is not None and isinstance(keep_alive, KeepAlives):
-        keep_alive.agree(cast("LiveFlow", flow), value)
+    if isinstance(keep_alive, KeepAlives) and (value is not None or is_outbound):
+        keep_alive.agree(cast("LiveFlow", flow), "0" if value is None else value)

@@ -13,7 +13,14 @@ from sip_p2p.testing import Network
 from sip_p2p.transport.keep_alive import KeepAlive, KeepAlives, hear_flow_timer
 from sip_p2p.transport.limits import Limits
 from sip_p2p.transport.target import Target
-from sip_p2p.transport.udp.stun import BINDING_REQUEST, Binding, binding_request, binding_response, parse_binding
+from sip_p2p.transport.udp.stun import (
+    BINDING_REQUEST,
+    Binding,
+    binding_error,
+    binding_request,
+    binding_response,
+    parse_binding,
+)
 from tests.support import SynchronousTestCase
 from tests.transport.flow_bench import Bench, outgoing, request, statuses
 from tests.transport.sides import Side
@@ -228,8 +235,8 @@ class StreamTests(KeepAliveTestCase):
         self.assertEqual(self.kept.missed, 0)
 
     def test_agreement(self) -> None:
-        """A number of seconds is an agreement, 0 leaves the number to us, a second one changes nothing; everything else
-        is none (row:E17, RFC 6223 sections 4.3 and 7)."""
+        """A number of seconds is an agreement, and 0 leaves the number to us; everything else is none (row:E17, RFC
+        6223 sections 4.3 and 5)."""
         flow, _ = self.dial()
         for value in ("", "x", "-1", "+5", "1.5", "\u0663", "9" * 10):
             self.kept.agree(flow, value)
@@ -237,10 +244,35 @@ class StreamTests(KeepAliveTestCase):
         self.kept.heard_via(flow, "SIP/2.0/TCP ]")
         self.assertEqual(self.kept.agreed, 0)
         self.kept.heard_via(flow, "SIP/2.0/TCP h;branch=z9hG4bKx;keep=0")
-        self.kept.agree(flow, "20")
         self.assertEqual(self.kept.agreed, 1)
         began = self.kept.pings
         self.assert_between(95.9, self.until(lambda: self.kept.pings > began), 120.2)
+
+    def test_agreed_again(self) -> None:
+        """Of several agreements about one flow the one that wants the most pings counts, so that all of them are kept,
+        and it is one flow (row:E17, RFC 5626 section 4.4)."""
+        flow, peer = self.dial()
+        peer.pongs = True
+        for value, least, most in (("60", 47.9, 60.2), ("20", 15.9, 20.2), ("60", 15.9, 20.2), ("0", 15.9, 20.2)):
+            self.kept.agree(flow, value)
+            self.network.advance(61)
+            began = peer.pings
+            self.until(lambda began=began: peer.pings > began)
+            self.assert_between(least, self.until(lambda began=began: peer.pings > began + 1), most)
+        self.assertEqual(self.kept.agreed, 1)
+
+    def test_pongs_take_their_time(self) -> None:
+        """The time is that from ping to ping, however long an answer takes (row:E17, RFC 5626 section 4.4)."""
+        flow, peer = self.dial()
+        self.kept.agree(flow, "30")
+        for _ in range(4):
+            began = peer.pings
+            self.until(lambda began=began: peer.pings > began)
+            self.network.advance(8)
+            peer.say(b"\r\n")
+            self.assert_between(15.9, self.until(lambda began=began: peer.pings > began + 1), 22.2)
+            self.network.advance(8)
+            peer.say(b"\r\n")
 
     def test_as_often_as_that(self) -> None:
         """However often a peer wants to be pinged, it is not more often than every four seconds (fault:I2)."""
@@ -325,8 +357,17 @@ class StreamTests(KeepAliveTestCase):
         hear_flow_timer(flow, None)
         hear_flow_timer(self.alice.keeper.datagrams.flow_to(Target("udp", "10.9.9.9")), "x")
         self.assertEqual(self.kept.agreed, 0)
-        hear_flow_timer(flow, "50")
+        hear_flow_timer(flow, "50", is_outbound=True)
         self.assert_between(39.9, self.until(lambda: peer.pings > 0), 50.2)
+        self.assert_between(9.8, self.until(lambda: peer.is_lost), 10.2)
+
+    def test_outbound(self) -> None:
+        """A registrar that follows RFC 5626 answers pings, and leaves to us how often where it says nothing of it
+        (row:E17, RFC 5626 sections 4.2.1 and 4.4.1)."""
+        flow, peer = self.dial()
+        hear_flow_timer(flow, None, is_outbound=True)
+        self.assertEqual(self.kept.agreed, 1)
+        self.assert_between(95.9, self.until(lambda: peer.pings > 0), 120.2)
         self.assert_between(9.8, self.until(lambda: peer.is_lost), 10.2)
 
 
@@ -471,6 +512,25 @@ class DatagramTests(KeepAliveTestCase):
         [(lost, reason, _)] = self.alice.lost
         self.assertIs(lost, self.flow)
         self.assertIn("203.0.113.9:4242", str(reason))
+
+    def test_error(self) -> None:
+        """A Binding error response is the end of the flow (row:E17, RFC 5626 section 4.4.2)."""
+        self.ask("20")
+        self.peer.answers = False
+        self.until(lambda: bool(self.peer.bindings))
+        self.peer.say(binding_error(self.peer.bindings[-1]))
+        self.network.advance(0.1)
+        self.assertFalse(self.flow.is_open)
+        self.assertIn("refused a keep-alive", str(self.alice.lost[0][1]))
+        self.assertEqual((self.kept.pongs, self.kept.missed), (0, 1))
+
+    def test_outbound_registrar(self) -> None:
+        """One that has granted a registration by the rules of RFC 5626 is pinged, though nothing else was said
+        (row:E17, RFC 5626 section 4.4.2)."""
+        hear_flow_timer(self.flow, None, is_outbound=True)
+        for count in range(2):
+            pause = self.until(lambda count=count: len(self.peer.bindings) > count)
+            self.assert_between(23, pause, 29.2)
 
     def test_forged_answers(self) -> None:
         """An answer that belongs to no request of ours, or comes from elsewhere, changes nothing (fault:I4,

@@ -321,7 +321,8 @@ class Registration:
         if state is BindingState.REGISTERED:
             self.error = None
             if binding.flow is not None and binding.granted is not None:
-                hear_flow_timer(binding.flow, binding.granted.flow_timer)
+                granted = binding.granted
+                hear_flow_timer(binding.flow, granted.flow_timer, is_outbound=granted.is_outbound)
         elif effect.reason is not None:
             self.error = effect.reason
         self._hold(binding)

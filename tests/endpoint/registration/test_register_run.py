@@ -217,8 +217,8 @@ class DatagramTests(RegistrarTestCase):
     """Over UDP."""
 
     def make_registrar(self) -> TestRegistrar:
-        """One that listens there as well."""
-        registrar = TestRegistrar(self.network)
+        """One that listens there as well, and says nothing of keep-alives in a Via."""
+        registrar = TestRegistrar(self.network, keep_alive=None)
         self.network.run_until(registrar.manager.start_listening("udp:port=5060"))
         return registrar
 
@@ -236,6 +236,18 @@ class DatagramTests(RegistrarTestCase):
         self.assertEqual(heard, ["hello"])
         self.assertGreater(alice.connection_manager.metrics()["keep_alive_pings"], 10)
         self.network.run_until(registration.unregister())
+
+    def test_without_flow_timer(self) -> None:
+        """A registrar that follows RFC 5626 is pinged, though it does not say how often; another one is not (RFC 5626
+        sections 4.2.1 and 8)."""
+        for outbound, least, most in ((True, 20, 30), (False, 0, 0)):
+            self.registrar.outbound = outbound
+            alice = self.alice(default_transport="udp", holder=f"phone{outbound}.example".lower())
+            registration = self.register(alice)
+            self.network.advance(600)
+            pings = alice.connection_manager.metrics()["keep_alive_pings"]
+            self.assertTrue(least <= pings <= most, pings)
+            self.network.run_until(registration.unregister())
 
     def test_lost(self) -> None:
         """Datagrams that are lost are sent again, and the binding is made once."""
