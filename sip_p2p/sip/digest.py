@@ -417,7 +417,8 @@ def _needed(value: str | None, name: str, field_name: str) -> str:
 
 
 def parse_presented(message: Message, realm: str, *, is_proxy: bool) -> Presented | None:
-    """The credentials of *message* for *realm*; None where there are none.
+    """The credentials of *message* for *realm*; None where there are none, or where their nonce is empty, as that of
+    who has not been challenged yet is (RFC 8760 section 2.7).
 
     :raises MalformedMessage: when a field cannot be read, or there are two for the realm (400).
     """
@@ -429,4 +430,4 @@ def parse_presented(message: Message, realm: str, *, is_proxy: bool) -> Presente
             if found is not None:
                 raise MalformedMessage(f"{field_name} stands twice for this realm")
             found = parsed
-    return None if found is None else Presented(found, field_name)
+    return None if found is None or found.params.get("nonce") == "" else Presented(found, field_name)

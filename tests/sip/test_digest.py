@@ -265,6 +265,13 @@ class PresentedTests(SynchronousTestCase):
         proxied = self.request(GIVEN, name="Proxy-Authorization")
         self.assertIsNotNone(parse_presented(proxied, "biloxi.com", is_proxy=True))
 
+    def test_before_any_challenge(self) -> None:
+        """Who names its user and has not been challenged yet leaves the nonce empty: these are no credentials (RFC 8760
+        section 2.7)."""
+        early = 'Digest username="bob", realm="biloxi.com", nonce="", uri="sip:biloxi.com", response=""'
+        for text in (early, GIVEN.replace('"n"', '""')):
+            self.assertIsNone(parse_presented(self.request(text), "biloxi.com", is_proxy=False))
+
     def test_malformed(self) -> None:
         """Credentials that are not well formed are 400, and the error repeats nothing of them (fault:E5)."""
         secret = "9" * 64

@@ -99,6 +99,12 @@ class JudgementTests(JudgingTestCase):
             self.assertEqual((judgement.status, judgement.username), (0, "alice"))
         self.assertEqual(len(self.authenticator), 1)
 
+    def test_before_any_challenge(self) -> None:
+        """Who sends its name along before it has seen a nonce is challenged as who sends nothing (RFC 8760 section
+        2.7)."""
+        early = 'Digest username="alice", realm="b", nonce="", uri="sip:bob@b.example", response="", algorithm=SHA-256'
+        self.assertEqual(self.judge(("Authorization", early)).status, 401)
+
     def test_as_a_proxy(self) -> None:
         """A proxy asks with 407, and looks at Proxy-Authorization alone (section 22.3)."""
         self.authenticator = DigestAuthenticator("b", PASSWORDS.get, proxy=True)
