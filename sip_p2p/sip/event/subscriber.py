@@ -63,8 +63,8 @@ _LONGEST_TAG = 256
 _STANDS = (SubscriberState.PENDING, SubscriberState.ACTIVE)
 
 _NOTHING_TO_KNOW = frozenset(("deactivated", "giveup", "noresource", "probation", "rejected"))
-"""4.1.3: the reasons that leave a fetch without a state. With ``invariant`` it is there, and one that nobody knows counts
-as none."""
+"""4.1.3: the reasons that leave a fetch without a state. With ``invariant`` it is there, and a reason that nobody knows
+is as none."""
 
 _FATAL = frozenset((404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604))
 """4.1.2.2: the answers to a SUBSCRIBE in the dialog that end the subscription; others leave it until it expires."""
@@ -381,6 +381,10 @@ class Subscriber:
         if state is SubscriberState.ENDING and asking.kind is not SubscribeKind.UNSUBSCRIBE:
             self.core.say(SubscribeEnded(self, asking.errand, asking.kind, response))
             self._unsubscribe(now)
+            return
+        if state is SubscriberState.ENDING and response.status == 204:
+            # RFC 5839 section 5.7: there is no last NOTIFY.
+            self._end(SubscriptionEnding.LEFT, response)
             return
         stands = state in _STANDS
         if not stands or not (asking.is_notified or response.status == 204):

@@ -200,7 +200,7 @@ TABLE = [
     ("ending, asking", "abandon", "terminated [unwanted]"),
     ("ending, asking", "way lost", "ending, asking"),
     ("ending, asking", "200", "ending, owed"),
-    ("ending, asking", "204", "ending, owed"),
+    ("ending, asking", "204", "terminated [over LEFT]"),
     ("ending, asking", "423", "terminated [over LEFT]"),
     ("ending, asking", "481", "terminated [over LEFT]"),
     ("ending, asking", "404", "terminated [over LEFT]"),

@@ -311,6 +311,15 @@ class SubscribeTests(SynchronousTestCase):
         self.assertEqual(bench.notify("terminated;reason=timeout"), ">200 [notified terminated] [over LEFT]")
         self.assertEqual(bench.notify("terminated"), ">481")
 
+    def test_leaving_without_a_last_one(self) -> None:
+        """4.1.2.2, RFC 5839 section 5.7: where our end is answered 204 no NOTIFY follows, and none is waited for.
+        row:J2"""
+        bench = Bench().stand()
+        bench.subscriber.leave(bench.now)
+        self.assertEqual(bench.said(), ">SUBSCRIBE 0")
+        self.assertEqual(bench.answer(204), "[over LEFT]")
+        self.assertEqual((len(bench.core.dialogs), len(bench.core.appointments)), (0, 0))
+
     def test_leaving_early(self) -> None:
         """4.1.2.3: whoever leaves while a SUBSCRIBE is under way says so after its answer: its NOTIFY may have
         overtaken it, and if it came after the last one it would begin the subscription anew. row:J2"""
