@@ -16,7 +16,7 @@ from collections import Counter
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from sip_p2p.endpoint.peer import holder_of
 from sip_p2p.endpoint.subscription.package import Verdict, resource_name
@@ -130,6 +130,8 @@ class EventStateCompositor:
         self._states: dict[str, PublishedState] = {}
         # Those of one resource, the oldest first.
         self._resources: dict[tuple[str, str], dict[str, PublishedState]] = {}
+        # Those of one resource that are not decided yet, in the order in which they came, with what was said of each.
+        self._waiting: dict[str, dict[Deferred[Any], tuple[Any] | None]] = {}
         self._holders: Counter[str] = Counter()
         self._octets = 0
         self._schedule: Schedule[str] = Schedule()
@@ -172,11 +174,34 @@ class EventStateCompositor:
             incoming.respond(refused.status, headers=refused.fields)
             return None
         verdict = self._authorise(incoming, resource)
-        if iscoroutine(verdict) or isinstance(verdict, Deferred):
-            waiting: Deferred[Any] = Deferred.fromCoroutine(verdict) if iscoroutine(verdict) else verdict
-            return waiting.addCallback(self._decided, incoming, package, resource)
+        if iscoroutine(verdict):
+            verdict = Deferred.fromCoroutine(verdict)
+        if isinstance(verdict, Deferred) or resource in self._waiting:
+            return self._wait(verdict, resource).addCallback(self._decided, incoming, package, resource)
         self._decided(verdict, incoming, package, resource)
         return None
+
+    def _wait(self, verdict: Any, resource: str) -> Deferred[Any]:
+        """6: those of one resource are processed in the order in which they came, however long it takes to decide about
+        each.
+
+        :returns: fires with *verdict* when the turn has come.
+        """
+        asked: Deferred[Any] = verdict if isinstance(verdict, Deferred) else succeed(verdict)
+        turn: Deferred[Any] = Deferred(lambda _: asked.cancel())
+        self._waiting.setdefault(resource, {})[turn] = None
+        asked.addBoth(self._said, turn, resource)
+        return turn
+
+    def _said(self, verdict: Any, turn: Deferred[Any], resource: str) -> None:
+        waiting = self._waiting[resource]
+        waiting[turn] = (verdict,)
+        while waiting and (said := waiting[first := next(iter(waiting))]) is not None:
+            del waiting[first]
+            if not waiting:
+                del self._waiting[resource]
+            if not first.called:
+                first.callback(said[0])
 
     def _package_of(self, request: Request) -> ResourcePackage[Any]:
         # 6, step 2: the event, exactly one.
@@ -324,7 +349,7 @@ class EventStateCompositor:
         self._tell(state)
 
     def _tell(self, state: PublishedState) -> None:
-        """6.3: what is published of its resource has changed."""
+        """3: what is published of its resource has changed, and with it what is composed of that."""
         states = self._resources.get((state.package.name, state.resource), {})
         state.package.publications_changed(state.resource, tuple(each.document for each in states.values()))
 
@@ -334,7 +359,7 @@ class EventStateCompositor:
         self._endpoint.connection_manager.core.appointments.set(self, self._schedule.next_deadline())
 
     def handle_timer(self, now: float) -> None:
-        """What has expired is forgotten (section 6.2)."""
+        """What has expired is forgotten (section 3)."""
         while (etag := self._schedule.take(now)) is not None:
             self._forget(self._states[etag])
         self._appoint()

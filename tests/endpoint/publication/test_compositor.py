@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
+
 from sip_p2p import (
     EventStateCompositor,
     IncomingRequest,
@@ -134,7 +136,7 @@ class PublishTests(CompositorTestCase):
         other.close()
 
     def test_expires(self) -> None:
-        """What is not refreshed in time is forgotten, and those who watch are told (section 6.2)."""
+        """What is not refreshed in time is forgotten, and those who watch are told (section 3)."""
         self.say(expires=60)
         self.network.advance(40)
         self.say(expires=60)
@@ -169,6 +171,51 @@ class WhoTests(CompositorTestCase):
         ):
             self.verdict = verdict
             self.assertEqual(self.say().status, status, verdict)
+
+    def test_in_order(self) -> None:
+        """What is published of one resource is processed in the order in which it came, whoever is decided about first;
+        what is refused, fails, or that nobody waits for any more, holds up nothing (section 6) (row:J11)."""
+        asked: list[Deferred[Any]] = []
+
+        def later(incoming: IncomingRequest, resource: str) -> Any:
+            asked.append(Deferred())
+            return True if incoming.request.headers.get("X-Now") else asked[-1]
+
+        self.compositor._may_publish = later
+        ended: list[str] = []
+
+        def publish(note: str, *headers: tuple[str, str], target: str = "sip:alice@s.example") -> None:
+            publishing = self.alice.request(
+                "PUBLISH",
+                target,
+                body=Presence.of(ALICE, note=note).to_bytes(),
+                content_type=PIDF,
+                headers=[("Event", "presence"), *headers],
+                retry_after="never",
+            )
+            publishing.addBoth(lambda result: ended.append(note))
+            self.network.advance(1)
+
+        for note in ("1", "2", "3"):
+            publish(note)
+        publish("4", ("X-Now", "1"))
+        publish("other", ("X-Now", "1"), target="sip:carol@s.example")
+        asked[1].callback(True)
+        asked[2].errback(ZeroDivisionError())
+        self.network.advance(1)
+        self.assertEqual((ended, self.kept()), (["other"], 0))
+        asked[0].callback(True)
+        self.network.advance(1)
+        self.assertEqual(ended, ["other", "1", "2", "3", "4"])
+        kept = self.compositor.publications(self.presence, "sip:alice@s.example")
+        self.assertEqual([each.document.tuples[0].notes[0].text for each in kept], ["1", "2", "4"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        for note in ("5", "6"):
+            publish(note)
+        self.network.advance(300)
+        self.assertEqual((ended[-2:], self.kept()), (["5", "6"], 3))
+        publish("7", ("X-Now", "1"))
+        self.assertEqual((self.kept(), self.compositor._waiting), (4, {}))
 
     def test_own_state_only(self) -> None:
         """By default one publishes nothing but the state of one's own proved address (row:J11)."""
