@@ -255,7 +255,7 @@ class Publisher:
     def handle_timer(self, now: float) -> None:
         """It is time to refresh it, or to try once more."""
         if self.state is _WAITING and now >= self.expires_at:
-            # 5: it has expired by now, and what was forgotten cannot be refreshed.
+            # 3: it has expired by now, and what was forgotten cannot be refreshed.
             self.etag = ""
         if self.state is _STANDS or self.state is _WAITING:
             self._begin()
@@ -290,7 +290,7 @@ class Publisher:
         self._core.say(RequestWanted(self._errand))
 
     def _accepted(self, response: Response, now: float) -> None:
-        """5: a 2xx has the entity-tag, and says for how long."""
+        """4.2 to 4.4: a 2xx has the entity-tag, and says for how long."""
         tag = response.headers.get("SIP-ETag") or ""
         # One that is none cannot be sent back: the next PUBLISH has all of it again.
         self.etag = tag if is_token(tag) and len(tag) <= _LONGEST_TAG else ""

@@ -1,5 +1,5 @@
 """What event packages share that have one document per resource: what the application says of it, what was published
-of it, and what subscribers are told (RFC 3903 section 6.3).
+of it, and what subscribers are told (RFC 3903 section 3).
 
 Documents are written once for all subscribers. Nothing is kept of a resource of which nobody says anything.
 """
