@@ -332,7 +332,19 @@ class Presented:
     :ivar count: how often the nonce was used by now.
     """
 
-    __slots__ = ("_cnonce", "_response", "algorithm", "count", "is_hashed", "nonce", "qop", "realm", "uri", "username")
+    __slots__ = (
+        "_cnonce",
+        "_nc",
+        "_response",
+        "algorithm",
+        "count",
+        "is_hashed",
+        "nonce",
+        "qop",
+        "realm",
+        "uri",
+        "username",
+    )
 
     def __init__(self, value: AuthValue, field_name: str) -> None:
         """
@@ -340,6 +352,9 @@ class Presented:
         """
         params = value.params
         self.username = _needed(params.get("username"), "username", field_name)
+        if "username*" in params:
+            # RFC 7616 section 3.4: which of the two would it be?
+            raise MalformedMessage(f"{field_name}: there are username and username*")
         self.realm = params.get("realm") or ""
         self.nonce = _needed(params.get("nonce"), "nonce", field_name)
         self.uri = _needed(params.get("uri"), "uri", field_name)
@@ -356,6 +371,8 @@ class Presented:
         if _NONCE_COUNT.fullmatch(count) is None or int(count, 16) == 0:
             raise MalformedMessage(f"{field_name}: nc is not eight hexadecimal digits, counted from 1")
         self.count = int(count, 16)
+        # RFC 7616 section 3.4.1: hashed as it is written, in whatever case; section 3.5: and repeated like that.
+        self._nc = count
         if not is_digest(algorithm, self._response):
             raise MalformedMessage(f"{field_name}: response is not a digest of this algorithm")
         self.is_hashed = (params.get("userhash") or "").lower() == "true"
@@ -369,7 +386,7 @@ class Presented:
             method,
             self.uri,
             qop=self.qop,
-            nc=f"{self.count:08x}",
+            nc=self._nc,
             cnonce=self._cnonce,
             body=body,
         )
@@ -377,7 +394,7 @@ class Presented:
 
     def proof(self, ha1: str) -> Proof:
         """What shows to who has sent them that *ha1* is known here as well."""
-        return Proof(self.algorithm, ha1, self.nonce, self.uri, self.qop, f"{self.count:08x}", self._cnonce)
+        return Proof(self.algorithm, ha1, self.nonce, self.uri, self.qop, self._nc, self._cnonce)
 
     def __repr__(self) -> str:
         return f"<Presented for {self.realm[:64]!r}>"

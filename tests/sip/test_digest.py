@@ -265,6 +265,20 @@ class PresentedTests(SynchronousTestCase):
         proxied = self.request(GIVEN, name="Proxy-Authorization")
         self.assertIsNotNone(parse_presented(proxied, "biloxi.com", is_proxy=True))
 
+    def test_count_as_written(self) -> None:
+        """A count has hexadecimal digits of either case, is hashed as it is written, and repeated like that in a proof
+        (RFC 7616 sections 3.4.1 and 3.5)."""
+        ha1 = ha1_of("SHA-256", "bob", "biloxi.com", "zanzibar")
+        for nc in ("0000000a", "0000000A"):
+            answer = digest("SHA-256", ha1, "n", "INVITE", BOB, qop="auth", nc=nc, cnonce="c")
+            text = GIVEN.replace("00000001", nc).replace("0" * 64, answer)
+            found = parse_presented(self.request(text), "biloxi.com", is_proxy=False)
+            assert found is not None
+            self.assertEqual(found.count, 10)
+            self.assertTrue(found.answers(ha1, "INVITE", b""), nc)
+            proof = rspauth("SHA-256", ha1, "n", BOB, qop="auth", nc=nc, cnonce="c")
+            self.assertEqual(found.proof(ha1).field(b"")[1], f'qop=auth, rspauth="{proof}", cnonce="c", nc={nc}')
+
     def test_before_any_challenge(self) -> None:
         """Who names its user and has not been challenged yet leaves the nonce empty: these are no credentials (RFC 8760
         section 2.7)."""
@@ -278,6 +292,7 @@ class PresentedTests(SynchronousTestCase):
         for old, new_ in (
             ('username="bob", ', ""),
             ('username="bob"', 'username=""'),
+            ('username="bob"', "username=\"bob\", username*=UTF-8''bob"),
             ('nonce="n", ', ""),
             (f'uri="{BOB}", ', ""),
             ('cnonce="c", ', ""),
