@@ -2,7 +2,8 @@
 
 A presentity has *tuples*, the ways to reach it, each open or closed; a *person*, who may be busy; and *devices*. Left
 out on purpose: of RFC 4480 everything but activities, and partial presence (RFC 5262). What is not known here is kept
-as it stands among the ``extensions``, and written again.
+as it stands among the ``extensions``, and written again. What a part of a peer's document cannot say, such as a time
+that is none, is left out, and the rest is read (RFC 4479 section 5).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CLOSED = "closed"
 _PREFIXES: Final[Mapping[str, str]] = {DATA_MODEL_NAMESPACE: "dm", RPID_NAMESPACE: "rpid"}
 _PRIORITY = re.compile("0(?:[.][0-9]{0,3})?|1(?:[.]0{0,3})?")
 _ID = re.compile("[A-Za-z_\u00c0-\ufffd][A-Za-z0-9_.\\-\u00b7-\ufffd]*")
+_NOT_IN_ID = re.compile("[^A-Za-z0-9.\\-\u00b7-\ufffd]")
 _LANGUAGE = re.compile("[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _ACTIVITY = re.compile("[a-z][a-z0-9-]*")
 _LANG = f"{{{XML_NAMESPACE}}}lang"
@@ -96,7 +98,8 @@ class Note:
 class Tuple:
     """A way to reach the presentity (RFC 3863 section 4.1.2).
 
-    :ivar id: what tells it apart from the others of its document; it begins with a letter.
+    :ivar id: what tells it apart from the others of its document; it begins with a letter. Another one that a peer
+        wrote is read as one that does.
     :ivar basic: :data:`OPEN` or :data:`CLOSED`; empty where it is not said.
     :ivar contact: a URI; empty where there is none.
     :ivar priority: of the contact, ``0`` to ``1`` with three decimals at most; empty where it is not said.
@@ -134,8 +137,9 @@ class Tuple:
         return self.basic == OPEN
 
     @classmethod
-    def from_xml(cls, element: XmlElement) -> Tuple:
+    def from_xml(cls, element: XmlElement, language: str = "") -> Tuple:
         """
+        :param language: that of the words in it that do not say theirs.
         :raises ValueError: when something in it is not what it should be.
         """
         status = element.find(_p("status"))
@@ -144,13 +148,16 @@ class Tuple:
         # Softphones that do not know yet say "?": that says nothing, and takes nothing from the rest of the document.
         basic = status.text_of(_p("basic")) or ""
         contact = element.find(_p("contact"))
+        uri = "" if contact is None else contact.text.strip(" \t\r\n")
+        priority = "" if contact is None or not uri else contact.get("priority") or ""
         known = {_p("status"), _p("contact"), _p("note"), _p("timestamp"), _dm("deviceID")}
         return cls(
-            element.get("id") or "",
+            _id_of(element),
             basic if basic in (OPEN, CLOSED) else "",
-            "" if contact is None else contact.text.strip(" \t\r\n"),
-            "" if contact is None else contact.get("priority") or "",
-            _notes(element, _p("note")),
+            uri,
+            # Section 4.1.5: one that is out of range counts as missing.
+            priority if _PRIORITY.fullmatch(priority) else "",
+            _notes(element, _p("note"), _language_of(element, language)),
             _timestamp(element, _p("timestamp")),
             _device_ids(element),
             tuple(child for child in status.children if child.name != _p("basic")),
@@ -174,7 +181,7 @@ class Tuple:
 @final
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The human being (RFC 4479 section 3.1).
+    """The human being (RFC 4479 section 3.2).
 
     :ivar id: what tells it apart from the others of its document.
     :ivar activities: what the person does, as RFC 4480 section 3.2 names it: ``away``, ``busy``, ``meeting``,
@@ -202,11 +209,12 @@ class Person:
                 raise ValueError(f"{activity[:64]!r} is not an activity")
 
     @classmethod
-    def from_xml(cls, element: XmlElement) -> Person:
+    def from_xml(cls, element: XmlElement, language: str = "") -> Person:
         """
+        :param language: that of the words in it that do not say theirs.
         :raises ValueError: when something in it is not what it should be.
         """
-        found = element.find(_ACTIVITIES)
+        found, language = element.find(_ACTIVITIES), _language_of(element, language)
         note = f"{{{RPID_NAMESPACE}}}note"
         activities = None
         if found is not None:
@@ -217,10 +225,10 @@ class Person:
             )
         known = {_ACTIVITIES, _dm("note"), _dm("timestamp")}
         return cls(
-            element.get("id") or "",
+            _id_of(element),
             activities,
-            () if found is None else _notes(found, note),
-            _notes(element, _dm("note")),
+            () if found is None else _notes(found, note, _language_of(found, language)),
+            _notes(element, _dm("note"), language),
             _timestamp(element, _dm("timestamp")),
             tuple(child for child in element.children if child.name not in known),
         )
@@ -239,7 +247,7 @@ class Person:
 @final
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Something by which the presentity communicates (RFC 4479 section 3.3).
+    """Something by which the presentity communicates (RFC 4479 section 3.4).
 
     :ivar id: what tells it apart from the others of its document.
     :ivar device_id: a URI that names it always, ``urn:uuid:...`` for one.
@@ -260,15 +268,16 @@ class Device:
         _check_timestamp(self.timestamp)
 
     @classmethod
-    def from_xml(cls, element: XmlElement) -> Device:
+    def from_xml(cls, element: XmlElement, language: str = "") -> Device:
         """
+        :param language: that of the words in it that do not say theirs.
         :raises ValueError: when something in it is not what it should be.
         """
         known = {_dm("deviceID"), _dm("note"), _dm("timestamp")}
         return cls(
-            element.get("id") or "",
+            _id_of(element),
             element.text_of(_dm("deviceID")) or "",
-            _notes(element, _dm("note")),
+            _notes(element, _dm("note"), _language_of(element, language)),
             _timestamp(element, _dm("timestamp")),
             tuple(child for child in element.children if child.name not in known),
         )
@@ -353,13 +362,14 @@ class Presence:
         """
         root = parse_xml(octets, expected=_p("presence"))
         known = {_p("tuple"), _p("note"), _dm("person"), _dm("device")}
+        language = _language_of(root, "")
         try:
             return cls(
                 root.get("entity") or "",
-                tuple(Tuple.from_xml(each) for each in root.find_all(_p("tuple"))),
-                tuple(Person.from_xml(each) for each in root.find_all(_dm("person"))),
-                tuple(Device.from_xml(each) for each in root.find_all(_dm("device"))),
-                _notes(root, _p("note")),
+                tuple(Tuple.from_xml(each, language) for each in root.find_all(_p("tuple"))),
+                tuple(Person.from_xml(each, language) for each in root.find_all(_dm("person"))),
+                tuple(Device.from_xml(each, language) for each in root.find_all(_dm("device"))),
+                _notes(root, _p("note"), language),
                 tuple(each for each in root.children if each.name not in known),
             )
         except MalformedDocument:
@@ -392,17 +402,42 @@ def _check_timestamp(timestamp: float | None) -> None:
         format_timestamp(timestamp)
 
 
-def _notes(element: XmlElement, name: str) -> tuple[Note, ...]:
-    return tuple(Note(note.text, note.get(_LANG) or "") for note in element.find_all(name))
+def _id_of(element: XmlElement) -> str:
+    """The id that a peer wrote. Section 4.1.2 of RFC 3863 lets it be any text, and its schema does not: what the schema
+    forbids is read as something else, the same thing each time."""
+    written = element.get("id") or ""
+    if not written or _ID.fullmatch(written) is not None:
+        return written
+    return "_" + _NOT_IN_ID.sub(lambda found: f"_{ord(found[0]):x}_", written)
+
+
+def _language_of(element: XmlElement, around: str) -> str:
+    """The language of the words in *element* that do not say theirs (section 4.1.6): what it says, or what is said
+    *around* it."""
+    said = element.get(_LANG)
+    if said is None:
+        return around
+    return said if _LANGUAGE.fullmatch(said) is not None else ""
+
+
+def _notes(element: XmlElement, name: str, language: str) -> tuple[Note, ...]:
+    return tuple(Note(note.text, _language_of(note, language)) for note in element.find_all(name))
 
 
 def _timestamp(element: XmlElement, name: str) -> float | None:
+    """The instant; None also for what is none: nobody is less present because of a clock."""
     text = element.text_of(name)
-    return None if text is None else parse_timestamp(text)
+    try:
+        timestamp = None if text is None else parse_timestamp(text)
+        _check_timestamp(timestamp)
+    except ValueError:
+        return None
+    return timestamp
 
 
 def _device_ids(element: XmlElement) -> tuple[str, ...]:
-    return tuple(each.text.strip(" \t\r\n") for each in element.find_all(_dm("deviceID")))
+    found = (each.text.strip(" \t\r\n") for each in element.find_all(_dm("deviceID")))
+    return tuple(each for each in found if each)
 
 
 def _ended(children: list[XmlElement], notes: tuple[Note, ...], timestamp: float | None) -> list[XmlElement]:

@@ -28,7 +28,7 @@ class PresencePackage(ResourcePackage[Presence]):
     """Who can be reached, and what they do: ``package.set("sip:alice@a.example", Presence.of("sip:alice@a.example"))``.
 
     What was published of somebody by several devices is put together: the ways to reach her, persons and devices of all
-    of them (RFC 4479 section 5). It is told as the state of the resource that it was published for, whomever the
+    of them (RFC 4479 section 3.5). It is told as the state of the resource that it was published for, whomever the
     documents name: nobody has proved that. Extensions are passed on as they stand, ``mustUnderstand`` (RFC 3863)
     included: whether to handle them is for the watchers.
     """
