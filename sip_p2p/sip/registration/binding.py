@@ -113,7 +113,8 @@ class Binding:
     :ivar reg_id: the number of its flow (RFC 5626 section 4.2), 1 for the first.
     :ivar siblings: all bindings of the registration, this one among them.
     :ivar state: how it stands.
-    :ivar granted: what the registrar has said last; None before it has said anything, and in the end.
+    :ivar granted: what the registrar has said last; None before it has said anything, when its time is over, and in the
+        end.
     :ivar expires_at: when the binding runs out.
     :ivar flow: the flow that it is bound to; None where there is none.
     :ivar reason: why it does not stand; None while it does, and while nothing is known.
@@ -129,6 +130,7 @@ class Binding:
         "_errand",
         "_failures",
         "_order",
+        "_retry_at",
         "_since",
         "_tag",
         "expires_at",
@@ -162,6 +164,8 @@ class Binding:
         self._cseq = 0
         self._errand: Errand | None = None
         self._failures = 0
+        # When it is asked for again, while it waits.
+        self._retry_at = 0.0
         self._since = 0.0
 
     def stands(self, now: float) -> bool:
@@ -251,8 +255,12 @@ class Binding:
         # Else what is under way has its own outcome, and what waits is made anew as it is.
 
     def handle_timer(self, now: float) -> None:
-        """It is time to ask for it again."""
-        self.refresh(now)
+        """It is time to ask for it again, or to give up what was granted: its time is over before that."""
+        if self.state is _WAITING and self._has_lapsed(now) and now < self._retry_at:
+            self._await(now)
+            self._become(_WAITING, now, None)
+        else:
+            self.refresh(now)
 
     # -- steps ---------------------------------------------------------------------------------------------------------
 
@@ -342,6 +350,9 @@ class Binding:
         if is_final and not self._order.keeps_trying:
             self._over(now, reason)
             return
+        if is_final and self.granted is not None:
+            # RFC 3608 section 6.1. All else stands as long as the binding does (RFC 5627 section 4.2).
+            self.granted.service_route = ()
         self._count_failure(now, is_first=1)
         wait = self._order.recovery.wait(self._failures, self._has_others(now), self._core.tokens)
         self._wait(max(wait, min(retry_after, _LONGEST_WAIT)), reason, now)
@@ -353,8 +364,20 @@ class Binding:
         self._since = 0.0
 
     def _wait(self, wait: float, reason: BaseException, now: float) -> None:
-        self._core.appointments.set(self, now + wait)
+        self._retry_at = now + wait
+        self._await(now)
         self._become(_WAITING, now, reason)
+
+    def _await(self, now: float) -> None:
+        """Until the next attempt, or the end of what was granted: a GRUU of a binding that has run out is not to be
+        used (RFC 5627 section 4.4)."""
+        if self._has_lapsed(now):
+            self.granted = None
+        until = self._retry_at if self.granted is None else min(self._retry_at, self.expires_at)
+        self._core.appointments.set(self, until)
+
+    def _has_lapsed(self, now: float) -> bool:
+        return self.granted is not None and now >= self.expires_at
 
     def _has_others(self, now: float) -> bool:
         return any(other is not self and other.stands(now) for other in self.siblings)

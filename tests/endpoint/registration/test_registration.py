@@ -304,6 +304,27 @@ class GrantedTests(RegistrarTestCase):
         self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com"))
         self.assertNotIn("gr=", contacts[1])
 
+    def test_lapsed(self) -> None:
+        """A GRUU and a Service-Route of a registration whose time is over are used no more, though it is asked for
+        again (RFC 5627 section 4.4)."""
+        self.registrar.gruu = True
+        self.registrar.fields = [("Service-Route", "<sip:example.com;transport=tls;lr>")]
+        alice = self.alice()
+        registration = self.register(alice, expires=600)
+        [flow] = registration.flows
+        self.registrar.answers = [503] * 20
+        self.network.advance(590)
+        self.assertIn(";gr=one", alice.contact_value(flow))
+        self.assertIsNotNone(alice.service_route)
+        self.network.advance(20)
+        self.assertEqual(registration.state, RegistrationState.WAITING_FOR_RETRY)
+        self.assertNotIn("gr=", alice.contact_value(flow))
+        self.assertEqual((alice.service_route, registration.public_gruu), (None, None))
+        self.registrar.answers = []
+        registration.refresh()
+        self.network.advance(1)
+        self.assertIn(";gr=one", alice.contact_value(registration.flows[0]))
+
     def test_temporary_gruu(self) -> None:
         """Who does not want to be known by its Contact has the temporary GRUU there (RFC 5627 section 3.1.2)."""
         self.registrar.gruu = True

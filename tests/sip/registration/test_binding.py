@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sip_p2p.errors import ConnectionFailure, OperationTimeout
 from sip_p2p.sip.registration.binding import Binding, BindingState, refresh_after
 from sip_p2p.sip.registration.recovery import FlowRecovery
-from tests.sip.registration.bench import OTHER, Bench, make_flow
+from tests.sip.registration.bench import CONTACT, OTHER, Bench, make_flow
 from tests.support import SynchronousTestCase, nothing_left
 
 STATES = ("idle", "registering", "registered", "refreshing", "waiting", "ending", "removing", "over")
@@ -308,6 +308,46 @@ class RegisterTests(SynchronousTestCase):
         bench = bring("registered")
         self.assertTrue(bench.binding.stands(bench.now + 3599))
         self.assertFalse(bench.binding.stands(bench.now + 3601))
+
+    def test_lapses(self) -> None:
+        """What was granted is kept while a binding that stands is asked for again, and given up when its time is over
+        (RFC 5627 section 4.4); the next attempt comes when it was due."""
+        bench = bring("registering")
+        bench.grant(600)
+        bench.wait(300)
+        bench.said()
+        bench.reply(503, ("Retry-After", "1000"))
+        self.assertEqual((bench.said(), bench.due()), ("user:waiting", 300))
+        self.assertIsNotNone(bench.binding.granted)
+        bench.wait(300)
+        self.assertEqual((bench.said(), bench.due()), ("user:waiting", 700))
+        self.assertIsNone(bench.binding.granted)
+        bench.wait(700)
+        self.assertEqual(bench.said(), "user:registering >REGISTER")
+        bench.grant(600)
+        self.assertIsNotNone(bench.binding.granted)
+
+    def test_lapses_under_way(self) -> None:
+        """The same where its time is over when the next attempt comes to nothing."""
+        bench = bring("refreshing")
+        bench.now += 3600
+        bench.reply(503)
+        self.assertIsNone(bench.binding.granted)
+
+    def test_refused(self) -> None:
+        """A refusal takes the Service-Route (RFC 3608 section 6.1), and not what stands for as long as the binding does
+        (RFC 5627 section 4.2); a server that cannot do it now has refused nothing."""
+        for status, kept in ((503, ("<sip:a.example;lr>",)), (403, ())):
+            bench = Bench(keeps_trying=True)
+            bench.binding.start(bench.now)
+            bench.said()
+            bench.reply(200, ("Service-Route", "<sip:a.example;lr>"), ("Contact", f"{CONTACT};reg-id=1;expires=600"))
+            bench.binding.refresh(bench.now)
+            bench.said()
+            bench.reply(status)
+            granted = bench.binding.granted
+            assert granted is not None
+            self.assertEqual((bench.said(), granted.service_route), ("user:waiting", kept))
 
     def test_bad_order(self) -> None:
         """A time that is none is refused."""
