@@ -571,7 +571,8 @@ class Subscriber:
         self._notify_until = None
         if request is not None:
             tag = request.headers.get("SIP-ETag") or ""
-            self.etag = tag if is_token(tag) and len(tag) <= _LONGEST_TAG else ""
+            # RFC 5839 section 6.1: an asterisk is none; said of ours it would keep every state from us.
+            self.etag = tag if is_token(tag) and tag != "*" and len(tag) <= _LONGEST_TAG else ""
         if value.is_terminated:
             if request is not None:
                 self.core.say(NotifyReceived(self, request, value))

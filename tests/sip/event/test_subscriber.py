@@ -279,8 +279,9 @@ class SubscribeTests(SynchronousTestCase):
         self.assertNotIn("Suppress-If-Match", bench.sent[-1].headers)
 
     def test_strange_etag(self) -> None:
-        """RFC 5839 section 7.3: what is no entity-tag, or one longer than anybody needs, is neither kept nor said."""
-        for etag in ("e" * 3000, 'a "b"', "a;b", ""):
+        """RFC 5839 sections 6.1 and 7.3: what is no entity-tag, as the one that means any, or one longer than anybody
+        needs, is neither kept nor said."""
+        for etag in ("e" * 3000, 'a "b"', "a;b", "", "*"):
             bench = Bench().begin()
             bench.answer(200)
             bench.notify(fields=(("SIP-ETag", "e17"),))
