@@ -4,7 +4,8 @@ The chain is checked by OpenSSL against the authorities that are given for this 
 domains a certificate speaks is RFC 5922's rule, as for peers. Telephone numbers are no names: who may say so of them is
 a policy of the application (RFC 8226 puts it into an extension of certificates, which is not read here).
 
-Left out: revocation lists and OCSP, the TNAuthList extension.
+Left out: revocation lists and OCSP, the TNAuthList extension; what limits the claims of a signer (RFC 8226 section 8),
+so that nobody who is limited is believed.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ LONGEST_CHAIN = 8
 """The most certificates that one fetched file may hold."""
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
+# RFC 8226 section 8 and RFC 9118 section 3: what its holder may say in a PASSporT.
+_CONSTRAINTS = frozenset(("1.3.6.1.5.5.7.1.27", "1.3.6.1.5.5.7.1.33"))
 
 
 class Unsupported(Exception):
@@ -63,10 +66,13 @@ def signing_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     return key
 
 
-def check_chain(chain: tuple[x509.Certificate, ...], anchors: TrustAnchors, at: float) -> None:
+def check_chain(
+    chain: tuple[x509.Certificate, ...], anchors: TrustAnchors, at: float, signed_at: float | None = None
+) -> None:
     """Hold *chain*, the signer's certificate first, against *anchors*.
 
     :param at: the moment, in seconds since 1970.
+    :param signed_at: when the signature was made, if that is another moment.
     :raises Unsupported: when nobody trusted vouches for it, or it is not meant to sign.
     """
     moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
@@ -80,6 +86,10 @@ def check_chain(chain: tuple[x509.Certificate, ...], anchors: TrustAnchors, at: 
         raise Unsupported("it is an authority's certificate, not a party's")
     if not facts.may_sign:
         raise Unsupported("it is not meant for signatures")
+    if signed_at is not None and not facts.starts.timestamp() <= signed_at <= facts.expires.timestamp():
+        raise Unsupported("it was not valid when it signed")
+    if any(each.oid.dotted_string in _CONSTRAINTS for each in chain[0].extensions):
+        raise Unsupported("its authority limits what it may say, and the limits are not read here")
     store = X509Store()
     store.set_flags(X509StoreFlags.X509_STRICT)
     store.set_time(moment)

@@ -65,6 +65,31 @@ class ChainTests(SynchronousTestCase):
             self.assertIn(words, self.refused((issued.certificate,)), words)
         self.assertIn("expired", self.refused((ISSUED.certificate,), START + 400 * DAY))
 
+    def test_limited(self) -> None:
+        """A certificate whose authority limits what it may say is not believed, since the limits are not read (RFC 8226
+        section 8, RFC 9118 section 3)."""
+        for number in (27, 33):
+            extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"1.3.6.1.5.5.7.1.{number}"), b"\x30\x00")
+            issued = AUTHORITY.issue("a.example", extensions=[(extension, False)])
+            self.assertIn("limits what it may say", self.refused((issued.certificate,)))
+
+    def test_signed_before(self) -> None:
+        """It has to be valid when it signed, and not only now (RFC 8224 section 6.2)."""
+        start, end = ISSUED.certificate.not_valid_before_utc, ISSUED.certificate.not_valid_after_utc
+        for at, believed in (
+            (start.timestamp(), True),
+            (end.timestamp(), True),
+            (start.timestamp() - 1, False),
+            (end.timestamp() + 1, False),
+            (2.0**53, False),
+        ):
+            try:
+                check_chain((ISSUED.certificate,), ANCHORS, START, at)
+            except Unsupported as error:
+                self.assertFalse(believed, error)
+            else:
+                self.assertTrue(believed, at)
+
     def test_key(self) -> None:
         """ES256 has one curve (RFC 8225 section 4.2)."""
         self.assertEqual(signing_key(ISSUED.certificate).curve.name, "secp256r1")
