@@ -131,7 +131,10 @@ class PassportVerifier:
         :param around: how many certificates may be fetched at a time, and so on.
         """
         worst: PassportVerdict | None = None
-        for value in request.headers.get_all("Identity")[:_MOST_IDENTITIES]:
+        tried = 0
+        for value in request.headers.get_all("Identity"):
+            if tried == _MOST_IDENTITIES:
+                break
             try:
                 identity = parse_identity(value)
                 # 6.2, step 1: what is of a kind that is not known is passed over.
@@ -147,7 +150,10 @@ class PassportVerifier:
             except Exception:
                 _log.failure("a signature could not be judged, so it proves nothing")
                 verdict = PassportVerdict(PassportStatus.INVALID, 438, "it could not be judged")
-            worst = worst or verdict
+            tried += 1
+            # 6.2.2: that a certificate could not be had is told only where none could.
+            if worst is None or (worst.code == 436 != verdict.code):
+                worst = verdict
         return worst or PassportVerdict(PassportStatus.ABSENT, 428, "there is no signature of a kind that is known")
 
     async def _judge(self, identity: IdentityValue, request: Request, owner: SipUri, around: Around) -> PassportVerdict:
@@ -162,7 +168,7 @@ class PassportVerifier:
         except NotFetched as error:
             raise _Judged(436, str(error), passport) from None
         try:
-            check_chain(chain, self._anchors, now)
+            check_chain(chain, self._anchors, now, passport.iat)
             self._check_authority(chain[0], passport)
             key = signing_key(chain[0])
         except Unsupported as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 from typing import Any
 
@@ -105,6 +106,25 @@ class JudgementTests(VerifierCase):
         one.headers.add("Identity", good)
         self.refused(one, 438, "no token")
 
+    def test_several_unknown(self) -> None:
+        """Those of kinds that are not known are passed over, however many there are (RFC 8224 sections 6.2 and 9)."""
+        one = self.signed()
+        good = one.headers["Identity"]
+        unknown = with_identity(self.signed(), ppt="div").headers["Identity"]
+        one.headers.set("Identity", unknown)
+        for value in (unknown, unknown, unknown, unknown, good):
+            one.headers.add("Identity", value)
+        self.assertTrue(self.judge(one).is_valid)
+
+    def test_several_without_certificates(self) -> None:
+        """That the certificate could not be had is told only if none could (RFC 8224 section 6.2.2)."""
+        elsewhere = self.signed(signer(x5u="https://certs.example:22/")).headers["Identity"]
+        for others, code in (([elsewhere], 436), (["nonsense"], 438), ([elsewhere, "nonsense"], 438)):
+            one = request()
+            for value in (elsewhere, *others):
+                one.headers.add("Identity", value)
+            self.refused(one, code, "")
+
     def test_time(self) -> None:
         """What was signed more than a minute ago, or will be in one, is stale, whatever Date says (RFC 8224 sections
         6.2 and 6.2.2)."""
@@ -197,6 +217,14 @@ class JudgementTests(VerifierCase):
         ):
             self.web.answer = ok(issued.certificate_pem)
             self.refused(self.signed(), 437, words)
+
+    def test_before_its_certificate(self) -> None:
+        """What was signed when its certificate was not valid is not supported, though it is now: 437 (RFC 8224 section
+        6.2)."""
+        begins = datetime.datetime.fromtimestamp(START - 10, datetime.UTC)
+        self.web.answer = ok(AUTHORITY.issue("a.example", key=ISSUED.key, not_before=begins).certificate_pem)
+        self.assertTrue(self.judge(self.signed()).is_valid)
+        self.refused(self.signed(signer(clock=lambda: START - 20)), 437, "when it signed")
 
     def test_wrong_signature(self) -> None:
         """A signature of another key, and a changed one, are invalid: 438 (RFC 8224 section 6.2.2)."""
