@@ -360,6 +360,8 @@ class Subscriber:
         if asking is None or asking.errand is not errand:
             return
         self._asking = None
+        if self._asked is not None and errand.plan.dialog is None:
+            self._forks_until = now + self.core.layer.timers.timeout
         is_left = self.state is SubscriberState.ENDING
         if asking.kind is SubscribeKind.UNSUBSCRIBE:
             self._end(SubscriptionEnding.LEFT)

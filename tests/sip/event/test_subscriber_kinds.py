@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from sip_p2p.errors import InvalidOperation
+from sip_p2p.errors import ConnectionFailure, InvalidOperation, OperationTimeout
 from sip_p2p.sip.compose import RequestPlan
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Errand, Purpose
@@ -82,6 +82,17 @@ class ForkTests(SynchronousTestCase):
             bench.notify("terminated", tag="other", cseq=3), ">200 [notified terminated] [over TERMINATED]"
         )
         self.assertEqual(bench.state, "active")
+
+    def test_unanswered(self) -> None:
+        """4.1.2.4: others are waited for no longer than Timer N, where the SUBSCRIBE has no good end as well. row:J1"""
+        for reason in (OperationTimeout("no answer"), ConnectionFailure("it is gone")):
+            bench = Bench(options(max_forks=3)).begin()
+            bench.notify()
+            bench.fail(reason)
+            self.assertEqual(bench.notify(tag="other", cseq=1), "[forked] >200 [notified active]")
+            bench.wait(TIMER_N + 1)
+            self.assertEqual(len(bench.core.awaiting), 0)
+            self.assertEqual(bench.notify(tag="third", cseq=1), ">481")
 
     def test_answered_by_another(self) -> None:
         """5.4.9: a 2xx of another notifier than the one whose NOTIFY has made the dialog says nothing of that: neither
