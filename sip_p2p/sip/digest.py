@@ -224,7 +224,7 @@ class ClientNonce:
     :ivar uses: how many credentials were made with it.
     """
 
-    __slots__ = ("_cnonce", "_ha1", "_username", "challenge", "nonce", "uses")
+    __slots__ = ("_cnonce", "_secret", "_username", "challenge", "nonce", "uses")
 
     def __init__(self, challenge: Challenge, username: str, ha1: str, cnonce: str) -> None:
         """
@@ -236,8 +236,9 @@ class ClientNonce:
         self.nonce = challenge.nonce
         self.uses = 0
         self._username = username
-        self._ha1 = ha1
         self._cnonce = cnonce
+        # RFC 7616 sections 3.4.2 and 3.6: what -sess makes of the first nonce lasts as long as the challenge does.
+        self._secret = _a1(challenge.algorithm, ha1, challenge.nonce, cnonce)
 
     @property
     def is_too_long(self) -> bool:
@@ -254,8 +255,10 @@ class ClientNonce:
         challenge = self.challenge
         algorithm, qop = challenge.algorithm, challenge.qop
         self.uses += 1
-        nc = f"{self.uses:08x}"
-        answer = digest(algorithm, self._ha1, self.nonce, method, uri, qop=qop, nc=nc, cnonce=self._cnonce, body=body)
+        nc, cnonce = f"{self.uses:08x}", self._cnonce
+        answer = digest(
+            _base(algorithm), self._secret, self.nonce, method, uri, qop=qop, nc=nc, cnonce=cnonce, body=body
+        )
         username = self._username
         if challenge.hashes_user:
             username = hash_of(algorithm, f"{username}:{challenge.realm}")
@@ -269,7 +272,7 @@ class ClientNonce:
         if challenge.names_algorithm:
             params["algorithm"] = algorithm
         if qop:
-            params |= {"cnonce": self._cnonce, "qop": qop, "nc": nc}
+            params |= {"cnonce": cnonce, "qop": qop, "nc": nc}
         if challenge.opaque is not None:
             params["opaque"] = challenge.opaque
         if challenge.hashes_user:
@@ -277,10 +280,12 @@ class ClientNonce:
         name = "Proxy-Authorization" if challenge.is_proxy else "Authorization"
         return name, str(AuthValue("Digest", params, _QUOTED))
 
-    def hear_info(self, message: Message, uri: str) -> bool:
-        """Read the Authentication-Info of a response to what :meth:`field` was made for last (RFC 7616 section 3.5).
+    def hear_info(self, message: Message, uri: str, nonce: str = "") -> bool:
+        """Read the Authentication-Info of a response to what :meth:`field` was made for (RFC 7616 section 3.5).
 
         :param uri: the Request-URI that was hashed.
+        :param nonce: the nonce that was; by default the present one. The response to another request may have brought
+            the next one since.
         :returns: False where the peer gives a proof that it knows the password, and the proof is wrong.
         """
         value = message.headers.get("Authentication-Info")
@@ -290,18 +295,13 @@ class ClientNonce:
             params = parse_auth_params(value, "Authentication-Info")
         except MalformedMessage:
             return True
-        given, qop, nc = params.get("rspauth"), params.get("qop"), params.get("nc")
-        if given is not None and qop in ("auth", "auth-int") and nc and params.get("cnonce") == self._cnonce:
-            expected = rspauth(
-                self.challenge.algorithm,
-                self._ha1,
-                self.nonce,
-                uri,
-                qop=qop,
-                nc=nc,
-                cnonce=self._cnonce,
-                body=message.body,
-            )
+        given, qop, nc, cnonce = (params.get(name) for name in ("rspauth", "qop", "nc", "cnonce"))
+        if cnonce is not None and cnonce != self._cnonce:
+            # It is about other credentials, of another realm.
+            return True
+        if given is not None and qop in ("auth", "auth-int") and nc and cnonce:
+            algorithm, hashed = _base(self.challenge.algorithm), nonce or self.nonce
+            expected = rspauth(algorithm, self._secret, hashed, uri, qop=qop, nc=nc, cnonce=cnonce, body=message.body)
             if not same(given, expected):
                 return False
         following = params.get("nextnonce")

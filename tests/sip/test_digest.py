@@ -225,6 +225,32 @@ class ClientNonceTests(SynchronousTestCase):
         self.assertTrue(info(f'rspauth="{proof}", qop=auth, nc=00000001, cnonce="c", nextnonce="n2"'))
         self.assertEqual((nonce.nonce, nonce.uses), ("n2", 0))
 
+    def test_info_of_an_earlier_nonce(self) -> None:
+        """A proof is over the nonce that its request has carried, whatever has come next meanwhile; what names another
+        cnonce is about other credentials (RFC 7616 section 3.5)."""
+        ha1 = ha1_of("SHA-256", "bob", "r", "pw")
+        nonce = ClientNonce(challenge('realm="r", nonce="n", qop="auth", algorithm=SHA-256'), "bob", ha1, "c")
+        nonce.field("INVITE", BOB, b"")
+        nonce.field("INVITE", BOB, b"")
+        nonce.hear_info(response(200, ("Authentication-Info", 'nextnonce="n2"')), BOB)
+        proof = rspauth("SHA-256", ha1, "n", BOB, qop="auth", nc="00000002", cnonce="c")
+        late = response(200, ("Authentication-Info", f'rspauth="{proof}", qop=auth, nc=00000002, cnonce="c"'))
+        self.assertTrue(nonce.hear_info(late, BOB, "n"))
+        self.assertFalse(nonce.hear_info(late, BOB))
+        nonce.hear_info(response(200, ("Authentication-Info", 'nextnonce="n3", cnonce="d"')), BOB)
+        self.assertEqual(nonce.nonce, "n2")
+
+    def test_session_key(self) -> None:
+        """What ``-sess`` makes of the challenge's nonce lasts over the next ones (RFC 7616 sections 3.4.2 and 3.6)."""
+        ha1 = ha1_of("SHA-256", "bob", "r", "pw")
+        nonce = ClientNonce(challenge('realm="r", nonce="n", qop="auth", algorithm=SHA-256-sess'), "bob", ha1, "c")
+        nonce.field("INVITE", BOB, b"")
+        nonce.hear_info(response(200, ("Authentication-Info", 'nextnonce="n2"')), BOB)
+        key = sha256(f"{ha1}:n:c".encode()).hexdigest()
+        answer = digest("SHA-256", key, "n2", "INVITE", BOB, qop="auth", nc="00000001", cnonce="c")
+        written = nonce.field("INVITE", BOB, b"")[1]
+        self.assertIn(f'nonce="n2", uri="{BOB}", response="{answer}", algorithm=SHA-256-sess', written)
+
     def test_long_nextnonce(self) -> None:
         """A next nonce that is longer than what is kept of any challenge is not taken up. fault:E5"""
         nonce = ClientNonce(challenge('realm="r", nonce="n", qop="auth"'), "bob", "0" * 32, "c")

@@ -48,8 +48,8 @@ class Login:
         self._tries = 0
         # By the realm, and whether it is a proxy's: what answers a challenge that this request has met.
         self._answers: dict[tuple[str, bool], tuple[Entry, ClientNonce]] = {}
-        # What the last try carried.
-        self._sent: list[ClientNonce] = []
+        # What the last try carried, each with the nonce as it was at that time.
+        self._sent: list[tuple[ClientNonce, str]] = []
         self.realm = ""
         self.why = ""
 
@@ -79,7 +79,7 @@ class Login:
             if key not in carried and entry.may_go_over(flow, target, is_dialled):
                 request.headers.add(*nonce.field(request.method, request.uri_text, request.body))
                 carried.add(key)
-                self._sent.append(nonce)
+                self._sent.append((nonce, nonce.nonce))
 
     def _is_dialled(self, flow: LiveFlow) -> bool:
         return self._plan.dialog is None and not (flow.reliable and flow.is_incoming)
@@ -131,7 +131,7 @@ class Login:
             offered = ", ".join(dict.fromkeys(each.algorithm for each in challenges))
             self._note(key[0], f"it asks for {offered}, which the credentials for it do not allow")
             return False
-        nonce = next((each for each in self._sent if _is_same(each.challenge, challenge)), None)
+        nonce = next((each for each, _ in self._sent if _is_same(each.challenge, challenge)), None)
         if nonce is None or nonce.nonce != challenge.nonce:
             nonce = entry.answering(challenge, self._manager.tokens.token())
         self._answers[key] = (entry, nonce)
@@ -149,8 +149,8 @@ class Login:
 
         :returns: what is wrong with the proof that the peer gives of itself; empty where nothing is.
         """
-        for nonce in self._sent:
-            if not nonce.hear_info(response, self._plan.uri):
+        for nonce, hashed in self._sent:
+            if not nonce.hear_info(response, self._plan.uri, hashed):
                 self._credentials.forget(nonce)
                 self.realm = nonce.challenge.realm
                 return f"the realm {self.realm[:64]!r}: who answered does not know the password (rspauth)"

@@ -530,6 +530,15 @@ class InfoTests(AskingTestCase):
         assert given is not None
         self.assertEqual((given.nonce, given.count), ("n1x", 1))
 
+    def test_together(self) -> None:
+        """Each proof is over the nonce that its own request has carried, though the response to another one has brought
+        the next nonce (RFC 7616 section 3.5)."""
+        self.answer(lambda given, cnonce: f'{self.proof(given, cnonce)}, nextnonce="{given.nonce}x"')
+        self.send()
+        sending = [self.alice.request("MESSAGE", BOB, body="x") for _ in range(2)]
+        self.network.advance(1)
+        self.assertEqual([self.successResultOf(each).status for each in sending], [200, 200])
+
 
 class BoundTests(AskingTestCase):
     """What is remembered."""
