@@ -28,10 +28,11 @@ class ContactAddress:
     :ivar user: the user part; it tells this party from every other one behind the same manager.
     :ivar instance_id: ``urn:uuid:...``.
     :ivar routable: the GRUU that was given, or None.
+    :ivar unnamed: a GRUU that does not tell whose it is, for messages that name nobody; None where there is none.
     :ivar features: what else the Contact says of the party.
     """
 
-    __slots__ = ("_manager", "features", "instance_id", "routable", "user")
+    __slots__ = ("_manager", "features", "instance_id", "routable", "unnamed", "user")
 
     def __init__(
         self, owner: SipUri, manager: RealTimeConnectionManager, instance_id: str | None, gruu: str | None
@@ -42,6 +43,7 @@ class ContactAddress:
         self._manager = manager
         self.instance_id = parse_instance_id(instance_id)
         self.routable = None if gruu is None else to_sip_uri(gruu)
+        self.unnamed: SipUri | None = None
         self.features = FeatureParameters()
         self.user = f"{owner.user or 'sip'}-{hashlib.sha256(self.instance_id.encode()).hexdigest()[:12]}"
 
@@ -70,9 +72,12 @@ class ContactAddress:
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
         :param names_nobody: whether it is to say where we are, and neither who nor on which device (RFC 3323 section
-            4.1.1.3). It leads back in the dialog that it is said in, and nowhere else.
+            4.1.1.3). It leads back in the dialog that it is said in, and nowhere else, unless it is a GRUU.
         """
         if names_nobody:
+            if self.unnamed is not None:
+                # RFC 5627 section 4.4: in an anonymous request it is the temporary one.
+                return f"<{self.unnamed.replace(scheme='sips') if for_sips else self.unnamed}>"
             return f"<{self._uri_on(flow, for_sips=for_sips, user='anonymous')}>"
         if self.routable is not None:
             # RFC 5630 section 5.1.1.4: whoever has a GRUU has it under both schemes.

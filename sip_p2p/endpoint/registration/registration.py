@@ -369,11 +369,12 @@ class Registration:
             before = self._party.service_route
             is_secure = before is not None and before.is_secure if flow is None else flow.is_secure
             service_route = ServiceRoute(granted.service_route, is_secure)
-        gruu = None
+        gruu = unnamed = None
         if granted is not None and self._gruu != "off":
-            gruu = granted.public_gruu if self._gruu == "public" else granted.temporary_gruu
+            unnamed = granted.temporary_gruu
+            gruu = granted.public_gruu if self._gruu == "public" else unnamed
         proxy = self._hops[standing[0].reg_id - 1][1] if standing else None
-        self._party.registration_took_effect(service_route, gruu, proxy)
+        self._party.registration_took_effect(service_route, gruu, unnamed, proxy)
 
     # -- what is told --------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ class SipEndpoint(RealTimeEndpoint):
         self._own_proxy = self._composition.proxy
         self._own_gruu = self._contact.routable
         self._own_trusted = self.profile.trusted_proxies
-        self.profile.supported.update(("gruu", "outbound"))
+        self.profile.supported.update(("gruu", "outbound", "path"))
 
     @property
     def registration(self) -> Registration | None:
@@ -146,18 +146,24 @@ class SipEndpoint(RealTimeEndpoint):
         return self._composition.service_route
 
     def registration_took_effect(
-        self, service_route: ServiceRoute | None, gruu: SipUri | None, proxy: ProxyConnector | None
+        self,
+        service_route: ServiceRoute | None,
+        gruu: SipUri | None,
+        unnamed: SipUri | None,
+        proxy: ProxyConnector | None,
     ) -> None:
         """What the registrar has granted holds from now on; called by the registration.
 
+        :param unnamed: the GRUU for messages that name nobody.
         :param proxy: that of the preferred flow; None where no flow serves, or none of them leads through one.
         """
         self._composition.service_route = service_route
         self._composition.proxy = self._own_proxy if proxy is None else proxy
         self._contact.routable = self._own_gruu if self._own_gruu is not None or gruu is None else gruu
+        self._contact.unnamed = unnamed
 
     def registration_over(self, registration: Registration) -> None:
         """There is no registration any more; called by it."""
-        self.registration_took_effect(None, None, None)
+        self.registration_took_effect(None, None, None, None)
         self.profile.trusted_proxies = self._own_trusted
         self._registration = None

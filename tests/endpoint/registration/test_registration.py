@@ -332,6 +332,26 @@ class GrantedTests(RegistrarTestCase):
         registration = self.register(alice, gruu="temporary")
         self.assertIn("tgruu.1@example.com", alice.contact_value(registration.flows[0]))
 
+    def test_unnamed(self) -> None:
+        """Who remains unnamed has the temporary GRUU in its Contact, whatever else stands there otherwise, and nothing
+        of its device; without a registration that gave one it says where it is (RFC 5627 sections 4.4 and 10.3)."""
+        self.registrar.gruu = True
+        alice = self.alice()
+        contacts: list[str] = []
+        self.registrar.party.handle(
+            "OPTIONS", lambda incoming: contacts.append(incoming.request.headers.get("Contact") or "") or 200
+        )
+        for gruu in ("public", "temporary", "off"):
+            registration = self.register(alice, gruu=gruu)
+            self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com", privacy=["user"]))
+            self.assertEqual(alice.contact_value(registration.flows[0], for_sips=True, names_nobody=True)[:6], "<sips:")
+            self.network.run_until(registration.unregister())
+        self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com", privacy=["user"]))
+        self.assertEqual(contacts[:2], ["<sip:tgruu.1@example.com;gr>", "<sip:tgruu.2@example.com;gr>"])
+        for contact in contacts[2:]:
+            self.assertTrue(contact.startswith("<sip:anonymous@"), contact)
+            self.assertNotIn("gr", contact)
+
     def test_no_gruu(self) -> None:
         """Who wants none asks for none, and takes none."""
         self.registrar.gruu = True

@@ -30,12 +30,12 @@ class SipEndpointTests(RegistrarTestCase):
         self.assertEqual((alice.registration, self.registrar.seen), (None, []))
 
     def test_supported(self) -> None:
-        """It understands what belongs to registration (RFC 5626 section 4.2.1, RFC 5627 section 4.1); one without a
-        server says nothing of it."""
-        self.assertLess({"gruu", "outbound"}, self.alice().supported_extensions)
+        """It understands what belongs to registration, and says so in all requests (RFC 5626 section 4.3, RFC 5627
+        section 4.4, RFC 3327 section 5.1); one without a server says nothing of it."""
+        self.assertLess({"gruu", "outbound", "path"}, self.alice().supported_extensions)
         peer = self.network.party("sip:bob@b.example")
         self.assertIsInstance(peer, SipPeerToPeerEndpoint)
-        self.assertTrue(peer.supported_extensions.isdisjoint({"gruu", "outbound"}))
+        self.assertTrue(peer.supported_extensions.isdisjoint({"gruu", "outbound", "path"}))
 
     def test_refused_at_once(self) -> None:
         """What cannot be asked is refused before anything is sent."""
