@@ -65,6 +65,8 @@ class ReferralPackage(EventPackage):
     name = REFER_PACKAGE
     content_types = (_TYPE,)
     maximum_expires = 3600
+    # RFC 3515 section 3.10.
+    shortest_interval = 1.0
 
     def __init__(self) -> None:
         self._events: dict[str, ReferralEvents] = {}

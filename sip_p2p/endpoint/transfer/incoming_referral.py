@@ -54,8 +54,9 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingReferral"]
 
-_TERMS = Terms(default=3600, minimum=60, maximum=3600)
-"""How long a peer may be told of a referral: longer than any call rings."""
+_TERMS = Terms(default=3600, minimum=60, maximum=3600, interval=1.0)
+"""How long a peer may be told of a referral: longer than any call rings; and how often: once a second, but for the
+outcome, which waits for nothing (RFC 3515 sections 3.4 and 3.10)."""
 
 
 @final

@@ -124,12 +124,32 @@ class TellingTests(TransferTestCase):
         self.assertRaises(ValueError, ours.progress, 99)
         for status in (180, 183, 486):
             ours.progress(status)
-            self.network.advance(0.5)
+            self.network.advance(1)
         ours.progress(200)
         self.successResultOf(reading)
         self.assertEqual(told, [100, 180, 183, 486])
         self.assertFalse(ours.is_told)
         self.assertIs(referral.status, ReferStatus.FAILED)
+
+    def test_pace(self) -> None:
+        """RFC 3515 section 3.10: no more often than once a second, and then the newest; the outcome waits for nothing
+        (row:I6)."""
+        for subscription in ("wanted", "explicit"):
+            referral: Any = self.run_until(self.alice.refer(BOB, CAROL, subscription=subscription))
+            told, reading = statuses(referral)
+            self.network.advance(0.4)
+            for status in (180, 181, 183):
+                self.referrals[-1].progress(status)
+            self.network.advance(0.4)
+            self.assertEqual(told, [100], subscription)
+            self.network.advance(0.4)
+            self.assertEqual(told, [100, 183], subscription)
+            self.referrals[-1].progress(182)
+            self.referrals[-1].progress(486)
+            self.network.advance(0.2)
+            self.assertEqual(told, [100, 183, 486], subscription)
+            self.successResultOf(reading)
+        self.network.advance(70)
 
     def test_fragment(self) -> None:
         """A NOTIFY carries a Status-Line as message/sipfrag, and says how long it goes on (row:I6)."""

@@ -376,7 +376,7 @@ class ReportTests(TransferTestCase):
         referral: Any = self.run_until(self.alice.refer(BOB, CAROL))
         for number in range(MOST_KEPT + 8):
             self.referrals[0].progress(180, f"ring {number}")
-            self.network.advance(0.1)
+            self.network.advance(1)
         self.referrals[0].progress(200)
         self.network.advance(1)
         self.assertGreater(referral.lost, 0)
