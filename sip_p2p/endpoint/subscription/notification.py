@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.body import decode_text, parse_media_type
+from sip_p2p.sip.event.subscription_state import ACTIVE, PENDING
 
 if TYPE_CHECKING:
     from sip_p2p.sip.event.subscription_state import SubscriptionStateValue
@@ -83,9 +84,11 @@ class Notification:
         self.body = request.body
         self.content_type = (request.headers.get("Content-Type") or "") if request.body else ""
         self.state = value.state
-        self.reason = value.reason
-        self.expires = value.expires
-        self.retry_after = value.retry_after
+        # 4.1.3: beside a state that they say nothing of, these have no meaning.
+        is_standing = value.state in (ACTIVE, PENDING)
+        self.reason = "" if is_standing else value.reason
+        self.expires = None if value.is_terminated else value.expires
+        self.retry_after = None if is_standing else value.retry_after
         self._decoders: Mapping[str, Decoder] = {} if decoders is None else decoders
         self._document: Any = _NOT_READ
 

@@ -43,6 +43,19 @@ class NotificationTests(SynchronousTestCase):
         self.assertEqual((it.content_type, it.text, it.document), ("", "", None))
         self.assertEqual(repr(it), "<Notification terminated: no body>")
 
+    def test_without_meaning(self) -> None:
+        """RFC 6665 section 4.1.3: what has no meaning beside a state is not there: a time that is left of what is over,
+        and a reason for the end of what stands. row:J8"""
+        parts = "expires=60;reason=probation;retry-after=9"
+        for state, said in (
+            ("active", (60, "", None)),
+            ("pending", (60, "", None)),
+            ("terminated", (None, "probation", 9)),
+            ("x-resting", (60, "probation", 9)),
+        ):
+            it = notification(state=f"{state};{parts}")
+            self.assertEqual((it.expires, it.reason, it.retry_after), said, state)
+
     def test_decoded(self) -> None:
         """A body whose type the stack knows is a document. row:J8"""
         self.assertEqual(notification(PIDF, "application/pidf+xml").document.entity, "pres:bob@b.example")
