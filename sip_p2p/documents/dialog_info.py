@@ -8,7 +8,7 @@ watches more than they should know; what is not known here is kept as it stands 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 from sip_p2p.documents.xml import XmlElement, check_text, parse_xml, write_xml
@@ -87,7 +87,8 @@ class DialogParty:
         known = (_d("identity"), _d("target"))
         return cls(
             "" if identity is None else identity.text.strip(" \t\r\n"),
-            "" if identity is None else identity.get("display") or "",
+            # The text and the examples say display, the schema says display-name.
+            "" if identity is None else identity.get("display") or identity.get("display-name") or "",
             "" if target is None else target.get("uri") or "",
             tuple(params),
             tuple(each for each in element.children if each.name not in known),
@@ -169,7 +170,7 @@ class DialogEntry:
         """
         :raises ValueError: when something in it is not what it should be.
         """
-        state = element.find(_d("state"))
+        state, direction = element.find(_d("state")), element.get("direction") or ""
         if state is None:
             raise MalformedDocument("a dialog has no state")
         code, duration = state.get("code"), element.text_of(_d("duration"))
@@ -183,7 +184,8 @@ class DialogEntry:
             element.get("call-id") or "",
             element.get("local-tag") or "",
             element.get("remote-tag") or "",
-            element.get("direction") or "",
+            # An example of section 6.2 has another word for it than the schema.
+            "recipient" if direction == "receiver" else direction,
             None if duration is None else parse_number(duration, _LARGEST_DURATION),
             None if replaces is None else _replaced(replaces),
             element.text_of(_d("referred-by")) or "",
@@ -213,12 +215,15 @@ class DialogEntry:
             children.append(XmlElement(_d("replaces"), named))
         if self.referred_by:
             children.append(XmlElement(_d("referred-by"), None, (), self.referred_by))
+        # Section 4.4: a route set stands before the two sides, and what others have made up after them.
+        children += [each for each in self.extensions if each.namespace == NAMESPACE]
         if self.local is not None:
             children.append(self.local.to_xml("local"))
         if self.remote is not None:
             children.append(self.remote.to_xml("remote"))
+        children += [each for each in self.extensions if each.namespace != NAMESPACE]
         given = {name: value for name, value in attributes.items() if value}
-        return XmlElement(_d("dialog"), given, (*children, *self.extensions))
+        return XmlElement(_d("dialog"), given, children)
 
 
 def _replaced(element: XmlElement) -> tuple[str, str, str]:
@@ -257,7 +262,7 @@ class DialogInfo:
 
     @classmethod
     def parse(cls, octets: bytes) -> DialogInfo:
-        """Read a document.
+        """Read a document. Of dialogs with the same id the last one counts.
 
         :raises MalformedDocument: when it is none, or one of its parts says what it cannot.
         """
@@ -266,10 +271,11 @@ class DialogInfo:
         if state not in ("full", "partial"):
             raise MalformedDocument("a document of dialogs has the full or a partial state")
         try:
+            dialogs = [DialogEntry.from_xml(each) for each in root.find_all(_d("dialog"))]
             return cls(
                 root.get("entity") or "",
                 parse_number(root.get("version") or "", _LARGEST_VERSION),
-                tuple(DialogEntry.from_xml(each) for each in root.find_all(_d("dialog"))),
+                tuple({dialog.id: dialog for dialog in dialogs}.values()),
                 state == "full",
                 tuple(each for each in root.children if each.name != _d("dialog")),
             )
@@ -349,9 +355,24 @@ class DialogTable:
         return Assembled.APPLIED if self.is_complete else Assembled.INCOMPLETE
 
     def _put(self, dialog: DialogEntry) -> None:
+        known = self._dialogs.get(dialog.id)
         if dialog.is_terminated:
             self._dialogs.pop(dialog.id, None)
-        elif dialog.id in self._dialogs or len(self._dialogs) < self._most:
+        elif known is not None:
+            local, remote = _side(known.local, dialog.local), _side(known.remote, dialog.remote)
+            self._dialogs[dialog.id] = replace(dialog, local=local, remote=remote)
+        elif len(self._dialogs) < self._most:
             self._dialogs[dialog.id] = dialog
         else:
             self.left_out += 1
+
+
+def _side(known: DialogParty | None, said: DialogParty | None) -> DialogParty | None:
+    """One side of a dialog after *said* of it: what is not said anew is as it was (section 4.1.6)."""
+    if known is None or said is None:
+        return known if said is None else said
+    name = _d("session-description")
+    described = any(each.name == name for each in said.extensions)
+    kept = () if described else tuple(each for each in known.extensions if each.name == name)
+    one, other = said if said.identity else known, said if said.target else known
+    return DialogParty(one.identity, one.display, other.target, other.params, (*kept, *said.extensions))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.documents.dialog_info import EVENTS, STATES, Assembled, DialogEntry, DialogInfo, DialogParty, DialogTable
-from sip_p2p.documents.xml import XmlElement
+from sip_p2p.documents.xml import XmlElement, parse_xml
 from sip_p2p.errors import MalformedDocument
 
 EXAMPLE = b"""<?xml version="1.0"?>
@@ -29,6 +29,133 @@ EXAMPLE = b"""<?xml version="1.0"?>
   </dialog>
 </dialog-info>
 """
+
+
+def printed(version: int, state: str, *dialogs: str) -> bytes:
+    """A document of RFC 4235 section 6 around *dialogs*."""
+    return f"""<?xml version="1.0"?>
+   <dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info"
+                version="{version}"
+                state="{state}"
+                entity="sip:alice@example.com">
+     {"".join(dialogs)}
+   </dialog-info>
+""".encode()
+
+
+FORKED = (
+    # Section 6.1, whose second notification of two has one id twice.
+    """<dialog id="as7d900as8" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="456887766"
+             direction="initiator">
+       <state>early</state>
+     </dialog>
+     """,
+    """<dialog id="as7d900as8" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="hh76a"
+             direction="initiator">
+       <state>early</state>
+     </dialog>
+     """,
+)
+
+SHARED = (
+    # Section 6.2: idle, seized, dialing, ringing, answered, replaced, in a conference; then all is over.
+    printed(0, "full"),
+    printed(1, "partial", '<dialog id="as7d900as8"> <state>trying</state> </dialog>'),
+    printed(
+        2,
+        "partial",
+        """<dialog id="as7d900as8" call-id="a84b4c76e66710" local-tag="1928301774" direction="initiator">
+       <state>trying</state>
+       <local>
+         <identity display="Alice Smith">
+           sip:alice@example.com
+         </identity>
+         <target uri="sip:alice@pc33.example.com"/>
+       </local>
+       <remote>
+         <identity>sip:bob@example.net</identity>
+       </remote>
+     </dialog>""",
+    ),
+    printed(
+        3,
+        "partial",
+        """<dialog id="as7d900as8" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="07346y131" direction="initiator">
+       <state code="180">early</state>
+       <remote>
+         <target uri="sip:bobster@host2.example.net"/>
+       </remote>
+     </dialog>""",
+    ),
+    printed(
+        4,
+        "partial",
+        """<dialog id="as7d900as8" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="07346y131" direction="initiator">
+       <state reason="cancelled">terminated</state>
+     </dialog>
+     <dialog id="zxcvbnm3" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="8736347" direction="initiator">
+       <state code="200">confirmed</state>
+       <remote>
+         <target uri="sip:bob-is-not-here@vm.example.net">
+           <param pname="actor" pval="msg-taker"/>
+           <param pname="automaton" pval="true"/>
+           <param pname="+sip.byeless" pval="true"/>
+         </target>
+       </remote>
+     </dialog>""",
+    ),
+    printed(
+        5,
+        "partial",
+        """<dialog id="zxcvbnm3" call-id="a84b4c76e66710"
+             local-tag="1928301774" remote-tag="8736347" direction="initiator">
+       <state reason="replaced">terminated</state>
+     </dialog>
+     <dialog id="sfhjsjk12" call-id="o34oii1"
+             local-tag="8903j4" remote-tag="78cjkus" direction="receiver">
+       <state reason="replaced">confirmed</state>
+       <replaces
+         call-id="a84b4c76e66710"
+         local-tag="1928301774"
+         remote-tag="8736347"/>
+       <referred-by>
+         sip:bob-is-not-here@vm.example.net
+       </referred-by>
+       <local>
+         <target uri="sip:alice@pc33.example.com"/>
+         <param pname="+sip.rendering" pval="yes"/>
+       </local>
+       <remote>
+         <identity display="Cathy Jones">
+           sip:cjones@example.net
+         </identity>
+         <target uri="sip:line3@host3.example.net">
+           <param pname="actor" pval="attendant"/>
+           <param pname="automaton" pval="false"/>
+         </target>
+       </remote>
+     </dialog>""",
+    ),
+    printed(
+        6,
+        "partial",
+        """<dialog id="sfhjsjk12" call-id="o34oii1"
+             local-tag="8903j4" remote-tag="78cjkus" direction="receiver">
+       <state>confirmed</state>
+       <remote>
+         <target uri="sip:confid-34579@host3.example.net">
+           <param pname="isfocus" pval="true"/>
+         </target>
+       </remote>
+     </dialog>""",
+    ),
+    printed(9, "full"),
+)
 
 _texts = st.text(st.characters(min_codepoint=33, max_codepoint=0x24F, exclude_categories=("Cc", "Zs")), max_size=8)
 _numbers = st.none() | st.integers(0, 2**32 - 1)
@@ -134,6 +261,29 @@ class DocumentTests(SynchronousTestCase):
         ):
             self.assertRaises(ValueError, make)
 
+    def test_one_id_twice(self) -> None:
+        """Where two dialogs have one id, as in an example of section 6.1, the last one counts, as in a table."""
+        (dialog,) = DialogInfo.parse(printed(2, "full", *FORKED)).dialogs
+        self.assertEqual((dialog.id, dialog.remote_tag, dialog.state), ("as7d900as8", "hh76a", "early"))
+
+    def test_names_of_the_schema(self) -> None:
+        """A display name is read under both names that the RFC has for it (sections 4.1.6.1 and 4.4)."""
+        (dialog,) = DialogInfo.parse(
+            EXAMPLE.replace(b' display="Bob">sip:bob@example.org', b' display-name="Bob">b')
+        ).dialogs
+        assert dialog.remote is not None
+        self.assertEqual((dialog.remote.identity, dialog.remote.display), ("b", "Bob"))
+
+    def test_order(self) -> None:
+        """What is written stands in the order of the schema (section 4.4), and what of it we do not know as well."""
+        document = DialogInfo.parse(EXAMPLE.replace(b"<route-set>", b'<x xmlns="urn:x"/><route-set>'))
+        (written,) = parse_xml(document.to_bytes()).children
+        self.assertEqual([child.local_name for child in written.children], [
+            "state", "duration", "replaces", "referred-by", "route-set", "local", "remote", "x",
+        ])  # fmt: skip
+        self.assertEqual([child.local_name for child in written.children[5].children], ["identity", "target"])
+        self.assertEqual([child.local_name for child in written.children[6].children], ["identity", "cseq"])
+
     @given(INFOS)
     def test_round_trip(self, document: DialogInfo) -> None:
         """What is written is read as the same."""
@@ -158,6 +308,42 @@ class TableTests(SynchronousTestCase):
         self.assertIs(table.add(info(9, ("d", "early"), full=True)), Assembled.APPLIED)
         self.assertEqual(self.states(table), {"d": "early"})
         self.assertEqual((table.entity, table.version, table.is_complete), ("sip:a@a.example", 9, True))
+
+    def test_printed(self) -> None:
+        """The notifications of section 6.2 are read as they are printed, but for one that is not well-formed. Who is at
+        either end, and where, is as it was until it is said anew (section 4.1.6)."""
+        table = DialogTable()
+        seen: list[tuple[DialogEntry, ...]] = []
+        for octets in SHARED:
+            table.add(DialogInfo.parse(octets))
+            seen.append(table.dialogs)
+        self.assertEqual([[each.state for each in some] for some in seen], [
+            [], ["trying"], ["trying"], ["early"], ["confirmed"], ["confirmed"], ["confirmed"], [],
+        ])  # fmt: skip
+        ringing, conference = seen[3][0], seen[6][0]
+        self.assertEqual(
+            ringing.local, DialogParty("sip:alice@example.com", "Alice Smith", "sip:alice@pc33.example.com")
+        )
+        self.assertEqual(ringing.remote, DialogParty("sip:bob@example.net", "", "sip:bobster@host2.example.net"))
+        self.assertEqual((ringing.code, conference.direction), (180, "recipient"))
+        focus = "sip:confid-34579@host3.example.net", (("isfocus", "true"),)
+        self.assertEqual(conference.remote, DialogParty("sip:cjones@example.net", "Cathy Jones", *focus))
+
+    def test_session_description(self) -> None:
+        """A session description is as it was until it is said anew (section 4.1.6.3); a full state forgets all."""
+        sdp = XmlElement(
+            "{urn:ietf:params:xml:ns:dialog-info}session-description", {"type": "application/sdp"}, (), "v=0"
+        )
+        other = XmlElement("{urn:x}y")
+        table = DialogTable()
+        before = DialogEntry("a", "early", remote=DialogParty("sip:b@b.example", "Bob", extensions=(sdp, other)))
+        table.add(DialogInfo("sip:a@a.example", 0, (before,)))
+        after = DialogEntry("a", "confirmed", remote=DialogParty("", "", "sip:b@h", extensions=(other,)))
+        table.add(DialogInfo("sip:a@a.example", 1, (after,), False))
+        merged = DialogParty("sip:b@b.example", "Bob", "sip:b@h", extensions=(sdp, other))
+        self.assertEqual(table.dialogs, (DialogEntry("a", "confirmed", remote=merged),))
+        table.add(DialogInfo("sip:a@a.example", 2, (after,)))
+        self.assertEqual(table.dialogs, (after,))
 
     def test_outdated(self) -> None:
         """A document with no newer version changes nothing, be it full or partial."""
