@@ -3,8 +3,9 @@
 The signature covers who calls whom, when, and the fingerprints of media keys. It is made for each time that a request
 goes out, since it is good for a minute only.
 
-Left out: extensions (``ppt``), and signing again after a 436, 437 or 438: the whole form is sent at once, so there is
-nothing to repair (section 6.1.1).
+Left out: extensions (``ppt``); sending again after a 438 what was sent in the compact form (section 6.1.1), since the
+whole form is what is sent unless somebody wants the other; signatures that are the same each time (RFC 8225 section
+4.2, RFC 6979): two messages of one second would have one signature, and the second would be taken for a copy.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class PassportSigner:
     """Signs requests that leave one party.
 
     Only what it may say is signed: a caller in a domain that its certificate proves, or a telephone number of which the
-    policy says so. Everything else goes out as it is, and so does what its sender wants to be anonymous.
+    policy says so, while the certificate is valid. Everything else goes out as it is, and so does what its sender wants
+    to be anonymous.
 
     :ivar x5u: where the certificate can be fetched.
     :ivar methods: what is signed.
@@ -145,10 +147,20 @@ class PassportSigner:
             iat = int(now) if given is None else parse_date(given)
             if abs(iat - now) > _FRESH:
                 raise InvalidOperation("what is signed carries the Date of its minute (RFC 8224 section 4.1)")
+            if not self._is_valid(now) or not self._is_valid(iat):
+                return None
             return Passport.of_request(request, iat, self.x5u)
         except MalformedMessage:
             # It goes to somebody who cannot be named in a signature.
             return None
+
+    def _is_valid(self, at: float) -> bool:
+        """Whether our certificate is valid *at* a moment (section 6.1, step 3)."""
+        current = self._current()
+        if current is None:
+            return False
+        certificate = current.certificate
+        return certificate.not_valid_before_utc.timestamp() <= at <= certificate.not_valid_after_utc.timestamp()
 
     def _value(self, passport: Passport, signature: str) -> str:
         header, claims = ("", "") if self._compact else passport.pieces()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -14,7 +16,7 @@ from sip_p2p.sip.passport import ALGORITHM, split_token
 from tests.endpoint.identity.support import AUTHORITY, ISSUED, START, URL, request, signer
 from tests.support import SynchronousTestCase
 
-# The key of RFC 8225 appendix A, which everybody has.
+# The key of RFC 8225 appendix A.2, which everybody has.
 EXAMPLE_KEY = b"""\
 -----BEGIN EC PRIVATE KEY-----
 MHcCAQEEIFeZ1R208QCvcu5GuYyMfG4W7sH4m99/7eHSDLpdYllFoAoGCCqGSM49
@@ -44,10 +46,11 @@ class SignatureTests(SynchronousTestCase):
             self.assertFalse(signed(wrong, numbers.public_key()), wrong)
 
     def test_the_example(self) -> None:
-        """With the key of RFC 8225 appendix A the example's header and claims are what is signed, octet for octet."""
+        """With the key of RFC 8225 appendix A.2 the header and claims of appendix A are what is signed, octet for
+        octet."""
         key = load_pem_private_key(EXAMPLE_KEY, None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
-        issued = AUTHORITY.issue("example.com", key=key)
+        issued = AUTHORITY.issue("example.com", key=key, not_before=datetime.datetime(2016, 1, 1, tzinfo=datetime.UTC))
         made = signer(
             issued, x5u="https://cert.example.org/passport.cer", clock=lambda: 1471375418.9, may_assert_number=bool
         )
@@ -64,6 +67,19 @@ class SignatureTests(SynchronousTestCase):
         )
         self.assertEqual((header, claims), passport.pieces())
         self.assertTrue(signed(identity.token, key.public_key()))
+
+    def test_the_signature_of_the_example(self) -> None:
+        """The signature of RFC 8225 section 7.1, which RFC 8224 section 5.1 shows in its compact form, is that of the
+        key of appendix A.2."""
+        key = load_pem_private_key(EXAMPLE_KEY, None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        token = (
+            "eyJhbGciOiJFUzI1NiIsInR5cCI6InBhc3Nwb3J0IiwieDV1IjoiaHR0cHM6Ly9jZXJ0LmV4YW1wbGUub3JnL3Bhc3Nwb3J0LmNlciJ9."
+            "eyJkZXN0Ijp7InVyaSI6WyJzaXA6YWxpY2VAZXhhbXBsZS5jb20iXX0sImlhdCI6IjE0NDMyMDgzNDUiLCJvcmlnIjp7InRuIjoiMTIxNTU1"
+            "NTEyMTIifX0."
+            "rq3pjT1hoRwakEGjHCnWSwUnshd0-zJ6F1VOgFWSjHBr8Qjpjlk-cpFYpFYsojNCpTzO3QfPOlckGaS6hEck7w"
+        )
+        self.assertTrue(signed(token, key.public_key()))
 
 
 class SignerTests(SynchronousTestCase):
@@ -132,6 +148,23 @@ class SignerTests(SynchronousTestCase):
             one = request()
             one.headers.add("Date", format_date(wrong))
             self.assertRaises(InvalidOperation, signer().sign, one)
+
+    def test_out_of_its_time(self) -> None:
+        """A certificate signs nothing before and after its time, neither now nor for a Date that is outside of it (RFC
+        8224 section 6.1)."""
+        start = datetime.datetime.fromtimestamp(START, datetime.UTC)
+        issued = AUTHORITY.issue("a.example", not_before=start, not_after=start + datetime.timedelta(seconds=60))
+        for now, date, valid in (
+            (START, None, True), (START + 60, None, True), (START - 1, None, False), (START + 61, None, False),
+            (START + 10, START - 5, False), (START + 50, START + 65, False), (START + 10, START + 20, True),
+        ):  # fmt: skip
+            one = request()
+            if date is not None:
+                one.headers.add("Date", format_date(date))
+            made = signer(issued, clock=lambda now=now: now)
+            self.assertEqual(made.octets(one) > 0, valid)
+            self.assertEqual(made.sign(one), valid)
+            self.assertEqual("Identity" in one.headers, valid)
 
     def test_octets(self) -> None:
         """How long a signature makes a request is known before: what is over 1300 octets with it does not go by UDP
