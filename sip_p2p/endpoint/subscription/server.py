@@ -185,7 +185,7 @@ class ServerSubscription:
         :param reason: ``deactivated`` (subscribe anew at once), ``probation`` (later), ``rejected`` (never),
             ``giveup``, ``noresource`` (there is no such thing any more), or ``invariant`` (it will never change);
             section 4.1.3.
-        :param retry_after: for ``probation`` and ``giveup``: after how many seconds.
+        :param retry_after: for ``probation`` and ``giveup``: after how many seconds; ``invariant`` says a year by itself.
         :param body: a last word.
         :raises ValueError: when *reason* is no token, *retry_after* is negative or *content_type* no media type.
         """

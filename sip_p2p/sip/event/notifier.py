@@ -11,8 +11,9 @@ newest state only. The state is asked for in the moment in which it can be sent 
 kept that would be old by then. A NOTIFY that a SUBSCRIBE asks for goes at once; those that a change asks for keep the
 distance that :class:`~sip_p2p.sip.event.rates.Pace` knows of.
 
-A NOTIFY that fails ends the subscription (section 4.2.2), unless its response names a Retry-After, or it could not be
-sent because there is too much to do just now.
+A NOTIFY that nobody answers, or whose answer says that nobody is told any more, ends the subscription (section 4.2.2).
+Any other failure is of that NOTIFY alone: where its response names a Retry-After, or there was too much to do just then,
+it is sent again.
 
 REFER, and whoever else makes a subscription without a SUBSCRIBE, calls :meth:`Notifier.begin` where a SUBSCRIBE is
 answered with :meth:`Notifier.accept`.
@@ -65,6 +66,11 @@ _SHORTEST_RETRY = 1.0
 _LONGEST_RETRY = 3600.0
 _BUSY = 2.0
 """Seconds until a NOTIFY is tried again for which there was no room."""
+
+_A_YEAR = 31536000
+_ENDS = frozenset((405, 408, 480, 481, 483, 489, 501))
+"""Answers to a NOTIFY that are of its subscription (section 4.2.2), 408 being no answer at all (RFC 5057 section 5.1).
+"""
 
 _NOTHING, _CHANGED, _AT_ONCE, _ASKED = range(4)
 
@@ -258,8 +264,8 @@ class Notifier:
         if expires > 0:
             self._owe(_AT_ONCE, now)
         else:
-            # 4.4.3: a fetch is a subscription that ends as it begins; one that nobody has approved learns nothing.
-            self._end(now, {"reason": _TIMEOUT if is_active else "giveup"}, None)
+            # 4.4.3: a fetch is a subscription that ends as it begins; where nobody has approved it, it learns nothing.
+            self._end(now, {"reason": _TIMEOUT}, None)
 
     # -- what the application wants ------------------------------------------------------------------------------------
 
@@ -299,7 +305,8 @@ class Notifier:
         """End it with a NOTIFY that says why (section 4.2.2); nothing happens where it ends already.
 
         :param reason: one of section 4.1.3: ``deactivated``, ``rejected``, ``noresource``, ...
-        :param retry_after: after how many seconds the subscriber may try again.
+        :param retry_after: after how many seconds the subscriber may try again; by default none, and a year for
+            ``invariant``, which subscribers of RFC 3265 do not know.
         :param content: what it is told besides.
         :raises InvalidOperation: before :meth:`accept`.
         :raises ValueError: when *reason* is no token.
@@ -308,6 +315,8 @@ class Notifier:
         if TOKEN.fullmatch(reason) is None:
             raise ValueError(f"{reason[:64]!r} is no reason: it must be a token (RFC 6665 section 8.4)")
         params: dict[str, str | None] = {"reason": reason}
+        if retry_after is None and reason == "invariant":
+            retry_after = _A_YEAR
         if retry_after is not None:
             params["retry-after"] = str(retry_after)
         if self.state in _STANDING:
@@ -370,9 +379,14 @@ class Notifier:
         elif reach_of(response.status, "NOTIFY") is Reach.DIALOG:
             # RFC 5057 section 5.1: nobody is there any more, for whatever the dialog is used for.
             end_dialog(self.core, self.dialog, response, now)
+        elif response.status < 400 or response.status in _ENDS or (self.state is _ENDING and not self.owes):
+            self._over(response)
         else:
-            wait = _retry_after(response) if response.status != 481 else None
-            if wait is None or self.state is _ENDING:
+            # RFC 5057 section 5.1: a complaint about this NOTIFY alone.
+            wait = _retry_after(response)
+            if wait is None:
+                self._answered(now)
+            elif self.state is _ENDING:
                 self._over(response)
             else:
                 self._try_again(now, wait)
@@ -458,7 +472,7 @@ class Notifier:
         return str(SubscriptionStateValue(ACTIVE if self.state is _ACTIVE else PENDING, params))
 
     def _answered(self, now: float) -> None:
-        """A NOTIFY has arrived."""
+        """A NOTIFY has its answer, and the subscription stands."""
         if self.state is _ENDING and self._owed == _NOTHING:
             self._over(None)
             return

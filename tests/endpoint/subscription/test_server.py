@@ -157,7 +157,7 @@ class SubscriptionTests(SubscriberTestCase):
     def test_retry_after(self) -> None:
         """A NOTIFY that is refused for some seconds is sent again after them, with the state of that time."""
         self.subscribe()
-        self.answer(480, "Retry-After: 5\r\n")
+        self.answer(500, "Retry-After: 5\r\n")
         self.board.line = "later"
         self.network.advance(4)
         self.assertEqual(self.answer(), [])

@@ -265,11 +265,12 @@ class NotifyTests(SynchronousTestCase):
         self.assertEqual((bench.said(), len(bench.core.dialogs)), ("[ended timeout]", 0))
 
     def test_fetch_unapproved(self) -> None:
-        """A fetch that nobody has approved learns that, and nothing else."""
+        """4.4.3: the one NOTIFY of a fetch ends it with timeout, also where nobody has approved it; that has no body
+        then."""
         bench = Bench()
         bench.ask(subscribe(expires=0)).accept(bench.now, is_active=False)
         bench.look()
-        self.assertEqual(bench.sent[0].headers.get("Subscription-State"), "terminated;reason=giveup")
+        self.assertEqual(bench.sent[0].headers.get("Subscription-State"), "terminated;reason=timeout")
         self.assertEqual((bench.sent[0].body, bench.asked), (b"", 0))
 
     def test_end_with_reason(self) -> None:
@@ -286,6 +287,15 @@ class NotifyTests(SynchronousTestCase):
         bench.notifier.terminate(bench.now, "noresource", content=("text/plain", b"bye"))
         bench.look()
         self.assertEqual(bench.sent[-1].body, b"bye")
+        for retry_after, said in ((None, 31536000), (60, 60)):
+            # A year, for those who know no invariant.
+            bench = self.active()
+            assert bench.notifier is not None
+            bench.notifier.terminate(bench.now, "invariant", retry_after)
+            bench.look()
+            last = bench.sent[-1]
+            expected = f"terminated;reason=invariant;retry-after={said}"
+            self.assertEqual(last.headers.get("Subscription-State"), expected)
         self.assertRaises(ValueError, self.active().notifier.terminate, 0.0, "no token")  # type: ignore[union-attr]
 
     def test_unsubscribed(self) -> None:
@@ -308,9 +318,30 @@ class NotifyTests(SynchronousTestCase):
         bench.answer(404)
         self.assertEqual((len(bench.core.dialogs), first.dialog.usages), (0, ()))
 
+    def test_failures(self) -> None:
+        """4.2.2 and RFC 5057 section 5.1: what says that nobody is told any more ends the subscription, whatever its
+        Retry-After; what complains of one NOTIFY does not, and the next change is told."""
+        for status in (404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 502, 604):
+            bench = self.active()
+            assert bench.notifier is not None
+            bench.notifier.changed(bench.now)
+            bench.look()
+            bench.answer(status, (("Retry-After", "20"),))
+            self.assertEqual((bench.state, len(bench.core.dialogs)), ("terminated", 0), status)
+        for status in (400, 403, 406, 413, 415, 420, 486, 488, 500, 503, 504, 600, 603, 606, 699):
+            bench = self.active()
+            assert bench.notifier is not None
+            bench.notifier.changed(bench.now)
+            bench.look()
+            bench.answer(status)
+            self.assertEqual((bench.state, len(bench.sent)), ("active", 2), status)
+            bench.notifier.changed(bench.now)
+            bench.look()
+            self.assertEqual(len(bench.sent), 3)
+
     def test_retry_after(self) -> None:
-        """4.2.2: a NOTIFY that fails with a Retry-After is sent again by then, as the state is then; without one the
-        subscription is removed."""
+        """RFC 5057 section 5.1: a NOTIFY that fails with a Retry-After is sent again by then, as the state is then; one
+        that cannot be read counts as missing."""
         bench = self.active()
         assert bench.notifier is not None
         bench.notifier.changed(bench.now)
@@ -322,7 +353,7 @@ class NotifyTests(SynchronousTestCase):
         bench.wait(1)
         self.assertEqual(bench.sent[-1].body, b"later")
         bench.answer(503, (("Retry-After", "soon"),))
-        self.assertEqual(bench.state, "terminated")
+        self.assertEqual(bench.state, "active")
 
     def test_shortest_retry_after(self) -> None:
         """Who wants each NOTIFY again at once gets one a second, and not as many as the way there carries.
