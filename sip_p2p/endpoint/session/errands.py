@@ -31,6 +31,8 @@ from sip_p2p.errors import (
 from sip_p2p.transport.stream.flow import StreamFlow
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from twisted.internet.interfaces import IStreamClientEndpoint
 
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from sip_p2p.transport.flow import LiveFlow
     from sip_p2p.transport.target import Target
 
+    _Way: TypeAlias = tuple[Target | None, AddressFamilyHint | None]
+
 __all__ = ["Errands"]
 
 
@@ -56,7 +60,7 @@ class Errands:
     :ivar recoveries: the dialogs that look for a new one.
     """
 
-    __slots__ = ("_acks", "_parties", "_runs", "flows", "manager", "recoveries")
+    __slots__ = ("_acks", "_parties", "_publishing", "_runs", "flows", "manager", "recoveries")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self.manager = manager
@@ -64,12 +68,14 @@ class Errands:
         self._acks: dict[_AckRun, None] = {}
         # How many requests each party has on their way: asked whenever one of many parties ends.
         self._parties: Counter[RealTimeEndpoint] = Counter()
+        # RFC 3903 section 4: of each resource for which a PUBLISH is under way, those that wait for its end.
+        self._publishing: dict[tuple[RealTimeEndpoint, str], dict[Errand, _Way]] = {}
         self.flows = DialogFlows()
         self.recoveries = Recoveries(self, manager)
 
     def __len__(self) -> int:
-        """How many have no final response yet, ACKs without a flow among them."""
-        return len(self._runs) + len(self._acks)
+        """How many have no final response yet, ACKs without a flow among them, and what waits for its turn."""
+        return len(self._runs) + len(self._acks) + sum(map(len, self._publishing.values()))
 
     def run(
         self,
@@ -87,16 +93,40 @@ class Errands:
         """
         if self.recoveries.holds_back(errand):
             return
+        if _is_publication(errand):
+            waiting = self._publishing.get((endpoint, errand.plan.uri))
+            if waiting is not None:
+                waiting[errand] = (via, family)
+                return
+            self._publishing[endpoint, errand.plan.uri] = {}
+        self._begin(errand, endpoint, via, family)
+
+    def _begin(
+        self, errand: Errand, endpoint: RealTimeEndpoint, via: Target | None, family: AddressFamilyHint | None
+    ) -> None:
         try:
             hop, target, through = self._way(errand.plan, endpoint, via)
         except (ConnectionFailure, ValueError) as error:
             reason = error if isinstance(error, ConnectionFailure) else ConnectionFailure(str(error))
             self.failed(errand, reason)
+            self._let_next(errand, endpoint)
             return
         hint = endpoint.family if family is None else family
         run = self._runs[errand] = _Run(self, errand, endpoint, hop, target, through, hint)
         self._parties[endpoint] += 1
         run.start()
+
+    def _let_next(self, errand: Errand, endpoint: RealTimeEndpoint) -> None:
+        """*errand* is over: the PUBLISH that has waited longest for that goes out."""
+        key = (endpoint, errand.plan.uri)
+        if not _is_publication(errand) or key not in self._publishing:
+            return
+        waiting = self._publishing[key]
+        if waiting:
+            following = next(iter(waiting))
+            self._begin(following, endpoint, *waiting.pop(following))
+        else:
+            del self._publishing[key]
 
     def acknowledge(self, effect: AckWanted, endpoint: RealTimeEndpoint) -> None:
         """Send the ACK of *effect*, and give its octets and its flow to the usage that owns it.
@@ -121,6 +151,8 @@ class Errands:
         run = self._runs.get(errand)
         if run is not None:
             run.withdraw()
+        for waiting in self._publishing.values() if _is_publication(errand) else ():
+            waiting.pop(errand, None)
         self.recoveries.withdraw(errand)
 
     def carries(self, errand: Errand) -> bool:
@@ -157,6 +189,11 @@ class Errands:
 
     def end(self, endpoint: RealTimeEndpoint) -> None:
         """*endpoint* is no more: what it has under way fails."""
+        waiting = [(each, list(each)) for (whose, _), each in self._publishing.items() if whose is endpoint]
+        for each, errands in waiting:
+            each.clear()
+            for errand in errands:
+                self.failed(errand, EndpointTerminated("the endpoint was terminated"))
         for run in [run for run in self._runs.values() if run.endpoint is endpoint]:
             run.give_up(EndpointTerminated("the endpoint was terminated"))
         for ack in [ack for ack in self._acks if ack.endpoint is endpoint]:
@@ -209,6 +246,7 @@ class Errands:
                 self._parties[run.endpoint] -= 1
                 if not self._parties[run.endpoint]:
                     del self._parties[run.endpoint]
+                self._let_next(run.errand, run.endpoint)
         else:
             self._acks.pop(run, None)
         self.manager.drain_state.maybe_quiet(run.endpoint)
@@ -220,6 +258,11 @@ class Errands:
         except MalformedMessage:
             return None
         return None if tag is None else self.manager.core.dialogs.find(plan.call_id, plan.from_tag, tag)
+
+
+def _is_publication(errand: Errand) -> bool:
+    """Whether the request of *errand* waits for those before it to the same resource."""
+    return errand.plan.method == "PUBLISH" and errand.plan.dialog is None
 
 
 @final

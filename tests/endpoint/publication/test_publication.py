@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 
 from sip_p2p import (
     ConnectionFailure,
@@ -135,6 +135,77 @@ class LifeTests(PublicationTestCase):
         for each in waiting:
             self.assertIs(self.run_until(each), publication)
         self.assertEqual([body for _, body, _ in self.kinds()], [b"1", b"2", b"4"])
+
+
+class InTurnTests(PublicationTestCase):
+    """Several publications of one resource: a PUBLISH waits for the end of the one before (RFC 3903 section 4)."""
+
+    def begin(self, *events: str, user: str = "alice") -> list[Deferred[Publication]]:
+        """Publications at once of what Alice is, for each of *events*."""
+        target = f"sip:{user}@b.example"
+        return [self.alice.publish(each, each, "text/plain", target=target) for each in events]
+
+    def arrived(self) -> list[bytes]:
+        """What has come."""
+        self.network.advance(1)
+        return [each.body for each in self.held]
+
+    def setUp(self) -> None:
+        """Bob answers nothing by himself."""
+        super().setUp()
+        self.held: list[IncomingRequest] = []
+        self.bob.handle("PUBLISH", keep(self.held))
+
+    def test_in_turn(self) -> None:
+        """Only one to a resource is under way, and those to another one do not wait for it (row:J11)."""
+        waiting = self.begin("x-1", "x-2", "x-3")
+        others = self.begin("x-4", user="carol")
+        self.assertEqual(self.arrived(), [b"x-1", b"x-4"])
+        self.assertEqual(self.alice.connection_manager.inventory()["errands"], 4)
+        self.held[0].respond(200, headers=[("SIP-ETag", "a"), ("Expires", "60")])
+        self.assertEqual(self.arrived()[2:], [b"x-2"])
+        self.successResultOf(waiting[0])
+        self.held[2].respond(489)
+        self.assertEqual(self.arrived()[3:], [b"x-3"])
+        self.failureResultOf(waiting[1], RequestFailed)
+        for index in (1, 3):
+            self.held[index].respond(403)
+        self.network.advance(1)
+        for failing in (*others, waiting[2]):
+            self.failureResultOf(failing, RequestFailed)
+        self.assertEqual(self.alice.connection_manager.inventory()["errands"], 0)
+
+    def test_no_response(self) -> None:
+        """One that is never answered holds up the next for no longer than it lives itself."""
+        first, second = self.begin("x-1", "x-2")
+        self.assertEqual(self.arrived(), [b"x-1"])
+        self.held.clear()
+        self.network.advance(40)
+        self.assertEqual(self.arrived(), [b"x-2"])
+        self.failureResultOf(first)
+        self.held[0].respond(403)
+        self.network.advance(1)
+        self.failureResultOf(second, RequestFailed)
+
+    def test_no_way(self) -> None:
+        """Where there is no way all of them fail."""
+        waiting = [self.alice.publish("x", "x", "text/plain", target="sip:alice@none.example") for _ in range(3)]
+        self.network.advance(200)
+        for each in waiting:
+            self.failureResultOf(each, ConnectionFailure)
+        self.assertEqual(self.alice.connection_manager.inventory()["errands"], 0)
+
+    def test_party_ends(self) -> None:
+        """With the party those end that wait."""
+        waiting = self.begin("x-1", "x-2", "x-3")
+        self.assertEqual(self.arrived(), [b"x-1"])
+        self.run_until(self.alice.terminate())
+        for each in waiting:
+            self.failureResultOf(each)
+        self.assertEqual(len(self.held), 1)
+        self.held[0].respond(200)
+        self.network.advance(1)
+        self.assertEqual(self.alice.connection_manager.inventory()["errands"], 0)
 
 
 class FailureTests(PublicationTestCase):
