@@ -60,7 +60,7 @@ class Login:
 
     @property
     def _space(self) -> str:
-        """The host that the request is for (RFC 7616 section 3.3: the protection space)."""
+        """The host that the request is for: a UAS's challenge is remembered for it and the realm (section 22.2)."""
         plan = self._plan
         try:
             # 22.2: within a dialog the Request-URI is no more than where the peer is at the moment.
@@ -108,7 +108,7 @@ class Login:
         return answered
 
     def _refused(self, key: tuple[str, bool], challenges: list[Challenge]) -> bool:
-        """22.2: who has answered, and is challenged again because of more than the nonce, has the wrong password."""
+        """22.1: who has answered, and is challenged again because of more than the nonce, has the wrong password."""
         before = self._answers.get(key)
         if before is None:
             return False
@@ -131,8 +131,11 @@ class Login:
             offered = ", ".join(dict.fromkeys(each.algorithm for each in challenges))
             self._note(key[0], f"it asks for {offered}, which the credentials for it do not allow")
             return False
-        nonce = next((each for each, _ in self._sent if _is_same(each.challenge, challenge)), None)
-        if nonce is None or nonce.nonce != challenge.nonce:
+        # RFC 7616 section 3.4: whatever has answered this very nonce, for this request or another, is counted on.
+        answered = [nonce for nonce, _ in self._sent]
+        answered += [nonce for whose, nonce in credentials.known(self._space) if whose is entry]
+        nonce = next((each for each in answered if _is_same(each, challenge)), None)
+        if nonce is None:
             nonce = entry.answering(challenge, self._manager.tokens.token())
         self._answers[key] = (entry, nonce)
         if credentials.remember(entry, self._space, nonce, self._manager.limits.digest_nonces):
@@ -177,5 +180,7 @@ def credentials_of(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name in _CREDENTIALS for value in request.headers.get_all(name))
 
 
-def _is_same(one: Challenge, other: Challenge) -> bool:
-    return one.realm == other.realm and one.is_proxy == other.is_proxy and one.algorithm == other.algorithm
+def _is_same(known: ClientNonce, challenge: Challenge) -> bool:
+    one = known.challenge
+    whose = (one.realm, one.is_proxy, one.algorithm, known.nonce)
+    return whose == (challenge.realm, challenge.is_proxy, challenge.algorithm, challenge.nonce)

@@ -156,7 +156,7 @@ class NonceTests(SynchronousTestCase):
         return [nonce.nonce for _, nonce in self.credentials.known(space)]
 
     def test_spaces(self) -> None:
-        """A UAS's is for its host alone, a proxy's for all that goes its way (RFC 7616 section 3.3)."""
+        """A UAS's is for its host alone, a proxy's for all that goes its way (RFC 3261 sections 22.2 and 22.3)."""
         self.remember("a.example", nonce="uas")
         self.remember("a.example", nonce="proxy", is_proxy=True)
         self.assertEqual((self.known("a.example"), self.known("b.example")), (["uas", "proxy"], ["proxy"]))

@@ -88,6 +88,17 @@ class AnsweringTests(AskingTestCase):
         self.assertEqual(self.send(), 200)
         self.assertEqual(len(script.seen), 3)
 
+    def test_same_nonce_for_two(self) -> None:
+        """Requests that are challenged with one nonce count it together, each once (RFC 7616 section 3.4)."""
+        self.knows()
+        script = self.asks(lambda request: None if self.is_right(request) else ask())
+        sending = [self.alice.request("MESSAGE", BOB, body="x") for _ in range(3)]
+        self.network.advance(1)
+        self.assertEqual([self.successResultOf(each).status for each in sending], [200] * 3)
+        self.assertEqual(len(script.seen), 6)
+        counts = [each.count for each in map(presented, script.seen) if each is not None]
+        self.assertEqual(sorted(counts), [1, 2, 3])
+
     def test_stale(self) -> None:
         """A nonce that has become stale is replaced without a new password being asked for (RFC 7616 section 3.3,
         fault:E1)."""
@@ -273,8 +284,8 @@ class WhoTests(AskingTestCase):
         self.assertNotIn("Authorization", heard[0].headers)
 
     def test_other_host_of_the_same_peer(self) -> None:
-        """What a UAS was told is not told to others behind the same proxy; what a proxy was told is (RFC 7616 section
-        3.3, fault:E2)."""
+        """What a UAS was told is not told to others behind the same proxy; what a proxy was told is (sections 22.2 and
+        22.3, fault:E2)."""
         proxy = self.network.party("sip:proxy@proxy.example")
         proxy.message_received.subscribe(lambda event: None)
         alice = self.network.party("sip:alice@a2.example", proxy="proxy.example", credentials=self.credentials)
@@ -378,7 +389,7 @@ class EndTests(AskingTestCase):
     """Fault E3: challenges without end, and what they are answered with."""
 
     def test_wrong_password(self) -> None:
-        """Who is asked again after a right challenge has the wrong password: it is not tried twice (section 22.2,
+        """Who is asked again after a right challenge has the wrong password: it is not tried twice (section 22.1,
         fault:E3)."""
         self.knows(password="wrong")
         nonces = iter(range(100))
