@@ -163,7 +163,7 @@ class IncomingReferral:
         and Referred-By as it came (RFC 3892 section 2.2)."""
         fields = list(self.refer_to.fields)
         if self.referred_by is not None:
-            fields.append(("Referred-By", str(self.referred_by)))
+            fields.append(("Referred-By", self.request.headers["Referred-By"]))
         return fields
 
     # -- what is decided -----------------------------------------------------------------------------------------------

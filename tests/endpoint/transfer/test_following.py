@@ -45,6 +45,21 @@ class FollowingTests(TransferTestCase):
         self.network.advance(10)
         self.assertEqual(told, [100, 408])
 
+    def test_claim_as_it_came(self) -> None:
+        """RFC 3892 section 2.2: who is said to have asked goes on as it was written, whatever else there is to it
+        (row:I10)."""
+        for claim in (
+            'sip:r@ref.example;cid="2UWQFN309shb3@ref.example"',
+            "A B  <sip:r@ref.example;x=%41?y=z> ; X=y",
+        ):
+            _, told = self.refer(lambda each: each.accept(offer=OFFER), headers=[("b", claim)], referred_by=False)
+            invite = self.at_carol[-1].invite
+            assert invite is not None
+            self.assertEqual(invite.headers["Referred-By"], claim)
+            self.at_carol[-1].reject()
+            self.network.advance(1)
+            self.assertEqual(told, [100, 486])
+
     def test_unreachable(self) -> None:
         """Where nobody is, 503 is told (row:I6)."""
         referral, told = self.refer(lambda referral: referral.accept(offer=OFFER), "sip:x@nowhere.example")

@@ -135,6 +135,12 @@ class OtherFieldTests(SynchronousTestCase):
         self.assertEqual(hash(value), hash(ReferredBy(value.address)))
         self.assertIsNone(read_referred_by(refer()))
 
+    def test_referred_by_without_brackets(self) -> None:
+        """RFC 3892 section 3: without angle brackets everything after the semicolon is about the field (row:I10)."""
+        value = read_referred_by(refer(("Referred-By", 'sip:r@ref.example;cid="2UWQFN309shb3@ref.example"')))
+        assert value is not None
+        self.assertEqual((str(value.uri), value.cid), ("sip:r@ref.example", "2UWQFN309shb3@ref.example"))
+
     def test_referred_by_refused(self) -> None:
         """Two of them, or none that can be read, are malformed (row:I10)."""
         one = ("Referred-By", "<sip:alice@a.example>")
