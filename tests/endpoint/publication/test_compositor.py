@@ -58,7 +58,7 @@ class CompositorTestCase(PartyTestCase):
         content_type = fields.pop("content_type", PIDF) if body else None
         headers += fields.pop("more", [])
         asking = who.request(
-            "PUBLISH", target, body=body, content_type=content_type, headers=headers, retry_after="never"
+            "PUBLISH", target, body=body, content_type=content_type, headers=headers, retry_after="never", **fields
         )
         try:
             response = self.run_until(asking)
@@ -288,6 +288,44 @@ class TogetherTests(CompositorTestCase):
         self.network.advance(10)
         self.assertEqual(seen[-1].body, b"")
         self.run_until(watcher.terminate())  # type: ignore[attr-defined]
+
+    def test_example(self) -> None:
+        """RFC 3903 section 15: the watcher hears of what is published and of what is changed, not of a refresh; each
+        2xx has an entity-tag and the time that is granted, and nothing of a route (row:J11, row:J12)."""
+        account = "sip:alice@s.example"
+        self.presence.maximum_expires = 1800
+        self.presence.default_expires = 1800
+        self.presence._terms = None
+        watcher: Any = self.run_until(self.bob.subscribe(account, "presence"))
+        seen: list[Any] = []
+        watcher.notification_received.subscribe(seen.append)
+        self.network.advance(6)
+        seen.clear()
+        route = "<sip:proxy.example;lr>"
+        answers = []
+        for note, told in (("there", 1), ("", 1), ("away", 2)):
+            answers.append(
+                self.say(
+                    body=Presence.of(account, note=note).to_bytes() if note else b"",
+                    etag=answers[-1].headers["SIP-ETag"] if answers else None,
+                    expires=3600,
+                    unsafe_headers=True,
+                    more=[("Record-Route", route), ("Contact", "<sip:nobody@192.0.2.1>")],
+                )
+            )
+            self.network.advance(6)
+            self.assertEqual(len(seen), told)
+        self.assertEqual({(each.status, each.headers["Expires"]) for each in answers}, {(200, "1800")})
+        self.assertEqual(len({each.headers["SIP-ETag"] for each in answers}), 3)
+        self.assertFalse(any("Record-Route" in each.headers for each in answers))
+        self.assertEqual(seen[-1].document.tuples[0].notes[0].text, "away")
+        self.run_until(watcher.terminate())
+
+    def test_probed(self) -> None:
+        """RFC 3903 section 7: OPTIONS tells that PUBLISH is taken, and for which events (row:J11)."""
+        response: Any = self.run_until(self.alice.request("OPTIONS", "sip:alice@s.example"))
+        self.assertIn("PUBLISH", response.headers["Allow"])
+        self.assertEqual(response.headers["Allow-Events"], "presence")
 
     def test_whose_state(self) -> None:
         """What is told is the state of the resource that it was published for, whatever entity the document names; what
