@@ -408,7 +408,8 @@ class SignalingSession(Transferable, SessionLife):
 
         :param arguments: as for ``endpoint.subscribe``, without what says where it goes.
         :returns: fires with the subscription at its first notification, and fails as that of ``endpoint.subscribe``.
-        :raises InvalidOperation: when the session does not stand, or has this subscription already.
+        :raises InvalidOperation: when the session does not stand, or has this subscription already; and where
+            ``participant.gruu`` is to be subscribed to instead, with ``endpoint.subscribe``.
         :raises ValueError: for anything that cannot stand in a request.
         """
         return subscribing.subscribe_in(self, self._standing(self.usage).dialog, event, arguments)

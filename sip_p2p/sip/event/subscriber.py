@@ -42,6 +42,7 @@ from sip_p2p.sip.event.subscription_state import PENDING, parse_subscription_sta
 from sip_p2p.sip.event.usage import SUBSCRIBER, usage_name
 from sip_p2p.sip.fields import parse_event
 from sip_p2p.sip.readings import seconds_of
+from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
     from sip_p2p.sip.dialog.dialog import Dialog
@@ -181,9 +182,12 @@ class Subscriber:
     def start_in(self, dialog: Dialog, now: float) -> None:
         """Subscribe in *dialog*, which has another use already (section 4.5.2).
 
-        :raises InvalidOperation: the second time, and when the dialog has such a subscription or no sequence number
-            left.
+        :raises InvalidOperation: the second time, and when the dialog has such a subscription, no sequence number left,
+            or an end that is to be asked outside of it.
         """
+        target = dialog.remote_target
+        if isinstance(target, SipUri) and "gr" in target.params:
+            raise InvalidOperation("the peer's Contact is a GRUU: subscribe to that instead (RFC 6665 section 4.5.2)")
         self._begin_in(dialog)
         self._ask(dialog.plan("SUBSCRIBE"), self._first_kind, self.options.expires, now)
 

@@ -8,6 +8,7 @@ from sip_p2p import (
     EndpointTerminated,
     InvalidOperation,
     Notification,
+    SipPeerToPeerEndpoint,
     Subscription,
     SubscriptionState,
     SubscriptionTerminated,
@@ -94,6 +95,24 @@ class SessionTests(CallTestCase):
         self.run_until(session.terminate())
         self.assertTrue(theirs.is_over)
         self.assertRaises(InvalidOperation, session.subscribe, "x-gauge")
+
+    def test_by_its_gruu(self) -> None:
+        """A peer whose Contact is a GRUU is subscribed to by that, outside of the session. row:J1"""
+        manager = self.alice.connection_manager
+        self.alice = SipPeerToPeerEndpoint("sip:carol@a.example", manager, gruu="sip:7hs-5Rk@a.example;gr")
+        gauge = Gauge()
+        self.alice.packages.add(gauge)
+        _, session = self.call()
+        assert session.participant is not None
+        self.assertRaises(InvalidOperation, session.subscribe, "x-gauge")
+        gruu = session.participant.gruu
+        assert gruu is not None
+        subscription = self.run_until(self.bob.subscribe(gruu, "x-gauge"))
+        assert isinstance(subscription, Subscription)
+        self.assertEqual([request.uri_text for request in gauge.asked], ["sip:7hs-5Rk@a.example;gr"])
+        self.assertNotEqual(gauge.asked[0].call_id, session.call_id)
+        for each in (subscription, session):
+            self.run_until(each.terminate())
 
     def test_wrong(self) -> None:
         """What only makes sense outside of a session is refused, and so is the same event twice."""

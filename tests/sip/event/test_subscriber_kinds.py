@@ -10,6 +10,7 @@ from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Errand, Purpose
 from sip_p2p.sip.event.subscribing import SubscriberOptions
 from sip_p2p.sip.fields import EventValue
+from sip_p2p.sip.uri import parse_uri
 from tests.sip.dialog.dialogs import ALICE, BOB, callee_dialog
 from tests.sip.event.asking import TIMER_N, Bench, options
 
@@ -195,6 +196,20 @@ class ImplicitTests(SynchronousTestCase):
         bench.look()
         second = Bench(options("presence"))
         self.assertRaises(InvalidOperation, second.subscriber.start_in, dialog, bench.now)
+
+    def test_device_with_an_address_of_its_own(self) -> None:
+        """4.5.2: no SUBSCRIBE goes in a dialog whose other end is reached outside of it, too, by a GRUU."""
+        for target, is_refused in (("sip:bob@b.example;gr=urn:uuid:1", True), ("sip:bob@b.example;gr", True),
+                                   ("sip:bob@b.example;x=gr", False), ("tel:+15550100", False)):  # fmt: skip
+            bench = Bench()
+            dialog = self.dialog(bench)
+            dialog.remote_target = parse_uri(target)
+            if is_refused:
+                self.assertRaises(InvalidOperation, bench.subscriber.start_in, dialog, bench.now)
+                self.assertEqual((bench.state, bench.said(), dialog.usages), ("idle", "", ("invite",)))
+            else:
+                bench.subscriber.start_in(dialog, bench.now)
+                self.assertEqual(bench.said(), ">SUBSCRIBE 3600")
 
     def dialog(self, bench: Bench) -> Dialog:
         """One that a session has made."""
