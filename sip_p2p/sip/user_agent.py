@@ -162,7 +162,7 @@ class UserAgentCore:
         elif type(framed) is Response:
             self.receive_message(framed, flow, now)
         elif framed is PING:
-            # RFC 5626 section 4.4.1: a single CRLF, at once.
+            # RFC 5626 sections 4.4.1 and 5.4: a single CRLF, at once.
             self.counters.pings += 1
             self._outputs.append(SendMessage(flow, b"\r\n"))
         elif isinstance(framed, Unparsable):
@@ -252,7 +252,8 @@ class UserAgentCore:
         :raises ValueError: when it cannot be written.
         """
         request = plan.build()
-        request.headers.insert(0, "Via", self._via(flow))
+        # RFC 6223 section 4.3: no response could say what becomes of an offer.
+        request.headers.insert(0, "Via", self._via(flow).replace(";keep", ""))
         octets = request.serialise()
         self._count_request("ACK")
         self._outputs.append(SendMessage(flow, octets))

@@ -205,6 +205,15 @@ class KeepAlives:
         if OFFER in flow.via_params:
             flow.via_params = _ASKED.sub("", flow.via_params)
 
+    @staticmethod
+    def offer_again(flow: LiveFlow) -> bool:
+        """What is sent next offers it once more, until :meth:`offered` is called; returns whether there is anything new
+        about that."""
+        if OFFER in flow.via_params or (flow.is_incoming and flow.reliable):
+            return False
+        flow.via_params += OFFER
+        return True
+
     def answer_via(self, flow: LiveFlow, text: str) -> str:
         """The peer's Via with what we recommend to it, where it asks (RFC 6223 section 4.4)."""
         if '"' in text:

@@ -301,6 +301,13 @@ class InviteTests(SynchronousTestCase):
         self.assertIsNone(self.core.next_deadline())
         self.assertEqual(self.core.traffic.requests_out["ACK"], 1)
 
+    def test_acknowledge_offers_nothing(self) -> None:
+        """An ACK, which nobody answers, offers no keep-alives (RFC 6223 section 4.3)."""
+        self.flow.via_params = ";alias;keep;x"
+        plan = RequestPlan("ACK", "sip:bob@192.0.2.2", "<sip:us@us.example>", "tag1", "callid1")
+        via = parse_message(self.core.acknowledge(plan, self.flow)).headers["Via"]
+        self.assertTrue(via.endswith("z9hG4bKc2;alias;x"), via)
+
 
 def _without_body(data: bytes) -> bytes:
     """A printed message without its body, whose printed length is not always right."""

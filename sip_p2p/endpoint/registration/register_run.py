@@ -89,7 +89,12 @@ class RegisterRun(Delivery):
             return
         self.flow = flow
         self._heard_before = flow.messages
+        # RFC 6223 section 4.2.2: what was agreed holds until the next REGISTER, which asks for it again.
+        keep_alive = flow.keep_alive
+        is_offered = keep_alive is not None and keep_alive.offer_again(flow)
         super()._carry(flow)
+        if keep_alive is not None and is_offered:
+            keep_alive.offered(flow)
 
     def transaction_ended(self, output: TransactionTimedOut | TransactionFailed) -> None:
         """There will be no final response. A connection by which nothing at all came meanwhile has failed, though

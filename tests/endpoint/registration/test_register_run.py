@@ -96,6 +96,33 @@ class SeveralFlowsTests(RegistrarTestCase):
         self.assertEqual(len({bound.flow for bound in both.standing()}), 2)
 
 
+class OfferTests(RegistrarTestCase):
+    """What the Via of a REGISTER says of keep-alives."""
+
+    def test_each_time(self) -> None:
+        """Each REGISTER offers them, and not what else goes by that connection (RFC 6223 section 4.2.2)."""
+        vias: list[str] = []
+        self.registrar.party.handle("OPTIONS", lambda incoming: vias.append(incoming.request.headers["Via"]) or 200)
+        alice = self.alice()
+        registration = self.register(alice)
+        for _ in range(2):
+            self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com"))
+            registration.refresh()
+            self.network.advance(1)
+        self.network.run_until(registration.unregister())
+        self.assertEqual(len(self.registrar.seen), 4)
+        for incoming in self.registrar.seen:
+            self.assertEqual(incoming.request.headers["Via"].count(";keep"), 1)
+        self.assertEqual([via for via in vias if "keep" in via], [])
+
+    def test_none(self) -> None:
+        """Where no keep-alives are sent none are offered."""
+        registration = self.register(self.alice(manager={"keep_alive": None}))
+        registration.refresh()
+        self.network.advance(1)
+        self.assertEqual([";keep" in incoming.request.headers["Via"] for incoming in self.registrar.seen], [False] * 2)
+
+
 class TimeoutTests(RegistrarTestCase):
     """A server that is connected and says nothing."""
 
