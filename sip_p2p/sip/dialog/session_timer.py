@@ -28,7 +28,7 @@ LEAST_INTERVAL = 90
 """The smallest session interval that there is, in seconds (section 4)."""
 
 OPTION_TAG = "timer"
-"""What Supported and Require call the extension (section 12.1)."""
+"""What Supported and Require call the extension (section 12.3)."""
 
 _USUAL_INTERVAL = 1800
 _LARGEST_INTERVAL = 2**32 - 1
@@ -133,7 +133,9 @@ class SessionTimer:
     __slots__ = (
         "_expiry",
         "_invite_terms",
+        "_is_begun",
         "_is_refreshing",
+        "_is_required",
         "_lacks_update",
         "_least",
         "_refresh_at",
@@ -150,8 +152,11 @@ class SessionTimer:
         self.interval = 0
         self.refresher: Refresher | None = None
         self.next_deadline: float | None = None
-        # 7.4: the largest Min-SE of this call, in a 422 or in a request.
+        # 7.4: the largest Min-SE of this dialog, in a 422 or in a request; before there is one, of this call.
         self._least = settings.minimum
+        self._is_begun = False
+        # 7.4: what the first request has required the others require as well.
+        self._is_required = settings.is_required
         self._expiry = 0.0
         self._refresh_at = 0.0
         self._is_refreshing = False
@@ -187,7 +192,7 @@ class SessionTimer:
         if self._least > LEAST_INTERVAL:
             # 7.1, 7.4: whoever was told of a larger one says so from then on; 90 need not be said.
             fields.append(("Min-SE", str(self._least)))
-        if settings.is_required and not self.interval:
+        if self._is_required:
             fields.append(("Require", OPTION_TAG))
         return fields
 
@@ -216,6 +221,10 @@ class SessionTimer:
         if not self.settings.is_enabled:
             return
         self._refusals = 0
+        if not self._is_begun:
+            # 7.4: what had to be said to be let through on some way is not said on this one.
+            self._least = self.settings.minimum
+            self._is_begun = True
         interval, role = _session_expires(response)
         if not interval:
             # 7.2: nobody wants a timer, or somebody turned it off.
@@ -262,7 +271,9 @@ class SessionTimer:
             terms, self._update_terms = self._update_terms or _SILENT, None
         if not self.settings.is_enabled:
             return []
-        # 7.4: what a request of this call named as the least counts for ours as well.
+        if not self._is_begun:
+            self._is_begun, self._is_required = True, False
+        # 7.4: what a request of this dialog named as the least counts for ours as well.
         self._least = max(self._least, terms.minimum)
         interval = self._agreed_interval(terms)
         if not interval:
@@ -379,6 +390,8 @@ class SessionTimer:
     def save(self) -> dict[str, int | str]:
         """What another process needs to go on, JSON's own types only."""
         saved: dict[str, int | str] = {"least": self._least}
+        if self._is_required:
+            saved["required"] = 1
         if self.refresher is not None:
             saved["interval"] = self.interval
             saved["refresher"] = self.refresher.name
@@ -399,6 +412,7 @@ class SessionTimer:
         if name not in ("LOCAL", "REMOTE"):
             raise ValueError(f"{name!r} is nobody who could refresh a saved session")
         self._least = max(least, self.settings.minimum)
+        self._is_begun, self._is_required = True, saved.get("required") == 1
         if interval and self.settings.is_enabled:
             self._run(max(interval, _SHORTEST_HEARD), Refresher[name], now)
 
