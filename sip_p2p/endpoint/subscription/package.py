@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, final
 
 from sip_p2p.endpoint.thread import check_thread
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.accept import is_acceptable, parse_accept
 from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.event.notifier import NotifierState
 from sip_p2p.sip.event.terms import Terms
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from sip_p2p.endpoint.connection_manager import RealTimeConnectionManager
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.subscription.server import ServerSubscription
-    from sip_p2p.sip.body import MediaType
     from sip_p2p.sip.message import Request
 
 __all__ = ["EventPackage", "Verdict", "check_media_type", "resource_name"]
@@ -113,11 +111,11 @@ class EventPackage:
     One package may serve several endpoints.
 
     :cvar name: the name of the package, as Event says it (section 5.4.1).
-    :cvar content_types: the media types in which its state can be told, the usual one first (section 5.4.3).
-    :cvar default_expires: seconds, for a SUBSCRIBE that does not say (section 5.4.2).
+    :cvar content_types: the media types in which its state can be told, the usual one first (section 5.4.5).
+    :cvar default_expires: seconds, for a SUBSCRIBE that does not say (section 5.4.4).
     :cvar minimum_expires: a SUBSCRIBE for fewer seconds is answered 423; at most 3600.
     :cvar maximum_expires: nobody is granted more seconds.
-    :cvar shortest_interval: the seconds that changes are told apart to one subscriber, at least (section 5.4.9).
+    :cvar shortest_interval: the seconds that changes are told apart to one subscriber, at least (section 5.4.10).
     """
 
     name: str = ""
@@ -128,14 +126,13 @@ class EventPackage:
     shortest_interval: float = 0.0
 
     _terms: Terms | None = None
-    _types: tuple[tuple[str, MediaType], ...] = ()
     _subscribers: dict[str, dict[ServerSubscription, None]] | None = None
 
     # -- what one overrides --------------------------------------------------------------------------------------------
 
     def authorise(self, request: IncomingRequest) -> Any:
         """Say who may know: by default whoever has proved the address in From, by TLS or by its password, and nobody
-        else.
+        else. It does not wait for a person to say so: for that there is :meth:`Verdict.pending` (section 4.2.1.1).
 
         :returns: a :class:`Verdict`, True or False (403); or a Deferred or coroutine of one of these. An exception is
             logged, and answered 500.
@@ -153,7 +150,7 @@ class EventPackage:
     def subscribed(self, subscription: ServerSubscription, request: IncomingRequest) -> None:
         """Somebody has subscribed, and will be told the state in a moment.
 
-        :param request: its SUBSCRIBE; a body in it is for the package to read (section 4.1.2.1).
+        :param request: its SUBSCRIBE; a body in it is for the package to read (section 5.4.3).
         """
 
     def refreshed(self, subscription: ServerSubscription, request: Request) -> None:
@@ -209,26 +206,21 @@ class EventPackage:
         terms = self._terms
         if terms is None:
             terms = self._terms = Terms(
-                self.default_expires, self.minimum_expires, self.maximum_expires, self.shortest_interval
+                self.default_expires,
+                self.minimum_expires,
+                self.maximum_expires,
+                self.shortest_interval,
+                self.content_types,
             )
         return terms
 
     def acceptable(self, request: Request) -> tuple[str, ...]:
         """Those of :attr:`content_types` that *request*, a SUBSCRIBE, accepts; the usual one where it does not say
-        (section 4.1.2.1).
+        (section 3.1.3).
 
         :raises MalformedMessage: when Accept cannot be read.
         """
-        values = request.headers.get_all("Accept")
-        if not values:
-            return self.content_types[:1]
-        types = self._types
-        if not types:
-            types = self._types = tuple((text, parse_media_type(text)) for text in self.content_types)
-        ranges = parse_accept(values)
-        found = tuple(text for text, media_type in types if is_acceptable(ranges, media_type))
-        # One tuple for all who take everything.
-        return self.content_types if len(found) == len(types) else found
+        return self.terms.acceptable(request)
 
     def add(self, subscription: ServerSubscription) -> None:
         """Somebody has subscribed."""

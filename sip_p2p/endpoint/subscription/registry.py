@@ -1,8 +1,8 @@
-"""The event packages of one party, and the SUBSCRIBEs that come for them (RFC 6665 sections 4.2.1, 4.4.4 and 7.2).
+"""The event packages of one party, and the SUBSCRIBEs that come for them (RFC 6665 sections 4.2.1, 4.4.4 and 8.3.2).
 
 Who subscribes is asked for in this order: an event that the party has (489), its account (500 with Retry-After over a
-limit), what it says (400, 423), a media type that both know (406), and then the package, who may know. A party without
-packages answers 405, or what a handler of its own for SUBSCRIBE says, which comes before everything here.
+limit), what it says (400, 423) with a media type that both know (406), and then the package, who may know. A party
+without packages answers 405, or what a handler of its own for SUBSCRIBE says, which comes before everything here.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class EventPackages:
         event = read_event(request)
         package = None if event is None else self._packages.get(event.package)
         if event is None or package is None:
-            # 7.3.2: which there are instead.
+            # 8.3.2: which there are instead.
             incoming.respond(489, headers=self.allow_events)
             return None
         if self._refused_for_now(incoming):
@@ -153,9 +153,6 @@ class EventPackages:
             incoming.respond(reading.status, headers=[*reading.fields, *warning])
             return None
         types = package.acceptable(request)
-        if package.content_types and not types:
-            incoming.respond(406, headers=[("Accept", ", ".join(package.content_types))])
-            return None
         notifier = Notifier(
             manager.core, self._endpoint.profile, reading.dialog or cast("Dialog", dialog), event, package.terms
         )

@@ -185,7 +185,8 @@ class ServerSubscription:
         :param reason: ``deactivated`` (subscribe anew at once), ``probation`` (later), ``rejected`` (never),
             ``giveup``, ``noresource`` (there is no such thing any more), or ``invariant`` (it will never change);
             section 4.1.3.
-        :param retry_after: for ``probation`` and ``giveup``: after how many seconds; ``invariant`` says a year by itself.
+        :param retry_after: for ``probation`` and ``giveup``: after how many seconds; ``invariant`` says a year by
+            itself.
         :param body: a last word.
         :raises ValueError: when *reason* is no token, *retry_after* is negative or *content_type* no media type.
         """
@@ -219,7 +220,7 @@ class ServerSubscription:
         self.notifier.terminate(now, reason)
 
     def end(self, reason: str = "deactivated") -> None:
-        """It ends in its turn, because its party goes: another one may take its place (section 4.1.3)."""
+        """It ends in its turn, because its party goes: another one may take its place (section 4.4.2)."""
         if not self.is_over:
             self.endpoint.connection_manager.lives.crowd.tell(self, reason)
 
@@ -249,8 +250,8 @@ class ServerSubscription:
     def _refreshed(self, effect: SubscriptionRefreshed) -> None:
         try:
             if "Accept" in effect.request.headers:
-                # What it takes may be said anew; of nothing that we have, nothing changes.
-                self.content_types = self.package.acceptable(effect.request) or self.content_types
+                # What it takes may be said anew.
+                self.content_types = self.package.acceptable(effect.request)
             self.package.refreshed(self, effect.request)
         except Exception:
             self._failed()

@@ -12,8 +12,8 @@ kept that would be old by then. A NOTIFY that a SUBSCRIBE asks for goes at once;
 distance that :class:`~sip_p2p.sip.event.rates.Pace` knows of.
 
 A NOTIFY that nobody answers, or whose answer says that nobody is told any more, ends the subscription (section 4.2.2).
-Any other failure is of that NOTIFY alone: where its response names a Retry-After, or there was too much to do just then,
-it is sent again.
+Any other failure is of that NOTIFY alone: where its response names a Retry-After, or there was too much to do just
+then, it is sent again.
 
 REFER, and whoever else makes a subscription without a SUBSCRIBE, calls :meth:`Notifier.begin` where a SUBSCRIBE is
 answered with :meth:`Notifier.accept`.
@@ -185,7 +185,7 @@ class Notifier:
 
     @property
     def event(self) -> EventValue:
-        """Event as our NOTIFYs say it: the package, and the ``id`` if there is one (section 4.2.2)."""
+        """Event as our NOTIFYs say it: the package, and the ``id`` if there is one (sections 3.2.1 and 4.5.2)."""
         return EventValue(self.package, None if self.id is None else {"id": self.id})
 
     @property
@@ -332,14 +332,14 @@ class Notifier:
         """A SUBSCRIBE in its dialog: it is refreshed, or ended (sections 4.2.1.4 and 4.1.2.3)."""
         transaction, request = output.transaction, output.request
         if self.state not in _STANDING:
-            # 4.2.1.4: there is no such subscription any more.
+            # 4.1.2: 481 says that there is no such subscription any more.
             self.core.answer(transaction, 481, now)
             return
         try:
             event = read_event(request)
             reading = read_subscribe(request, self.event if event is None else event, self.terms)
             if not reading.status:
-                # RFC 6665 section 4.4.1: SUBSCRIBE is a target refresh request.
+                # 3.1: SUBSCRIBE is a target refresh request.
                 self.dialog.refresh_target(request, output.flow)
         except MalformedMessage as error:
             self.core.answer(transaction, error.status, now, warning=error.reason)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.accept import is_acceptable, parse_accept
+from sip_p2p.sip.body import parse_media_type
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.event.rates import NO_RATES, Rates
 from sip_p2p.sip.fields import EventValue, parse_event, parse_seconds
@@ -28,15 +30,24 @@ class Terms:
 
     :ivar default: seconds, where a SUBSCRIBE does not say (section 5.4.4).
     :ivar minimum: what is shorter is answered 423 (section 4.2.1.1), which never asks for more than an hour.
-    :ivar maximum: what is longer is shortened to this (section 4.1.2.1).
+    :ivar maximum: what is longer is shortened to this (section 4.2.1.1).
     :ivar interval: the seconds that two NOTIFYs to one subscriber are apart at least; 0 for none.
+    :ivar content_types: the media types that it can be told in, the usual one first; none where nobody is asked.
     """
 
-    __slots__ = ("default", "interval", "maximum", "minimum")
+    __slots__ = ("_types", "content_types", "default", "interval", "maximum", "minimum")
 
-    def __init__(self, default: int = _HOUR, minimum: int = 60, maximum: int = 86400, interval: float = 0.0) -> None:
+    def __init__(
+        self,
+        default: int = _HOUR,
+        minimum: int = 60,
+        maximum: int = 86400,
+        interval: float = 0.0,
+        content_types: tuple[str, ...] = (),
+    ) -> None:
         """
         :raises ValueError: when they do not stand in order, *minimum* is above an hour, or one is negative.
+        :raises MalformedMessage: when one of the media types is none.
         """
         if not 0 <= minimum <= default <= maximum < 2**31:
             raise ValueError(f"0 <= {minimum} <= {default} <= {maximum} is not the order of minimum, default, maximum")
@@ -48,6 +59,8 @@ class Terms:
         self.minimum = minimum
         self.maximum = maximum
         self.interval = interval
+        self.content_types = content_types
+        self._types = tuple((text, parse_media_type(text)) for text in content_types)
 
     def granted(self, asked: int | None) -> int | None:
         """The seconds that are granted where *asked* are wanted, None for those of a SUBSCRIBE that does not say; None
@@ -56,6 +69,20 @@ class Terms:
             return self.default
         # 4.2.1.1: only what is above nothing and below an hour can be too short.
         return None if 0 < asked < min(self.minimum, _HOUR) else min(asked, self.maximum)
+
+    def acceptable(self, request: Request) -> tuple[str, ...]:
+        """Those of :attr:`content_types` that *request*, a SUBSCRIBE, accepts; the usual one where it does not say
+        (section 3.1.3).
+
+        :raises MalformedMessage: when Accept cannot be read.
+        """
+        values = request.headers.get_all("Accept")
+        if not values:
+            return self.content_types[:1]
+        ranges = parse_accept(values)
+        found = tuple(text for text, media_type in self._types if is_acceptable(ranges, media_type))
+        # One tuple for all who take everything.
+        return self.content_types if len(found) == len(self._types) else found
 
 
 @final
@@ -105,11 +132,15 @@ def read_subscribe(
         value = request.headers.get("Expires")
         asked = None if value is None else parse_seconds(value, "Expires")
         reading.rates = Rates.of(event.params)
+        is_taken = not terms.content_types or bool(terms.acceptable(request))
     except MalformedMessage as error:
         return SubscribeReading(error.status, reason=error.reason)
     granted = terms.granted(asked)
     if granted is None:
         # 4.2.1.1: Min-Expires says what would do.
         return SubscribeReading(423, (("Min-Expires", str(terms.minimum)),))
+    if not is_taken:
+        # 4.1.2.1: which there are.
+        return SubscribeReading(406, (("Accept", ", ".join(terms.content_types)),))
     reading.expires = granted
     return reading

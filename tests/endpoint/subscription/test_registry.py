@@ -94,7 +94,7 @@ class RefusalTests(SubscriberTestCase):
     """Whoever may not subscribe is told so, and leaves nothing behind."""
 
     def test_unknown_event(self) -> None:
-        """7.3.2: an event that is not here is answered 489 with those that are; so is a SUBSCRIBE without one.
+        """8.3.2: an event that is not here is answered 489 with those that are; so is a SUBSCRIBE without one.
         row:J10 fault:D4"""
         for number, event in enumerate(("presence", "", "X-BOARD")):
             self.subscribe(event, call=f"c{number}")

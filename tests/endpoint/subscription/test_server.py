@@ -174,15 +174,16 @@ class SubscriptionTests(SubscriberTestCase):
         self.assertEqual(self.board.subscribers, ())
 
     def test_other_accept(self) -> None:
-        """A refresh may say anew what it takes; what we do not have changes nothing."""
+        """A refresh may say anew what it takes; one that takes nothing that we have is answered 406, and changes
+        nothing. row:J10"""
         subscription = self.one()
         tag = subscription.notifier.dialog.local_tag
         self.subscribe(cseq=2, to_tag=tag, fields="Accept: application/x-board\r\n")
         [notify] = self.answer()
         self.assertEqual(notify.headers.get("Content-Type"), "application/x-board")
         self.subscribe(cseq=3, to_tag=tag, fields="Accept: application/pidf+xml\r\n")
-        self.answer()
-        self.assertEqual(subscription.content_types, ("application/x-board",))
+        self.assertEqual((self.statuses(), self.board.log[-1]), ([406], "refreshed"))
+        self.assertEqual((subscription.content_types, len(self.board.log)), (("application/x-board",), 2))
 
     def test_rates(self) -> None:
         """RFC 6446: a subscriber is told no more often than it wants. row:J9"""

@@ -181,7 +181,7 @@ class NotifyTests(SynchronousTestCase):
         bench.answer(200)
 
     def test_id(self) -> None:
-        """4.2.2: a NOTIFY repeats the package and the id of the subscription, and no other parameter of Event."""
+        """3.2.1 and 4.5.2: a NOTIFY repeats the package and the id of the subscription, and nothing else of Event."""
         bench = self.active(event="presence;id=7;max-rate=1")
         self.assertEqual(bench.sent[0].headers.get("Event"), "presence;id=7")
         assert bench.notifier is not None
@@ -402,7 +402,7 @@ class NotifyTests(SynchronousTestCase):
         self.assertEqual(bench.notifier.expires_at, 700.0)
 
     def test_target_refresh(self) -> None:
-        """4.4.1: the Contact of a SUBSCRIBE and of a 2xx to NOTIFY is where the next NOTIFY goes."""
+        """3.1 and 3.2: the Contact of a SUBSCRIBE and of a 2xx to NOTIFY is where the next NOTIFY goes."""
         bench = self.active()
         assert bench.notifier is not None
         bench.notifier.changed(bench.now)

@@ -67,7 +67,7 @@ class ReadingTests(SynchronousTestCase):
         return read_subscribe(request, event, TERMS, None if in_dialog else tls("a.example"), "bt")
 
     def test_dialog(self) -> None:
-        """4.2.1.2: it makes a dialog with its Contact and its tag; in a dialog it needs none."""
+        """4.2.1.1: it makes a dialog with its Contact and its tag; in a dialog it needs none."""
         reading = self.read(subscribe(event="presence;max-rate=2"))
         assert reading.dialog is not None
         dialog = reading.dialog
@@ -82,6 +82,28 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(self.read(subscribe(expires="soon")).status, 400)
         reading = self.read(subscribe(expires=5))
         self.assertEqual((reading.status, reading.fields), (423, (("Min-Expires", "60"),)))
+
+    def test_media_types(self) -> None:
+        """4.1.2.1: who takes none of the media types is refused with 406, which names them, in a dialog as outside of
+        one; who does not say takes the usual one (section 3.1.3)."""
+        terms = Terms(content_types=("text/plain", "application/x-board"))
+        for accept, status, types in (
+            (None, 0, ("text/plain",)),
+            ("*/*", 0, ("text/plain", "application/x-board")),
+            ("application/x-board", 0, ("application/x-board",)),
+            ("application/pidf+xml", 406, ()),
+            ("", 406, ()),
+            ("text", 400, None),
+        ):
+            request = subscribe(fields=() if accept is None else (("Accept", accept),))
+            for flow in (None, tls("a.example")):
+                reading = read_subscribe(request, EventValue("presence"), terms, flow, "bt")
+                self.assertEqual(reading.status, status, accept)
+                if status == 406:
+                    self.assertEqual(reading.fields, (("Accept", "text/plain, application/x-board"),))
+            if types is not None:
+                self.assertEqual(terms.acceptable(request), types)
+        self.assertEqual(self.read(subscribe(fields=(("Accept", "text/plain"),))).status, 0)
 
     def test_event(self) -> None:
         """8.2.1: there is exactly one Event; one that cannot be read is 400."""
