@@ -107,8 +107,9 @@ class Composition:
     ) -> RequestPlan:
         """The plan of a request to *uri*; the arguments are those of
         :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`."""
-        asked = privacy_fields(privacy)
-        is_unnamed = bool(asked) and hides_user(asked[0][1].split(";"))
+        wishes = [privacy] if isinstance(privacy, str) else list(privacy or ())
+        asked = privacy_fields(wishes)
+        is_unnamed = hides_user(wishes)
         if is_unnamed and from_ is not None:
             raise ValueError("who wants to remain unnamed has no From of its own")
         value = ANONYMOUS if is_unnamed else self._from_value(from_)

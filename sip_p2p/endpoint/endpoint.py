@@ -153,8 +153,8 @@ class RealTimeEndpoint(Party):
             since it would send what is in the request to somebody whom a peer names.
         :param privacy: what is not to be known of us (RFC 3323): one value of Privacy or several. ``user`` and ``id``
             (RFC 3325) send From as ``anonymous.invalid``, and leave out what tells of the user and the device;
-            ``header``, ``session``, ``history`` and ``critical`` ask the network. A peer that is connected with us sees
-            our certificate all the same.
+            ``id``, ``header``, ``session``, ``history`` and ``critical`` ask the network. A peer that is connected with
+            us sees our certificate all the same.
         :returns: the final response below 300. Fails with :class:`~sip_p2p.errors.RequestFailed`,
             :class:`~sip_p2p.errors.OperationTimeout`, :class:`~sip_p2p.errors.ConnectionFailure` or
             :class:`~sip_p2p.errors.TlsFailure`, :class:`~sip_p2p.errors.EndpointTerminated`. It can be cancelled.

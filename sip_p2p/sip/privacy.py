@@ -73,7 +73,7 @@ def parse_privacy(headers: Headers) -> frozenset[str]:
 
 def privacy_fields(privacy: str | Iterable[str] | None) -> list[tuple[str, str]]:
     """The fields that ask the network for *privacy*: Privacy, and Proxy-Require where it is critical (RFC 3323 sections
-    4.2 and 4.3).
+    4.2 and 4.3). For ``user`` nobody is asked: what it means a user agent does by itself.
 
     :param privacy: one value or several: ``user``, ``id``, ``header``, ``session``, ``history``, ``critical``, or
         ``none`` alone; None or nothing for no such fields.
@@ -92,10 +92,12 @@ def privacy_fields(privacy: str | Iterable[str] | None) -> list[tuple[str, str]]
         raise ValueError("privacy 'critical' says how much something else matters (RFC 3323 section 4.2)")
     if len(values) > _MOST:
         raise ValueError(f"more than {_MOST} values of Privacy")
-    fields = [("Privacy", ";".join(values))]
-    if "critical" in values:
-        fields.append(("Proxy-Require", "privacy"))
-    return fields
+    asked = [value for value in values if value not in ("user", "critical")]
+    if not asked:
+        return []
+    if "critical" not in values:
+        return [("Privacy", ";".join(asked))]
+    return [("Privacy", ";".join([*asked, "critical"])), ("Proxy-Require", "privacy")]
 
 
 def hides_user(privacy: str | Iterable[str] | None) -> bool:

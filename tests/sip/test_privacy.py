@@ -39,13 +39,25 @@ class PrivacyTests(SynchronousTestCase):
             (None, []),
             ((), []),
             ("id", [("Privacy", "id")]),
-            (["user", "ID", "id"], [("Privacy", "user;id")]),
+            (["header", "ID", "id"], [("Privacy", "header;id")]),
             ("none", [("Privacy", "none")]),
             (("id", "critical"), [("Privacy", "id;critical"), ("Proxy-Require", "privacy")]),
+            (("critical", "id", "header"), [("Privacy", "id;header;critical"), ("Proxy-Require", "privacy")]),
         ):
             self.assertEqual(privacy_fields(given), fields)
         for wrong in ("us er", "", ["id", "none"], "critical", [f"v{number}" for number in range(20)], "user\r\nX: y"):
             self.assertRaises(ValueError, privacy_fields, wrong)
+
+    def test_what_the_user_does(self) -> None:
+        """What a user agent does by itself it does not ask the network for (RFC 3323 section 4.2)."""
+        for given, fields in (
+            ("user", []),
+            (["User", "critical"], []),
+            (["user", "id"], [("Privacy", "id")]),
+            (["user", "critical", "session"], [("Privacy", "session;critical"), ("Proxy-Require", "privacy")]),
+        ):
+            self.assertEqual(privacy_fields(given), fields)
+        self.assertRaises(ValueError, privacy_fields, ["user", "none"])
 
     def test_who_is_hidden(self) -> None:
         """Who asks for user or id has no name, and who asks for anything else has (RFC 3323 section 4.1)."""
