@@ -2,8 +2,10 @@
 
 Each NOTIFY has the whole state, with a version that rises by one, and once each session that has ended since the last
 one. Who talks to whom is nobody else's business: only the party itself, at another of its devices, may know unless
-somebody says who else may. Left out on purpose: partial notifications, which a notifier may send and never has to
-(section 3.7), subscriptions to one dialog (section 3.2), and session descriptions.
+somebody says who else may. Left out on purpose: partial notifications, which are recommended and never have to be sent
+(section 3.7); targets and session descriptions, which say where somebody is; passing over a subscriber's own calls with
+the party (section 3.3); and the one dialog that stands for all, for those who may know no more than that a line is busy
+(section 3.7.2).
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from sip_p2p.documents.xml import clean_text
 from sip_p2p.endpoint.session.calling import Calling
 from sip_p2p.endpoint.session.states import SignalingState, SignalingTransitionReason
 from sip_p2p.endpoint.subscription.package import EventPackage, Verdict, resource_name
+from sip_p2p.sip.event.terms import read_event
 from sip_p2p.sip.message import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sip_p2p.endpoint.endpoint import RealTimeEndpoint
     from sip_p2p.endpoint.incoming import IncomingRequest
@@ -48,12 +51,10 @@ _EVENTS = {
     SignalingTransitionReason.TERMINATED_REMOTELY: "remote-bye",
     SignalingTransitionReason.TIMEOUT: "timeout",
     SignalingTransitionReason.SESSION_TIMER_EXPIRED: "timeout",
-    SignalingTransitionReason.DECLINED: "rejected",
-    SignalingTransitionReason.BUSY: "rejected",
-    SignalingTransitionReason.TEMPORARILY_UNAVAILABLE: "rejected",
-    SignalingTransitionReason.NOT_ACCEPTABLE: "rejected",
-    SignalingTransitionReason.NOT_ACCEPTABLE_MEDIA: "rejected",
 }
+
+_NAMED = (("call-id", "call_id"), ("to-tag", "local_tag"), ("from-tag", "remote_tag"))
+"""The parameters of Event that name a dialog (section 3.2), and what of it each one names."""
 
 
 def _state_of(session: SignalingSession) -> str:
@@ -65,14 +66,21 @@ def _state_of(session: SignalingSession) -> str:
 
 
 def _event_of(changed: SignalingStateChanged, session: SignalingSession) -> tuple[str, int | None]:
-    """What ended a session, and the status of the response that did (section 3.7.1)."""
-    message = changed.message
+    """What ended a session, and the status of the response to its INVITE that did (sections 3.7.1 and 4.1.2)."""
+    message, previous = changed.message, changed.previous_state
     code = message.status if isinstance(message, Response) and message.status >= 300 else None
-    if changed.reason is SignalingTransitionReason.TERMINATED_LOCALLY:
-        if changed.previous_state is SignalingState.CONNECTED:
-            return "local-bye", None
+    is_local = changed.reason is SignalingTransitionReason.TERMINATED_LOCALLY
+    if previous is SignalingState.CONNECTED:
+        # A response that ends it is one to another request, 481 or 408.
+        event = "error" if code is not None else _EVENTS.get(changed.reason, "error")
+        return "local-bye" if is_local else event, None
+    if is_local:
         return ("rejected", code) if session.is_incoming else ("cancelled", code)
-    return _EVENTS.get(changed.reason, "rejected" if code is not None else "error"), code
+    event = _EVENTS.get(changed.reason, "rejected")
+    if event == "timeout" and not (session.is_incoming and previous is SignalingState.CONNECTING):
+        # Only what is confirmed ends by one: an INVITE without an answer is as good as one that was answered 408.
+        event = "rejected"
+    return event, code
 
 
 def entry_of(
@@ -129,17 +137,23 @@ def _party(uri: str, display: str) -> DialogParty:
 
 @final
 class _Told:
-    """What one subscriber has been told.
+    """What one subscriber wants to be told, and has been.
 
+    :ivar named: what it has named of the dialogs that it is about; empty for all.
     :ivar version: the version of its next NOTIFY.
-    :ivar ended: how many sessions had ended when it was told last.
+    :ivar ended: how many sessions had ended when it was told last; None before it was told anything.
     """
 
-    __slots__ = ("ended", "version")
+    __slots__ = ("ended", "named", "version")
 
-    def __init__(self, ended: int) -> None:
+    def __init__(self, named: Mapping[str, str]) -> None:
+        self.named = named
         self.version = 0
-        self.ended = ended
+        self.ended: int | None = None
+
+    def is_about(self, entry: DialogEntry) -> bool:
+        """Whether it wants to be told of *entry*."""
+        return all(getattr(entry, name) == value for name, value in self.named.items())
 
 
 @final
@@ -193,18 +207,27 @@ class DialogPackage(EventPackage):
         """It is always about the party."""
         return str(self._endpoint.owner_uri)
 
+    def subscribed(self, subscription: ServerSubscription, request: IncomingRequest) -> None:
+        """Remember which dialog it is about, where Event names one."""
+        event = read_event(request.request)
+        params = {} if event is None else event.params
+        subscription.context = _Told({name: value for param, name in _NAMED if (value := params.get(param))})
+
     def state(self, subscription: ServerSubscription) -> tuple[str, bytes]:
-        """All sessions that live, and those that have ended since *subscription* was told last."""
+        """All sessions that live, and those that have ended since *subscription* was told last; of one that has named a
+        dialog, that one."""
         told = subscription.context
         if not isinstance(told, _Told):
-            told = subscription.context = _Told(self._count)
+            told = subscription.context = _Told({})
+        since = self._count if told.ended is None else told.ended
         live = [
             entry
             for session in self._endpoint.sessions
             if (entry := entry_of(session, replaces=self._place_of(session))) is not None
         ]
         entries = [entry for entry in live if not entry.is_terminated]
-        entries += [entry for number, entry in self._ended.items() if number > told.ended]
+        entries += [entry for number, entry in self._ended.items() if number > since]
+        entries = [entry for entry in entries if told.is_about(entry)]
         info = DialogInfo(resource_name(self._endpoint.owner_uri), told.version, tuple(entries[-_MOST_TOLD:]))
         told.version += 1
         told.ended = self._count

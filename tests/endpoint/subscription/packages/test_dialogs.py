@@ -6,6 +6,9 @@ from typing import Any
 
 from sip_p2p import DialogPackage, RequestFailed, SignalingSession
 from sip_p2p.documents.dialog_info import Assembled, DialogTable
+from sip_p2p.endpoint.session.states import SignalingState, SignalingStateChanged, SignalingTransitionReason
+from sip_p2p.endpoint.subscription.packages.dialogs import entry_of
+from sip_p2p.sip.message import Response
 from tests.endpoint.session.calls import ANSWER, OFFER
 from tests.endpoint.subscription.packages.watching import WatchingTestCase
 
@@ -114,6 +117,73 @@ class DialogTests(WatchingTestCase):
         last = self.documents(seen)[-1].dialogs[0]
         self.assertEqual((last.state, last.event, last.code), ("terminated", "rejected", 486))
         self.assertEqual(last.remote.identity, BOB)
+
+    def test_no_answer(self) -> None:
+        """A call of hers that comes to nothing before it stands is told as rejected, be it for want of time or of a way
+        to the peer: no other event leads there (RFC 4235 section 3.7.1)."""
+        seen = self.watch("dialog", who=self.carol)
+        calling = self.alice.invite(BOB, OFFER)
+        self.network.advance(2)
+        self.sessions[0].reject(408)
+        self.network.advance(2)
+        self.failureResultOf(calling, RequestFailed)
+        last = self.documents(seen)[-1].dialogs[0]
+        self.assertEqual((last.state, last.event, last.code), ("terminated", "rejected", 408))
+        calling = self.alice.invite("sip:nobody@nowhere.example", OFFER)
+        self.network.advance(60)
+        self.failureResultOf(calling)
+        last = self.documents(seen)[-1].dialogs[0]
+        self.assertEqual((last.state, last.event, last.code), ("terminated", "rejected", None))
+
+    def test_what_ends_a_call(self) -> None:
+        """Each end has its event, and only a response to the INVITE has its status told (RFC 4235 sections 3.7.1 and
+        4.1.2)."""
+        calling = self.alice.invite(BOB, OFFER)
+        self.network.advance(2)
+        self.run_until(self.sessions[0].accept(ANSWER))
+        called, session = self.sessions[0], self.run_until(calling)
+        self.run_until(session.terminate())
+        self.network.advance(2)
+        state, reason = SignalingState, SignalingTransitionReason
+        for who, before, why, status, event, code in (
+            (session, state.CONNECTED, reason.TERMINATED_LOCALLY, None, "local-bye", None),
+            (session, state.CONNECTED, reason.TERMINATED_REMOTELY, None, "remote-bye", None),
+            (session, state.CONNECTED, reason.SESSION_DOES_NOT_EXIST, 481, "error", None),
+            (session, state.CONNECTED, reason.TIMEOUT, 408, "error", None),
+            (session, state.CONNECTED, reason.TIMEOUT, None, "timeout", None),
+            (session, state.CONNECTED, reason.RECOVERY_FAILED, None, "error", None),
+            (session, state.ALERTED, reason.TERMINATED_LOCALLY, 487, "cancelled", 487),
+            (session, state.CONNECTING, reason.UNREACHABLE, 404, "rejected", 404),
+            (called, state.CONNECTING, reason.TIMEOUT, None, "timeout", None),
+            (called, state.INCOMING, reason.CANCELED, None, "cancelled", None),
+            (called, state.INCOMING, reason.TIMEOUT, None, "rejected", None),
+        ):
+            message = None if status is None else Response(status)
+            entry = entry_of(who, SignalingStateChanged(before, state.DISCONNECTED, why, message))
+            assert entry is not None
+            self.assertEqual((entry.event, entry.code), (event, code), (before, why))
+
+    def test_one_dialog(self) -> None:
+        """Whoever names a dialog in Event is told of no other one (RFC 4235 section 3.2)."""
+        calls: list[Any] = []
+        for number in range(2):
+            calling = self.alice.invite(BOB, OFFER)
+            self.network.advance(2)
+            self.run_until(self.sessions[number].accept(ANSWER))
+            calls.append(self.run_until(calling))
+        dialogs = [each.usage.dialog for each in calls]
+        one = dialogs[0]
+        named = f'dialog;call-id="{one.call_id}";to-tag={one.local_tag};from-tag={one.remote_tag}'
+        events = (named, f'dialog;call-id="{one.call_id}"', named.replace(one.remote_tag, "x"), "dialog")
+        seen = [self.watch(event, who=self.carol) for event in events]
+        told = [[each.call_id for each in self.documents(some)[0].dialogs] for some in seen]
+        both = [each.call_id for each in dialogs]
+        self.assertEqual(told, [both[:1], both[:1], [], both])
+        for call in calls:
+            self.run_until(call.terminate())
+            self.network.advance(2)
+        ended = {each.call_id for info in self.documents(seen[0]) for each in info.dialogs if each.is_terminated}
+        self.assertEqual(ended, {one.call_id})
 
     def test_characters(self) -> None:
         """A caller whose name no document can carry is told with another character in its place (fault:D4)."""
