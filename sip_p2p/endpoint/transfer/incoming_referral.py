@@ -113,6 +113,9 @@ class IncomingReferral:
         if self.wants_notifications and self._session_dialog is None:
             # It makes a dialog if it is accepted. What that needs is missed now (400), and not by who accepts it.
             Dialog.of_callee(request, "", incoming.flow)
+        elif self._session_dialog is not None:
+            # RFC 4488 section 4: REFER is a target refresh request.
+            self._session_dialog.refresh_target(request, incoming.flow)
 
     # -- what it says --------------------------------------------------------------------------------------------------
 

@@ -218,7 +218,7 @@ class Referrer:
             return
         dialog = errand.plan.dialog
         if dialog is not None:
-            # RFC 3515 section 2.2, RFC 3261 section 12.2.1.2: REFER refreshes the target.
+            # RFC 4488 section 4, RFC 3261 section 12.2.1.2: REFER refreshes the target.
             dialog.refresh_target(response, flow)
         subscriber = self.subscriber
         if subscriber is not None and dialog is None:

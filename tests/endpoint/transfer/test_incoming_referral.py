@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from sip_p2p import AlreadyResponded, InvalidOperation, ReferStatus, RequestFailed
+from sip_p2p import AlreadyResponded, InvalidOperation, ReferStatus, RequestFailed, SipPeerToPeerEndpoint
 from tests.endpoint.session.calls import BOB
 from tests.endpoint.support import StrangerTestCase, octets
 from tests.endpoint.transfer.support import CAROL, TransferTestCase, statuses
@@ -216,6 +216,41 @@ class TellingTests(TransferTestCase):
         ):
             self.assertEqual(self.status_of(self.alice.refer(BOB, target)), 603)
         self.assertEqual(len(raised), 4)
+
+
+class TargetTests(TransferTestCase):
+    """REFER is a target refresh request."""
+
+    def tell_at_once(self, referral: Any) -> None:
+        """Bob accepts, and it is done."""
+        referral.accept(False)
+        referral.progress(200)
+
+    def test_contact(self) -> None:
+        """RFC 4488 section 4: where its sender is from now on is taken from its Contact, and a Contact that is none is
+        400 (row:I5, fault:D4)."""
+        self.bob.refer_received.unsubscribe(self.refer_received)
+        self.bob.refer_received.subscribe(self.tell_at_once)
+        session, theirs = self.call()
+        assert theirs.usage is not None
+        dialog = theirs.usage.dialog
+        before = str(dialog.remote_target)
+        contact = f"<{before}>"
+        usual = SipPeerToPeerEndpoint.contact_value
+        self.patch(
+            SipPeerToPeerEndpoint,
+            "contact_value",
+            lambda party, flow, **more: contact if party is self.alice else usual(party, flow, **more),
+        )
+        for subscription in ("wanted", "unwanted", "none"):
+            contact = f"<{before};x={subscription}>"
+            session.refer(CAROL, subscription=subscription).addErrback(lambda _: None)
+            self.network.advance(2)
+            self.assertEqual(f"<{dialog.remote_target}>", contact)
+        contact = "<mailto:alice@a.example>"
+        self.assertEqual(self.status_of(session.refer(CAROL)), 400)
+        self.assertEqual(str(dialog.remote_target), f"{before};x=none")
+        self.run_until(session.terminate())
 
 
 class StrangerTests(StrangerTestCase):
