@@ -28,7 +28,7 @@ from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.auth import AuthValue
 from sip_p2p.sip.digest import ALGORITHMS, ha1_of, is_algorithm, parse_presented
 from sip_p2p.sip.profile import Judgement
-from sip_p2p.sip.uri import parse_uri
+from sip_p2p.sip.uri import SipUri, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -118,7 +118,8 @@ class DigestAuthenticator:
             raise ValueError("a realm is text of printable characters")
         self.realm = realm
         self._lookup = lookup
-        self._algorithms = tuple(_algorithm(name, allow_md5) for name in algorithms)
+        # RFC 8760 section 2.3: each challenge has another one.
+        self._algorithms = tuple(dict.fromkeys(_algorithm(name, allow_md5) for name in algorithms))
         self._qops = tuple(qop)
         if not self._algorithms:
             raise ValueError("an authenticator needs an algorithm")
@@ -267,15 +268,16 @@ def bounded(authenticator: Authenticator | None, manager: RealTimeConnectionMana
 
 
 def _check_uri(presented: Presented, request: Request) -> None:
-    """22.4: what was hashed may be another URI than the Request-URI, where a proxy has changed that; then it is whom
-    the request was for at first, which is what To says.
+    """RFC 8760 section 2.6: what was hashed may be another URI than the Request-URI, where a proxy has changed that;
+    then it names the user whom the request was for at first, which is what To says.
 
     :raises MalformedMessage: when it is neither (400).
     """
     if presented.uri == request.uri_text:
         return
-    hashed = parse_uri(presented.uri)
-    if hashed not in (request.uri, request.to.uri):
+    hashed, to = parse_uri(presented.uri), request.to.uri
+    is_first = isinstance(hashed, SipUri) and isinstance(to, SipUri) and hashed.same_user(to)
+    if not is_first and hashed not in (request.uri, to):
         raise MalformedMessage("the uri of the credentials is not that of the request")
 
 

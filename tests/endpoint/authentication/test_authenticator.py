@@ -91,6 +91,13 @@ class JudgementTests(JudgingTestCase):
         self.assertEqual(len({each.nonce for each in challenges}), 1)
         self.assertNotEqual(self.judge().fields, judgement.fields)
 
+    def test_each_algorithm_once(self) -> None:
+        """No two challenges have the same algorithm, however often it is named (RFC 8760 section 2.3)."""
+        algorithms = ("SHA-256", "sha-256", "SHA-256-sess", "SHA-256")
+        self.authenticator = DigestAuthenticator("b", PASSWORDS.get, algorithms=algorithms)
+        challenges = parse_challenges(Response(401, None, self.judge().fields))
+        self.assertEqual([each.algorithm for each in challenges], ["SHA-256", "SHA-256-sess"])
+
     def test_passes(self) -> None:
         """Who answers rightly passes, under its user name, as often as it counts on (row:F10, limit:L3)."""
         self.begin()
@@ -185,11 +192,14 @@ class JudgementTests(JudgingTestCase):
 
     def test_uri(self) -> None:
         """What was hashed is the Request-URI, or what it was before a proxy changed it, which is what To says; another
-        one is 400 (section 22.4, fault:E5)."""
+        one is 400 (RFC 8760 section 2.6, fault:E5)."""
         self.begin()
         self.assertEqual(self.judge(self.client.field(), uri=BOB).status, 0)
         self.assertEqual(self.judge(self.client.field(uri="sip:bob@B.EXAMPLE")).status, 0)
         self.assertEqual(self.judge(self.client.field(), uri="sip:bob@192.0.2.1").status, 0)
+        # By which transport it was to go at first To does not say.
+        first = self.client.field(uri="sip:bob@b.example;transport=tcp")
+        self.assertEqual(self.judge(first, uri="sip:bob@192.0.2.1").status, 0)
         with self.assertRaises(MalformedMessage):
             self.judge(self.client.field(), uri="sip:bob@192.0.2.1", to="sip:carol@b.example")
         with self.assertRaises(MalformedMessage):
@@ -663,8 +673,8 @@ class EventTests(PartyTestCase):
         self.assertEqual(board.log[-1], "ended timeout")
 
     def test_notified(self) -> None:
-        """Who asks the notifier for a password as well, which has none, is told nothing; without NOTIFY in
-        ``required_for`` it is (row:F10, row:J1)."""
+        """Who asks the notifier for a password as well, which has none, is told nothing, which ends no subscription
+        (RFC 5057 section 5.1); without NOTIFY in ``required_for`` it is told (row:F10, row:J1)."""
         board = self.bob.packages.add(Board())
         seen = []
         for required in (None, lambda request, flow: request.method != "NOTIFY"):
@@ -677,7 +687,7 @@ class EventTests(PartyTestCase):
                 seen.append(subscription.state.name)
             except OperationTimeout:
                 seen.append("nothing came")
-        self.assertEqual((seen, len(board.subscribers)), (["nothing came", "SUBSCRIBED"], 1))
+        self.assertEqual((seen, len(board.subscribers)), (["nothing came", "SUBSCRIBED"], 2))
 
     def test_referred(self) -> None:
         """A REFER is told of to its end, outside of a session and within, first and later, and a session is transferred
