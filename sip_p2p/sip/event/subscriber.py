@@ -329,6 +329,9 @@ class Subscriber:
         if self.etag and kind is SubscribeKind.REFRESH:
             # RFC 5839 section 5.6: nothing is to be said if the state is what we have been told.
             fields.append(("Suppress-If-Match", self.etag))
+        if plan.dialog is None and self.profile.event_packages:
+            # 4.4.4: in whatever makes a dialog.
+            fields.append(("Allow-Events", ", ".join(self.profile.event_packages)))
         plan.fields = fields
         if self._composer is not None:
             self._composer.compose(plan, kind)

@@ -155,6 +155,28 @@ class SubscribeTests(SynchronousTestCase):
         said = [request.headers.get(name) for name in ("Event", "Expires", "Accept", "CSeq", "Call-ID")]
         self.assertEqual(said, ["presence", "600", "application/pidf+xml", "1 SUBSCRIBE", "call"])
 
+    def test_what_we_can_tell(self) -> None:
+        """4.4.4: who tells of events itself says of which in the SUBSCRIBE that begins a dialog, and once."""
+        bench = Bench()
+        bench.profile.event_packages = ("presence", "dialog")
+        bench.stand()
+        bench.subscriber.refresh(bench.now)
+        bench.look()
+        self.assertEqual([request.headers.get("Allow-Events") for request in bench.sent], ["presence, dialog", None])
+        self.assertNotIn("Allow-Events", Bench().begin().sent[0].headers)
+
+    def test_accepted(self) -> None:
+        """8.3.1: a 202, as notifiers of RFC 3265 answer, is a 200: to the first SUBSCRIBE and to a refresh."""
+        for status in (200, 202):
+            bench = Bench().begin()
+            bench.answer(status, ("Expires", "600"))
+            self.assertEqual((bench.subscriber.expires_at, bench.state), (bench.now + 600, "notify wait, owed"))
+            bench.notify()
+            bench.subscriber.refresh(bench.now)
+            bench.look()
+            bench.answer(status)
+            self.assertEqual(bench.state, "active, owed")
+
     def test_in_the_dialog(self) -> None:
         """4.1.2.2: a refresh goes in the dialog, to the Contact of the last NOTIFY, with the next number. row:J3"""
         bench = Bench().begin()
