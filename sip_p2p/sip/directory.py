@@ -28,7 +28,7 @@ def _address_key(user: str | None, host: str) -> str:
 
 
 def _gruu_key(uri: SipUri) -> str:
-    """RFC 5627 section 3.2: the devices of one address of record differ in the value of ``gr``."""
+    """RFC 5627 section 3.1.1: the devices of one address of record differ in the value of ``gr``."""
     return f"{_address_key(uri.user, uri.host)};{uri.params.get('gr') or ''}"
 
 

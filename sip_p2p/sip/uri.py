@@ -2,8 +2,8 @@
 
 A :class:`SipUri` keeps its parts decoded: ``%`` escapes are undone exactly once when it is parsed and put back,
 where the part needs them, when it is written. One that was parsed from correct text is written as it came. Two
-compare equal as section 19.1.4 says, which is not transitive. What peers send is read leniently
-(:func:`parse_uri`); :meth:`SipUri.parse` can be strict.
+compare equal as section 19.1.4 says, which is not transitive; a GRUU and its address of record do not, though RFC 5627
+section 5.4 has it so. What peers send is read leniently (:func:`parse_uri`); :meth:`SipUri.parse` can be strict.
 
 Left out: resolving (RFC 3263), and what a URI may hold where (section 19.1.1, table 1), save for
 :meth:`SipUri.as_request_uri`.

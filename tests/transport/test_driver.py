@@ -258,7 +258,7 @@ class OutputTests(SynchronousTestCase):
         self.assertEqual(statuses(flow.writes[0]), [400, 200])
 
     def test_keep_alive(self) -> None:
-        """A ping is answered at once, together with everything else of that delivery (RFC 5626 section 4.4.1)."""
+        """A ping is answered at once, together with everything else of that delivery (RFC 5626 section 5.4)."""
         flow = CountedFlow()
         self.user.answers = self.bench.answer
         self.driver.received(flow, [PING, parse_message(request())])

@@ -290,7 +290,7 @@ class Recoveries:
         if status != 430 or errand in self._again:
             self._again.discard(errand)
             return False
-        # RFC 5626 section 11.4: the proxy has no flow to the peer, or to us.
+        # RFC 5626 section 11.5: the proxy has no flow to the peer, or to us.
         return self._waits(dialog, errand, ConnectionFailure("a proxy has lost the way to the peer: 430 Flow Failed"))
 
     def takes_failure(self, errand: Errand, reason: BaseException) -> bool:

@@ -110,7 +110,7 @@ class Binding:
     """One binding, over one flow.
 
     :ivar user: whatever the facade put there; it has a method ``take`` for the effects.
-    :ivar reg_id: the number of its flow (RFC 5626 section 4.2), 1 for the first.
+    :ivar reg_id: the number of its flow (RFC 5626 section 4.2.1), 1 for the first.
     :ivar siblings: all bindings of the registration, this one among them.
     :ivar state: how it stands.
     :ivar granted: what the registrar has said last; None before it has said anything, when its time is over, and in the
@@ -325,7 +325,7 @@ class Binding:
         if self._asked_again >= _MOST_CHANGES:
             return False
         if status == 423:
-            # 10.3 item 7: the registrar takes only those who come more seldom.
+            # 10.2.8: the registrar takes only those who come more seldom.
             least = _min_expires(response)
             if least is None or least <= self._asked:
                 return False

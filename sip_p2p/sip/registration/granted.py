@@ -89,7 +89,7 @@ def read_granted(response: Response, sent: str, asked: int, owner: str) -> Grant
         granted.expires = _whole(headers, "Expires", asked) if own is None else own
     _read_gruus(granted, SipUri.parse(owner))
     granted.path = _routes(headers, "Path", loose=False)
-    # RFC 3608 section 5: as a Record-Route, with lr; nothing else can be preloaded.
+    # RFC 3608 section 5: as in a Route, with lr; nothing else can be preloaded.
     granted.service_route = _routes(headers, "Service-Route", loose=True)
     granted.is_outbound = _requires_outbound(headers)
     granted.flow_timer = headers.get("Flow-Timer")
@@ -141,7 +141,7 @@ def _whole(headers: Headers, name: str, otherwise: int) -> int:
 
 
 def _read_gruus(granted: Granted, owner: SipUri) -> None:
-    """RFC 5627 section 3.1: the public one is the address of record with ``gr``; both are of its domain. Whatever we
+    """RFC 5627 section 5.1: the public one is the address of record with ``gr``; both are of its domain. Whatever we
     say in our Contact is where others look for us, so nobody else's address is taken for it."""
     if granted.contact is None:
         return

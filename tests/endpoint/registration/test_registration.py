@@ -109,8 +109,8 @@ class TroubleTests(RegistrarTestCase):
     """What goes wrong."""
 
     def test_too_brief(self) -> None:
-        """A registrar that wants us more seldom is asked once more for as long as it wants (RFC 3261 section 10.3 item
-        7)."""
+        """A registrar that wants us more seldom is asked once more for as long as it wants (RFC 3261 section
+        10.2.8)."""
         self.registrar.least = 900
         self.register(self.alice(), expires=60)
         self.assertEqual(self.registrar.times(), ["60", "900"])

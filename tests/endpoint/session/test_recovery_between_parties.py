@@ -531,7 +531,7 @@ class ProxyTests(PartiesTestCase):
 
     def test_flow_failed(self) -> None:
         """A 430 says that the way is lost: an UPDATE refreshes it, and the request goes again with a later sequence
-        number, once (RFC 5626 section 11.4, row:H32)."""
+        number, once (RFC 5626 section 11.5, row:H32)."""
         session = self.call()
         self.statuses = {"INFO": [430]}
         self.assertEqual(self.network.run_until(session.request("INFO")).status, 200)

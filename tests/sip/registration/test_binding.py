@@ -257,7 +257,7 @@ class RegisterTests(SynchronousTestCase):
         self.assertEqual(bench.core.appointments.next_deadline(), bench.now + refresh_after(3600))
 
     def test_too_brief_once(self) -> None:
-        """A registrar that asks for ever more is not followed for ever (RFC 3261 section 10.3 item 7)."""
+        """A registrar that asks for ever more is not followed for ever (RFC 3261 section 10.2.8)."""
         bench = bring("registering")
         for least in ("7200", "8000"):
             bench.reply(423, ("Min-Expires", least))

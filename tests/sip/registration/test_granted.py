@@ -111,7 +111,7 @@ class GruuTests(SynchronousTestCase):
             self.assertIsNone(granted.public_gruu, value)
 
     def test_of_somebody_else(self) -> None:
-        """A public GRUU is our own address with ``gr``, and a temporary one is of our domain (RFC 5627 section 3.1):
+        """A public GRUU is our own address with ``gr``, and a temporary one is of our domain (RFC 5627 section 5.1):
         nobody is told another one by us. fault:E7"""
         for public in ("sip:mallory@b.example;gr=1", "sip:a@m.example;gr=1", "sip:b.example;gr=1"):
             self.assertIsNone(read(("Contact", f'{SENT};pub-gruu="{public}"')).public_gruu, public)
@@ -123,6 +123,39 @@ class GruuTests(SynchronousTestCase):
         """Those of other devices are not ours."""
         other = '<sip:x@192.0.2.9>;+sip.instance="<urn:uuid:9>";pub-gruu="sip:a@b.example;gr=9"'
         self.assertIsNone(read(("Contact", f"{other}, {SENT}")).public_gruu)
+
+
+class ExampleTests(SynchronousTestCase):
+    """What the standards print."""
+
+    def test_two_flows(self) -> None:
+        """The bindings of two flows have the same URI in RFC 5626 section 9.2; each answer grants the one that was
+        asked for."""
+        instance = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>"'
+        path = "<sip:wazHDLdIMtUg6r0I/oRZ15zx3zHE1w1Z@ep2.example.com;lr;ob>"
+        fields = [("Supported", "path, outbound"), ("Require", "outbound"), ("Path", path)]
+        for number in (1, 2):
+            contact = f"<sip:bob@192.0.2.2;transport=tcp>;reg-id={number}"
+            fields.append(("Contact", f"{contact};expires=3600;{instance}"))
+            granted = read_granted(answer(200, *fields), f"{contact};{instance}", 60, "sip:bob@example.com")
+            assert granted.contact is not None
+            self.assertEqual((granted.contact.params["reg-id"], len(granted.others)), (str(number), number - 1))
+            self.assertEqual((granted.expires, granted.is_outbound, granted.path), (3600, True, (path,)))
+
+    def test_crashed(self) -> None:
+        """A device that has come back finds its binding of before beside the new one, with the same GRUUs, in RFC 5627
+        section 9."""
+        instance = "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+        public = f"sip:callee@example.com;gr={instance}"
+        temporary = "sip:tgruu.7hatz6cn-098shfyq193=ajfux8fyg7ajqqe7@example.com;gr"
+        said = f';pub-gruu="{public}";temp-gruu="{temporary}";+sip.instance="<{instance}>"'
+        values = (f"<sip:callee@192.0.2.2>{said};expires=3600", f"<sip:callee@192.0.2.1>{said};expires=400")
+        for order in (values, values[::-1]):
+            response = answer(200, *(("Contact", value) for value in order))
+            sent = f'<sip:callee@192.0.2.2>;+sip.instance="<{instance}>"'
+            granted = read_granted(response, sent, 60, "sip:callee@example.com")
+            self.assertEqual((granted.expires, len(granted.others)), (3600, 1))
+            self.assertEqual((str(granted.public_gruu), str(granted.temporary_gruu)), (public, temporary))
 
 
 class OutboundTests(SynchronousTestCase):

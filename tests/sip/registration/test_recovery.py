@@ -13,7 +13,7 @@ class FlowRecoveryTests(SynchronousTestCase):
     """How long to wait."""
 
     def test_table(self) -> None:
-        """The bounds are those of RFC 5626 section 4.5, with and without another flow."""
+        """The bounds are those of RFC 5626 section 4.5 and appendix A, with and without another flow."""
         tokens = CountingTokens()
         recovery = FlowRecovery()
         for has_others, uppers in (
