@@ -174,7 +174,7 @@ class UasRules:
         return 481 if has_tag or not is_for_all else 0
 
     def forget(self, transaction: ServerTransaction) -> None:
-        """*transaction* has its final answer, and came where no second path leads."""
+        """*transaction* has its final answer, and came where no second path leads, or may come again."""
         self.merging.pop(transaction.merge_key, None)
 
     def _knows_sender(

@@ -81,4 +81,6 @@ def _is_admitted(incoming: IncomingRequest, endpoint: RealTimeEndpoint, verdict:
     if verdict.is_valid or verifier is None or verifier.policy != "require":
         return True
     incoming.respond(verdict.code, verdict.phrase)
+    # 6.2.3: who signs on the way tries once more, and that is no second path of this one.
+    endpoint.connection_manager.core.rules.forget(incoming.transaction)
     return False

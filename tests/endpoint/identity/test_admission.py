@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
+from typing import Any, cast
 
 from sip_p2p import IncomingRequest, PassportStatus, RequestFailed, SignalingSession
 from sip_p2p.endpoint.identity.verdict import PassportVerdict
-from tests.endpoint.identity.support import START, WebCase, ok, signer, verifier
+from tests.endpoint.identity.support import START, WebCase, ok, request, signer, verifier
+from tests.endpoint.support import RawDatagrams
 
 TARGET = "sip:bob@b.example"
 
@@ -99,6 +100,29 @@ class RequireTests(AdmissionCase):
         self.network.run_until(self.alice.send_message(TARGET, "x"))
         one.append(self.heard[0].request.headers["Identity"])
         self.assertEqual(self.status(self.plain.send_message(TARGET, "x", headers=[("Identity", one[0])])), 438)
+
+    def test_tried_again(self) -> None:
+        """A proxy that signs sends what was refused once more, by another branch and with the same CSeq: that is no
+        second path (RFC 8224 section 6.2.3)."""
+        self.network.run_until(self.bob.connection_manager.listen_all(["udp:port=5060"]))
+        raw = RawDatagrams()
+        host = self.network.host(names=["proxy.example"])
+        port = host.listenUDP(5060, raw)
+        self.addCleanup(port.stopListening)
+        [address] = self.network.addresses_of("b.example")
+        tries = (("one", False, 428), ("two", False, 428), ("three", True, 200), ("four", True, 482))
+        for method, most in (("INVITE", 2), ("MESSAGE", 4)):
+            for branch, signs, status in tries[:most]:
+                one = request(method, call_id=method)
+                one.headers.add("Max-Forwards", "70")
+                one.headers.add("Contact", "<sip:alice@proxy.example>")
+                one.headers.add("Via", f"SIP/2.0/UDP proxy.example;branch=z9hG4bK{method}{branch}")
+                if signs:
+                    self.signer.sign(one)
+                cast("Any", raw.transport).write(one.serialise(), (address, 5060))
+                self.network.advance(2)
+                answers = [each.split()[1] for each in raw.received if f"z9hG4bK{method}{branch}".encode() in each]
+                self.assertEqual(set(answers), {str(status).encode()}, (method, branch))
 
     def test_waits(self) -> None:
         """While the certificate is fetched a request waits as one that an application has, and the peer that goes, and
