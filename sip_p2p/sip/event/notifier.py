@@ -233,7 +233,8 @@ class Notifier:
             transaction.echo.to_tag = self.dialog.local_tag
         self._take_rates(reading.rates, reading.expires)
         # 4.2.1.1: 200 in any case; 202 says nothing more (section 8.3.1).
-        self._respond(transaction, reading.expires, now, fields)
+        recorded = [("Record-Route", value) for value in reading.recorded]
+        self._respond(transaction, reading.expires, now, (*recorded, *fields))
         self.begin(now, reading.expires, is_active=is_active)
         return True
 

@@ -95,9 +95,10 @@ class SubscribeReading:
     :ivar expires: the seconds that are granted; 0 for a fetch (section 4.4.3), and for the end of a subscription.
     :ivar rates: how often the subscriber wants to be told.
     :ivar dialog: the dialog that it makes; None where it is refused or came in one.
+    :ivar recorded: the Record-Route of one that makes a dialog, for its answer (RFC 3261 section 12.1.1).
     """
 
-    __slots__ = ("dialog", "expires", "fields", "rates", "reason", "status")
+    __slots__ = ("dialog", "expires", "fields", "rates", "reason", "recorded", "status")
 
     def __init__(self, status: int = 0, fields: tuple[tuple[str, str], ...] = (), reason: str = "") -> None:
         self.status = status
@@ -106,6 +107,7 @@ class SubscribeReading:
         self.expires = 0
         self.rates = NO_RATES
         self.dialog: Dialog | None = None
+        self.recorded: tuple[str, ...] = ()
 
 
 def read_event(request: Request) -> EventValue | None:
@@ -129,6 +131,7 @@ def read_subscribe(
     try:
         if flow is not None:
             reading.dialog = Dialog.of_callee(request, local_tag, flow)
+            reading.recorded = tuple(request.headers.get_all("Record-Route"))
         value = request.headers.get("Expires")
         asked = None if value is None else parse_seconds(value, "Expires")
         reading.rates = Rates.of(event.params)

@@ -159,6 +159,19 @@ class NotifyTests(SynchronousTestCase):
         self.assertEqual(fields, ["presence", "active;expires=600", "text/plain", "1 NOTIFY"])
         self.assertEqual(notify.body, b"open")
 
+    def test_record_route(self) -> None:
+        """RFC 3261 section 12.1.1: the 200 that makes the dialog repeats each Record-Route, as it was written, and the
+        NOTIFY goes that way; that of a refresh repeats none."""
+        recorded = ("<sip:p2.example;lr;x=Y>", "<sip:p1.example;lr>,<sip:p0.example;lr>")
+        bench = self.active(fields=tuple(("Record-Route", value) for value in recorded))
+        self.assertEqual(tuple(bench.answers[0].headers.get_all("Record-Route")), recorded)
+        self.assertEqual(
+            bench.sent[0].headers.get_all("Route"),
+            ["<sip:p2.example;lr;x=Y>", "<sip:p1.example;lr>", "<sip:p0.example;lr>"],
+        )
+        bench.again()
+        self.assertEqual(bench.answers[1].headers.get_all("Record-Route"), [])
+
     def test_what_expires_says(self) -> None:
         """4.2.2: each NOTIFY says the seconds that are left, and each refresh begins them anew."""
         bench = self.active()
