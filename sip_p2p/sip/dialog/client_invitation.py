@@ -425,7 +425,7 @@ class ClientInvitation:
         # 19.1.5: what the URI asks for stands beside what the application said, and never in its place.
         said = {name.lower() for name, _ in self._fields}
         asked = [(name, value) for name, value in fields_of_uri(uri) if name.lower() not in said]
-        self.session_timer = self.options.begin_session_timer()
+        # RFC 4028 section 7.4: what a 422 has said holds for all that has this Call-ID.
         fields = self.options.complete([*self._fields, *asked], self.session_timer)
         self._attempt_again(another_attempt(self.plan, uri, fields))
         return True

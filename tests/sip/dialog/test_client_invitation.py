@@ -518,6 +518,25 @@ class AttemptTests(SynchronousTestCase):
         self.assertEqual(second.uri_text, first.uri_text)
         self.assertEqual(str(second.cseq), "2 INVITE")
 
+    def test_longer_interval_elsewhere(self) -> None:
+        """RFC 4028 section 7.4: what a 422 wanted is said wherever the call goes on, for it has the same Call-ID.
+        row:H26 row:H7"""
+        bench = CallBench(CallOptions(session_timer=SessionTimerSettings(100)))
+        bench.answer(bench.response(422, fields=[("Min-SE", "1000")]))
+        bench.answer(bench.response(302, fields=[MOVED]))
+        bench.do(lambda: bench.call.follow(["sip:carol@c.example"], bench.now))
+        third = bench.requests("INVITE")[-1]
+        self.assertEqual((third.headers["Session-Expires"], third.headers["Min-SE"]), ("1000", "1000"))
+
+    def test_join_elsewhere(self) -> None:
+        """RFC 3911 section 5: an INVITE that joins a session names the same one wherever it goes on. row:I9 row:H7"""
+        bench = CallBench(fields=[("Join", "7@c.example.org;to-tag=xyz;from-tag=pdq")])
+        bench.answer(bench.response(302, fields=[MOVED]))
+        bench.do(lambda: bench.call.follow(["sip:conf456@c.example?Join=x"], bench.now))
+        first, second = bench.requests("INVITE")
+        self.assertEqual(second.uri_text, "sip:conf456@c.example")
+        self.assertEqual(second.headers.get_all("Join"), first.headers.get_all("Join"))
+
     def test_no_422_for_ever(self) -> None:
         """RFC 4028 section 7.3: a peer that always asks for more, or for nothing, is not asked for ever. row:H26"""
         bench = CallBench(CallOptions(session_timer=SessionTimerSettings(100)))
