@@ -408,10 +408,13 @@ class Subscription:
             self._become(SubscriptionState.SUBSCRIBED)
         now = self.endpoint.connection_manager.driver.now()
         is_missing = self._terms.assembler is not None and not assemble(self._terms, notification)
-        if is_missing and now >= self._repaired and self._machine is not None:
-            # RFC 4235 section 4.3: a document is missing, and the whole is asked for.
-            self._repaired = now + _BETWEEN_REPAIRS
-            self._machine.refresh(now, SubscribeKind.UPDATE)
+        if is_missing and self._machine is not None:
+            # RFC 5839 section 5.2: the state that it names is not here.
+            self._machine.etag = ""
+            if now >= self._repaired:
+                # RFC 4235 section 4.3: a document is missing, and the whole is asked for.
+                self._repaired = now + _BETWEEN_REPAIRS
+                self._machine.refresh(now, SubscribeKind.UPDATE)
         self._tell(notification)
         started, self._started = self._started, None
         if started is not None:

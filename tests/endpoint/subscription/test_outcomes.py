@@ -15,9 +15,10 @@ from sip_p2p import (
 )
 from sip_p2p.documents.dialog_info import DialogTable
 from sip_p2p.endpoint.subscription.outcomes import error_of, settle
-from sip_p2p.sip.event.subscribing import SubscriptionEnding, SubscriptionOver
+from sip_p2p.sip.event.subscriber import Subscriber
+from sip_p2p.sip.event.subscribing import NotifyReceived, SubscriptionEnding, SubscriptionOver
 from sip_p2p.sip.event.subscription_state import SubscriptionStateValue
-from sip_p2p.sip.message import Response
+from sip_p2p.sip.message import Request, Response
 from tests.endpoint.subscription.watching import Gauge, WatchTestCase
 from tests.sip.event.asking import Bench
 
@@ -111,6 +112,24 @@ class AssembleTests(WatchTestCase):
         self.network.advance(2)
         self.assertEqual(len(lines.asked), 2)
         self.assertEqual((table.is_complete, len(table.dialogs)), (True, 5))
+
+    def test_no_state_of_ours(self) -> None:
+        """RFC 5839 section 5.2: while a document is missing, the state that a NOTIFY names is not said to be ours:
+        the notifier would send no whole one. row:J8"""
+        lines = Lines()
+        self.bob.packages.add(lines)
+        subscription = self.run_until(self.alice.subscribe("sip:bob@b.example", "dialog"))
+        assert isinstance(subscription, Subscription)
+        [dialog] = self.alice.connection_manager.core.dialogs
+        [machine] = (dialog.subscriptions or {}).values()
+        assert isinstance(machine, Subscriber)
+        fields = [("Content-Type", "application/dialog-info+xml")]
+        for version, etag in ((1, "e17"), (5, "")):
+            machine.etag = "e17"
+            request = Request("NOTIFY", "sip:alice@a.example", fields, dialogs(version, "partial", "b"))
+            subscription.take(NotifyReceived(machine, request, SubscriptionStateValue("active")))
+            self.assertEqual(machine.etag, etag, version)
+        self.network.advance(2)
 
     def test_nonsense(self) -> None:
         """A document that is none changes nothing, and is told to whoever wants it. row:J8"""
