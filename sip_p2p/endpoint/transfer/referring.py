@@ -14,7 +14,7 @@ from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.references import Replaces, TargetDialog
-from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, ReferTo
+from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, TDIALOG, ReferTo
 from sip_p2p.sip.host import IPV4
 from sip_p2p.sip.uri import OpaqueUri, SipUri
 
@@ -118,7 +118,7 @@ def refer(
     fields = _fields(endpoint, refer_to, arguments)
     known = arguments.get("target_dialog")
     if known is not None:
-        fields.append((TargetDialog.name, str(TargetDialog.to(_dialog_of(known)))))
+        fields += _naming(known)
     uri = to_sip_uri(peer, endpoint.owner_uri.host)
     plan = endpoint.compose("REFER", uri, headers=fields)
     endpoint.first_hop(plan, arguments.get("via"))
@@ -138,6 +138,15 @@ def refer_in(session: SignalingSession, target: Referred, arguments: ReferArgume
     fields = _fields(endpoint, refer_to, arguments)
     referral = Referral(endpoint, refer_to, subscription=arguments.get("subscription", "wanted"))
     return referral.start_in(dialog, fields)
+
+
+def _naming(session: SignalingSession) -> list[tuple[str, str]]:
+    """The header fields that name the dialog of *session* to its peer, who has to understand that where it has said so
+    (RFC 4538 section 3)."""
+    fields = [(TargetDialog.name, str(TargetDialog.to(_dialog_of(session))))]
+    if session.usage is not None and session.usage.capabilities.supports(TDIALOG):
+        fields.append(("Require", TDIALOG))
+    return fields
 
 
 def _dialog_of(session: SignalingSession) -> Dialog:

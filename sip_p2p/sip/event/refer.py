@@ -33,6 +33,7 @@ __all__ = [
     "NOSUB",
     "REFER_PACKAGE",
     "SIPFRAG",
+    "TDIALOG",
     "DialogReference",
     "Join",
     "ReferTo",
@@ -54,13 +55,16 @@ SIPFRAG = "message/sipfrag"
 """What its NOTIFYs carry (RFC 3515 section 2.4.5, RFC 3420)."""
 
 NOREFERSUB = "norefersub"
-"""The option tag of Refer-Sub (RFC 4488)."""
+"""The option tag of Refer-Sub (RFC 4488 section 4)."""
 
 NOSUB = "nosub"
-"""The option tag that wants no subscription (RFC 7614)."""
+"""The option tag that wants no subscription (RFC 7614 section 5)."""
 
 EXPLICITSUB = "explicitsub"
-"""The option tag that wants to subscribe by itself (RFC 7614)."""
+"""The option tag that wants to subscribe by itself (RFC 7614 section 4)."""
+
+TDIALOG = "tdialog"
+"""The option tag of Target-Dialog (RFC 4538 section 3)."""
 
 
 @final

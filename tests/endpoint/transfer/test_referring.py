@@ -70,6 +70,22 @@ class SayingTests(TransferTestCase):
             self.assertIsNone(self.referrals[-1].target_session)
         self.run_until(session.terminate())
 
+    def test_known_extension(self) -> None:
+        """RFC 4538 section 3: Target-Dialog is to be understood where the peer has said that it understands it
+        (row:I9)."""
+        self.bob.profile.supported.discard("tdialog")
+        session, _ = self.call()
+        self.bob.profile.supported.add("tdialog")
+        self.assertNotIn("Require", self.said(target_dialog=session).request.headers)
+        self.run_until(session.terminate())
+        session, _ = self.call()
+        self.assertEqual(self.said(target_dialog=session).request.headers.get_all("Require"), ["tdialog"])
+        self.said(target_dialog=session, subscription="explicit")
+        self.assertEqual(self.referrals[-1].request.headers.get_all("Require"), ["explicitsub", "tdialog"])
+        self.bob.profile.supported.discard("tdialog")
+        self.assertEqual(self.status_of(self.alice.refer(BOB, CAROL, target_dialog=session)), 420)
+        self.run_until(session.terminate())
+
     def test_out_of_the_dialog(self) -> None:
         """In a session one may refer outside of its dialog (row:I8)."""
         session, theirs = self.call()
