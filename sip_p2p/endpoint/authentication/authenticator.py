@@ -19,6 +19,7 @@ from __future__ import annotations
 import hmac
 import os
 import struct
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, final
 
@@ -29,6 +30,7 @@ from sip_p2p.sip.auth import AuthValue
 from sip_p2p.sip.digest import ALGORITHMS, ha1_of, is_algorithm, parse_presented
 from sip_p2p.sip.profile import Judgement
 from sip_p2p.sip.uri import SipUri, parse_uri
+from sip_p2p.transport.throttle import ThrottledLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -80,6 +82,7 @@ class DigestAuthenticator:
         "_is_proxy",
         "_key",
         "_lifetime",
+        "_log",
         "_lookup",
         "_most",
         "_qops",
@@ -132,6 +135,7 @@ class DigestAuthenticator:
         self._lifetime = nonce_lifetime
         self._most = _MOST_NONCES
         self._hit: Callable[[str], object] | None = None
+        self._log = ThrottledLog(__name__, time.monotonic)
         self._key = os.urandom(32)
         # What is looked at in the place of the password of who does not exist.
         self._dummy = os.urandom(16).hex()
@@ -140,10 +144,11 @@ class DigestAuthenticator:
         # What was made by then, and is not remembered, counts as used.
         self._horizon = float("-inf")
 
-    def within(self, most: int, hit: Callable[[str], object]) -> None:
-        """Remember *most* nonces, and tell *hit* of each that gives way. The library's own."""
+    def within(self, most: int, hit: Callable[[str], object], log: ThrottledLog | None = None) -> None:
+        """Remember *most* nonces, tell *hit* of each that gives way, and *log* of failures. The library's own."""
         self._most = most
         self._hit = hit
+        self._log = log or self._log
 
     def judge(self, request: Request, flow: Flow, now: float) -> Judgement:
         """Whether *request* may pass; called by the core (section 8.2: before anything else is looked at).
@@ -164,6 +169,8 @@ class DigestAuthenticator:
         # Both are computed whatever comes of the first, so that who waits for the answer learns nothing of it.
         knows_password = presented.answers(ha1, request.method, request.body)
         if not (knows_password and is_known):
+            # RFC 7616 section 3.4: without the name, which may be a password that was put into the wrong place.
+            self._log.warn("{flow} gave a wrong name or password for the realm {realm}", flow=flow, realm=self.realm)
             return self._challenge(flow, now)
         if not self._take(presented, flow, now):
             # RFC 7616 section 3.3: only who knows the password is told that it was the nonce.
@@ -263,7 +270,8 @@ class DigestAuthenticator:
 def bounded(authenticator: Authenticator | None, manager: RealTimeConnectionManager) -> Authenticator | None:
     """*authenticator* within the limits of *manager*; one of the application's own as it is."""
     if isinstance(authenticator, DigestAuthenticator):
-        authenticator.within(manager.limits.digest_nonces, manager.keeper.limit_hit)
+        log = ThrottledLog(__name__, manager.driver.now, manager.driver.log_bounds)
+        authenticator.within(manager.limits.digest_nonces, manager.keeper.limit_hit, log)
     return authenticator
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.logger import globalLogPublisher
 
 from sip_p2p import AuthenticationFailed, Credentials, DigestAuthenticator, Limits, RequestFailed
 from sip_p2p.errors import MalformedMessage, OperationTimeout
@@ -541,6 +542,30 @@ class PartyTests(PartyTestCase):
         self.assertEqual(caught.exception.why, "the realm 'b.example': the credentials of 'alice' were refused")
         metrics = self.bob.connection_manager.metrics()
         self.assertEqual(metrics["core_refused_requests"], 2)
+
+    def test_logged(self) -> None:
+        """A wrong password and a name that there is not are logged alike, with where they come from and without the
+        name (RFC 7616 section 3.4, fault:E6); who is asked, and a nonce that is stale, are not."""
+        said: list[str] = []
+
+        def observe(event: Any) -> None:
+            if str(event.get("log_namespace")).endswith("authenticator"):
+                said.append(event["log_format"].format(**event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        self.knows()
+        self.send()
+        self.network.advance(400)
+        self.assertEqual((self.send(), said), (200, []))
+        for changes in ({"password": "guess"}, {"username": "nobody"}):
+            self.knows(**changes)
+            self.assertEqual(self.send(), 401)
+        self.assertEqual((len(said), len(set(said))), (2, 1))
+        self.assertIn("a.example", said[0])
+        self.assertIn("gave a wrong name or password for the realm b.example", said[0])
+        for secret in ("guess", "nobody", "alice"):
+            self.assertNotIn(secret, said[0])
 
     def test_claims(self) -> None:
         """Neither From, P-Asserted-Identity, Via nor Contact says who it is: without the password nobody passes, and
