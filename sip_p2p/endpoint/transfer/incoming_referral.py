@@ -311,6 +311,9 @@ class IncomingReferral:
             echo = incoming.transaction.echo
             dialog = Dialog.of_callee(request, echo.to_tag, incoming.flow)
             dialog.username = incoming.authenticated_as
+            # RFC 3261 section 12.1.1, RFC 6665 section 4.4.4: what the answer says that makes it.
+            recorded = [("Record-Route", value) for value in request.headers.get_all("Record-Route")]
+            fields = [*recorded, *self.endpoint.packages.allow_events, *fields]
         is_secure = dialog.is_secure if dialog is not None else request.uri_text[:5].lower() == "sips:"
         contact = profile.contact_value(incoming.flow, is_secure)
         response.headers.add("Contact", contact)

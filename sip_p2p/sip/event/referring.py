@@ -144,6 +144,9 @@ class Referrer:
         :raises InvalidOperation: the second time, and after :meth:`stop`.
         """
         self._check_idle()
+        if self.profile.event_packages:
+            # RFC 6665 section 4.4.4: in whatever makes a dialog.
+            plan.fields = [*plan.fields, ("Allow-Events", ", ".join(self.profile.event_packages))]
         errand = Errand(self, plan, Purpose.OTHER)
         if self._wants_notifications:
             subscriber = self._subscriber(plan.cseq, None)

@@ -175,7 +175,7 @@ class SubscriptionTests(SubscriberTestCase):
 
     def test_other_accept(self) -> None:
         """A refresh may say anew what it takes; one that takes nothing that we have is answered 406, and changes
-        nothing. row:J10"""
+        nothing."""
         subscription = self.one()
         tag = subscription.notifier.dialog.local_tag
         self.subscribe(cseq=2, to_tag=tag, fields="Accept: application/x-board\r\n")

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from sip_p2p import AlreadyResponded, InvalidOperation, ReferStatus, RequestFailed, SipPeerToPeerEndpoint
 from tests.endpoint.session.calls import BOB
+from tests.endpoint.subscription.serving import Board
 from tests.endpoint.support import StrangerTestCase, octets
 from tests.endpoint.transfer.support import CAROL, TransferTestCase, statuses
 
@@ -255,6 +256,22 @@ class TargetTests(TransferTestCase):
 
 class StrangerTests(StrangerTestCase):
     """A REFER as no party of ours would send it."""
+
+    def test_answer(self) -> None:
+        """RFC 3261 section 12.1.1 and RFC 6665 section 4.4.4: the answer that makes a dialog repeats each Record-Route
+        and says which event packages there are."""
+        self.bob.packages.add(Board())
+        self.bob.refer_received.subscribe(lambda referral: referral.accept(False))
+        raw = self.dial()
+        head = octets("REFER").removesuffix(b"Content-Length: 0\r\n\r\n")
+        recorded = b"Record-Route: <sip:p2.example;lr>\r\nRecord-Route: <sip:p1.example;lr>\r\n"
+        contact = b"Contact: <sip:x@10.0.0.3>\r\n"
+        raw.send(head + f"Refer-To: {CAROL}\r\n".encode() + contact + recorded + b"Content-Length: 0\r\n\r\n")
+        self.network.advance(0.1)
+        answer = raw.received.partition(b"\r\n\r\n")[0] + b"\r\n"
+        self.assertTrue(answer.startswith(b"SIP/2.0 200 "), answer[:100])
+        self.assertIn(recorded, answer)
+        self.assertIn(b"Allow-Events: x-board\r\n", answer)
 
     def test_no_dialog(self) -> None:
         """RFC 3515 section 2.2: a REFER whose Contact can make no dialog is 400, and not a fault of whoever accepts it

@@ -359,6 +359,17 @@ class InDialogTests(SynchronousTestCase):
         self.assertIn("subscriber:refer;id=2", dialog.subscriptions or {})
         self.assertEqual(bench.notify(event="refer;id=2"), ">200 [notified active]")
 
+    def test_what_can_be_subscribed_to(self) -> None:
+        """RFC 6665 section 4.4.4: a REFER that makes a dialog says which event packages there are, where there are
+        any."""
+        for packages, said in (((), None), (("presence", "x-board"), "presence, x-board")):
+            bench = Bench()
+            bench.referrer.profile.event_packages = packages
+            bench.start()
+            bench.said()
+            [errand] = bench.errands
+            self.assertEqual(dict(errand.plan.fields).get("Allow-Events"), said)
+
     def test_without_subscription(self) -> None:
         """RFC 7614: where there is to be none, no NOTIFY finds one (row:I8)."""
         bench = Bench(self.dialog(), wants_notifications=False)
