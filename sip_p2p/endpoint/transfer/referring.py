@@ -16,6 +16,7 @@ from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.references import Replaces, TargetDialog
 from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, TDIALOG, ReferTo
 from sip_p2p.sip.host import IPV4
+from sip_p2p.sip.privacy import is_anonymous
 from sip_p2p.sip.uri import OpaqueUri, SipUri
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class ReferArguments(TypedDict, total=False):
     :ivar join: the session that it is to be added to, likewise.
     :ivar uri_headers: header fields for the request that the peer makes; which of them it takes is its own affair.
     :ivar headers: further header fields of the REFER.
-    :ivar referred_by: whether Referred-By says who we are, which it does by default. Nobody can rely on it.
+    :ivar referred_by: whether Referred-By says who we are, which it does by default, but not in a session in which we
+        have no name. Nobody can rely on it.
     :ivar subscription: ``wanted`` by default: the peer tells what becomes of it; ``unwanted`` asks it not to (RFC
         4488), and ``none`` insists that it does not (RFC 7614). ``explicit`` insists that it says where to subscribe to
         that, which is then done: outside of the session's dialog, with all that a subscription can have (RFC 7614).
@@ -88,13 +90,15 @@ def refer_to_of(target: Referred, arguments: ReferArguments, domain: str) -> Ref
     )
 
 
-def _fields(endpoint: RealTimeEndpoint, refer_to: ReferTo, arguments: ReferArguments) -> list[tuple[str, str]]:
-    """The header fields of the REFER."""
+def _fields(
+    endpoint: RealTimeEndpoint, refer_to: ReferTo, arguments: ReferArguments, is_nobody: bool = False
+) -> list[tuple[str, str]]:
+    """The header fields of the REFER, of one in a session in which we have no name where *is_nobody*."""
     subscription = arguments.get("subscription", "wanted")
     if subscription not in _SUBSCRIPTIONS:
         raise ValueError(f"subscription is one of {', '.join(_SUBSCRIPTIONS)}, not {subscription!r}")
     fields = [("Refer-To", str(refer_to))]
-    if arguments.get("referred_by", True):
+    if arguments.get("referred_by", not is_nobody):
         fields.append(("Referred-By", f"<{endpoint.owner_uri}>"))
     if subscription == "unwanted":
         fields.append(("Refer-Sub", "false"))
@@ -135,7 +139,7 @@ def refer_in(session: SignalingSession, target: Referred, arguments: ReferArgume
     if not arguments.get("in_dialog", True):
         return refer(endpoint, str(dialog.remote_target), target, {**arguments, "target_dialog": session})
     refer_to = refer_to_of(target, arguments, endpoint.owner_uri.host)
-    fields = _fields(endpoint, refer_to, arguments)
+    fields = _fields(endpoint, refer_to, arguments, is_anonymous(dialog.local))
     referral = Referral(endpoint, refer_to, subscription=arguments.get("subscription", "wanted"))
     return referral.start_in(dialog, fields)
 

@@ -96,6 +96,15 @@ class SayingTests(TransferTestCase):
         self.assertNotEqual(seen.request.call_id, session.call_id)
         self.run_until(session.terminate())
 
+    def test_nobody(self) -> None:
+        """In a session in which one is nobody Referred-By does not say who one is, unless that is wanted (row:I10)."""
+        session, _ = self.call(privacy=["user"])
+        self.assertEqual(self.status_of(session.refer(CAROL)), 603)
+        self.assertIsNone(self.referrals[-1].referred_by)
+        self.assertEqual(self.status_of(session.refer(CAROL, referred_by=True)), 603)
+        self.assertEqual(str(self.referrals[-1].referred_by), "<sip:alice@a.example>")
+        self.run_until(session.terminate())
+
     def test_kind(self) -> None:
         """A referral says what it is (row:I1)."""
         referral = Referral(self.alice, ReferTo.of(CAROL))
