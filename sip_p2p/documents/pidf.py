@@ -174,7 +174,7 @@ class Tuple:
             children.append(XmlElement(_p("contact"), priority, (), self.contact))
         children += [note.to_xml(_p("note")) for note in self.notes]
         if self.timestamp is not None:
-            children.append(XmlElement(_p("timestamp"), None, (), format_timestamp(self.timestamp)))
+            children.append(_written_timestamp(_p("timestamp"), self.timestamp))
         return XmlElement(_p("tuple"), {"id": self.id}, children)
 
 
@@ -435,6 +435,11 @@ def _timestamp(element: XmlElement, name: str) -> float | None:
     return timestamp
 
 
+def _written_timestamp(name: str, timestamp: float) -> XmlElement:
+    # RFC 3863 section 4.1.7: no two states in a row may have the same one.
+    return XmlElement(name, None, (), format_timestamp(timestamp, is_exact=True))
+
+
 def _device_ids(element: XmlElement) -> tuple[str, ...]:
     found = (each.text.strip(" \t\r\n") for each in element.find_all(_dm("deviceID")))
     return tuple(each for each in found if each)
@@ -444,5 +449,5 @@ def _ended(children: list[XmlElement], notes: tuple[Note, ...], timestamp: float
     """*children* with the notes and the timestamp that the schemas of RFC 4479 have at the end."""
     children += [note.to_xml(_dm("note")) for note in notes]
     if timestamp is not None:
-        children.append(XmlElement(_dm("timestamp"), None, (), format_timestamp(timestamp)))
+        children.append(_written_timestamp(_dm("timestamp"), timestamp))
     return children

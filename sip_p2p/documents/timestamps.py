@@ -46,11 +46,14 @@ def parse_timestamp(text: str) -> float:
     return instant + float(f"0{match[7]}") if match[7] else float(instant)
 
 
-def format_timestamp(instant: float) -> str:
+def format_timestamp(instant: float, *, is_exact: bool = False) -> str:
     """*instant* in UTC, to the second.
 
+    :param is_exact: whether a fraction of a second is written, to the microsecond.
     :raises ValueError: when it is before 1970 or after the year 9999.
     """
     if not 0 <= instant <= _LAST:
         raise ValueError(f"{instant} is not an instant between 1970 and 9999")
-    return (_EPOCH + timedelta(seconds=int(instant))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moment = _EPOCH + timedelta(seconds=instant if is_exact else int(instant))
+    fraction = f".{moment.microsecond:06}".rstrip("0") if moment.microsecond else ""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}{fraction}Z"

@@ -279,6 +279,16 @@ class PresenceTests(SynchronousTestCase):
         self.assertEqual(names(written_person), ["activities", "a", "note", "timestamp"])
         self.assertEqual(names(written_device), ["a", "deviceID", "note", "timestamp"])
 
+    def test_times_that_differ(self) -> None:
+        """Two changes within a second have two timestamps, and those of others are written as they were (RFC 3863
+        section 4.1.7)."""
+        written = [Presence("sip:a@b", (Tuple("t", OPEN, timestamp=at),)).to_bytes() for at in (1.25, 1.5)]
+        self.assertEqual([Presence.parse(each).tuples[0].timestamp for each in written], [1.25, 1.5])
+        text = RICH.decode().replace("16:49:29Z", "16:49:29.52Z").replace("16:09:44+05:00", "11:09:44.007Z")
+        again = Presence.parse(text.encode()).to_bytes()
+        self.assertIn(b">2001-10-27T16:49:29.52Z<", again)
+        self.assertIn(b">2005-05-30T11:09:44.007Z<", again)
+
     def test_of(self) -> None:
         """The simplest presence is one line."""
         presence = Presence.of("sip:bob@b.example", False, contact="sip:bob@h", note="Gone", activities=["meal"])

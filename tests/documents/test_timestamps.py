@@ -41,6 +41,19 @@ class TimestampTests(SynchronousTestCase):
         for instant in (-1, 253402300800, float("nan")):
             self.assertRaises(ValueError, format_timestamp, instant)
 
+    def test_exact(self) -> None:
+        """A fraction of a second is written where it is wanted and there is one, without zeros at its end (section
+        5.6)."""
+        for instant, text in (
+            (482196050.52, "1985-04-12T23:20:50.52Z"),
+            (482196050.000001, "1985-04-12T23:20:50.000001Z"),
+            (482196050.0, "1985-04-12T23:20:50Z"),
+            (253402300799.0, "9999-12-31T23:59:59Z"),
+        ):
+            self.assertEqual(format_timestamp(instant, is_exact=True), text)
+            self.assertEqual(format_timestamp(instant), text[:19] + "Z")
+            self.assertAlmostEqual(parse_timestamp(text), instant, places=5)
+
     @given(st.integers(0, 253402300799))
     def test_round_trip(self, instant: int) -> None:
         """What is written is read as what it was."""
