@@ -5,8 +5,9 @@ Everything here is computed from what is given: who may be answered, which passw
 is ours and fresh is decided by those who have the credentials (:mod:`sip_p2p.endpoint.authentication`). Names and
 passwords are hashed in UTF-8, which is what SIP is written in (RFC 3261 section 7).
 
-Left out: ``username*`` (RFC 7616 section 3.4), since a quoted string of SIP holds UTF-8 as it is; ``domain``, which RFC
-3261 gives a meaning only for proxies that share a realm; and ``Proxy-Authentication-Info``, which SIP does not have.
+Left out: ``username*`` (RFC 7616 section 3.4), since a quoted string of SIP holds UTF-8 as it is; ``domain``, since in
+SIP the realm alone says what a challenge is for (RFC 3261 section 22.1); and ``Proxy-Authentication-Info``, which SIP
+does not have.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _base(algorithm: str) -> str:
 
 
 def hash_of(algorithm: str, text: str | bytes) -> str:
-    """``H(data)`` of RFC 7616 section 3.4.1: small hexadecimal digits.
+    """``H(data)`` of RFC 7616 section 3.3, in small hexadecimal digits (section 3.2).
 
     :param algorithm: one of :data:`ALGORITHMS`, with or without ``-sess``, as they are written there.
     """
@@ -108,7 +109,7 @@ def digest(
     :param ha1: from :func:`ha1_of`, also for an algorithm with ``-sess``.
     :param qop: ``auth``, ``auth-int``, or nothing as in RFC 2069.
     :param nc: the nonce count, eight hexadecimal digits; with *qop* only.
-    :param body: counts with ``auth-int`` only; RFC 3261 section 22.4 says that none is an empty one.
+    :param body: counts with ``auth-int`` only; RFC 8760 section 2.6 says that none is an empty one.
     """
     return _finish(algorithm, ha1, nonce, f"{method}:{uri}", qop, nc, cnonce, body)
 

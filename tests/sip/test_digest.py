@@ -67,6 +67,17 @@ class HashTests(SynchronousTestCase):
             )
             self.assertEqual(computed, case["response"], case["source"])
 
+    def test_no_body(self) -> None:
+        """With ``auth-int`` a message without a body is hashed with an empty one (RFC 8760 section 2.6)."""
+        empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        self.assertEqual(hash_of("SHA-256", b""), empty)
+        ha1 = ha1_of("SHA-256", "bob", "r", "pw")
+        a2 = sha256(f"INVITE:{BOB}:{empty}".encode()).hexdigest()
+        expected = sha256(f"{ha1}:n:00000001:c:auth-int:{a2}".encode()).hexdigest()
+        self.assertEqual(
+            digest("SHA-256", ha1, "n", "INVITE", BOB, qop="auth-int", nc="00000001", cnonce="c"), expected
+        )
+
     def test_userhash(self) -> None:
         """A hashed user name is that of erratum 4897 (RFC 7616 section 3.9.2, row:F10)."""
         [case] = [case for case in vectors("digest")["cases"] if "userhash" in case]
@@ -187,6 +198,42 @@ class ClientNonceTests(SynchronousTestCase):
             'cnonce="c", qop=auth, nc=00000001, opaque="o"',
         )
         self.assertIn("nc=00000002", nonce.field("INVITE", BOB, b"")[1])
+
+    def test_examples(self) -> None:
+        """The challenges of the examples are answered with the very credentials that they show, which are taken in turn
+        (RFC 7616 sections 3.9.1 and 3.9.2, with erratum 4897)."""
+        opaques = {
+            "http-auth@example.org": "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS",
+            "api@example.org": "HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS",
+        }
+        cases = [case for case in vectors("digest")["cases"] if case["source"].startswith("RFC 7616")]
+        self.assertEqual(len(cases), 3)
+        for case in cases:
+            opaque, hashed = opaques[case["realm"]], case.get("userhash")
+            offered = "auth" if hashed else "auth, auth-int"
+            asked = challenge(
+                f'realm="{case["realm"]}", qop="{offered}", algorithm={case["alg"]}, nonce="{case["nonce"]}", '
+                f'opaque="{opaque}"{", charset=UTF-8, userhash=true" if hashed else ""}'
+            )
+            ha1 = ha1_of(case["alg"], case["user"], case["realm"], case["pw"])
+            written = ClientNonce(asked, case["user"], ha1, case["cnonce"]).field("GET", case["uri"], b"")[1]
+            shown: dict[str, str | None] = {
+                "username": hashed or case["user"],
+                "realm": case["realm"],
+                "uri": case["uri"],
+                "algorithm": case["alg"],
+                "nonce": case["nonce"],
+                "nc": "00000001",
+                "cnonce": case["cnonce"],
+                "qop": "auth",
+                "response": case["response"],
+                "opaque": opaque,
+            }
+            if hashed:
+                shown["userhash"] = "true"
+            credentials = parse_auth_value(written, "Authorization")
+            self.assertEqual(credentials, AuthValue("Digest", shown))
+            self.assertTrue(Presented(credentials, "Authorization").answers(ha1, "GET", b""))
 
     def test_for_a_proxy(self) -> None:
         """A proxy's challenge is answered in Proxy-Authorization (section 22.3)."""
