@@ -2,7 +2,7 @@
 
 A start line, header fields and a body, each of which may be missing. What NOTIFYs of REFER carry is a Status-Line, at
 times without the CRLF that ends it or with LF alone, and is read so as well. A fragment is data: it is never sent as a
-message, and says nothing about who wrote it (section 5).
+message, and says nothing about who wrote it (section 6).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class SipFragment:
 
     @classmethod
     def parse(cls, octets: bytes) -> SipFragment:
-        """Read a fragment (section 2.1).
+        """Read a fragment (section 2).
 
         :raises MalformedDocument: when a line of its head is neither a start line nor a header field, or it is more
             than a message may be.

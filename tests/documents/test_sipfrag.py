@@ -38,7 +38,7 @@ class FragmentTests(SynchronousTestCase):
         self.assertRaises(ValueError, SipFragment.of_status, 200, "a\r\nb")
 
     def test_parts(self) -> None:
-        """Start line, fields and body can each be missing (section 2.1)."""
+        """Start line, fields and body can each be missing (section 2)."""
         for octets, start, names, body in (
             (b"", None, (), b""),
             (b"From: a\r\n", None, ("From",), b""),

@@ -28,7 +28,7 @@ def received(incoming: IncomingRequest, endpoint: RealTimeEndpoint, session: Sig
         incoming.respond(error.status, headers=(("Warning", warning_value(error.reason)),))
         return
     if referral.is_explicit and not endpoint.tells_subscribers:
-        # RFC 7614 section 4.3: as if this were not known here.
+        # RFC 7614 section 4.2: as if this were not known here.
         incoming.respond(420, headers=(("Unsupported", EXPLICITSUB),))
         return
     if referral.wants_notifications and manager.lives.crowd.refuses(incoming.flow):

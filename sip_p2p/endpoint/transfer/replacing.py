@@ -61,7 +61,7 @@ class Replacement:
 
     @property
     def referred_by(self) -> ReferredBy | None:
-        """Who is said to have asked for it; anybody can write that (RFC 3892 section 5). None where it does not say, or
+        """Who is said to have asked for it; anybody can write that (RFC 3892 section 6). None where it does not say, or
         cannot be read."""
         try:
             return read_referred_by(self.invite)

@@ -1,5 +1,5 @@
 """What a REFER and its answer say: Refer-To (RFC 3515 section 2.1), Referred-By (RFC 3892 section 3), Refer-Sub (RFC
-4488 section 4) and Refer-Events-At (RFC 7614).
+4488 section 4) and Refer-Events-At (RFC 7614 section 4.8).
 
 A Refer-To may say, within its URI, which method to use and which header fields to add (RFC 3261 section 19.1.1). Who
 follows it puts a stranger's words into a request of his own, so only those fields are taken that say what the request
@@ -165,7 +165,7 @@ def _only(uri: SipUri, kind: type[R]) -> R | None:
 @final
 class ReferredBy:
     """A Referred-By: who is said to have asked for the request. Anybody can write one: it proves nothing (RFC 3892
-    section 5).
+    section 6).
 
     :ivar address: who.
     :ivar uri: the address without name and parameters.
@@ -234,7 +234,7 @@ def parse_refer_sub(value: str) -> bool:
 
 
 def parse_refer_events_at(value: str) -> SipUri:
-    """Where to subscribe to what becomes of a REFER (RFC 7614).
+    """Where to subscribe to what becomes of a REFER (RFC 7614 section 4.8).
 
     :raises MalformedMessage: when it is no SIP URI.
     """

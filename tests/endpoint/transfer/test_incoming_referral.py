@@ -274,7 +274,7 @@ class StrangerTests(StrangerTestCase):
         self.assertIn(b"Allow-Events: x-board\r\n", answer)
 
     def test_no_dialog(self) -> None:
-        """RFC 3515 section 2.2: a REFER whose Contact can make no dialog is 400, and not a fault of whoever accepts it
+        """RFC 3515 section 2: a REFER whose Contact can make no dialog is 400, and not a fault of whoever accepts it
         (row:I5, fault:D4)."""
         asked: list[Any] = []
         self.bob.refer_received.subscribe(lambda referral: asked.append(referral.accept(False)))
