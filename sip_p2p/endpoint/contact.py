@@ -72,7 +72,7 @@ class ContactAddress:
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
         :param names_nobody: whether it is to say where we are, and neither who nor on which device (RFC 3323 section
-            4.1.1.3). It leads back in the dialog that it is said in, and nowhere else, unless it is a GRUU.
+            4.1.1.2). It leads back in the dialog that it is said in, and nowhere else, unless it is a GRUU.
         """
         if names_nobody:
             if self.unnamed is not None:

@@ -271,7 +271,7 @@ class Party(ReferringParty):
 
         :param for_sips: whether the message is a request to a ``sips:`` URI, which wants one back (RFC 3261 section
             8.1.1.8).
-        :param names_nobody: whether it is to say where we are, and not who (RFC 3323 section 4.1.1.3).
+        :param names_nobody: whether it is to say where we are, and not who (RFC 3323 section 4.1.1.2).
         """
         return self._contact.value_on(flow, for_sips=for_sips, names_nobody=names_nobody)
 

@@ -68,7 +68,7 @@ class Profile:
 
     :ivar contact: gives the Contact value for a message on a flow (RFC 3261 section 12.1.1), the second argument being
         whether it has to be a ``sips`` URI; None for a party that nobody can have a dialog with.
-    :ivar anonymous_contact: the same for a dialog in which this party has no name (RFC 3323 section 4.1.1.3).
+    :ivar anonymous_contact: the same for a dialog in which this party has no name (RFC 3323 section 4.1.1.2).
     :ivar features: what its Contact says of it besides (RFC 3840).
     :ivar instance_id: ``urn:uuid:...``, which its Contact says as well; empty for none (RFC 5626 section 4.1).
     :ivar in_dialogs: the methods that reach the application within its dialogs, whether or not they do outside of one.
@@ -117,7 +117,7 @@ class Profile:
         """The Contact value that leads back to this party, for a message on *flow*.
 
         :param secure: whether it has to be a ``sips`` URI (RFC 5630 section 5).
-        :param names_nobody: whether it is to say where the party is, and not who (RFC 3323 section 4.1.1.3).
+        :param names_nobody: whether it is to say where the party is, and not who (RFC 3323 section 4.1.1.2).
         :raises InvalidOperation: when the party has none.
         """
         contact = self.anonymous_contact or self.contact if names_nobody else self.contact

@@ -38,7 +38,8 @@ class Unsupported(Exception):
 
 
 def read_chain(octets: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates in *octets*, the signer's first: PEM, or one as DER (RFC 8224 section 7.3).
+    """The certificates in *octets*, the signer's first: PEM, or one as DER (RFC 7515 section 4.1.5, RFC
+    8224 section 7.4).
 
     :raises ValueError: when there is none, or more than :data:`LONGEST_CHAIN`.
     """

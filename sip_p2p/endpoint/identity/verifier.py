@@ -2,7 +2,8 @@
 
 In this order: is it of a kind that is known; is it of now; is it of this request, and for us; can its certificate be
 had; does somebody trusted vouch for that; may its holder speak for the caller; is the signature good; has it been used
-before. What is cheap comes first, and nothing is fetched for what fails anyway.
+before. What is cheap comes first, and nothing is fetched for what fails anyway; RFC 8224 section 6.2 has the
+certificate before the time.
 
 Left out: extensions (``ppt``), which are passed over as if they were not there; ``div`` (RFC 8946), so that a call that
 was turned to us on the way is for somebody else; requests in dialogs, which the connection and the dialog vouch for.
@@ -192,7 +193,7 @@ class PassportVerifier:
             if passport.x5u != identity.info or passport.ppt is not None:
                 raise _Judged(438, "the token is not of the certificate or kind that its field says", passport)
             return passport, identity.token
-        # 4.1.1, 6.2.4: what was left out is made from the request, and its time is Date's.
+        # 4.1.1, and 6.2, step 5: what was left out is made from the request, and its time is Date's.
         date = request.headers.get("Date")
         if date is None:
             raise _Judged(438, "a compact token needs a Date")

@@ -69,7 +69,8 @@ class RequireTests(AdmissionCase):
         self.network.run_until(session.terminate())
 
     def test_in_the_session(self) -> None:
-        """What is said within a session needs no signature of its own (RFC 8224 section 6.2)."""
+        """What is said within a session needs no signature of its own, which is ours to decide (RFC 8224 section
+        6.2.1)."""
         session: Any = self.network.run_until(self.alice.invite(TARGET, "v=0\r\n"))
         self.network.advance(100)
         self.sessions[0].message_received.subscribe(self.heard.append)

@@ -30,7 +30,8 @@ class ChainTests(SynchronousTestCase):
         return ""
 
     def test_read(self) -> None:
-        """PEM holds a chain, DER one certificate, and nothing else any (RFC 8224 section 7.3)."""
+        """PEM holds a chain, DER one certificate, and nothing else any (RFC 7515 section 4.1.5, RFC 8224 section
+        7.4)."""
         der = ISSUED.certificate.public_bytes(Encoding.DER)
         self.assertEqual(read_chain(ISSUED.certificate_pem), (ISSUED.certificate,))
         self.assertEqual(read_chain(der), (ISSUED.certificate,))

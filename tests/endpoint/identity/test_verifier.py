@@ -94,7 +94,7 @@ class JudgementTests(VerifierCase):
         self.assertEqual(self.web.asked, [])
 
     def test_several(self) -> None:
-        """One good signature among several is enough, and of bad ones the first says why (RFC 8224 section 6.2)."""
+        """One good signature among several is enough, and of bad ones the first says why (RFC 8224 section 6.2.1)."""
         one = self.signed()
         good = one.headers["Identity"]
         one.headers.set("Identity", "nonsense")
@@ -189,7 +189,7 @@ class JudgementTests(VerifierCase):
 
     def test_for_somebody_else(self) -> None:
         """Who was called cannot call us with what it was sent: what is signed has to be for us, or for whom we say
-        (fault:E7, RFC 8224 section 12.1)."""
+        (fault:E7, RFC 8224 section 12.1, RFC 8225 section 10.1)."""
         one = self.signed(to="<sip:mallory@m.example>")
         self.refused(one, 438, "somebody else")
         self.assertEqual(self.web.asked, [])
