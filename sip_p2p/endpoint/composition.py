@@ -55,6 +55,7 @@ class Composition:
     :ivar transport: what a request goes over when neither its URI nor ``sips:`` says.
     :ivar proxy: the outbound proxy, or None.
     :ivar service_route: by which proxies a registrar wants requests to go, or None (RFC 3608).
+    :ivar supported: the Supported of its requests, where nothing else says what that is; empty for none.
     :ivar user_agent: the User-Agent; empty for none.
     """
 
@@ -65,6 +66,7 @@ class Composition:
         "owner",
         "proxy",
         "service_route",
+        "supported",
         "transport",
         "user_agent",
     )
@@ -87,6 +89,7 @@ class Composition:
         self.transport = transport
         self.proxy = proxy
         self.service_route: ServiceRoute | None = None
+        self.supported = ""
         self.user_agent = user_agent
         self._from = name_addr(display_name, str(owner))
         self._default_fields = application_fields(default_headers)
@@ -117,6 +120,10 @@ class Composition:
         plan.body = octets_of(body)
         plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
         plan.fields = self._fields(headers, restricted=not unsafe_headers, tells=not is_unnamed) + asked
+        if self.supported and method != "REGISTER":
+            named = {name.lower() for name, _ in plan.fields}
+            if named.isdisjoint(("supported", "k")):
+                plan.fields.append(("Supported", self.supported))
         return plan
 
     def _from_value(self, from_: str | SipUri | None) -> str:

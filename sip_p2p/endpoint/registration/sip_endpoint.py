@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SipEndpoint"]
 
+_SUPPORTED = ("gruu", "outbound", "path")
+
 
 class SipEndpoint(RealTimeEndpoint):
     """A party of a domain that has a server: it registers there, and is reached through it.
@@ -60,7 +62,9 @@ class SipEndpoint(RealTimeEndpoint):
         self._own_proxy = self._composition.proxy
         self._own_gruu = self._contact.routable
         self._own_trusted = self.profile.trusted_proxies
-        self.profile.supported.update(("gruu", "outbound", "path"))
+        self.profile.supported.update(_SUPPORTED)
+        # RFC 5626 section 4.3, RFC 5627 section 4.4, RFC 3327 section 5.1: in all requests.
+        self._composition.supported = ", ".join(_SUPPORTED)
 
     @property
     def registration(self) -> Registration | None:

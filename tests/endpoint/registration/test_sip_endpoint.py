@@ -30,12 +30,33 @@ class SipEndpointTests(RegistrarTestCase):
         self.assertEqual((alice.registration, self.registrar.seen), (None, []))
 
     def test_supported(self) -> None:
-        """It understands what belongs to registration, and says so in all requests (RFC 5626 section 4.3, RFC 5627
-        section 4.4, RFC 3327 section 5.1); one without a server says nothing of it."""
+        """It understands what belongs to registration (RFC 5626 section 4.2.1, RFC 5627 section 4.1, RFC 3327 section
+        5.1); one without a server says nothing of it."""
         self.assertLess({"gruu", "outbound", "path"}, self.alice().supported_extensions)
         peer = self.network.party("sip:bob@b.example")
         self.assertIsInstance(peer, SipPeerToPeerEndpoint)
         self.assertTrue(peer.supported_extensions.isdisjoint({"gruu", "outbound", "path"}))
+
+    def test_says_so(self) -> None:
+        """It says so in whatever it asks beside REGISTER (RFC 5626 section 4.3, RFC 5627 section 4.4, RFC 3327 section
+        5.1), once, and as the application has it where that says what is supported."""
+        heard: list[tuple[str, list[str]]] = []
+
+        def hear(incoming: Any) -> int:
+            heard.append((incoming.request.method, incoming.request.headers.get_all("Supported")))
+            return 200
+
+        for method in ("OPTIONS", "MESSAGE", "SUBSCRIBE"):
+            self.registrar.party.handle(method, hear)
+        alice = self.alice()
+        self.register(alice)
+        for method in ("OPTIONS", "MESSAGE", "SUBSCRIBE"):
+            self.network.run_until(alice.request(method, "sip:bob@example.com"))
+        self.network.run_until(alice.request("OPTIONS", "sip:bob@example.com", headers=[("k", "eventlist")]))
+        own = ["gruu, outbound, path"]
+        self.assertEqual(heard[:3], [("OPTIONS", own), ("MESSAGE", own), ("SUBSCRIBE", own)])
+        self.assertEqual(heard[3:], [("OPTIONS", ["eventlist"])])
+        self.assertEqual(len(self.registrar.seen[0].request.headers.get_all("Supported")), 1)
 
     def test_refused_at_once(self) -> None:
         """What cannot be asked is refused before anything is sent."""
