@@ -49,7 +49,8 @@ class PublishedState:
     :ivar etag: by what its publisher knows it.
     :ivar package: the event package.
     :ivar resource: the name of the resource whose state it is.
-    :ivar holder: who has proved to have published it, or the address where nobody has.
+    :ivar holder: who has proved to have published it, a peer or, after ``user``, a user with a password; the address
+        where nobody has.
     :ivar document: what was published, as the package reads it.
     :ivar octets: how long that was.
     """
@@ -243,7 +244,7 @@ class EventStateCompositor:
     def _read(self, incoming: IncomingRequest, package: ResourcePackage[Any], resource: str) -> _Reading:
         request = incoming.request
         reading = _Reading(package, resource)
-        reading.known = self._known(request, package.name, resource, holder_of(incoming.flow))
+        reading.known = self._known(request, package.name, resource, _holder(incoming))
         reading.expires = _granted(request, package.terms)
         # 6, step 5: a body where something is made; none where it is refreshed or removed.
         if request.body:
@@ -274,7 +275,7 @@ class EventStateCompositor:
         more = len(incoming.request.body) - (known.octets if known is not None else 0)
         if known is None and len(self._states) >= limits.publications:
             name = "publications"
-        elif known is None and self._holders[holder_of(incoming.flow)] >= limits.publications_per_identity:
+        elif known is None and self._holders[_holder(incoming)] >= limits.publications_per_identity:
             name = "publications_per_identity"
         elif reading.expires and reading.document is not None and self._octets + more > limits.publication_octets:
             name = "publication_octets"
@@ -292,8 +293,7 @@ class EventStateCompositor:
             assert known is not None
             self._forget(known)
         elif known is None:
-            holder = holder_of(incoming.flow)
-            length = len(incoming.request.body)
+            holder, length = _holder(incoming), len(incoming.request.body)
             self._add(PublishedState(etag, reading.package, reading.resource, holder, reading.document, length))
         else:
             self._rename(known, etag, is_youngest=reading.document is not None)
@@ -370,6 +370,13 @@ class EventStateCompositor:
 
     def __repr__(self) -> str:
         return f"<EventStateCompositor of {self._endpoint.owner_uri}, {len(self._states)} publications>"
+
+
+def _holder(incoming: IncomingRequest) -> str:
+    """Whose a publication is: the user's whose password its sender knows, or else the peer's. No peer has a name with a
+    blank."""
+    user = incoming.authenticated_as
+    return f"user {user}" if user else holder_of(incoming.flow)
 
 
 def _granted(request: Request, terms: Terms) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from sip_p2p import (
+    DigestAuthenticator,
     EventStateCompositor,
     IncomingRequest,
     Limits,
@@ -15,6 +16,7 @@ from sip_p2p import (
     Publication,
     RequestFailed,
     Response,
+    SipPeerToPeerEndpoint,
 )
 from sip_p2p.documents.pidf import NAMESPACE, Presence
 from sip_p2p.endpoint.subscription.package import Verdict
@@ -134,6 +136,21 @@ class PublishTests(CompositorTestCase):
             self.assertEqual(self.say(body=b"", etag=etag, **fields).status, 412, fields)
         self.assertEqual(self.say(body=b"", etag=etag).status, 200)
         other.close()
+
+    def test_tag_of_a_user(self) -> None:
+        """Where passwords are asked for, an entity-tag is its user's, wherever it speaks from, and no other user's on
+        the same connection (section 6, step 3) (row:J11)."""
+        self.server.profile.authenticator = DigestAuthenticator("s.example", {"alice": "pw", "eve": "wp"}.get)
+        here, there = self.network.party("sip:alice@d.example"), self.network.party("sip:alice@e.example")
+        beside = SipPeerToPeerEndpoint("sip:eve@d.example", here.connection_manager)
+        for party, name, password in ((here, "alice", "pw"), (there, "alice", "pw"), (beside, "eve", "wp")):
+            party.credentials.add(realm="s.example", username=name, password=password, peer="s.example")
+        etag = self.say(who=here).headers["SIP-ETag"]
+        self.assertEqual(self.say(body=b"", etag=etag, who=beside).status, 412)
+        refreshed = self.say(body=b"", etag=etag, who=there)
+        self.assertEqual((refreshed.status, self.kept()), (200, 1))
+        etag = refreshed.headers["SIP-ETag"]
+        self.assertEqual(self.say(body=b"", etag=etag, expires=0, who=here).status, 200)
 
     def test_expires(self) -> None:
         """What is not refreshed in time is forgotten, and those who watch are told (section 3)."""
