@@ -185,6 +185,16 @@ class ReplaceTests(ReplacingTestCase):
         self.run_until(session.terminate())
         self.failureResultOf(establishing)
 
+    def test_early_of_our_own(self) -> None:
+        """RFC 3891 section 4: a call of ours that still rings is not the callee's to replace, and nobody is asked to
+        (row:I9)."""
+        session, establishing = self.begin()
+        self.received[-1].ring()
+        self.network.advance(0.5)
+        self.assertRaises(InvalidOperation, self.alice.create_session, BOB, replaces=session)
+        self.run_until(session.terminate())
+        self.failureResultOf(establishing)
+
     def test_over(self) -> None:
         """RFC 3891 section 3: one whose end is decided is declined (row:I9)."""
         old, theirs = self.call()
