@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.compose import Echo
-from sip_p2p.sip.counters import Counters, Traffic
+from sip_p2p.sip.counters import KNOWN_METHODS, Counters, Traffic
 from sip_p2p.sip.dialog.appointments import Appointments
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import InDialogRequestReceived
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["UserAgentCore"]
 
 _NOTHING: list[Output] = []
+_NOT_CANCELLED = KNOWN_METHODS - {"ACK", "CANCEL", "INVITE"}
 
 
 @final
@@ -404,7 +405,9 @@ class UserAgentCore:
         """9.2: CANCEL ends an INVITE that has no final response yet, and has no effect on anything else."""
         invite = self.layer.find_invite(request, transaction.flow)
         if invite is None:
-            self.answer(transaction, 481, now)
+            # RFC 6665 section 4.6: what is no INVITE goes on as it was, and the CANCEL is answered all the same.
+            is_known = self.layer.knows_as(request, transaction.flow, _NOT_CANCELLED, now)
+            self.answer(transaction, 200 if is_known else 481, now)
             return
         # 9.2: the answers to INVITE and CANCEL should carry the same tag.
         if not invite.echo.to_tag:

@@ -306,6 +306,22 @@ class UasTests(SynchronousTestCase):
         bench.core.take_outputs()
         self.assertEqual(statuses_of(bench.over_udp(cancel)), [200])
 
+    def test_cancel_of_another_method(self) -> None:
+        """9.2, RFC 6665 section 4.6: a CANCEL of what is no INVITE is answered 200 while that is known, and changes
+        nothing of it."""
+        for method in ("SUBSCRIBE", "MESSAGE"):
+            bench = CoreBench()
+            bench.profile.allow(method)
+            request = message(method, branch="z9hG4bKother", body=b"x", replace={"Event": "presence"})
+            (received,) = bench.over_udp(request)
+            assert isinstance(received, RequestReceived)
+            cancel = message("CANCEL", branch="z9hG4bKother")
+            [answer] = bench.over_udp(cancel)
+            self.assertEqual(statuses_of([answer]), [200], method)
+            self.assertFalse(received.transaction.is_final_sent)
+            bench.core.respond(received.transaction, bench.core.response(received.transaction, 403), 0.0)
+            self.assertEqual(statuses_of(bench.core.take_outputs()), [403])
+
     def test_ack(self) -> None:
         """An ACK is never answered: not a broken one, not one for nothing, not one for another method (fault:C6)."""
         for octets in (

@@ -23,6 +23,8 @@ from sip_p2p.sip.transaction.non_invite_server import NonInviteServerTransaction
 from sip_p2p.sip.transaction.table import Counters, TransactionTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sip_p2p.sip.flow import Flow
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.outputs import Output
@@ -277,9 +279,19 @@ class TransactionLayer:
         method = request.method
         if method == "ACK":
             return True
+        return self.knows_as(request, flow, (method,), now)
+
+    def knows_as(self, request: Request, flow: Flow, methods: Iterable[str], now: float) -> bool:
+        """Whether there is a request of one of *methods* that *request*, if it came by *flow*, would be matched with.
+
+        :raises MalformedMessage: when *request* lacks a field that it is matched by.
+        """
         table = self.table
-        key = server_key(request, flow, method)
-        return key in table.servers or key in table.answered or table.finished.find_server(key, now) is not None
+        for method in methods:
+            key = server_key(request, flow, method)
+            if key in table.servers or key in table.answered or table.finished.find_server(key, now) is not None:
+                return True
+        return False
 
     def is_busy(self, flow: Flow) -> bool:
         """Whether a transaction lives on *flow*, so that it is not to be closed for idleness."""
