@@ -55,6 +55,50 @@ class FragmentTests(SynchronousTestCase):
         request = SipFragment.parse(b"BYE sip:a@b SIP/2.0")
         self.assertEqual((request.status, request.reason), (None, ""))
 
+    def test_examples(self) -> None:
+        """What RFC 3420 section 3.1 shows is read; of section 3.2, what has no start line and no field is refused."""
+        for text, start, names, body in (
+            ("INVITE sip:alice@atlanta.com SIP/2.0", "INVITE sip:alice@atlanta.com SIP/2.0", (), b""),
+            (
+                "REGISTER sip:atlanta.com SIP/2.0\r\nTo: sip:alice@atlanta.com\r\n"
+                "Contact: <sip:alicepc@atlanta.com>;q=0.9,\r\n         <sip:alicemobile@atlanta.com>;q=0.1",
+                "REGISTER sip:atlanta.com SIP/2.0",
+                ("To", "Contact"),
+                b"",
+            ),
+            (
+                "SIP/2.0 400 Bad Request\r\nWarning: 399 atlanta.com Your Event header field was malformed",
+                "SIP/2.0 400 Bad Request",
+                ("Warning",),
+                b"",
+            ),
+            (
+                "From: Alice <sip:alice@atlanta.com>\r\nTo: Bob <sip:bob@biloxi.com>\r\n"
+                "Contact: <sip:alice@pc33.atlanta.com>\r\nDate: Thu, 21 Feb 2002 13:02:03 GMT\r\n"
+                "Call-ID: a84b4c76e66710\r\nCseq: 314159 INVITE",
+                None,
+                ("From", "To", "Contact", "Date", "Call-ID", "CSeq"),
+                b"",
+            ),
+            (
+                "Content-Type: text/plain\r\nContent-Length: 11\r\n\r\nHi There!\r\n",
+                None,
+                ("Content-Type", "Content-Length"),
+                b"Hi There!\r\n",
+            ),
+        ):
+            fragment = SipFragment.parse(text.encode())
+            self.assertEqual(None if fragment.start is None else fragment.start.start_line, start)
+            self.assertEqual((fragment.headers.names(), fragment.body), (names, body))
+        for text in (
+            "INVITE",
+            "INVITE sip:alice@atlanta.com SIP/1.09",
+            "SIP/2.0",
+            "404 Not Found",
+            "MESSAGE sip:alice@atlanta.com SIP/2.0\r\nHi There!",
+        ):
+            self.assertRaises(MalformedDocument, SipFragment.parse, text.encode())
+
     def test_refused(self) -> None:
         """What is no part of a SIP message, or is more than a message may be, is refused."""
         for octets in (

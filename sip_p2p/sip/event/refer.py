@@ -236,8 +236,10 @@ def parse_refer_sub(value: str) -> bool:
 def parse_refer_events_at(value: str) -> SipUri:
     """Where to subscribe to what becomes of a REFER (RFC 7614 section 4.8).
 
-    :raises MalformedMessage: when it is no SIP URI.
+    :raises MalformedMessage: when it is no SIP URI in angle brackets.
     """
+    if "<" not in value:
+        raise MalformedMessage("Refer-Events-At: a URI without angle brackets")
     uri = parse_name_addr(value, "Refer-Events-At").uri
     if not isinstance(uri, SipUri):
         raise MalformedMessage("Refer-Events-At: not a SIP URI")

@@ -62,6 +62,42 @@ class ReferToTests(SynchronousTestCase):
         joining = referred("<sips:carol@c.example?join=12%40a%3Bto-tag%3D1%3Bfrom-tag%3D2>")
         self.assertEqual(joining.join, Join("12@a", "1", "2"))
 
+    def test_examples(self) -> None:
+        """Refer-To as it stands in RFC 3515 section 2.1, RFC 4488 section 6 and RFC 5589 sections 7.2 and 7.5 (row:I7)."""
+        for text, uri, method, replaces in (
+            ("sip:alice@atlanta.example.com", "sip:alice@atlanta.example.com", "INVITE", None),
+            (
+                "<sip:dave@denver.example.org?Replaces=12345%40192.168.118.3%3Bto-tag%3D12345%3Bfrom-tag%3D5FFE-3994>",
+                "sip:dave@denver.example.org",
+                "INVITE",
+                Replaces("12345@192.168.118.3", "12345", "5FFE-3994"),
+            ),
+            (
+                "<sip:carol@cleveland.example.org;method=SUBSCRIBE>",
+                "sip:carol@cleveland.example.org",
+                "SUBSCRIBE",
+                None,
+            ),
+            ("http://www.ietf.org", "http://www.ietf.org", "INVITE", None),
+            ("<sip:c@example.com;method=INVITE>", "sip:c@example.com", "INVITE", None),
+            (
+                "<sips:3ld812adkjw@biloxi.example.com;gr=3413kj2ha?Replaces=090459243588173445%3Bto-tag%3D7553452%3B"
+                "from-tag%3D31431>",
+                "sips:3ld812adkjw@biloxi.example.com;gr=3413kj2ha",
+                "INVITE",
+                Replaces("090459243588173445", "7553452", "31431"),
+            ),
+            (
+                "<sips:transfertarget@chicago.example.com?Replaces=090459243588173445%3Bto-tag%3D9m2n3wq%3Bfrom-tag"
+                "%3D763231&Require=replaces>",
+                "sips:transfertarget@chicago.example.com",
+                "INVITE",
+                Replaces("090459243588173445", "9m2n3wq", "763231"),
+            ),
+        ):
+            value = referred(text)
+            self.assertEqual((str(value.uri), value.method, value.replaces, value.fields), (uri, method, replaces, ()))
+
     def test_other_schemes(self) -> None:
         """A URI of another scheme is whom to ask, and nothing is read out of it (row:I7)."""
         for text in ("tel:+4930123", "http://c.example/"):
@@ -155,7 +191,10 @@ class OtherFieldTests(SynchronousTestCase):
             self.assertRaises(MalformedMessage, parse_refer_sub, text)
 
     def test_refer_events_at(self) -> None:
-        """RFC 7614: a SIP URI to subscribe at (row:I8)."""
-        self.assertEqual(str(parse_refer_events_at("<sips:b@b.example;gr=1>")), "sips:b@b.example;gr=1")
-        for text in ("", "<http://b.example>"):
+        """RFC 7614 section 4.8: a SIP URI to subscribe at, in angle brackets, without which its parameters would be those
+        of the field (row:I8)."""
+        self.assertEqual(str(parse_refer_events_at("<sips:b@b.example;gr=1> ;x=y")), "sips:b@b.example;gr=1")
+        example = "sips:vPT3izGmo8NTxaPADRZvEAY22BKx@example.com;gr"
+        self.assertEqual(str(parse_refer_events_at(f"<{example}>")), example)
+        for text in ("", "<http://b.example>", "sip:wsXa9mkHtPcGu8@example.com", "sip:b@b.example;gr=1"):
             self.assertRaises(MalformedMessage, parse_refer_events_at, text)
