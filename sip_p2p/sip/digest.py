@@ -143,11 +143,13 @@ class Challenge:
     :ivar qop: ``auth``, ``auth-int``, or nothing where it offers none with MD5.
     :ivar is_stale: whether the credentials were good and their nonce was not.
     :ivar hashes_user: whether the peer takes the name as a hash (RFC 7616 section 3.4.4).
+    :ivar is_composed: whether the peer has names and passwords in Unicode's form C (RFC 7616 section 4: ``charset``).
     """
 
     __slots__ = (
         "algorithm",
         "hashes_user",
+        "is_composed",
         "is_proxy",
         "is_stale",
         "names_algorithm",
@@ -181,6 +183,7 @@ class Challenge:
         self.algorithm = algorithm
         self.names_algorithm = "algorithm" in params
         self.is_stale = (params.get("stale") or "").lower() == "true"
+        self.is_composed = (params.get("charset") or "").lower() == "utf-8"
         self.hashes_user = (params.get("userhash") or "").lower() == "true"
         self.is_proxy = is_proxy
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, final
+from unicodedata import normalize
 
 from sip_p2p.sip.abnf import has_octets
 from sip_p2p.sip.digest import ALGORITHMS, ClientNonce, ha1_of, is_digest
@@ -84,10 +85,13 @@ class Entry:
     def answering(self, challenge: Challenge, cnonce: str) -> ClientNonce:
         """What answers *challenge*, whose algorithm is one of :attr:`algorithms`."""
         base = challenge.algorithm.removesuffix("-sess")
+        username, password = self.username, self._password or ""
+        if challenge.is_composed:
+            username, password = normalize("NFC", username), normalize("NFC", password)
         ha1 = self._ha1.get(base)
         if ha1 is None:
-            ha1 = ha1_of(base, self.username, self.realm, self._password or "")
-        return ClientNonce(challenge, self.username, ha1, cnonce)
+            ha1 = ha1_of(base, username, self.realm, password)
+        return ClientNonce(challenge, username, ha1, cnonce)
 
     def __repr__(self) -> str:
         return f"<credentials of {self.username!r} for {self.realm!r} at {self.peer}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from unicodedata import normalize
 
 from sip_p2p import Credentials, Target
 from sip_p2p.sip.auth import parse_auth_value
@@ -129,6 +130,17 @@ class EntryTests(SynchronousTestCase):
             for algorithm in ("SHA-256", "SHA-256-sess"):
                 fields.add(entry.answering(challenge(algorithm), "c").field("BYE", "sip:b", b""))
         self.assertEqual(len(fields), 2)
+
+    def test_composed(self) -> None:
+        """A peer that has its names and passwords in Unicode's form C is answered with theirs (RFC 7616 section 4)."""
+        parts = {"username": "Jäsøn", "password": "Ångström"}
+        [composed] = self.add(**parts)
+        [decomposed] = self.add(**{name: normalize("NFD", text) for name, text in parts.items()})
+        for charset, is_same in (("", False), (", charset=utf-8", True)):
+            text = f'Digest realm="r", nonce="n", qop="auth", algorithm=SHA-256{charset}'
+            asked = Challenge(parse_auth_value(text, "WWW-Authenticate"), False)
+            fields = {entry.answering(asked, "c").field("BYE", "sip:b", b"") for entry in (composed, decomposed)}
+            self.assertEqual(len(fields) == 1, is_same)
 
     def test_no_secret_shown(self) -> None:
         """Nothing that shows credentials shows a password (fault:E2)."""
