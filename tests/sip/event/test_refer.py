@@ -63,7 +63,7 @@ class ReferToTests(SynchronousTestCase):
         self.assertEqual(joining.join, Join("12@a", "1", "2"))
 
     def test_examples(self) -> None:
-        """Refer-To as it stands in RFC 3515 section 2.1, RFC 4488 section 6 and RFC 5589 sections 7.2 and 7.5 (row:I7)."""
+        """Refer-To as it stands in RFC 3515 section 2.1, RFC 4488 section 6, RFC 5589 sections 7.2 and 7.5 (row:I7)."""
         for text, uri, method, replaces in (
             ("sip:alice@atlanta.example.com", "sip:alice@atlanta.example.com", "INVITE", None),
             (
@@ -191,8 +191,8 @@ class OtherFieldTests(SynchronousTestCase):
             self.assertRaises(MalformedMessage, parse_refer_sub, text)
 
     def test_refer_events_at(self) -> None:
-        """RFC 7614 section 4.8: a SIP URI to subscribe at, in angle brackets, without which its parameters would be those
-        of the field (row:I8)."""
+        """RFC 7614 section 4.8: a SIP URI to subscribe at, in angle brackets, without which its parameters would be the
+        field's (row:I8)."""
         self.assertEqual(str(parse_refer_events_at("<sips:b@b.example;gr=1> ;x=y")), "sips:b@b.example;gr=1")
         example = "sips:vPT3izGmo8NTxaPADRZvEAY22BKx@example.com;gr"
         self.assertEqual(str(parse_refer_events_at(f"<{example}>")), example)
