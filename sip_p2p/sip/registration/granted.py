@@ -108,8 +108,9 @@ def _likeness(contact: NameAddr, ours: NameAddr) -> int:
     """How surely *contact* is the binding that *ours* made, 0 where it is not: by instance and flow where both say one
     (RFC 5626 section 6), else by its URI, of which what lies between may have changed all but the user part. An earlier
     binding of ours may stand beside it, with another place."""
-    instance, flow = ours.params.get("+sip.instance"), ours.params.get("reg-id")
-    if instance is not None and contact.params.get("+sip.instance") == instance:
+    flow = ours.params.get("reg-id")
+    is_instance = _has_instance(contact, ours)
+    if is_instance:
         # Without RFC 5626 a registrar keeps what it does not know, or drops it.
         if contact.params.get("reg-id") == flow and flow is not None:
             return 4
@@ -123,9 +124,16 @@ def _likeness(contact: NameAddr, ours: NameAddr) -> int:
         return 0
     if theirs == uri:
         return 3
-    if instance is not None and contact.params.get("+sip.instance") == instance:
+    if is_instance:
         return 2
     return int(uri.user is not None and theirs.user == uri.user)
+
+
+def _has_instance(contact: NameAddr, ours: NameAddr) -> bool:
+    """Whether both are of one instance. RFC 5626 section 4.1: compared as URNs of their kind, and a UUID is spelled in
+    small letters or large ones."""
+    theirs, instance = contact.params.get("+sip.instance"), ours.params.get("+sip.instance")
+    return theirs is not None and instance is not None and theirs.lower() == instance.lower()
 
 
 def _whole(headers: Headers, name: str, otherwise: int) -> int:

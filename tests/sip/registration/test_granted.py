@@ -44,8 +44,10 @@ class ExpiresTests(SynchronousTestCase):
         moved = "<sip:alice-1@203.0.113.1:1234;transport=tls>;expires=14"
         unnumbered = f"{CONTACT};expires=15"
         earlier = "<sip:alice-1@192.0.2.1:39999;transport=tls>;expires=16"
+        spelled = '<sip:other@192.0.2.8:5060>;+sip.instance="<URN:UUID:1>";reg-id=1;expires=17'
         for values, expires in (
             ([theirs, same], 12),
+            ([second, spelled], 17),
             ([theirs, second], 0),
             ([theirs, moved], 14),
             ([second, unnumbered], 15),
