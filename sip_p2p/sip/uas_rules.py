@@ -29,8 +29,9 @@ __all__ = ["UasRules"]
 
 _SINGLE_FIELDS = frozenset(
     """
-    Call-ID Content-Encoding Content-Length Content-Type CSeq Date Expires From Max-Forwards Min-Expires MIME-Version
-    Organization Priority Reply-To Retry-After Server Subject Timestamp To User-Agent
+    Call-ID Content-Encoding Content-Length Content-Type CSeq Date Event Expires From Max-Forwards Min-Expires
+    MIME-Version Organization Priority Reply-To Retry-After Server Subject Subscription-State Suppress-If-Match
+    Timestamp To User-Agent
     """.split()
 )
 _CHECKED_FIELDS = frozenset(("Contact", "Join", "Max-Forwards", "Record-Route", "Replaces", "Route"))

@@ -60,6 +60,14 @@ class SyntaxTests(SynchronousTestCase):
                 outputs = CoreBench().over_stream(message("MESSAGE", extra=f"\r\n{name}: {value}", body=b"x"))
                 self.assertEqual((statuses_of(outputs), delivered(outputs)), ([400], []), f"{name}: {value}")
 
+    def test_duplicates_of_what_events_need(self) -> None:
+        """RFC 6665 section 8.2.1, RFC 5839 section 5.2: a message names one event and one state, by either name of a
+        field (fault:A2)."""
+        for fields in ("Event: a\r\nEvent: b", "Event: a\r\no: a", "Subscription-State: active\r\n" * 2 + "X: y",
+                       "Suppress-If-Match: a\r\nSuppress-If-Match: b"):  # fmt: skip
+            outputs = CoreBench().over_stream(message("MESSAGE", extra=f"\r\n{fields}", body=b"x"))
+            self.assertEqual((statuses_of(outputs), delivered(outputs)), ([400], []), fields)
+
     def test_numbers(self) -> None:
         """CSeq below 2**31 and in digits, Max-Forwards in digits; what is beyond is 400, or tolerated where the RFC
         tolerates it (fault:A14)."""
