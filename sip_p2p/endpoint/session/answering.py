@@ -85,6 +85,9 @@ class Answering(SetUp):
         if description is not None:
             session.remote_description = self.invitation.offer
         session.hold_flow(used)
+        rang = session.endpoint.connection_manager.sessions.rang
+        if rang:
+            rang.tell(session)
         driver.drain()
         return EarlyDialog(session, used)
 

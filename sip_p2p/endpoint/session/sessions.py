@@ -66,12 +66,15 @@ class Sessions:
 
     :ivar begun: told of each session as it begins, before its handlers are.
     :ivar errands: their requests on the way.
+    :ivar rang: told of each session of a peer's when we have sent a provisional response to it.
     :ivar state_changed: told of each change of state of any of them, before the session's own handlers are.
     :ivar totals: how many there were: of either side, and how many of them came to stand.
     :ivar watching: those whose messages somebody wants to see.
     """
 
-    __slots__ = ("_endings", "_live", "_manager", "_parties", "begun", "errands", "state_changed", "totals", "watching")
+    __slots__ = (
+        "_endings", "_live", "_manager", "_parties", "begun", "errands", "rang", "state_changed", "totals", "watching",
+    )  # fmt: skip
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self._manager = manager
@@ -82,6 +85,7 @@ class Sessions:
         self.errands = Errands(manager)
         self.watching = Watching(manager)
         self.begun: Event[SignalingSession] = Event()
+        self.rang: Event[SignalingSession] = Event()
         self.state_changed: Event[tuple[SignalingSession, SignalingStateChanged]] = Event()
         self.totals = {"sessions_in": 0, "sessions_out": 0, "sessions_established": 0}
 

@@ -39,7 +39,6 @@ _MOST_TOLD = 128
 """How many sessions one NOTIFY tells of; the oldest are left out."""
 
 _STATES = {
-    SignalingState.INCOMING: "early",
     SignalingState.ALERTED: "early",
     SignalingState.REDIRECTING: "trying",
     SignalingState.CONNECTED: "confirmed",
@@ -62,6 +61,9 @@ def _state_of(session: SignalingSession) -> str:
     if session.state is SignalingState.CONNECTING:
         # What we have accepted is confirmed with our 2xx, whether or not its ACK has come.
         return "confirmed" if session.is_incoming else "trying"
+    if session.state is SignalingState.INCOMING:
+        # It is early once it rings: a response with a tag has made a dialog.
+        return "early" if session.early_dialogs else "trying"
     return _STATES.get(session.state, "")
 
 
@@ -104,20 +106,32 @@ def entry_of(
     event, code = ("", None) if changed is None else _event_of(changed, session)
     if is_replaced and changed is not None:
         event, code = "replaced", None
-    usage = session.usage
+    local_tag, remote_tag = _tags_of(session)
     return DialogEntry(
         str(session.number),
         state,
         event,
         code,
         clean_text(session.call_id),
-        "" if usage is None else usage.dialog.local_tag,
-        "" if usage is None else clean_text(usage.dialog.remote_tag),
+        local_tag,
+        remote_tag,
         "recipient" if session.is_incoming else "initiator",
         local=DialogParty(str(session.endpoint.owner_uri)),
         remote=_remote_of(session) if remote is None else remote,
         replaces=replaces,
     )
+
+
+def _tags_of(session: SignalingSession) -> tuple[str, str]:
+    """Our tag and the peer's, as far as they are there (section 4.1.1)."""
+    usage, invite, set_up = session.usage, session.invite, session.set_up
+    if usage is None and set_up is not None and set_up.early_usages:
+        usage = set_up.early_usages[0]
+    if usage is not None:
+        return usage.dialog.local_tag, clean_text(usage.dialog.remote_tag)
+    if invite is not None:
+        return "", clean_text(invite.from_.tag or "")
+    return set_up.plan.from_tag if isinstance(set_up, Calling) else "", ""
 
 
 def _remote_of(session: SignalingSession) -> DialogParty | None:
@@ -184,12 +198,14 @@ class DialogPackage(EventPackage):
         self._replaced: set[int] = set()
         sessions = endpoint.connection_manager.sessions
         sessions.begun.subscribe(self._session_begun)
+        sessions.rang.subscribe(self._session_rang)
         sessions.state_changed.subscribe(self._session_changed)
 
     def close(self) -> None:
         """Follow the sessions no longer."""
         sessions = self._endpoint.connection_manager.sessions
         sessions.begun.unsubscribe(self._session_begun)
+        sessions.rang.unsubscribe(self._session_rang)
         sessions.state_changed.unsubscribe(self._session_changed)
         self._ended.clear()
         self._remotes.clear()
@@ -251,6 +267,10 @@ class DialogPackage(EventPackage):
             named = (clean_text(dialog.call_id), dialog.local_tag, clean_text(dialog.remote_tag))
             self._replacing[session.number] = (replacement.session.number, named)
         if session.is_incoming:
+            self.changed()
+
+    def _session_rang(self, session: SignalingSession) -> None:
+        if session.endpoint is self._endpoint:
             self.changed()
 
     def _session_changed(self, told: tuple[SignalingSession, SignalingStateChanged]) -> None:

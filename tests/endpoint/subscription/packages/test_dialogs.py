@@ -72,12 +72,34 @@ class DialogTests(WatchingTestCase):
         self.alice.session_received.subscribe(hers.append)
         calling = self.bob.invite(ALICE, OFFER)
         self.network.advance(2)
+        hers[0].ring()
+        self.network.advance(2)
         hers[0].reject(486)
         self.network.advance(2)
         self.failureResultOf(calling, RequestFailed)
-        self.assertEqual(self.states(seen)[1:], [[("early", "")], [("terminated", "rejected")]])
+        self.assertEqual(self.states(seen)[1:], [[("trying", "")], [("early", "")], [("terminated", "rejected")]])
         last = self.documents(seen)[-1].dialogs[0]
         self.assertEqual((last.direction, last.remote.identity), ("recipient", BOB))
+
+    def test_tags(self) -> None:
+        """A call has the tags that are there: its caller's at first, and both as soon as it rings (RFC 4235 sections
+        3.7.1 and 4.1.1)."""
+        seen = self.watch("dialog", who=self.carol)
+        hers: list[SignalingSession] = []
+        self.alice.session_received.subscribe(hers.append)
+        for caller, callee in ((self.bob, ALICE), (self.alice, BOB)):
+            session = caller.create_session(callee)
+            session.establish(OFFER).addErrback(lambda failure: None)
+            self.network.advance(2)
+            (hers if caller is self.bob else self.sessions)[-1].ring()
+            self.network.advance(2)
+            self.run_until(session.terminate())
+            self.network.advance(2)
+        told = [info.dialogs[0] for info in self.documents(seen)[1:]]
+        self.assertEqual([(each.state, bool(each.local_tag), bool(each.remote_tag)) for each in told], [
+            ("trying", False, True), ("early", True, True), ("terminated", False, True),
+            ("trying", True, False), ("early", True, True), ("terminated", True, True),
+        ])  # fmt: skip
 
     def test_replaced(self) -> None:
         """A call whose place another one takes ends as replaced, and the other one says whose place it has; one that
