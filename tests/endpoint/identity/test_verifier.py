@@ -254,6 +254,18 @@ class JudgementTests(VerifierCase):
         self.refused(with_identity(self.signed(), alg="RS256"), 437, "something else than ES256")
         self.assertTrue(self.judge(with_identity(self.signed(), alg=None)).is_valid)
 
+    def test_an_unknown_kind_within(self) -> None:
+        """A token that says itself to be of a kind that is not known is invalid, whatever its field says (RFC 8225
+        section 8.1)."""
+        one = self.signed()
+        head = base64.urlsafe_b64encode(
+            json.dumps({"alg": "ES256", "ppt": "shaken", "typ": "passport", "x5u": URL}).encode()
+        )
+        _, claims, signature = parse_identity(one.headers["Identity"]).token.split(".")
+        token = f"{head.decode().rstrip('=')}.{claims}.{signature}"
+        self.refused(with_identity(one, token=token), 438, "certificate or kind")
+        self.assertEqual(self.judge(with_identity(one, token=token, ppt="shaken")).code, 428)
+
     def test_no_algorithm(self) -> None:
         """A token that says that it needs no signature, or one of a shared secret, is invalid (fault:E4)."""
         one = self.signed()
