@@ -14,6 +14,7 @@ from sip_p2p.endpoint.transfer.referral import Referral
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.compose import application_fields
 from sip_p2p.sip.dialog.references import Replaces, TargetDialog
+from sip_p2p.sip.dialog.replacing import REPLACES
 from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, TDIALOG, ReferTo
 from sip_p2p.sip.host import IPV4
 from sip_p2p.sip.privacy import is_anonymous
@@ -174,19 +175,25 @@ def transfer_to(
         raise ValueError("a session is transferred to another one")
     dialog = _dialog_of(other)
     _dialog_of(session)
+    target, fields = _address_of(dialog)
     # RFC 3891 section 4: as the party names it that is to give it up.
-    given: ReferArguments = {**arguments, "replaces": Replaces.to(dialog)}
-    referring = refer_in(session, _address_of(dialog), given)
+    given: ReferArguments = {
+        **arguments,
+        "replaces": Replaces.to(dialog),
+        "uri_headers": [*fields, *arguments.get("uri_headers", ())],
+    }
+    referring = refer_in(session, target, given)
     return Deferred.fromCoroutine(_transferred(referring, (session, other)))
 
 
-def _address_of(dialog: Dialog) -> SipUri:
+def _address_of(dialog: Dialog) -> tuple[SipUri, list[tuple[str, str]]]:
     """Where the party of *dialog* is to be called: just there (RFC 5589 section 7.3), but for an address that nobody
-    can prove to be his."""
+    can prove to be his. Under his name somebody else may be found, who is to understand what the call is about (section
+    7.5): the header fields for that."""
     target, known = dialog.remote_target, dialog.remote_uri
     if isinstance(known, SipUri) and isinstance(target, SipUri) and dialog.is_verified and _is_literal(target.host):
-        return known
-    return to_sip_uri(str(target))
+        return known, [("Require", REPLACES)]
+    return to_sip_uri(str(target)), []
 
 
 def _is_literal(host: str) -> bool:

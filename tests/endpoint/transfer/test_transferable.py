@@ -17,6 +17,7 @@ from sip_p2p.endpoint.transfer.following import Following
 from sip_p2p.sip.event.notifier import Notifier
 from sip_p2p.sip.event.referring import Referrer
 from sip_p2p.sip.event.subscriber import Subscriber
+from sip_p2p.sip.uri import parse_uri
 from tests.endpoint.transfer.support import ANSWER, CAROL, TransferTestCase
 from tests.support import nothing_left
 
@@ -175,6 +176,33 @@ class AttendedTests(TransferTestCase):
             self.assertIs(session.state, SignalingState.DISCONNECTED)
         self.assertIs(new.state, SignalingState.CONNECTED)
         self.run_until(new.terminate())
+
+    def test_address_of_record(self) -> None:
+        """RFC 5589 sections 7.3 and 7.5: where the other party is only to be found under its name, which may lead
+        elsewhere, the call is to require that Replaces is understood (row:I9)."""
+        first, _ = self.call()
+        second, _ = self.call_carol()
+        assert second.usage is not None
+        dialog = second.usage.dialog
+        for host, required in (("c.example", []), ("192.0.2.7", ["replaces"])):
+            dialog.remote_target = parse_uri(str(dialog.remote_target).replace("c.example", host))
+            transferring = first.transfer_to(second)
+            self.network.advance(1)
+            uri = self.referrals[-1].refer_to.address.uri
+            self.assertEqual(uri.header_values("Require"), required)
+            invite = self.at_carol[-1].invite
+            assert invite is not None
+            self.assertEqual(invite.headers.get_all("Require"), ["replaces"])
+            if required:
+                self.assertEqual(str(uri.as_request_uri()), CAROL)
+                self.at_carol[-1].accept(ANSWER)
+                self.network.advance(1)
+                self.assertEqual(self.successResultOf(transferring).status, 200)
+            else:
+                self.at_carol[-1].reject()
+                self.network.advance(1)
+                self.failureResultOf(transferring, RequestFailed)
+        self.run_until(self.at_carol[-1].terminate())
 
     def test_not_let(self) -> None:
         """Without leave nobody takes anybody's place, and both sessions go on (row:I9, fault:D5)."""
