@@ -146,8 +146,8 @@ class Notifier:
     """
 
     __slots__ = (
-        "_asked", "_content", "_errand", "_last", "_owed", "_pace", "_tells", "core", "dialog", "expires_at", "id",
-        "package", "profile", "state", "terms", "user",
+        "_asked", "_content", "_errand", "_is_urgent", "_last", "_owed", "_pace", "_tells", "core", "dialog",
+        "expires_at", "id", "package", "profile", "state", "terms", "user",
     )  # fmt: skip
 
     def __init__(
@@ -173,6 +173,8 @@ class Notifier:
         # What is to be told; None where the facade is asked for it.
         self._content: Content | None = None
         self._owed = _NOTHING
+        # Whether what was told last could not wait.
+        self._is_urgent = False
         # Whether it is told the state, and not only where it stands itself.
         self._tells = False
         self._pace: Pace | None = Pace(interval=terms.interval) if terms.interval else None
@@ -436,6 +438,7 @@ class Notifier:
             earliest = pace.not_before if self._owed == _AT_ONCE else pace.earliest()
             if now < earliest:
                 return
+        self._is_urgent = self._owed == _AT_ONCE
         if self._content is None and self._tells:
             self._owed = _ASKED
             self.core.say(StateWanted(self))
@@ -486,7 +489,7 @@ class Notifier:
         if pace is None:
             pace = self._pace = Pace()
         pace.not_before = now + max(_SHORTEST_RETRY, min(wait, _LONGEST_RETRY))
-        self._owe(_AT_ONCE, now)
+        self._owe(_AT_ONCE if self._is_urgent else _CHANGED, now)
 
     def _take_rates(self, rates: Rates, seconds: float) -> None:
         """How often the subscriber wants to be told from now on; *seconds* are left of the subscription."""

@@ -72,10 +72,10 @@ class Rates:
 
         :param fastest: no notification is forced more often than this times a second (sections 6.3 and 7.3).
         :param seconds: how long the subscription lasts; a rate that would let nothing be told in that time is raised
-            (section 5.3). 0 where it is over at once.
+            (section 5.3), unless it is over within a second.
         """
         most, least, average = self.max_rate, self.min_rate, self.adaptive_min_rate
-        if most is not None and seconds > 0:
+        if most is not None and seconds >= 1:
             most = max(most, 1.0 / seconds)
         if least is not None and average is not None and least >= average:
             # 8: a least that is not below the average does not count.

@@ -504,6 +504,25 @@ class NotifyTests(SynchronousTestCase):
             state = str(bench.sent[-1].headers.get("Subscription-State"))
             self.assertEqual(state.partition(";expires=")[2].lstrip("0123456789"), rates, said)
 
+    def test_rate_of_another_attempt(self) -> None:
+        """RFC 6446 section 5.2: a change that is told a second time keeps the distance, too; what a SUBSCRIBE asked for
+        does not."""
+        bench = Bench()
+        bench.ask(subscribe(event="presence;max-rate=0.01")).accept(bench.now)
+        bench.look()
+        bench.answer(500, (("Retry-After", "5"),))
+        bench.wait(5)
+        self.assertEqual(len(bench.sent), 2)
+        bench.answer(200)
+        assert bench.notifier is not None
+        bench.notifier.changed(bench.now)
+        bench.wait(100)
+        bench.answer(500, (("Retry-After", "5"),))
+        bench.wait(99)
+        self.assertEqual(len(bench.sent), 3)
+        bench.wait(1)
+        self.assertEqual(len(bench.sent), 4)
+
     def test_rate_that_tells_nothing(self) -> None:
         """RFC 6446 section 5.3: a max-rate under which nothing would be told before the end is raised, and said so."""
         bench = self.active(event="presence;max-rate=0.0001", expires=100)

@@ -51,7 +51,7 @@ class RatesTests(SynchronousTestCase):
         """Section 5.3: a most that would let nothing be told before the end is raised to once until then."""
         self.assertEqual(Rates(0.001).granted(1.0, 600), Rates(1 / 600))
         self.assertEqual(Rates(0.001, 0.0005).granted(1.0, 600), Rates(1 / 600, 0.0005))
-        for seconds in (1000, 0):
+        for seconds in (1000, 0, 0.001):
             self.assertEqual(Rates(0.001).granted(1.0, seconds), Rates(0.001))
 
     def test_impossible(self) -> None:
