@@ -78,7 +78,7 @@ class _Reading:
     :ivar package: the event package.
     :ivar resource: the name of the resource.
     :ivar known: what it refreshes, changes or removes; None for an initial one.
-    :ivar expires: the seconds that are granted; 0 to remove it.
+    :ivar expires: the seconds that are granted; 0 to remove it, and where nothing is to be kept.
     :ivar document: what it carries; None where it carries nothing.
     """
 
@@ -251,8 +251,6 @@ class EventStateCompositor:
             reading.document = _document(request, package)
         elif reading.known is None:
             raise _Refused(400, words="nothing is published")
-        if reading.known is None and not reading.expires:
-            raise _Refused(400, words="what was never published cannot be removed")
         return reading
 
     def _known(self, request: Request, event: str, resource: str, holder: str) -> PublishedState | None:
@@ -272,12 +270,14 @@ class EventStateCompositor:
         """Whether there is room for what *reading* wants to be kept."""
         known, manager = reading.known, self._endpoint.connection_manager
         limits = manager.limits
+        if not reading.expires:
+            return
         more = len(incoming.request.body) - (known.octets if known is not None else 0)
         if known is None and len(self._states) >= limits.publications:
             name = "publications"
         elif known is None and self._holders[_holder(incoming)] >= limits.publications_per_identity:
             name = "publications_per_identity"
-        elif reading.expires and reading.document is not None and self._octets + more > limits.publication_octets:
+        elif reading.document is not None and self._octets + more > limits.publication_octets:
             name = "publication_octets"
         else:
             return
@@ -290,8 +290,9 @@ class EventStateCompositor:
         manager, known = self._endpoint.connection_manager, reading.known
         etag = manager.core.tokens.token()
         if not reading.expires:
-            assert known is not None
-            self._forget(known)
+            # What was never kept is not kept now.
+            if known is not None:
+                self._forget(known)
         elif known is None:
             holder, length = _holder(incoming), len(incoming.request.body)
             self._add(PublishedState(etag, reading.package, reading.resource, holder, reading.document, length))

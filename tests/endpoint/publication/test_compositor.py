@@ -105,7 +105,7 @@ class PublishTests(CompositorTestCase):
             (423, {"expires": 30}),
             (400, {"expires": "soon"}),
             (400, {"body": b""}),
-            (400, {"expires": 0}),
+            (400, {"expires": 0, "body": b""}),
             (415, {"content_type": "text/plain"}),
             (400, {"body": b"<presence/>"}),
             (400, {"body": b'<!DOCTYPE a [<!ENTITY b "c">]><presence/>'}),
@@ -119,6 +119,14 @@ class PublishTests(CompositorTestCase):
             elif status == 415:
                 self.assertEqual(response.headers["Accept"], PIDF)
         self.assertEqual(len(self.compositor), 0)
+
+    def test_for_no_time(self) -> None:
+        """What is published for no time at all is taken, and nothing of it is kept or told (section 6, steps 5 and 6)
+        (row:J11)."""
+        response = self.say(expires=0)
+        self.assertEqual((response.status, response.headers["Expires"]), (200, "0"))
+        self.assertEqual((len(self.compositor), self.presence.get("sip:alice@s.example")), (0, None))
+        self.assertEqual(self.say(body=b"", etag=response.headers["SIP-ETag"]).status, 412)
 
     def test_old_tag(self) -> None:
         """An entity-tag is worth nothing once another one was given."""
