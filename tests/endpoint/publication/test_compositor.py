@@ -98,7 +98,7 @@ class PublishTests(CompositorTestCase):
         """What a PUBLISH must say is asked for in the order of the steps (row:J11)."""
         for status, fields in (
             (489, {"event": "weather"}),
-            (489, {"more": [("Event", "presence")]}),
+            (400, {"more": [("Event", "presence")]}),
             (412, {"etag": "never-given"}),
             (400, {"etag": "a", "more": [("SIP-If-Match", "b")]}),
             (400, {"etag": "a, b"}),
