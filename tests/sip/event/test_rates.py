@@ -85,6 +85,15 @@ class RatesTests(SynchronousTestCase):
         self.assertEqual(read, given_rates)
         self.assertEqual(hash(read), hash(given_rates))
 
+    @given(rates, rates, rates, st.floats(min_value=-1, max_value=2**31))
+    def test_any(self, most: float | None, least: float | None, average: float | None, seconds: float) -> None:
+        """Section 8: whatever is asked for, and however long it lasts, what is granted contradicts nothing."""
+        granted = Rates(most, least, average).granted(1.0, seconds)
+        fewest = [rate for rate in (granted.min_rate, granted.adaptive_min_rate) if rate is not None]
+        self.assertTrue(all(rate <= min(1.0, granted.max_rate or 1.0) for rate in fewest), granted)
+        self.assertEqual(granted.max_rate is None, most is None)
+        self.assertLessEqual(most or 0.0, granted.max_rate or 0.0)
+
     def test_words(self) -> None:
         """What one sees of them."""
         self.assertEqual(repr(Rates(0.5, 0.25)), "<Rates max-rate 0.5, min-rate 0.25>")
