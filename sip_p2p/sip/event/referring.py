@@ -112,7 +112,10 @@ class Referrer:
     :ivar user: whatever the facade put there; the subscription has the same.
     """
 
-    __slots__ = ("_errand", "_is_explicit", "_wants_notifications", "core", "profile", "state", "subscriber", "user")
+    __slots__ = (
+        "_accepted_cseq", "_errand", "_is_explicit", "_wants_notifications", "core", "profile", "state", "subscriber",
+        "user",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -135,6 +138,7 @@ class Referrer:
         self.state = _IDLE
         self.subscriber: Subscriber | None = None
         self._errand: Errand | None = None
+        self._accepted_cseq = 0
         self._is_explicit = is_explicit
         self._wants_notifications = wants_notifications and not is_explicit
 
@@ -171,14 +175,16 @@ class Referrer:
         self._send(Errand(self, plan, Purpose.OTHER))
 
     def subscribe(self, plan: RequestPlan, now: float) -> None:
-        """Subscribe with *plan*, a SUBSCRIBE in no dialog to what the answer has named (RFC 7614).
+        """Subscribe with *plan*, a SUBSCRIBE in no dialog to what the answer has named (RFC 7614 section 4.4).
 
         :raises InvalidOperation: when there is nothing of that kind to subscribe to, or that was done.
         """
         if self.state is not _ANSWERED:
             raise InvalidOperation("no answer has said where to subscribe to what becomes of this REFER")
         self.state = _ACCEPTED
-        subscriber = self.subscriber = Subscriber(self.core, self.profile, _EXPLICIT)
+        # Section 4.4: its NOTIFYs may name the REFER as if that had made the subscription.
+        alias = EventValue(REFER_PACKAGE, {"id": str(self._accepted_cseq)})
+        subscriber = self.subscriber = Subscriber(self.core, self.profile, _EXPLICIT, alias=alias)
         subscriber.user = self.user
         subscriber.start(plan, now)
 
@@ -232,6 +238,7 @@ class Referrer:
             subscriber = self.subscriber = None
         if self._is_explicit:
             self.state = _ANSWERED
+            self._accepted_cseq = errand.plan.cseq
         elif subscriber is None:
             self._let_go()
         else:

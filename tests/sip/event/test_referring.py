@@ -396,6 +396,27 @@ class InDialogTests(SynchronousTestCase):
         bench.referrer.stop(bench.now)
         self.assertEqual(bench.said(), "[unwanted] [over LEFT]")
 
+    def test_explicit_with_id(self) -> None:
+        """RFC 7614 section 4.4: the NOTIFYs may name the REFER, and our SUBSCRIBEs do so then; those of another one are
+        nobody's (row:I8)."""
+        for event, others in (("refer;id=2", "refer;id=7"), ("refer", "refer;id=7")):
+            dialog = self.dialog()
+            dialog.local_cseq = 1
+            bench = Bench(dialog, is_explicit=True)
+            bench.start()
+            bench.said()
+            bench.answer(200)
+            bench.subscribe()
+            bench.said()
+            where = {"to_tag": "et", "call_id": "events"}
+            self.assertEqual(bench.notify(event=others, **where), ">481")
+            self.assertEqual(bench.notify(event=event, **where), ">200 [notified active]", event)
+            bench.answer(200, ("Expires", "3600"), ("To", f"<{BOB}>;tag=bt"))
+            bench.referrer.stop(bench.now)
+            self.assertEqual(bench.said(), ">SUBSCRIBE")
+            fields = dict(bench.errands[-1].plan.fields)
+            self.assertEqual((fields["Event"], fields["Expires"]), (event, "0"))
+
 
 class FlowTests(SynchronousTestCase):
     """The call flows of RFC 3515 section 4."""
