@@ -39,32 +39,31 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-^_`|~]+")
 _FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+\-^_`|~.]+):((?:;[^ ;:\"]*(?:\"[^\"]*\")?)*)[ ]?(.*)", re.DOTALL)
 _ADDRESS = re.compile(r"(?:\"((?:[^\"\\]|\\.)*)\"[ \t]*|([^<>\"]*))<([^<>\x00-\x20\x7f\"]+)>")
 _NAMESPACE = re.compile(r"([A-Za-z0-9!#$%&'*+\-^_`|~]+)?[ \t]*<([^<>\x00-\x20\x7f\"]+)>")
-_ESCAPE = re.compile(r"\\(u[0-9A-Fa-f]{4}|.)", re.DOTALL)
-_TO_BE_ESCAPED = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r", '"': '"', "'": "'", "\\": "\\"}
+_ESCAPE = re.compile(
+    r"\\(?:u([Dd][89ABab][0-9A-Fa-f]{2})\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})"
+    r"|u((?![Dd][89A-Fa-f])[0-9A-Fa-f]{4})|(.?))",
+    re.DOTALL,
+)
+_TO_BE_ESCAPED = re.compile("[\\\\\x00-\x1f\x7f]")
+_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r"}
 _SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"}
 
 
 def _unescaped(text: str) -> str:
-    """Section 2.3: what the escapes in *text* stand for."""
+    """What the escapes in *text* stand for; one that nobody knows stands for the character after the backslash (section
+    2.3.1)."""
 
     def meant(match: re.Match[str]) -> str:
-        escape = match[1]
-        if escape[0] == "u" and len(escape) == 5:
-            character = chr(int(escape[1:], 16))
-            if "\ud800" <= character <= "\udfff":
-                raise MalformedDocument("an escape stands for no character")
-            return character
-        known = _ESCAPES.get(escape)
-        if known is None:
-            raise MalformedDocument(f"no such escape: {match[0]!r}")
-        return known
+        high, low, code, other = match.groups()
+        if high is not None:
+            return chr(0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00)
+        return chr(int(code, 16)) if code is not None else _ESCAPES.get(other, other)
 
     return _ESCAPE.sub(meant, text)
 
 
 def _escaped(text: str) -> str:
-    """*text* as it stands in a field."""
+    """*text* as it stands in a field: what need not be escaped must not be (section 2.3.1)."""
     return _TO_BE_ESCAPED.sub(lambda match: _SHORT.get(match[0]) or f"\\u{ord(match[0]):04x}", text)
 
 
@@ -155,10 +154,7 @@ class CpimField:
 
     @property
     def text(self) -> str:
-        """The value with its escapes undone.
-
-        :raises MalformedDocument: when there is one that there is not.
-        """
+        """The value with its escapes undone."""
         return _unescaped(self.value)
 
     def __eq__(self, other: object) -> bool:
@@ -267,10 +263,7 @@ class CpimMessage:
 
     @property
     def subject(self) -> str:
-        """What it is about (section 4.5); empty where it does not say.
-
-        :raises MalformedDocument: when it has an escape that there is not.
-        """
+        """What it is about (section 4.5); empty where it does not say."""
         found = self.get_all("Subject")
         return found[0].text if found else ""
 

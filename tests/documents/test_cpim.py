@@ -60,14 +60,20 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual((message.get("Mood", "urn:x"), message.get("Mood")), ("fine", None))
 
     def test_escapes(self) -> None:
-        """Escapes in values are undone (section 2.3); one that there is not, or half a character, is refused."""
+        """Escapes in values are undone, a pair of halves is one character, and what is no escape is the character after
+        the backslash; a backslash at the end is nothing (section 2.3.1)."""
         message = CpimMessage.parse(b'Subject: a\\tb\\u00e9\\\\\r\nFrom: "x \\"y\\"" <im:a@b>\r\n\r\n\r\n')
         assert message.from_ is not None
         self.assertEqual((message.subject, message.from_.name), ("a\tb\xe9\\", 'x "y"'))
-        for wrong in (b"\\q", b"\\ud800", b"\\u12"):
-            broken = CpimMessage.parse(b"Subject: " + wrong + b"\r\n\r\n\r\n")
-            with self.assertRaises(MalformedDocument):
-                _ = broken.subject
+        for written, meant in (
+            (b"\\q\\U0041", "qU0041"),
+            (b"\\ud800", "ud800"),
+            (b"\\udc00\\ud800", "udc00ud800"),
+            (b"\\u12", "u12"),
+            (b"\\ud83d\\uDE00", "\U0001f600"),
+            (b"x\\", "x"),
+        ):
+            self.assertEqual(CpimMessage.parse(b"Subject: " + written + b"\r\n\r\n\r\n").subject, meant)
 
     def test_empty_parts(self) -> None:
         """Either header section may be empty; what is in it then is plain text."""
@@ -145,6 +151,14 @@ class WritingTests(SynchronousTestCase):
         self.assertNotIn(b"\nb", CpimMessage(b"", subject="a\r\nb").to_bytes())
         self.assertNotIn(b"\nb", CpimMessage(b"", from_=CpimAddress("im:a", "a\r\nb")).to_bytes())
         self.assertRaises(ValueError, CpimField, "X", "x", CORE, "lang=fr")
+
+    def test_what_is_escaped(self) -> None:
+        """Control characters and backslashes are escaped, the common ones by their letter, and nothing else is (section
+        2.3.1)."""
+        octets = CpimMessage(b"", subject="\\\b\t\n\r\0\x1f\x7f\"'\x85\u2028\xe9").to_bytes()
+        self.assertEqual(
+            octets, b"Subject: \\\\\\b\\t\\n\\r\\u0000\\u001f\\u007f\"'" + "\x85\u2028\xe9\r\n\r\n\r\n".encode()
+        )
 
     @given(_texts, _texts, st.binary(max_size=60), st.integers(0, 2**32))
     def test_round_trip(self, name: str, subject: str, content: bytes, date: int) -> None:

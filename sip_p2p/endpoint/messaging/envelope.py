@@ -98,7 +98,7 @@ def opened(body: bytes) -> CpimMessage:
     try:
         message = CpimMessage.parse(body)
         # Reading them is the check.
-        _ = (message.from_, message.to, message.date, message.subject, message.content_type)
+        _ = (message.from_, message.to, message.date, message.content_type)
     except MalformedDocument as error:
         raise MalformedMessage(f"message/cpim: {error.reason}") from None
     unmet = message.unmet(is_understood)
