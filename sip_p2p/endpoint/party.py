@@ -398,9 +398,10 @@ class Party(ReferringParty):
             self.profile.disallow("SUBSCRIBE")
 
     def has_sessions(self) -> None:
-        """From now on it says that it takes what belongs to sessions (RFC 3261 section 13.2.1: Allow)."""
+        """From now on it says that it takes what belongs to sessions (RFC 3261 section 13.2.1: Allow), and to what is
+        subscribed to or referred in them (RFC 5589 section 6)."""
         if not self.profile.in_dialogs:
-            self.profile.allow_in_dialogs(self._session_methods)
+            self.profile.allow_in_dialogs(self._session_methods | {"NOTIFY"})
 
     @property
     def takes_sessions(self) -> bool:

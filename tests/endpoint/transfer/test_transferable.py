@@ -41,6 +41,17 @@ class BlindTests(TransferTestCase):
         self.assertEqual(str(self.at_carol[0].usage.dialog.remote_uri), "sip:bob@b.example")  # type: ignore[union-attr]
         self.run_until(self.at_carol[0].terminate())
 
+    def test_primitives(self) -> None:
+        """RFC 5589 section 6: both sides of a session say that they take NOTIFY, and know Target-Dialog; and REFER, where
+        somebody decides about it (row:I1)."""
+        session, theirs = self.call()
+        for each, takes_refer in ((session, True), (theirs, False)):
+            assert each.participant is not None
+            capabilities = each.participant.capabilities
+            self.assertTrue(capabilities.allows("NOTIFY") and capabilities.supports("tdialog"))
+            self.assertIs(capabilities.allows("REFER"), takes_refer)
+        self.run_until(session.terminate())
+
     def test_target_refuses(self) -> None:
         """Where the target refuses, the session goes on, and the refusal is told (row:I2)."""
         session, _ = self.call()
