@@ -42,8 +42,8 @@ class BlindTests(TransferTestCase):
         self.run_until(self.at_carol[0].terminate())
 
     def test_primitives(self) -> None:
-        """RFC 5589 section 6: both sides of a session say that they take NOTIFY, and know Target-Dialog; and REFER, where
-        somebody decides about it (row:I1)."""
+        """RFC 5589 section 6: both sides of a session say that they take NOTIFY, and know Target-Dialog; and REFER,
+        where somebody decides about it (row:I1)."""
         session, theirs = self.call()
         for each, takes_refer in ((session, True), (theirs, False)):
             assert each.participant is not None
