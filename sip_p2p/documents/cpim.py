@@ -2,11 +2,11 @@
 
 Two header sections and a content: the fields of the message, those of what is in it, and what is in it. A field has a
 name in a namespace; which prefix stands for which namespace is said by the NS fields above it (section 3.4), and is
-undone while reading and chosen anew while writing. Names are compared without regard to case, which nobody has two
-fields for.
+undone while reading and chosen anew while writing. Names are compared letter by letter: ``from`` is not ``From``
+(section 2.2).
 
 Left out: language tags are kept as they are (:attr:`CpimField.params`) and compared with nothing; signatures and
-encryption (section 5) are bodies like any other; Content-Transfer-Encoding is not undone, as SIP carries binary.
+encryption (section 5.2) are bodies like any other; Content-Transfer-Encoding is not undone, as SIP carries binary.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["CORE", "MAX_FIELDS", "MAX_HEAD", "MEDIA_TYPE", "CpimAddress", "CpimF
 MEDIA_TYPE: Final = "message/cpim"
 
 CORE: Final = "urn:ietf:params:cpim-headers:"
-"""The namespace of the fields that RFC 3862 defines itself (section 3.4)."""
+"""The namespace of the fields that RFC 3862 defines itself (section 4)."""
 
 MAX_FIELDS: Final = 64
 """How many fields each of the two header sections may have."""
@@ -36,7 +36,7 @@ MAX_HEAD: Final = 16_384
 """How many octets each of them may have."""
 
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-^_`|~]+")
-_FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+\-^_`|~.]+):((?:;[^ ;:\"]*(?:\"[^\"]*\")?)*)[ ]?(.*)", re.DOTALL)
+_FIELD = re.compile(r"([A-Za-z0-9!#$%&'*+\-^_`|~.]+):((?:;[^ ;:\"]*(?:\"(?:[^\"\\]|\\.)*\")?)*)[ ]?(.*)", re.DOTALL)
 _ADDRESS = re.compile(r"(?:\"((?:[^\"\\]|\\.)*)\"[ \t]*|([^<>\"]*))<([^<>\x00-\x20\x7f\"]+)>")
 _NAMESPACE = re.compile(r"([A-Za-z0-9!#$%&'*+\-^_`|~]+)?[ \t]*<([^<>\x00-\x20\x7f\"]+)>")
 _ESCAPE = re.compile(
@@ -44,6 +44,7 @@ _ESCAPE = re.compile(
     r"|u((?![Dd][89A-Fa-f])[0-9A-Fa-f]{4})|(.?))",
     re.DOTALL,
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
 _TO_BE_ESCAPED = re.compile("[\\\\\x00-\x1f\x7f]")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "r": "\r"}
 _SHORT = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"}
@@ -62,9 +63,13 @@ def _unescaped(text: str) -> str:
     return _ESCAPE.sub(meant, text)
 
 
+def _escape(match: re.Match[str]) -> str:
+    return _SHORT.get(match[0]) or f"\\u{ord(match[0]):04x}"
+
+
 def _escaped(text: str) -> str:
     """*text* as it stands in a field: what need not be escaped must not be (section 2.3.1)."""
-    return _TO_BE_ESCAPED.sub(lambda match: _SHORT.get(match[0]) or f"\\u{ord(match[0]):04x}", text)
+    return _TO_BE_ESCAPED.sub(_escape, text)
 
 
 @final
@@ -102,7 +107,7 @@ class CpimAddress:
         if not self.name:
             return f"<{self.uri}>"
         quoted = _escaped(self.name).replace('"', '\\"')
-        return f'"{quoted}" <{self.uri}>'
+        return f'"{quoted}"<{self.uri}>'
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CpimAddress):
@@ -140,7 +145,7 @@ class CpimField:
             if "\r" in part or "\n" in part or "\0" in part:
                 raise ValueError(f"the field {name} holds CR, LF or NUL: {part[:64]!r}")
             part.encode("utf-8")
-        if _FIELD.fullmatch(f"x:{params} ") is None or (params and not params.startswith(";")):
+        if _CONTROL.search(params) or _FIELD.fullmatch(f"x:{params} ") is None or (params and params[0] != ";"):
             raise ValueError(f"{params[:64]!r} are no parameters")
         self.namespace = namespace
         self.name = name
@@ -218,9 +223,8 @@ class CpimMessage:
     # -- what stands in it ---------------------------------------------------------------------------------------------
 
     def get_all(self, name: str, namespace: str = CORE) -> list[CpimField]:
-        """The fields with this name, in order."""
-        lower = name.lower()
-        return [each for each in self.fields if each.name.lower() == lower and each.namespace == namespace]
+        """The fields with exactly this name, in order."""
+        return [each for each in self.fields if each.name == name and each.namespace == namespace]
 
     def get(self, name: str, namespace: str = CORE) -> str | None:
         """The value of the first one; None where there is none."""
@@ -332,8 +336,8 @@ class CpimMessage:
             if prefix is None:
                 prefix = prefixes[field.namespace] = _prefix_of(field.namespace, len(prefixes))
                 lines.append(f"NS: {prefix} <{field.namespace}>\r\n")
-            value = field.value
-            if field.namespace == CORE and field.name.lower() == "require" and " " in value:
+            value = _CONTROL.sub(_escape, field.value)
+            if field.namespace == CORE and field.name == "Require" and " " in value:
                 namespace, _, name = value.rpartition(" ")
                 if namespace not in prefixes:
                     prefixes[namespace] = _prefix_of(namespace, len(prefixes))
@@ -405,14 +409,14 @@ def _read_fields(head: str) -> tuple[CpimField, ...]:
         if namespace is None:
             raise MalformedDocument(f"no NS field says what the prefix {prefix[:32]!r} stands for", number)
         value = match[3].strip(" \t")
-        if namespace == CORE and name.lower() == "ns":
+        if namespace == CORE and name == "NS":
             said = _NAMESPACE.fullmatch(value)
             if said is None:
                 raise MalformedDocument(f"not a namespace: {value[:64]!r}", number)
             prefixes[said[1] or ""] = said[2]
             continue
         try:
-            if namespace == CORE and name.lower() == "require":
+            if namespace == CORE and name == "Require":
                 fields += [CpimField("Require", _required(each, prefixes, number)) for each in value.split(",")]
             else:
                 fields.append(CpimField(name, value, namespace, match[2]))

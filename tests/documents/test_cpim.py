@@ -39,9 +39,9 @@ class ReadingTests(SynchronousTestCase):
         message = CpimMessage.parse(EXAMPLE)
         assert message.from_ is not None
         self.assertEqual((message.from_.name, message.from_.uri), ("MR SANDERS", "im:piglet@100akerwood.com"))
-        self.assertEqual([str(each) for each in message.to], ['"Depressed Donkey" <im:eeyore@100akerwood.com>'])
+        self.assertEqual([str(each) for each in message.to], ['"Depressed Donkey"<im:eeyore@100akerwood.com>'])
         self.assertEqual((message.cc, message.date), ([], 976743600.0))
-        self.assertEqual([each.params for each in message.get_all("subject")], ["", ";lang=fr"])
+        self.assertEqual([each.params for each in message.get_all("Subject")], ["", ";lang=fr"])
         self.assertEqual(message.subject, "the weather will be fine today")
         self.assertEqual(message.get("VitalMessageOption", FEATURES), "Confirmation-requested")
         self.assertIsNone(message.get("VitalMessageOption"))
@@ -74,6 +74,20 @@ class ReadingTests(SynchronousTestCase):
             (b"x\\", "x"),
         ):
             self.assertEqual(CpimMessage.parse(b"Subject: " + written + b"\r\n\r\n\r\n").subject, meant)
+
+    def test_names_are_exact(self) -> None:
+        """A field in other letters is another field, and means nothing to anybody (section 2.2)."""
+        message = CpimMessage.parse(
+            b"from: nobody\r\nSUBJECT: x\r\nrequire: applause\r\nns: x\r\nSubject: y\r\n\r\n\r\n"
+        )
+        self.assertEqual((message.from_, message.subject, message.unmet(lambda _, __: False)), (None, "y", []))
+        self.assertEqual([each.name for each in message.fields], ["from", "SUBJECT", "require", "ns", "Subject"])
+
+    def test_parameters(self) -> None:
+        """A value in quotes may have escaped quotes, and what else ends a parameter elsewhere (section 3.6)."""
+        [field] = CpimMessage.parse(b'Subject:;lang=en;x="a\\": ;b" So\r\n\r\n\r\n').fields
+        self.assertEqual((field.params, field.text), (';lang=en;x="a\\": ;b"', "So"))
+        self.assertRaises(MalformedDocument, CpimMessage.parse, b"Subject:;x=\1 So\r\n\r\n\r\n")
 
     def test_empty_parts(self) -> None:
         """Either header section may be empty; what is in it then is plain text."""
@@ -151,6 +165,16 @@ class WritingTests(SynchronousTestCase):
         self.assertNotIn(b"\nb", CpimMessage(b"", subject="a\r\nb").to_bytes())
         self.assertNotIn(b"\nb", CpimMessage(b"", from_=CpimAddress("im:a", "a\r\nb")).to_bytes())
         self.assertRaises(ValueError, CpimField, "X", "x", CORE, "lang=fr")
+
+    def test_names_of_people(self) -> None:
+        """A name in quotes stands right before the angle bracket (sections 3.6 and 4.1)."""
+        self.assertEqual(str(CpimAddress("im:a@b", 'A "B" \\')), '"A \\"B\\" \\\\"<im:a@b>')
+        self.assertEqual(str(CpimAddress("im:a@b")), "<im:a@b>")
+
+    def test_control_characters(self) -> None:
+        """What came with control characters in it goes out with escapes instead of them (section 2.2)."""
+        message = CpimMessage.parse(b"Subject: a\tb\x01\x7f\\t\r\n\r\n\r\n")
+        self.assertEqual(message.to_bytes(), b"Subject: a\\tb\\u0001\\u007f\\t\r\n\r\n\r\n")
 
     def test_what_is_escaped(self) -> None:
         """Control characters and backslashes are escaped, the common ones by their letter, and nothing else is (section

@@ -22,8 +22,8 @@ WISHES: Final = {
 """What a sender may want to be told, and the reports that tell it."""
 
 _KNOWN = {
-    CORE: frozenset(("from", "to", "cc", "datetime", "subject", "ns", "require")),
-    CPIM_NAMESPACE: frozenset(("message-id", "disposition-notification", "original-to")),
+    CORE: frozenset(("From", "To", "cc", "DateTime", "Subject", "NS", "Require")),
+    CPIM_NAMESPACE: frozenset(("Message-ID", "Disposition-Notification", "Original-To")),
 }
 
 
@@ -87,7 +87,7 @@ def enclose_report(sender: CpimAddress, recipient: CpimAddress, report: Imdn, id
 
 def is_understood(namespace: str, name: str) -> bool:
     """Whether we know what a field of an envelope means (RFC 3862 section 3.5)."""
-    return name.lower() in _KNOWN.get(namespace, ())
+    return name in _KNOWN.get(namespace, ())
 
 
 def opened(body: bytes) -> CpimMessage:
