@@ -41,13 +41,23 @@ class ReferenceTests(SynchronousTestCase):
             self.assertEqual(parts, ("98732@sip.example.com", "ff87ff", "r33th4x0r"))
 
     def test_examples(self) -> None:
-        """The other examples of RFC 3891 section 6.1 and RFC 3911 section 7.1 are read, and written as they were
-        (row:I9)."""
+        """The other examples of RFC 3891 section 6.1 and RFC 3911 section 7.1, and those of RFC 4538 section 10 and RFC
+        5589 section 6.1, are read, and written as they were (row:I9)."""
         for kind, text, parts in (
             (Replaces, "12adf2f34456gs5;to-tag=12345;from-tag=54321;early-only", ("12adf2f34456gs5", "12345", "54321")),
             (Replaces, "87134@171.161.34.23;to-tag=24796;from-tag=0", ("87134@171.161.34.23", "24796", "0")),
             (Join, "12adf2f34456gs5;to-tag=12345;from-tag=54321", ("12adf2f34456gs5", "12345", "54321")),
             (Join, "87134@192.0.2.23;to-tag=24796;from-tag=0", ("87134@192.0.2.23", "24796", "0")),
+            (
+                TargetDialog,
+                "fa77as7dad8-sd98ajzz@host.example.com;local-tag=kkaz-;remote-tag=6544",
+                ("fa77as7dad8-sd98ajzz@host.example.com", "kkaz-", "6544"),
+            ),
+            (
+                TargetDialog,
+                "090459243588173445;local-tag=7553452;remote-tag=31kdl4i3k",
+                ("090459243588173445", "7553452", "31kdl4i3k"),
+            ),
         ):
             value = kind.parse(text)
             self.assertEqual((value.call_id, value.local_tag, value.remote_tag), parts)
