@@ -184,7 +184,7 @@ class TraceEvent:
     @property
     def is_response(self) -> bool:
         """Whether the start line is a Status-Line."""
-        return self.head.startswith("SIP/")
+        return self.head[:4].upper() == "SIP/"
 
     @property
     def method(self) -> str:

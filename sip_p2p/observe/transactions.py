@@ -215,7 +215,7 @@ class TransactionWatch:
 
     def message(self, direction: str, flow: LiveFlow, data: bytes, now: float) -> None:
         """One message passed *flow* at *now*, seconds since 1970; *data* is all of it."""
-        if data.startswith(b"SIP/2.0 "):
+        if data[:8].upper() == b"SIP/2.0 ":
             if data[8:11] != b"100":
                 self._response(direction, flow, data, now)
         elif not data.startswith(b"ACK "):

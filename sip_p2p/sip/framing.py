@@ -206,7 +206,7 @@ class StreamFramer:
                 self._start_checked = True
                 if (
                     b" SIP/" not in bytes(buffer[position:line_end]).upper()
-                    and buffer[position : position + 4] != b"SIP/"
+                    and bytes(buffer[position : position + 4]).upper() != b"SIP/"
                 ):
                     self._lose(buffer, position, MalformedMessage("the start line is not SIP", 400, 0), found)
                     return

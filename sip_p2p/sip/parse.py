@@ -14,7 +14,7 @@ import re
 from typing import final
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN
+from sip_p2p.sip.abnf import QUOTED_STRING, TOKEN, ascii_lower
 from sip_p2p.sip.fields import split_values
 from sip_p2p.sip.headers import KNOWN_NAMES, Headers, canonical_name
 from sip_p2p.sip.limits import MessageLimits
@@ -158,10 +158,11 @@ def parse_head(head: str, limits: MessageLimits = _DEFAULT_LIMITS) -> Request | 
 
 def _start(line: str) -> Request | Response:
     """The message that a start line opens, with nothing in it yet (section 7.1, 7.2)."""
-    if line.startswith("SIP/"):
+    if line.startswith("SIP/") or ascii_lower(line[:4]) == "sip/":
         version, _, rest = line.partition(" ")
         status, space, reason = rest.partition(" ")
-        if version == "SIP/2.0" and len(status) == 3 and status.isascii() and status.isdigit() and space:
+        # 7.1: the case of the version does not matter.
+        if version[4:] == "2.0" and len(status) == 3 and status.isascii() and status.isdigit() and space:
             code = int(status)
             if 100 <= code <= 699:
                 return Response.adopt(code, reason, Headers.adopt([], []), b"")

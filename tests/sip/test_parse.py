@@ -140,6 +140,21 @@ class StartLineTests(SynchronousTestCase):
                 parse_message(f"OPTIONS sip:a@b {version}\r\nX: z\r\n\r\n".encode())
             self.assertEqual(caught.exception.status, status)
 
+    def test_versions_of_responses(self) -> None:
+        """The case of SIP/2.0 does not matter in a Status-Line either, and we write capitals (RFC 3261 section 7.1)."""
+        for version in ("sip/2.0", "Sip/2.0", "SIP/2.0"):
+            octets = message("OPTIONS").replace(b"OPTIONS sip:user@example.com SIP/2.0", f"{version} 200 OK".encode())
+            response = parse_message(octets)
+            assert isinstance(response, Response)
+            self.assertEqual((response.status, response.start_line), (200, "SIP/2.0 200 OK"))
+            for pieces in ([octets], [octets[i : i + 1] for i in range(len(octets))]):
+                framer = StreamFramer()
+                found = [item for piece in pieces for item in framer.feed(piece)]
+                self.assertEqual(found, [response])
+        for version in ("sip/3.0", "\u017fip/2.0", "sip/2.0x", "sips/2.0"):
+            with self.assertRaises(MalformedMessage, msg=version):
+                parse_message(f"{version} 200 OK\r\nX: z\r\n\r\n".encode())
+
     def test_any_method_and_reason(self) -> None:
         """Methods are tokens of any kind, case-sensitive; reason phrases are anything, also nothing."""
         self.assertEqual(parse_message(b"message sip:a@b SIP/2.0\r\nX: z\r\n\r\n").method, "message")  # type: ignore[union-attr]
