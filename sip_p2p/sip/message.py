@@ -205,7 +205,7 @@ def _where_unsafe(lines: list[str]) -> str:
 class Request(Message):
     """A request.
 
-    :ivar method: the method, as written: methods are case-sensitive (section 7.1).
+    :ivar method: the method, as written: methods are case-sensitive (section 25.1).
     :ivar uri_text: the Request-URI as it stands in the request line.
     """
 

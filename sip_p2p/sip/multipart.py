@@ -2,7 +2,7 @@
 
 Parts are cut out of octets; only CRLF ends a line. A multipart within a multipart is parsed with it, so that the
 bounds, eight levels and 32 parts in all, hold for the whole body. Content-Transfer-Encoding is not undone: SIP
-carries binary (RFC 3261 section 7.4.2), and a part that needs it says so in its headers.
+carries binary (RFC 3261 section 7.4.1), and a part that needs it says so in its headers.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class Transport(enum.Enum):
 
     @property
     def default_port(self) -> int:
-        """The port where a URI names none (RFC 3261 section 19.1.2, RFC 7118 section 8)."""
+        """The port where a URI names none (RFC 3261 section 19.1.1, table 1, RFC 7118 section 8)."""
         return _DEFAULT_PORTS[self._value_]
 
     @classmethod

@@ -40,7 +40,7 @@ _TERMINATED = TransactionState.TERMINATED
 
 @final
 class InviteServerTransaction(ServerTransaction):
-    """Figure 7 as RFC 6026 section 8.2 redraws it."""
+    """Figure 7 as RFC 6026 section 8.6 redraws it."""
 
     __slots__ = ("_ack_key", "_ack_prefix", "_interval", "_octets", "_whose")
 
