@@ -11,9 +11,10 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sip_p2p.sip.headers import Headers
     from sip_p2p.sip.message import Request
 
-__all__ = ["DRAINING", "NEW_WORK", "NON_ESSENTIAL", "NOTHING", "Verdict", "verdict"]
+__all__ = ["DRAINING", "NEW_WORK", "NON_ESSENTIAL", "NOTHING", "Verdict", "has_to_tag", "verdict"]
 
 NOTHING = 0
 """Nothing is shed."""
@@ -46,14 +47,14 @@ def verdict(level: int, request: Request, reliable: bool) -> Verdict:
         return Verdict.PASS
     if level == NON_ESSENTIAL:
         return Verdict.DROP
-    if method == "CANCEL" or _has_to_tag(request):
+    if method == "CANCEL" or has_to_tag(request.headers):
         return Verdict.PASS
     return Verdict.REFUSE if reliable or level == DRAINING else Verdict.DROP
 
 
-def _has_to_tag(request: Request) -> bool:
-    """Whether To has a tag, by its looks: a wrong guess costs one full look at the request."""
-    names, values = request.headers.parallel_lists()
+def has_to_tag(headers: Headers) -> bool:
+    """Whether To has a tag, by its looks: whoever asks has no time to read it, or it may be past reading."""
+    names, values = headers.parallel_lists()
     if "To" not in names:
         return False
     to = values[names.index("To")]

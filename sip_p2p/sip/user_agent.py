@@ -17,6 +17,7 @@ from sip_p2p.sip.counters import KNOWN_METHODS, Counters, Traffic
 from sip_p2p.sip.dialog.appointments import Appointments
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import InDialogRequestReceived
+from sip_p2p.sip.dialog.incoming_invite import leads_on
 from sip_p2p.sip.dialog.table import DialogTable
 from sip_p2p.sip.directory import Directory
 from sip_p2p.sip.event.awaiting import Awaiting
@@ -34,7 +35,7 @@ from sip_p2p.sip.outputs import (
 )
 from sip_p2p.sip.parse import Unparsable
 from sip_p2p.sip.readings import only_via, warning_value
-from sip_p2p.sip.shedding import DRAINING, NEW_WORK, NOTHING, Verdict, verdict
+from sip_p2p.sip.shedding import DRAINING, NEW_WORK, NOTHING, Verdict, has_to_tag, verdict
 from sip_p2p.sip.source import answer_hop, stamp_source
 from sip_p2p.sip.transaction.finished import LIMIT_OCTETS
 from sip_p2p.sip.transaction.invite_client import InviteClientTransaction
@@ -71,7 +72,8 @@ class UserAgentCore:
     :ivar rules: what is looked at before an application sees a request.
     :ivar traffic: the same by method and status.
     :ivar tokens: where branches, tags and Call-IDs come from.
-    :ivar redirect_to: while draining, the URIs where those are sent who would begin a session (302); none says 503.
+    :ivar redirect_to: while draining, the URIs where those are sent who would begin a session (302); 503 where none of
+        them leads on.
     :ivar shedding: what is done without at the moment; one of the levels of :mod:`~sip_p2p.sip.shedding`.
     """
 
@@ -188,8 +190,10 @@ class UserAgentCore:
             self.counters.dropped_overloaded += 1
             return False
         if self.redirect_to and self.shedding == DRAINING and request.method == "INVITE":
-            self._refuse(headers, flow, 302, contacts=self.redirect_to)
-            return False
+            contacts = tuple(each for each in self.redirect_to if leads_on(request.uri_text, each))
+            if contacts:
+                self._refuse(headers, flow, 302, contacts=contacts)
+                return False
         self.counters.refused_overloaded += 1
         if ";keep" in via or ";oc" in via:
             answer_hop(request, flow)
@@ -454,8 +458,7 @@ class UserAgentCore:
         :param contacts: URIs to try instead.
         """
         self.counters.refused_requests += 1
-        to = headers.get("To")
-        echo = Echo(headers, to is not None and ";tag=" in to.lower())
+        echo = Echo(headers, has_to_tag(headers))
         seed = "\n".join(
             [self._salt, headers.get("Via") or "", headers.get("Call-ID") or "", headers.get("CSeq") or ""]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sip_p2p.sip.flow import Flow
-from sip_p2p.sip.message import Request
+from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.outputs import RequestReceived, SendMessage
 from sip_p2p.sip.parse import parse_message
 from sip_p2p.sip.profile import Profile
@@ -114,6 +114,23 @@ class CoreTests(SynchronousTestCase):
         self.core.shedding = NEW_WORK
         self.assertEqual(self.give(request()), self.give(request()))
 
+    def test_tag_of_the_answer(self) -> None:
+        """An answer gets a tag where the request has none, and keeps the one that it has, however it is written (RFC
+        3261 section 8.2.6.2)."""
+        self.core.bound(0, 1, 0, 0)
+        for to, adds in (
+            ("<sip:user@example.com>;tag=1", False),
+            ("<sip:user@example.com> ; Tag = 1", False),
+            ("<sip:user@example.com;tag=1>", True),
+            ('";tag=1" <sip:user@example.com>', True),
+            ("sip:user@example.com", True),
+        ):
+            asked = request()
+            asked.headers.set("To", to)
+            (answer,) = self.give(asked)
+            said = parse_message(answer).headers["To"]
+            self.assertEqual((said.startswith(to), said.count("=") - to.count("=")), (True, int(adds)), to)
+
     def test_datagrams(self) -> None:
         """On UDP there is no answer at all (row:E20)."""
         self.core.shedding = NEW_WORK
@@ -141,6 +158,27 @@ class CoreTests(SynchronousTestCase):
         self.core.shedding = NEW_WORK
         (answer,) = self.give(request(via=';oc;oc-algo="loss"'))
         self.assertNotIn(b"Retry-After", answer)
+
+    def test_elsewhere(self) -> None:
+        """While it departs it names other places for a call, but none that leads back (RFC 3261 section 8.3) or out of
+        ``sips`` (RFC 5630 section 4): then there is none (row:B15)."""
+        self.core.shedding = DRAINING
+        here, there, safe = "sip:user@example.com", "sip:user@there.example", "sips:user@there.example"
+        for asked, places, expected in (
+            (here, (there, safe), [there, safe]),
+            (here, ("sip:user@EXAMPLE.com", there), [there]),
+            (here, (here,), []),
+            ("sips:user@example.com", (there, safe), [safe]),
+            ("sips:user@example.com", (there,), []),
+            ("nonsense", (there,), []),
+        ):
+            self.core.redirect_to = places
+            invite = request("INVITE")
+            invite.uri_text = asked
+            response = parse_message(self.give(invite)[0])
+            assert isinstance(response, Response)
+            named = [value[1:-1] for value in response.headers.get_all("Contact")]
+            self.assertEqual((response.status, named), (302 if expected else 503, expected))
 
     def test_passes(self) -> None:
         """What passes is dealt with as ever (row:E20)."""

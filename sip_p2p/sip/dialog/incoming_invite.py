@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Request
     from sip_p2p.sip.profile import Profile
 
-__all__ = ["Reading", "elsewhere", "has_option", "may_ring_elsewhere", "read_invite", "wants_secure_contact"]
+__all__ = [
+    "Reading",
+    "elsewhere",
+    "has_option",
+    "leads_on",
+    "may_ring_elsewhere",
+    "read_invite",
+    "wants_secure_contact",
+]
 
 _NO_TIMER = SessionTimerSettings(is_enabled=False)
 
@@ -175,6 +183,16 @@ def elsewhere(
             raise ValueError(f"a sips request cannot be redirected to {uri}")
         values.append(str(address))
     return values
+
+
+def leads_on(asked: str, target: str) -> bool:
+    """Whether who asked for the URI *asked* may be sent to *target* instead: not where that comes back (section 8.3),
+    nor where ``sips`` ends (RFC 5630 section 4)."""
+    try:
+        uri = parse_uri(target)
+        return uri != parse_uri(asked) and not (_is_secure(asked) and uri.scheme == "sip")
+    except MalformedMessage:
+        return False
 
 
 def _is_secure(uri_text: str) -> bool:
