@@ -9,6 +9,7 @@ intermediaries; extensions of the document, which are skipped; and the routes of
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Final, final
 
 from sip_p2p.documents.cpim import CpimField
@@ -43,10 +44,11 @@ CPIM_NAMESPACE: Final = "urn:ietf:params:imdn"
 
 _LIMITS = XmlLimits(octets=16_384, elements=64, depth=8, attributes=8, name=256)
 _LONGEST_ID = 256
+_TOKEN = re.compile("[A-Za-z0-9!#$%&'*+\\-.^_`|~\x80-\U0010ffff]+")
 
 
 class Wanted(enum.Enum):
-    """A report that a sender may want (section 6.2)."""
+    """A report that a sender may want (section 7.1.1.3)."""
 
     DELIVERED = "positive-delivery"
     FAILED = "negative-delivery"
@@ -55,7 +57,7 @@ class Wanted(enum.Enum):
 
 
 class Disposition(enum.Enum):
-    """What became of a message (sections 5.1 and 11.1): the element of the report, and that of the status in it.
+    """What became of a message (sections 5 and 11.1.7): the element of the report, and that of the status in it.
 
     *Forbidden* and *error* say that it is not told, and that it cannot be.
     """
@@ -143,15 +145,17 @@ class Imdn:
             raise MalformedDocument(str(error)) from None
 
     def to_bytes(self) -> bytes:
-        """As octets (section 11.1).
+        """As octets. The schema has both URIs or none, and a subject only beside them (section 11.1.9): where one URI
+        is missing the other one stands for both.
 
-        :raises ValueError: for a character that XML cannot carry, or a date before 1970.
+        :raises ValueError: for a character that XML cannot carry, a date before 1970, or a subject without a URI.
         """
         children = [_element("message-id", self.message_id), _element("datetime", format_timestamp(self.date))]
-        if self.recipient:
-            children.append(_element("recipient-uri", self.recipient))
-        if self.original_recipient:
-            children.append(_element("original-recipient-uri", self.original_recipient))
+        if self.recipient or self.original_recipient:
+            children.append(_element("recipient-uri", self.recipient or self.original_recipient))
+            children.append(_element("original-recipient-uri", self.original_recipient or self.recipient))
+        elif self.subject:
+            raise ValueError("a report has a subject only beside the URI of who has the message")
         if self.subject:
             children.append(_element("subject", self.subject))
         status = XmlElement(_name("status"), children=(_element(self.disposition.status),))
@@ -193,11 +197,11 @@ def _disposition_in(root: XmlElement) -> Disposition:
 
 def request_fields(identifier: str, wanted: Iterable[Wanted]) -> list[CpimField]:
     """The fields of a message that has the Message-ID *identifier*, and on which these reports are wanted (sections 6.2
-    and 6.3). A report itself gets none but the first: nobody reports on reports (section 7.1.1.3).
+    and 6.3). A report itself gets none but the first: nobody reports on reports (section 7.2.1).
 
-    :raises ValueError: when *identifier* is empty, too long, or cannot be written.
+    :raises ValueError: when *identifier* is no token, or too long (section 10).
     """
-    if not 0 < len(identifier) <= _LONGEST_ID or " " in identifier or not identifier.isprintable():
+    if len(identifier) > _LONGEST_ID or _TOKEN.fullmatch(identifier) is None or not identifier.isprintable():
         raise ValueError(f"not a Message-ID: {identifier[:64]!r}")
     fields = [CpimField("Message-ID", identifier, CPIM_NAMESPACE)]
     names = [each.value for each in dict.fromkeys(wanted)]
@@ -207,19 +211,20 @@ def request_fields(identifier: str, wanted: Iterable[Wanted]) -> list[CpimField]
 
 
 def message_id(message: CpimMessage) -> str:
-    """The Message-ID of a message (section 6.3); empty where it has none, or none that anybody would remember."""
+    """The Message-ID of a message (section 6.3); empty where it has none, or none that anybody would remember, or
+    could name in a report."""
     value = message.get("Message-ID", CPIM_NAMESPACE) or ""
-    return value if len(value) <= _LONGEST_ID else ""
+    return value if len(value) <= _LONGEST_ID and value.isprintable() else ""
 
 
 def wanted_in(message: CpimMessage) -> frozenset[Wanted]:
-    """The reports that its sender wants (section 6.2). Names that nobody knows, and parameters, do not count; nobody
-    reports on a message without a Message-ID, or on a report."""
+    """The reports that its sender wants (section 6.2). Names that nobody knows, and parameters, do not count; the
+    letters do (section 10). Nobody reports on a message without a Message-ID, or on a report."""
     kind = message.content_type
     if not message_id(message) or (kind is not None and kind.essence == MEDIA_TYPE):
         return frozenset()
     names = {
-        name.partition(";")[0].strip(" \t").lower()
+        name.partition(";")[0].strip(" \t")
         for field in message.get_all("Disposition-Notification", CPIM_NAMESPACE)
         for name in field.value.split(",")
     }

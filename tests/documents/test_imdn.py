@@ -16,6 +16,7 @@ from sip_p2p.documents.imdn import (
     request_fields,
     wanted_in,
 )
+from sip_p2p.documents.xml import parse_xml
 from sip_p2p.errors import MalformedDocument
 from tests.support import SynchronousTestCase
 
@@ -52,6 +53,26 @@ class ImdnTests(SynchronousTestCase):
             report = Imdn("x", 1e9, disposition)
             self.assertEqual(Imdn.parse(report.to_bytes()), report)
         self.assertEqual(len(Disposition), 11)
+
+    def test_order(self) -> None:
+        """What is written is what the schema allows: its elements in this order, both URIs or none, and a subject only
+        beside them (section 11.1.9)."""
+        for options in ({"recipient": "im:b@b"}, {"original_recipient": "im:b@b"}):
+            read = Imdn.parse(Imdn("x", 0, Disposition.DELIVERED, subject="s", **options).to_bytes())
+            self.assertEqual((read.recipient, read.original_recipient, read.subject), ("im:b@b", "im:b@b", "s"))
+        self.assertRaises(ValueError, Imdn("x", 0, Disposition.DELIVERED, subject="s").to_bytes)
+        octets = Imdn("x", 0, Disposition.STORED, recipient="im:b@b", original_recipient="im:c@c").to_bytes()
+        self.assertEqual(
+            [each.local_name for each in parse_xml(octets).children],
+            ["message-id", "datetime", "recipient-uri", "original-recipient-uri", "processing-notification"],
+        )
+
+    def test_extensions(self) -> None:
+        """Elements of other namespaces may stand in a report and in its status, and say nothing to us (section
+        11.1.9)."""
+        more = '<x:more xmlns:x="urn:x">y</x:more>'
+        document = EXAMPLE.replace("<delivered/>", f"<delivered/>{more}").replace("</imdn>", f"{more}</imdn>")
+        self.assertEqual(Imdn.parse(document), Imdn.parse(EXAMPLE))
 
     def test_malformed(self) -> None:
         """What is no report is refused: another document, no id, no date, no disposition, a document type."""
@@ -102,14 +123,18 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual([each.name for each in request_fields("one", ())], ["Message-ID"])
 
     def test_leniently(self) -> None:
-        """Case, blanks, parameters and unknown names do not matter; an endless id is none."""
-        wish = CpimField("Disposition-Notification", "Positive-Delivery;x=1 ,applause,  display", CPIM_NAMESPACE)
+        """Blanks, parameters, unknown names and names in other letters do not matter (sections 7.2.1 and 10); an id
+        that is endless, or that no report could carry, is none."""
+        value = "positive-delivery;x=1 ,applause,  display, Processing"
+        wish = CpimField("Disposition-Notification", value, CPIM_NAMESPACE)
         message = CpimMessage(b"x", "text/plain", fields=(*request_fields("one", ()), wish))
         self.assertEqual(wanted_in(message), {Wanted.DELIVERED, Wanted.DISPLAYED})
-        endless = CpimField("Message-ID", "x" * 257, CPIM_NAMESPACE)
-        self.assertEqual(message_id(CpimMessage(b"", fields=(endless,))), "")
+        for wrong in ("x" * 257, "a\tb", "a\uffffb", ""):
+            field = CpimField("Message-ID", wrong, CPIM_NAMESPACE)
+            self.assertEqual(message_id(CpimMessage(b"", fields=(field,))), "")
 
     def test_ids(self) -> None:
-        """An id that cannot be written is refused."""
-        for wrong in ("", "a b", "a\nb", "x" * 257):
+        """An id that cannot be written is refused: it is a token (section 10)."""
+        self.assertEqual(request_fields("gate-1.\xe9", ())[0].value, "gate-1.\xe9")
+        for wrong in ("", "a b", "a\nb", "a@b", "a/b", "a\\b", "x" * 257):
             self.assertRaises(ValueError, request_fields, wrong, ())

@@ -207,7 +207,7 @@ class Messenger:
         return found
 
     def new_id(self) -> str:
-        """A Message-ID that nobody can guess (RFC 5438 section 7.1.1.1)."""
+        """A Message-ID that nobody can guess (RFC 5438 section 6.3)."""
         return self.endpoint.connection_manager.tokens.token()
 
     # -- in ------------------------------------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ class Outbox(Sending):
         :param expires: after how many seconds it is of no use any more; by default as the limits say.
         :param headers: further header fields.
         :param id: what it is known by: whoever gives it can give the same message again when it is not known whether
-            it was accepted, and it is accepted once. By default another one each time.
+            it was accepted, and it is accepted once. With *want* it is a token (RFC 5438 section 10). By default
+            another one each time.
         :returns: fires with the message when it is on the disk. Fails with :class:`~sip_p2p.errors.OutboxFailed` when
             it cannot be kept, a full disk above all: then it was not accepted.
         :raises ValueError: for what cannot be sent.

@@ -16,7 +16,7 @@ class EnvelopeTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """Who, whom, when, what about, which id, and which reports are wanted: a wish for delivery is one for both
-        outcomes (RFC 5438 section 6.2)."""
+        outcomes (RFC 5438 section 7.1.1.3)."""
         octets = enclose(ALICE, BOB, b"x", "text/plain", "one", ("delivered",), date=1e9, subject="s")
         message = opened(octets)
         self.assertEqual((message.from_, message.to, message.date, message.subject), (ALICE, [BOB], 1e9, "s"))
