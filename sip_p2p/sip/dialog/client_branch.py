@@ -111,9 +111,9 @@ class Branches:
 
     def may_begin(self, response: Response) -> bool:
         """12.1: whether *response*, a provisional one, may begin an early dialog. RFC 6228 section 4: a 199 only ever
-        ends one."""
+        ends one; but a reliable one has to be acknowledged, and its PRACK needs a dialog."""
         tag = response.to.tag
-        if tag is None or tag in self._refused or response.status == 199:
+        if tag is None or tag in self._refused or (response.status == 199 and not rseq_of(response)):
             return False
         # RFC 6228: a branch that ends makes room for another one, but nobody has branches without end.
         is_refused = self.is_full or self._begun >= _MOST_ENDED * self._most
@@ -233,9 +233,15 @@ class Branches:
 
 
 def hear_provisional(
-    core: UserAgentCore, invitation: ClientInvitation, usage: InviteUsage, response: Response, is_new: bool, now: float
+    core: UserAgentCore,
+    invitation: ClientInvitation,
+    usage: InviteUsage,
+    response: Response,
+    flow: Flow,
+    is_new: bool,
+    now: float,
 ) -> None:
-    """A provisional response of an early dialog."""
+    """A provisional response of an early dialog, which came by *flow*."""
     rack: RAck | None = None
     if rseq_of(response):
         receiver = usage.reliable
@@ -248,6 +254,8 @@ def hear_provisional(
         if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
             return
+        # RFC 6141 section 4.9: the target is refreshed, as it is by no response that may be lost.
+        usage.dialog.refresh_target(response, flow)
     usage.capabilities.heard(response)
     core.say(Progress(invitation, response, usage, is_new))
     role, description = _description(usage, Place.UNRELIABLE if rack is None else Place.RELIABLE, response)

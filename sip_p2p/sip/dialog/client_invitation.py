@@ -321,7 +321,7 @@ class ClientInvitation:
         if usage is None or not usage.is_early:
             self._core.say(Progress(self, response, None, False))
             return
-        hear_provisional(self._core, self, usage, response, is_new, now)
+        hear_provisional(self._core, self, usage, response, flow, is_new, now)
         if response.status == 199:
             # RFC 6228 section 4: this branch is over. If it accepts all the same, that counts.
             branches.end(usage, Ending.EARLY, response, now)

@@ -139,6 +139,14 @@ class EarlyAnswers:
             return has_description or not usage.offer_answer.must_stand(Place.RELIABLE)
         return has_description and usage.offer_answer.may_stand(Place.RELIABLE)
 
+    def listen(self, now: float) -> None:
+        """13.3.1.1: from now on nobody is to wait for a word longer than a minute."""
+        self._refresh_at = now + self._options.refresh
+
+    def is_silent(self, now: float) -> bool:
+        """Whether something is to be said by *now*, and nothing was that could be said once more."""
+        return now >= self._refresh_at and all(said.again is None for said in self._dialogs.values())
+
     def say(
         self,
         usage: InviteUsage,
@@ -169,14 +177,23 @@ class EarlyAnswers:
         self._dialogs[usage].again = again
         self._refresh_at = now + self._options.refresh
 
-    def say_lost(self, usage: InviteUsage, fields: list[tuple[str, str]], now: float) -> None:
+    def say_lost(self, usage: InviteUsage, why: str, fields: list[tuple[str, str]], now: float) -> None:
         """RFC 6228 section 5: the dialog of *usage*, of which the caller has heard, is over before there is a final
         response.
 
         Not where every response has to be reliable: its PRACK would come to a dialog that is gone.
+
+        :param why: the Reason that it has to have, where *fields* have none.
         """
-        if self.knows_199 and not self.requires_reliable:
-            self._core.respond(self._transaction, self.compose(usage, 199, None, None, fields), now)
+        if not self.knows_199 or self.requires_reliable:
+            return
+        response = self.compose(usage, 199, None, None, fields)
+        headers = response.headers
+        if "Reason" not in headers:
+            headers.add("Reason", why)
+        # RFC 6228 section 5: the option tag of the 199 is not among what it supports.
+        headers["Supported"] = ", ".join(tag for tag in headers["Supported"].split(", ") if tag != "199")
+        self._core.respond(self._transaction, response, now)
 
     def say_next(self, usage: InviteUsage, now: float) -> None:
         """Send what waited for a PRACK, if it has come."""

@@ -169,7 +169,7 @@ class OutgoingChange:
         if rack is None:
             # RFC 3262 section 4: it came before, or one before it is missing.
             return
-        # RFC 6141 section 4: the target is refreshed by a reliable provisional response as well.
+        # RFC 6141 section 4.7: the target is refreshed by a reliable provisional response as well.
         usage.dialog.refresh_target(response, flow)
         if usage.take_answer(response, Place.RELIABLE) is Role.OFFER:
             # RFC 3262 section 5: the PRACK carries the answer, and waits for it.

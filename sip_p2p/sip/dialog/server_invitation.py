@@ -10,7 +10,7 @@
 Waiting, Ringing and Held end by a refusal or redirection of ours, a CANCEL, a BYE in the last early dialog, Expires,
 nobody's decision, a PRACK that never came, and with the flow. The transaction below sends the 100 and answers copies
 of the INVITE; this machine makes the early dialogs, sends provisional responses, reliable ones (RFC 3262) among them,
-sends the last ones again each minute (13.3.1.1), and holds a 2xx back while a session description waits for its PRACK
+sends the last ones again each minute, and a 183 where there was none (13.3.1.1), and holds a 2xx back while a session description waits for its PRACK
 (RFC 3262 section 3). With the 2xx the usage that it confirms takes over: it sends the 2xx again, hears the ACK, and
 hangs up when none comes.
 
@@ -19,7 +19,8 @@ would that it stands for. Those that lose are told so with a 199 (RFC 6228).
 
 Long because everything that can happen to an INVITE, or be wished of it, has its method here.
 
-Left out: 401 and 407, which the profile's authenticator answers; a 199 before a refusal (RFC 6228 section 5 allows it).
+Left out: 401 and 407, which the profile's authenticator answers; a 199 before a refusal, which RFC 6228 section 5
+advises against.
 """
 
 from __future__ import annotations
@@ -76,6 +77,9 @@ _HELD = ServerInvitationState.HELD
 _ACCEPTED = ServerInvitationState.ACCEPTED
 _ENDED = ServerInvitationState.ENDED
 _OPEN = (_WAITING, _RINGING, _HELD)
+_ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+_GIVEN_UP = "SIP;cause=487"
+"""What a 199 says where nobody has told why: as a forking proxy (RFC 3326 section 3.1), and as one that cancelled."""
 
 
 @final
@@ -183,6 +187,7 @@ class ServerInvitation:
         if self.expires is not None:
             self._expires_at = now + self.expires
         self._ends_at = now + self.options.max_ring
+        self._early.listen(now)
         self._appoint()
         return True
 
@@ -252,6 +257,7 @@ class ServerInvitation:
         """Give up one early dialog and keep the others, or the INVITE without any (RFC 6228 section 5); a caller that
         knows the status 199 is told so.
 
+        :param fields: further header fields of the 199: a Reason above all, which it has in any case.
         :raises InvalidOperation: when *usage* is none of this INVITE's early dialogs, and as :meth:`ring`.
         """
         checked = application_fields(fields)
@@ -415,11 +421,21 @@ class ServerInvitation:
             # 21.4.18: nobody was there to decide.
             status = 480
         else:
+            if self._early.is_silent(now):
+                self._break_silence(now)
             status = self._early.handle_timer(now)
         if status:
             self._finish(status, None, [], now)
         else:
             self._appoint()
+
+    def _break_silence(self, now: float) -> None:
+        """13.3.1.1: the application takes its time, and a proxy may take the silence for an end."""
+        try:
+            self.ring(now, 183)
+        except InvalidOperation:
+            # Said reliably it would have to make an offer (13.2.1); or there are too many dialogs.
+            return
 
     def _appoint(self) -> None:
         due = min(self._expires_at, self._ends_at, self._early.next_deadline())
@@ -476,7 +492,7 @@ class ServerInvitation:
     def _lose(self, usage: InviteUsage, ending: Ending, fields: list[tuple[str, str]], now: float) -> None:
         """One early dialog will have no 2xx while another one, or the INVITE, goes on."""
         if self._early.drop(usage):
-            self._early.say_lost(usage, fields, now)
+            self._early.say_lost(usage, _ELSEWHERE if ending is Ending.FORKED else _GIVEN_UP, fields, now)
         usage.ended(ending, now)
 
     def _finish(

@@ -327,6 +327,13 @@ class EarlyDialogTerminatedTests(SynchronousTestCase):
         said = bench.answer(bench.reliable(8, 199))
         self.assertEqual(said, ["user:progress 199", "user:usage ended EARLY", ">PRACK"])
 
+    def test_reliable_of_unknown_branch(self) -> None:
+        """RFC 6228 section 4: also where it is the first that is heard of its branch; nothing is left of it. row:H35"""
+        bench = CallBench()
+        said = bench.answer(bench.reliable(8, 199, "b2"))
+        self.assertEqual(said, ["user:progress 199 new", "user:usage ended EARLY", ">PRACK"])
+        self.assertEqual(bench.alice.dialogs, [])
+
     def test_accepted_all_the_same(self) -> None:
         """A branch that accepts after its 199 counts: there was only a mistake. row:H35"""
         bench = CallBench()
@@ -383,6 +390,23 @@ class ReliableTests(SynchronousTestCase):
         bench = CallBench()
         for tag, rseq in (("b1", 10), ("b2", 500), ("b1", 11), ("b2", 501)):
             self.assertIn(">PRACK", bench.answer(bench.reliable(rseq, 183, tag)))
+
+    def test_target(self) -> None:
+        """RFC 6141 sections 4.7 and 4.9: a reliable response says where the callee is now, one that may be lost does
+        not. row:H10"""
+        bench = CallBench()
+        bench.answer(bench.response(180, contact="<sip:one@b.example:5061;transport=tls>"))
+        bench.answer(bench.response(183, contact="<sip:two@b.example:5061;transport=tls>"))
+        (usage,) = bench.call.usages.values()
+        self.assertEqual(str(usage.dialog.remote_target), "sip:one@b.example:5061;transport=tls")
+        response = bench.reliable(1)
+        response.headers["Contact"] = "<sip:three@b.example:5061;transport=tls>"
+        bench.answer(response)
+        self.assertEqual(bench.requests("PRACK")[0].uri_text, "sip:three@b.example:5061;transport=tls")
+        # One that came before is not looked at.
+        response.headers["Contact"] = "<sip:four@b.example:5061;transport=tls>"
+        bench.answer(response)
+        self.assertEqual(str(usage.dialog.remote_target), "sip:three@b.example:5061;transport=tls")
 
     def test_policies(self) -> None:
         """RFC 3262 section 4: the INVITE says whether reliable responses are known, or needed. row:H10"""

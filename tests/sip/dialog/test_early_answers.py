@@ -468,12 +468,26 @@ class SeveralDialogsTests(SynchronousTestCase):
         response = bench.responses[-1]
         self.assertEqual((response.to.tag, response.body), (second.dialog.local_tag, b""))
         self.assertEqual(response.headers["Reason"], 'SIP;cause=486;text="Busy Here"')
+        self.assertEqual(response.headers["Supported"], "100rel, timer")
         for wish in (
             lambda: bench.call.ring(bench.now, usage=second),
             lambda: bench.call.accept(bench.now, ANSWER, usage=second),
             lambda: bench.call.end_early(second, bench.now),
         ):
             self.assertRaises(InvalidOperation, wish)
+
+    def test_199_always_says_why(self) -> None:
+        """RFC 6228 section 5: a 199 has a Reason, also where nobody gives one. row:H35"""
+        bench = self.three()
+        first, second, third = bench.call.usages
+        bench.do(lambda: bench.call.end_early(first, bench.now, [("X-Note", "no reason")]))
+        self.assertEqual(bench.responses[-1].headers["Reason"], "SIP;cause=487")
+        accept(bench, ANSWER, usage=second)
+        lost, accepted = bench.responses[-2:]
+        self.assertEqual((lost.status, lost.to.tag), (199, third.dialog.local_tag))
+        self.assertEqual(lost.headers["Reason"], 'SIP;cause=200;text="Call completed elsewhere"')
+        self.assertNotIn("Reason", accepted.headers)
+        self.assertIn("199", accepted.headers["Supported"])
 
     def test_one_is_hung_up(self) -> None:
         """15: a BYE in one early dialog ends that one; with the last the INVITE ends too. row:H13"""
