@@ -33,9 +33,13 @@ LONGEST_DATAGRAM = 65535
 """The whole of what UDP can carry: Twisted's own default would cut a large message off."""
 
 UNREACHABLE = frozenset(
-    (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.ENOPROTOOPT, errno.EHOSTDOWN)
+    (
+        *(errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES),
+        *(errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.EPROTO),
+    )
 )
-"""The errors that say that nothing sent there arrives (RFC 3261 section 18.4); all others are passed over."""
+"""The errors that say that nothing sent there arrives, EPROTO for a parameter problem among them (RFC 3261 section
+18.4); all others are passed over."""
 
 # Python has no names for these of Linux.
 _IP_RECVERR = 11
@@ -44,7 +48,10 @@ _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")
 _ERRORS_AT_A_TIME = 64
 _QUOTED = 1024
-_BEGINNING = struct.Struct("=I")
+_BEGINNING = struct.Struct("=IBB")
+# RFC 3261 section 18.4: that a time to live ran out is no reason to fail. Linux has no errno of its own for that: ICMP
+# and ICMPv6, as it calls who told it, and the type that each of them has for it.
+_TIME_EXCEEDED = ((2, 11), (3, 3))
 _WOULD_BLOCK = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
 
@@ -83,7 +90,7 @@ class UdpPort(udp.Port):
                 if self._connectedAddr and error.errno == errno.ECONNREFUSED:
                     self.protocol.connectionRefused()
                     return
-                if error.errno not in UNREACHABLE and error.errno not in (errno.EPROTO, errno.EMSGSIZE):
+                if error.errno not in UNREACHABLE and error.errno != errno.EMSGSIZE:
                     raise
                 errors += 1
                 if errors > _ERRORS_AT_A_TIME:
@@ -145,8 +152,8 @@ class UdpPort(udp.Port):
                 return
             for level, kind, value in ancillary:
                 if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
-                    (number,) = _BEGINNING.unpack_from(value)
-                    if number in UNREACHABLE:
+                    number, *kind = _BEGINNING.unpack_from(value)
+                    if number in UNREACHABLE and tuple(kind) not in _TIME_EXCEEDED:
                         unreachable(_host_and_port(address), quote, number)
 
 

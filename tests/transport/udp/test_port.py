@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from typing import Any
 
 from twisted.internet import reactor as _reactor
@@ -195,3 +196,49 @@ class MemoryTests(SynchronousTestCase):
         self.assertEqual(told.errors, [((bob.addresses[0], 9), b"hello", errno.ECONNREFUSED)])
         port.stopListening()
         network.assert_quiet()
+
+    def test_kinds(self) -> None:
+        """A time to live that ran out is passed over; that a datagram could not be understood on its way is told
+        (fault:I6, RFC 3261 section 18.4)."""
+        host = Network().host()
+        told = Told()
+        port: Any = listen_udp(host, 5060, told)
+        self.addCleanup(port.stopListening)
+        address = ("192.0.2.1", 5060)
+        six = ("2001:db8::1", 5060, 0, 0)
+        for source, level, option, origin, kind, number, is_told in (
+            (address, socket.IPPROTO_IP, 11, 2, 3, errno.ECONNREFUSED, True),
+            (address, socket.IPPROTO_IP, 11, 2, 3, errno.EHOSTUNREACH, True),
+            (address, socket.IPPROTO_IP, 11, 2, 11, errno.EHOSTUNREACH, False),
+            (address, socket.IPPROTO_IP, 11, 2, 12, errno.EPROTO, True),
+            (address, socket.IPPROTO_IP, 11, 2, 3, errno.EMSGSIZE, False),
+            (six, socket.IPPROTO_IPV6, 25, 3, 1, errno.ENETUNREACH, True),
+            (six, socket.IPPROTO_IPV6, 25, 3, 3, errno.EHOSTUNREACH, False),
+            (six, socket.IPPROTO_IPV6, 25, 3, 4, errno.EPROTO, True),
+        ):
+            error = number.to_bytes(4, sys.byteorder) + bytes((origin, kind)) + bytes(26)
+            self.patch(port, "socket", Erring(port.socket, [(b"x", [(level, option, error)], 0, source)]))
+            port.doRead()
+            self.assertEqual(told.errors, [(source[:2], b"x", number)] if is_told else [], (source, origin, kind))
+            told.errors.clear()
+
+
+class Erring:
+    """A socket to which nothing comes but these errors."""
+
+    def __init__(self, inner: Any, errors: list[Any]) -> None:
+        self._inner = inner
+        self._errors = errors
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def recvfrom(self, size: int) -> Any:
+        """Nothing."""
+        raise BlockingIOError(errno.EWOULDBLOCK, "nothing")
+
+    def recvmsg(self, size: int, ancillary: int, flags: int) -> Any:
+        """The next error."""
+        if not self._errors:
+            raise BlockingIOError(errno.EWOULDBLOCK, "nothing")
+        return self._errors.pop(0)
