@@ -2,8 +2,7 @@
 
 A sender asks for reports in two fields of the ``message/cpim`` around the message (section 6), and gets each as a
 document of its own, in a ``message/cpim`` again. Left out: reports on several messages in one, which are for
-intermediaries; extensions of the document, which are skipped; and the routes of reports (``IMDN-Record-Route``, section
-6.5): a report goes to who has sent the message, and nowhere else because a message says so.
+intermediaries; extensions of the document, which are skipped; and lists of recipients (RFC 5365).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sip_p2p.documents.cpim import CORE, CpimAddress, CpimMessage
+from sip_p2p.documents.cpim import CORE, CpimAddress, CpimField, CpimMessage
 from sip_p2p.documents.imdn import CPIM_NAMESPACE, Imdn, Wanted, request_fields
 from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
 from sip_p2p.errors import MalformedDocument, MalformedMessage
@@ -12,7 +12,7 @@ from sip_p2p.errors import MalformedDocument, MalformedMessage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["WISHES", "enclose", "enclose_report", "is_understood", "opened", "wishes"]
+__all__ = ["WISHES", "enclose", "enclose_report", "is_understood", "opened", "recipients_of", "wishes"]
 
 WISHES: Final = {
     "delivered": (Wanted.DELIVERED, Wanted.FAILED),
@@ -71,15 +71,48 @@ def enclose(
     return message.to_bytes()
 
 
-def enclose_report(sender: CpimAddress, recipient: CpimAddress, report: Imdn, identifier: str, *, date: float) -> bytes:
-    """A report in its envelope, which wants no report itself (RFC 5438 section 7.2.1)."""
+def recipients_of(envelope: CpimMessage | None, us: str) -> tuple[str, str]:
+    """The URIs of who has a text and of whom it was sent to, for a report on it (RFC 5438 sections 11.1.3 and 11.1.4).
+
+    :param us: our own URI, which counts where the text names several others, or nobody that can be read.
+    """
+    if envelope is None:
+        return us, us
+    try:
+        named = [each.uri for each in envelope.to]
+    except MalformedDocument:
+        named = []
+    ours = [each for each in named if each.partition(":")[2].lower() == us.partition(":")[2].lower()]
+    recipient = (ours or (named if len(named) == 1 else [us]))[0]
+    try:
+        return recipient, CpimAddress.parse(envelope.get("Original-To", CPIM_NAMESPACE) or "").uri
+    except MalformedDocument:
+        return recipient, recipient
+
+
+def enclose_report(
+    sender: CpimAddress,
+    recipient: CpimAddress,
+    report: Imdn,
+    identifier: str,
+    *,
+    date: float,
+    on: CpimMessage | None = None,
+) -> bytes:
+    """A report in its envelope, which wants no report itself (RFC 5438 section 7.2.1).
+
+    :param on: the envelope of the text, which may name who wants to see the report on its way.
+    :raises ValueError: for what cannot be written.
+    """
+    recorded = () if on is None else on.get_all("IMDN-Record-Route", CPIM_NAMESPACE)
+    routes = [CpimField("IMDN-Route", each.value, CPIM_NAMESPACE) for each in recorded]
     message = CpimMessage(
         report.to_bytes(),
         REPORT,
         from_=sender,
         to=(recipient,),
         date=date,
-        fields=request_fields(identifier, ()),
+        fields=(*request_fields(identifier, ()), *routes),
         mime=(("Content-Disposition", "notification"),),
     )
     return message.to_bytes()

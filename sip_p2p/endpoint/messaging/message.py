@@ -13,7 +13,7 @@ from sip_p2p.errors import InvalidOperation, MessageNotDelivered
 from sip_p2p.sip.body import decode_text
 
 if TYPE_CHECKING:
-    from sip_p2p.documents.cpim import CpimAddress
+    from sip_p2p.documents.cpim import CpimAddress, CpimMessage
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.messaging.conversation import Conversation
     from sip_p2p.endpoint.peer import Peer
@@ -229,6 +229,7 @@ class IncomingText:
     :ivar content_type: what they are.
     :ivar id: its Message-ID; empty where it has none.
     :ivar sender: who it says that it is from, in its envelope; None where there is none. Only :attr:`peer` is proved.
+    :ivar envelope: its envelope as it came; None where there is none.
     :ivar subject: what it is about; empty where it does not say.
     :ivar date: when it was sent, as its sender says, in seconds since 1970; None where that is not said.
     :ivar expires: after how many seconds from then it is of no use any more (RFC 3428 section 7); None for never.
@@ -242,6 +243,7 @@ class IncomingText:
         "content_type",
         "conversation",
         "date",
+        "envelope",
         "expires",
         "id",
         "incoming",
@@ -263,6 +265,7 @@ class IncomingText:
         self.content_type = content_type
         self.id = ""
         self.sender: CpimAddress | None = None
+        self.envelope: CpimMessage | None = None
         self.subject = ""
         self.date: float | None = None
         self.expires: int | None = None

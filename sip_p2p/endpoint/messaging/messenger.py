@@ -229,7 +229,7 @@ class Messenger:
             return self._hear_composing(incoming, envelope.content)
         text = self._text(incoming, envelope.content, inner)
         text.id = message_id(envelope)
-        text.sender = envelope.from_
+        text.envelope, text.sender = envelope, envelope.from_
         text.subject = envelope.subject or text.subject
         text.date = text.date if envelope.date is None else envelope.date
         text.wanted = wanted_in(envelope)

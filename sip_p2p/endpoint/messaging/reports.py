@@ -2,7 +2,8 @@
 
 A report of somebody else counts when it names a text of ours, by an id that nobody can guess, and comes from the domain
 that the text was sent to. One of ours goes to who has sent the text, as From says and as the connection has proved,
-never to an address that the text names. Nobody reports on a report.
+never to an address that the text names: who has put itself into IMDN-Record-Route is named in the report (section
+7.2.1), and gets it where it stands on the way to that sender. Nobody reports on a report.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from sip_p2p.documents.cpim import MEDIA_TYPE as ENVELOPE
 from sip_p2p.documents.cpim import CpimAddress
 from sip_p2p.documents.imdn import Disposition, Imdn, Wanted
 from sip_p2p.endpoint.messaging.conversation import Errand
-from sip_p2p.endpoint.messaging.envelope import enclose_report
+from sip_p2p.endpoint.messaging.envelope import enclose_report, recipients_of
 from sip_p2p.endpoint.messaging.message import ReportReceived
 from sip_p2p.errors import InvalidOperation, MalformedDocument, MalformedMessage, OperationTimeout
+from sip_p2p.sip.privacy import ANONYMOUS_HOST
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from sip_p2p.documents.cpim import CpimMessage
     from sip_p2p.endpoint.incoming import IncomingRequest
+    from sip_p2p.endpoint.messaging.conversation import Conversation
     from sip_p2p.endpoint.messaging.message import IncomingText, OutgoingText
     from sip_p2p.endpoint.messaging.messenger import Messenger
 
@@ -46,7 +49,8 @@ class Reports:
     """The reports of one messenger.
 
     :ivar sent: how many went out.
-    :ivar withheld: how many were wanted and did not: who wanted them is not proved, or wants too many.
+    :ivar withheld: how many were wanted and did not: who wanted them is not proved or not named, wants too many, or
+        has sent what no report can say.
     :ivar unknown: how many came on texts that nobody waits for, or from somebody that they were not sent to.
     """
 
@@ -167,19 +171,12 @@ class Reports:
             messenger.endpoint.connection_manager.keeper.limit_hit("reports")
             self.withheld += 1
             return False
-        us = str(messenger.endpoint.owner_uri)
-        now = time()
-        report = Imdn(
-            text.id, now if text.date is None else text.date, disposition, recipient=us, original_recipient=us
-        )
-        identifier = messenger.new_id()
-        recipient = text.sender or CpimAddress(str(conversation.peer))
-        body = enclose_report(CpimAddress(us), recipient, report, identifier, date=now)
-        errand = Errand(conversation.peer, body, ENVELOPE, {})
-        errand.succeeded = errand.failed = self._over
         try:
+            errand = Errand(conversation.peer, _report_on(text, disposition, messenger, conversation), ENVELOPE, {})
+            errand.succeeded = errand.failed = self._over
             conversation.add(errand, is_text=False)
-        except InvalidOperation:
+        except (ValueError, InvalidOperation):
+            # Too much waits; or the text came from a time, or by a name, that no report can say.
             self.withheld += 1
             return False
         self._under_way += 1
@@ -190,12 +187,28 @@ class Reports:
         self._under_way -= 1
 
 
+def _report_on(text: IncomingText, what: Disposition, messenger: Messenger, conversation: Conversation) -> bytes:
+    """The report that *text* became *what*, in its envelope.
+
+    :raises ValueError: when something that its sender has said cannot be written.
+    """
+    us, now = str(messenger.endpoint.owner_uri), time()
+    recipient, original = recipients_of(text.envelope, us)
+    date = now if text.date is None else text.date
+    report = Imdn(text.id, date, what, recipient=recipient, original_recipient=original)
+    to = text.sender or CpimAddress(str(conversation.peer))
+    return enclose_report(CpimAddress(us), to, report, messenger.new_id(), date=now, on=text.envelope)
+
+
 def _may_be_told(text: IncomingText, messenger: Messenger) -> bool:
     """Whether a report reaches who has sent the text, and nobody whom it was made to look like."""
     if not (text.peer.is_verified or messenger.reports_to_unproved_senders):
         return False
     sender, uri = text.sender, text.from_.uri
-    if sender is None or sender.uri.lower().endswith("@anonymous.invalid"):
+    if isinstance(uri, SipUri) and uri.host.lower() == ANONYMOUS_HOST:
+        # There is no address that it could go to (RFC 5438 section 12.1.1).
+        return False
+    if sender is None or sender.uri.lower().endswith(f"@{ANONYMOUS_HOST}"):
         return True
     # A text from one, in an envelope from another: who wants the report is not known.
     said = sender.uri.partition(":")[2].partition(";")[0]

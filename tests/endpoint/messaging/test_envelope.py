@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sip_p2p.documents.cpim import CpimAddress, CpimField, CpimMessage
-from sip_p2p.documents.imdn import Disposition, Imdn, Wanted, message_id, wanted_in
-from sip_p2p.endpoint.messaging.envelope import enclose, enclose_report, opened, wishes
+from sip_p2p.documents.imdn import CPIM_NAMESPACE, Disposition, Imdn, Wanted, message_id, wanted_in
+from sip_p2p.endpoint.messaging.envelope import enclose, enclose_report, opened, recipients_of, wishes
 from sip_p2p.errors import MalformedMessage
 from tests.support import SynchronousTestCase
 
@@ -29,6 +29,36 @@ class EnvelopeTests(SynchronousTestCase):
         message = opened(enclose_report(BOB, ALICE, report, "two", date=1e9))
         self.assertEqual(message.mime["Content-Disposition"], "notification")
         self.assertEqual((Imdn.parse(message.content), wanted_in(message)), (report, frozenset()))
+
+    def test_route_of_a_report(self) -> None:
+        """Who wants to see the report on its way stands in it, in the same order, and is no more recorded (RFC 5438
+        sections 6.6 and 7.2.1)."""
+        fields = [
+            CpimField("IMDN-Record-Route", f"<sip:{each}>", CPIM_NAMESPACE) for each in ("z.example", "y.example")
+        ]
+        text = CpimMessage(b"x", "text/plain", fields=fields)
+        octets = enclose_report(BOB, ALICE, Imdn("one", 1e9, Disposition.DELIVERED), "two", date=1e9, on=text)
+        message = opened(octets)
+        routes = [each.value for each in message.get_all("IMDN-Route", CPIM_NAMESPACE)]
+        self.assertEqual(routes, ["<sip:z.example>", "<sip:y.example>"])
+        self.assertEqual(message.get_all("IMDN-Record-Route", CPIM_NAMESPACE), [])
+
+    def test_whom_it_was_for(self) -> None:
+        """A report names whom the text was for as To says it, and whom it was for first as Original-To says it (RFC
+        5438 sections 11.1.3 and 11.1.4); where several are named, and for what cannot be read, it is we."""
+        us, im = "sip:bob@b.example", CpimAddress("im:Bob@B.example")
+        for to, original, told in (
+            ((im,), "", (im.uri, im.uri)),
+            ((im,), "Team <im:team@b.example>", (im.uri, "im:team@b.example")),
+            ((im,), "the team", (im.uri, im.uri)),
+            ((), "<im:team@b.example>", (us, "im:team@b.example")),
+            ((CpimAddress("im:carol@c.example"),), "", ("im:carol@c.example",) * 2),
+            ((CpimAddress("im:carol@c.example"), im), "", (im.uri, im.uri)),
+            ((CpimAddress("im:carol@c.example"), CpimAddress("im:bob@d.example")), "", (us, us)),
+        ):
+            fields = [CpimField("Original-To", original, CPIM_NAMESPACE)] if original else []
+            self.assertEqual(recipients_of(CpimMessage(b"x", to=to, fields=fields), us), told)
+        self.assertEqual(recipients_of(None, us), (us, us))
 
     def test_wishes(self) -> None:
         """A wish that there is not, or one text instead of several, is the caller's error."""

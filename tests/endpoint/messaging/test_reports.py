@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from sip_p2p import Messenger, OperationTimeout, RequestFailed
-from sip_p2p.documents.cpim import CpimAddress
-from sip_p2p.documents.imdn import Disposition, Imdn
+from sip_p2p.documents.cpim import CpimAddress, CpimField, CpimMessage
+from sip_p2p.documents.imdn import CPIM_NAMESPACE, Disposition, Imdn, Wanted, request_fields
 from sip_p2p.endpoint.messaging.envelope import enclose, enclose_report
 from tests.endpoint.messaging.support import BOB, MessengerTestCase
 
@@ -45,6 +45,39 @@ class WantedTests(MessengerTestCase):
         self.run_until(self.alice.send_message(BOB, body, "message/cpim"))
         self.network.advance(1)
         self.assertEqual((self.his.reports.sent, self.his.reports.withheld), (1, 1))
+
+    def test_unnamed(self) -> None:
+        """Who does not want to be named has no address that a report could go to (RFC 5438 section 12.1.1)."""
+        anonymous = CpimAddress("sip:anonymous@anonymous.invalid")
+        body = enclose(anonymous, CpimAddress(BOB), b"x", "text/plain", "one", ("delivered",), date=1e9)
+        self.run_until(self.alice.send_message(BOB, body, "message/cpim", privacy="id"))
+        self.network.advance(1)
+        self.assertEqual((len(self.texts), self.his.reports.sent, self.his.reports.withheld), (1, 0, 1))
+
+    def test_what_it_says(self) -> None:
+        """A report names whom the text was for, and goes by whom the text has come (RFC 5438 section 7.2.1)."""
+        told: list[Any] = []
+        self.alice.message_received.subscribe(lambda event: told.append(CpimMessage.parse(event.body)))
+        fields = (
+            *request_fields("one", (Wanted.DELIVERED,)),
+            CpimField("Original-To", "<im:team@b.example>", CPIM_NAMESPACE),
+            CpimField("IMDN-Record-Route", "<im:relay@b.example>", CPIM_NAMESPACE),
+        )
+        text = CpimMessage(b"x", "text/plain", to=(CpimAddress("im:bob@b.example"),), date=1e9, fields=fields)
+        self.run_until(self.alice.send_message(BOB, text.to_bytes(), "message/cpim"))
+        self.network.advance(1)
+        [envelope] = told
+        self.assertEqual(envelope.get("IMDN-Route", CPIM_NAMESPACE), "<im:relay@b.example>")
+        report = Imdn.parse(envelope.content)
+        self.assertEqual((report.recipient, report.original_recipient), ("im:bob@b.example", "im:team@b.example"))
+
+    def test_what_no_report_can_say(self) -> None:
+        """A text of a time that no report can name is told, and has none (fault:A5)."""
+        body = enclose(CpimAddress(ALICE), CpimAddress(BOB), b"x", "text/plain", "one", ("delivered",), date=1e9)
+        body = body.replace(b"DateTime: 2001", b"DateTime: 1901")
+        self.run_until(self.alice.send_message(BOB, body, "message/cpim"))
+        self.network.advance(1)
+        self.assertEqual((len(self.texts), self.his.reports.sent, self.his.reports.withheld), (1, 0, 1))
 
     def test_unproved(self) -> None:
         """On clear text nothing is proved, and no report goes out, unless that was said (fault:E7)."""
