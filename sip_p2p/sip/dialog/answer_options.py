@@ -25,8 +25,8 @@ class AnswerOptions:
     :ivar reliable: one of :data:`RELIABILITY`: "off" refuses an INVITE that requires 100rel (420), "required" one whose
         sender does not know it (421); with "supported" what carries a session description is sent reliably to whoever
         can acknowledge it, and the rest as ever.
-    :ivar refresh: after how many seconds the last provisional response is sent again, so that no proxy takes the
-        silence for an end (13.3.1.1: each minute).
+    :ivar refresh: after how many seconds the last provisional response is sent again, or a 183 where there was none,
+        so that no proxy takes the silence for an end (13.3.1.1: each minute).
     :ivar max_ring: after how many seconds without a decision the INVITE is answered 480.
     :ivar session_timer: what is wanted of session timers.
     """

@@ -10,9 +10,9 @@
 Waiting, Ringing and Held end by a refusal or redirection of ours, a CANCEL, a BYE in the last early dialog, Expires,
 nobody's decision, a PRACK that never came, and with the flow. The transaction below sends the 100 and answers copies
 of the INVITE; this machine makes the early dialogs, sends provisional responses, reliable ones (RFC 3262) among them,
-sends the last ones again each minute, and a 183 where there was none (13.3.1.1), and holds a 2xx back while a session description waits for its PRACK
-(RFC 3262 section 3). With the 2xx the usage that it confirms takes over: it sends the 2xx again, hears the ACK, and
-hangs up when none comes.
+sends the last ones again each minute, and a 183 where nothing was said (13.3.1.1), and holds a 2xx back while a session
+description waits for its PRACK (RFC 3262 section 3). With the 2xx the usage that it confirms takes over: it sends the
+2xx again, hears the ACK, and hangs up when none comes.
 
 There may be several early dialogs (section 12.1): a gateway that rings several phones answers as the forking proxy
 would that it stands for. Those that lose are told so with a 199 (RFC 6228).

@@ -113,6 +113,27 @@ class RefreshTests(SynchronousTestCase):
             self.assertEqual(said, expected)
             self.assertEqual([response.body for response in bench.responses[2:6]], [ANSWER.body] * 4)
 
+    def test_where_nothing_was_said(self) -> None:
+        """13.3.1.1: a minute after the INVITE, or after the last early dialog was given up, a 183 says that it is being
+        worked on; reliably where it must, and not at all where that would take an offer. row:H8"""
+        bench = AnswerBench()
+        self.assertEqual(bench.moment(60.0), [">183"])
+        (usage,) = bench.call.usages
+        self.assertEqual(bench.responses[-1].to.tag, usage.dialog.local_tag)
+        self.assertEqual(bench.moment(120.0), [">183"])
+        bench.do(lambda: bench.call.end_early(usage, bench.now))
+        self.assertEqual(bench.moment(180.0), [">183"])
+        self.assertNotEqual(bench.responses[-1].to.tag, usage.dialog.local_tag)
+        second = bench.call.usages[0]
+        bench.do(lambda: bench.call.accept(bench.now, ANSWER))
+        self.assertEqual(bench.responses[-1].to.tag, second.dialog.local_tag)
+        required = {"Require": "100rel"}
+        bench = AnswerBench(fields=required)
+        self.assertEqual(bench.moment(60.0), [">183"])
+        self.assertIn("RSeq", bench.responses[-1].headers)
+        bench = AnswerBench(offer=None, fields=required)
+        self.assertEqual((bench.moment(60.0), bench.moment(120.0), bench.state), ([], [], "waiting"))
+
     def test_counted_from_the_last(self) -> None:
         """13.3.1.1: what the application says by itself puts it off."""
         bench = AnswerBench()

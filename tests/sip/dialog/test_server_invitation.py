@@ -45,7 +45,7 @@ TABLE = [
     ("waiting", "ACK", "waiting"),
     ("waiting", "flow lost", "ended user:ended ConnectionFailure"),
     ("waiting", "repeat", "idle"),
-    ("waiting", "refresh", "idle"),
+    ("waiting", "refresh", "ringing >183"),
     ("waiting", "Expires", "ended >487 user:ended 487"),
     ("waiting", "max_ring", "ended >480 user:ended 480"),
     ("waiting", "64*T1", "idle"),
@@ -191,7 +191,8 @@ ACTIONS: dict[str, Callable[[AnswerBench], object]] = {
 
 def bring(state: str, what: str, reliable: bool) -> AnswerBench:
     """A call in *state*, such that *what* can happen to it."""
-    options = AnswerOptions(refresh=20.0, max_ring=30.0 if what == "max_ring" else 600.0)
+    refresh = 20.0 if what == "refresh" else 60.0
+    options = AnswerOptions(refresh=refresh, max_ring=30.0 if what == "max_ring" else 600.0)
     bench = AnswerBench(options, reliable=reliable, fields={"Expires": "30"} if what == "Expires" else {})
     if state == "ringing":
         bench.do(lambda: bench.call.ring(bench.now))
@@ -399,8 +400,8 @@ class DecisionTests(SynchronousTestCase):
     def test_for_ever(self) -> None:
         """A call that may ring for ever is refreshed, and never refused."""
         bench = AnswerBench(AnswerOptions(max_ring=float("inf")))
-        bench.wait(3600.0)
-        self.assertEqual((bench.said(), bench.state), ([">100"], "waiting"))
+        bench.wait(3600.5)
+        self.assertEqual((bench.said(), bench.state), ([">100", *[">183"] * 60], "ringing"))
 
 
 class HeldTests(SynchronousTestCase):
