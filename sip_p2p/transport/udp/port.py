@@ -152,8 +152,8 @@ class UdpPort(udp.Port):
                 return
             for level, kind, value in ancillary:
                 if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
-                    number, *kind = _BEGINNING.unpack_from(value)
-                    if number in UNREACHABLE and tuple(kind) not in _TIME_EXCEEDED:
+                    number, teller, kind_told = _BEGINNING.unpack_from(value)
+                    if number in UNREACHABLE and (teller, kind_told) not in _TIME_EXCEEDED:
                         unreachable(_host_and_port(address), quote, number)
 
 
