@@ -255,6 +255,19 @@ class Driver:
         self._core.flow_failed(flow, reason, self.now())
         self.drain()
 
+    def requests_failed(self, flow: LiveFlow, reason: BaseException) -> bool:
+        """What was sent on *flow*, which is no connection, did not arrive: our requests end.
+
+        :returns: False, and nothing has ended, where no request of the peer's lives there: then the flow may go.
+        """
+        self._take_received()
+        layer = self._core.layer
+        if not layer.answers(flow):
+            return False
+        layer.requests_failed(flow, reason)
+        self.drain()
+        return True
+
     def transactions_on(self, flow: Flow) -> tuple[Transaction, ...]:
         """What lives on *flow* now, in the order of its beginning."""
         return tuple(self._core.layer.table.flows.get(flow, ()))

@@ -200,6 +200,17 @@ class TransactionLayer:
         for transaction in living:
             transaction.flow_failed(reason, table)
 
+    def requests_failed(self, flow: Flow, reason: BaseException) -> None:
+        """What was sent on *flow* did not arrive: our requests on it end, and their users are told (17.1.4).
+
+        What a peer has asked stays as it is (17.2.4 as RFC 6026 section 8.8 has it): it may be asked again.
+        """
+        table = self.table
+        for living in tuple(table.flows.get(flow, ())):
+            if isinstance(living, ClientTransaction):
+                table.counters.flow_failures += 1
+                living.flow_failed(reason, table)
+
     # -- what comes from the user --------------------------------------------------------------------------------------
 
     def request(self, request: Request, flow: Flow, now: float) -> ClientTransaction:
@@ -307,6 +318,10 @@ class TransactionLayer:
     def asks(self, flow: Flow) -> bool:
         """Whether a request of ours waits for its response on *flow*."""
         return any(isinstance(living, ClientTransaction) for living in self.table.flows.get(flow, ()))
+
+    def answers(self, flow: Flow) -> bool:
+        """Whether a peer's request, or an INVITE whose answer it may not have, lives on *flow*."""
+        return any(isinstance(living, ServerTransaction) for living in self.table.flows.get(flow, ()))
 
     @property
     def is_full(self) -> bool:

@@ -344,7 +344,7 @@ class DatagramPort(DatagramProtocol):
         if flow.messages and flow.doubt != flow.messages:
             flow.doubt = flow.messages
             return
-        self.fail(flow, ConnectionFailure(f"nobody is at {address[0]}:{address[1]} by UDP: {os.strerror(number)}"))
+        self._undelivered(flow, f"nobody is at {address[0]}:{address[1]} by UDP: {os.strerror(number)}")
 
     def _is_ours(self, flow: DatagramFlow, quote: bytes) -> bool:
         if quote[:1] < b"\x02":
@@ -356,6 +356,13 @@ class DatagramPort(DatagramProtocol):
         branch = found[1].decode("ascii", "replace")
         living = self._owner.driver.transactions_on(flow)
         return any(transaction.request.via.branch == branch for transaction in living)
+
+    def _undelivered(self, flow: DatagramFlow, reason: str) -> None:
+        """Our requests on *flow* end. So does all else, unless the peer has asked something: it may ask that again, and
+        is not to be taken for somebody who asks something new (RFC 6026 section 7.1)."""
+        error = ConnectionFailure(reason)
+        if not self._owner.driver.requests_failed(flow, error):
+            self.fail(flow, error)
 
     def fail(self, flow: DatagramFlow, reason: ConnectionFailure) -> None:
         """What is on *flow* ends; what comes or goes afterwards has a new flow."""
@@ -383,7 +390,7 @@ class DatagramPort(DatagramProtocol):
             # A firewall of this machine says EACCES or EPERM of what it drops.
             if error.errno in UNREACHABLE and error.errno != errno.EACCES and flow.is_open:
                 where = f"{flow.remote_host}:{flow.remote_port}"
-                self.fail(flow, ConnectionFailure(f"nothing leads to {where} by UDP: {error.strerror}"))
+                self._undelivered(flow, f"nothing leads to {where} by UDP: {error.strerror}")
 
     def _write(self, data: bytes, address: tuple[str, int]) -> None:
         transport: Any = self.transport

@@ -449,6 +449,37 @@ class FlowFailureTests(SynchronousTestCase):
         bench.layer.abandon(client, bench.now)
         self.assertEqual(bench.said(), [])
 
+    def test_only_our_requests(self) -> None:
+        """Where a datagram did not arrive our requests end; a peer's stays as it was, and so its retransmission is no
+        new request (RFC 6026 section 8.8). fault:C4"""
+        tokens = CountingTokens()
+        for status in (None, 180, 200, 486):
+            bench = Bench()
+            self.assertFalse(bench.layer.answers(bench.flow))
+            ours = [bench.request(make_request(method, tokens.branch())) for method in ("INVITE", "OPTIONS")]
+            self.assertFalse(bench.layer.answers(bench.flow))
+            invite, info = (bench.receive_new(make_request(method)) for method in ("INVITE", "INFO"))
+            self.assertTrue(bench.layer.answers(bench.flow))
+            if status is not None:
+                bench.respond(invite, status)
+            before = bench.state(invite)
+            bench.outputs.clear()
+            reason = ConnectionFailure("nobody is there")
+            bench.layer.requests_failed(bench.flow, reason)
+            self.assertEqual([output.transaction for output in bench.outputs], ours)
+            self.assertEqual({type(output) for output in bench.outputs}, {TransactionFailed})
+            self.assertEqual((bench.state(invite), bench.state(info)), (before, "trying"))
+            bench.outputs.clear()
+            self.assertIsNone(bench.receive(make_request("INVITE")))
+            self.assertIsNone(bench.receive(make_request("INFO")))
+            self.assertEqual(bench.said(), [f">{status}"] if status in (180, 486) else [])
+            bench.respond(info, 200)
+            bench.layer.requests_failed(bench.flow, reason)
+            self.assertEqual((bench.said(), bench.layer.counters.flow_failures), ([">200"], 2))
+            bench.fail()
+            bench.layer.handle_timer(100)
+            self.assertEqual(set(bench.layer.inventory().values()), {0})
+
     def test_while_sending(self) -> None:
         """A flow that fails at the very write of a message ends the transactions on it, re-entrantly. fault:C4"""
         for reliable in (False, True):

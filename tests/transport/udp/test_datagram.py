@@ -333,6 +333,31 @@ class SendingTests(DatagramTestCase):
         self.port.transport = transport
         self.assertEqual(asking.statuses, [200])
 
+    def test_what_does_not_arrive(self) -> None:
+        """An error ends our requests, and not the peer's: what it sends again is no new request, and has its answer
+        (fault:I6, fault:C4, RFC 6026 section 8.8)."""
+        self.bob.user.answers = None
+        asking = self.raw(40000)
+        asked = request(via="UDP peer.example;rport")
+        self.send(asking, asked)
+        flow = self.port.flow_to(self.stranger.addresses[0], 40000)
+        self.bob.driver.request(outgoing(), flow, "caller")
+        self.network.advance(0.1)
+        sent = asking.received[0][0]
+        for _ in range(3):
+            self.port.unreachable(flow.address, sent, errno.ECONNREFUSED)
+        self.assertEqual(self.bob.user.names, ["RequestReceived", "TransactionFailed"])
+        self.send(asking, asked)
+        self.assertEqual((flow.is_open, self.bob.lost, len(self.bob.user.told)), (True, [], 2))
+        self.bob.answer(self.bob.user.told[0])
+        self.network.advance(0.1)
+        self.assertEqual(asking.statuses, [200])
+        self.bob.driver.request(outgoing(number=2), flow, "caller")
+        self.network.advance(0.1)
+        for _ in range(2):
+            self.port.unreachable(flow.address, asking.received[-1][0], errno.ECONNREFUSED)
+        self.assertEqual((flow.is_open, self.bob.user.names[2:]), (False, ["TransactionFailed"]))
+
     def test_the_port_is_closed(self) -> None:
         """What a port carried fails when it is closed; afterwards nothing is written, and nobody minds (row:C8,
         fault:J2)."""
