@@ -116,7 +116,7 @@ class Composition:
         if is_unnamed and from_ is not None:
             raise ValueError("who wants to remain unnamed has no From of its own")
         value = ANONYMOUS if is_unnamed else self._from_value(from_)
-        plan = RequestPlan(method, str(uri.without_headers()), value, tokens.tag(), tokens.call_id())
+        plan = RequestPlan(method, str(uri.as_request_uri()), value, tokens.tag(), tokens.call_id())
         plan.body = octets_of(body)
         plan.content_type = PLAIN_TEXT if content_type is None and isinstance(body, str) and body else content_type
         plan.fields = self._fields(headers, restricted=not unsafe_headers, tells=not is_unnamed) + asked
@@ -167,6 +167,8 @@ class Composition:
         proxy = self.proxy
         # RFC 3608 section 6.1: it is for whatever is asked of the domain, and not for REGISTER.
         route = None if plan is not None and plan.method == "REGISTER" else self.service_route
+        if route is not None and uri.is_secure:
+            route = route.to_sips()
         asks_for_tls = uri.is_secure or (uri.transport or "").lower() in ("tls", "wss")
         if proxy is None:
             if route is None:
@@ -176,5 +178,5 @@ class Composition:
             return route.first_hop(self.transport, asks_for_tls), None
         hop = proxy.first_hop(Transport.TLS if asks_for_tls else proxy.target.transport)
         if plan is not None:
-            plan.routes = [route_value(hop)] if route is None else [route_value(hop), *route.after(hop)]
+            plan.routes = [route_value(hop, is_sips=uri.is_secure), *(() if route is None else route.after(hop))]
         return hop, proxy.endpoint

@@ -101,7 +101,8 @@ class Delivery(FlowSearch):
     def _contact_on(self, flow: LiveFlow) -> str:
         """The Contact of the request, if *flow* carries it."""
         plan = self._plan
-        for_sips = plan.uri.lower().startswith("sips:")
+        # RFC 5630 section 5.1.1: the first of the route counts as the Request-URI does.
+        for_sips = plan.uri[:5].lower() == "sips:" or (bool(plan.routes) and "<sips:" in plan.routes[0].lower())
         return self._endpoint.contact_value(flow, for_sips=for_sips, names_nobody=is_anonymous(plan.from_))
 
     def _carry(self, flow: LiveFlow) -> None:

@@ -79,7 +79,7 @@ class ProxyConnector:
             return self.target
         if self.target.transport is Transport.UDP:
             raise InvalidOperation("the request needs TLS and the outbound proxy is configured for UDP")
-        return self.target.over(Transport.TLS)
+        return self.target.over(self.target.transport.over_tls)
 
     @property
     def route(self) -> str:
@@ -87,8 +87,14 @@ class ProxyConnector:
         return route_value(self.target)
 
 
-def route_value(target: Target) -> str:
-    """``<sip:host:port;transport=x;lr>`` for a hop."""
+def route_value(target: Target, *, is_sips: bool = False) -> str:
+    """``<sip:host:port;transport=x;lr>`` for a hop.
+
+    :param is_sips: whether it stands beside a ``sips:`` Request-URI: then it is a ``sips:`` URI itself (RFC 5630
+        section 5.1.1), and the hop one with TLS.
+    """
     host = f"[{target.host}]" if ":" in target.host else target.host
     port = f":{target.port}" if target.has_port else ""
+    if is_sips:
+        return f"<sips:{host}{port}{';transport=ws' if target.transport is Transport.WSS else ''};lr>"
     return f"<sip:{host}{port};transport={target.transport.value.lower()};lr>"

@@ -39,8 +39,13 @@ class Transport(enum.Enum):
 
     @property
     def default_port(self) -> int:
-        """The port where a URI names none (RFC 3261 section 19.1.1, table 1, RFC 7118 section 8)."""
+        """The port where a URI names none (RFC 3261 section 19.1.1, table 1, RFC 7118 section 5.5)."""
         return _DEFAULT_PORTS[self._value_]
+
+    @property
+    def over_tls(self) -> Transport:
+        """What carries the same with TLS; instead of UDP it is TLS over TCP."""
+        return Transport.WSS if self in (Transport.WS, Transport.WSS) else Transport.TLS
 
     @classmethod
     def named(cls, name: str | Transport) -> Transport:
@@ -140,7 +145,7 @@ class Target:
 def target_of(uri: SipUri, default: Transport) -> Target:
     """The target that *uri* names by itself (RFC 3263 section 4.1 without NAPTR and SRV).
 
-    ``sips:`` means TLS, whatever else is said (RFC 5630 section 3.1); else the ``transport`` parameter, else *default*.
+    ``sips:`` means TLS, whatever else is said (RFC 5630 section 4); else the ``transport`` parameter, else *default*.
     ``maddr`` takes the host's place as an address, never as a name.
 
     :raises ValueError: for an unknown transport, a ``maddr`` that is no host, a port of 0, or ``sips:`` over UDP.
@@ -149,8 +154,8 @@ def target_of(uri: SipUri, default: Transport) -> Target:
     transport = default if named is None else Transport.named(named)
     if uri.is_secure:
         if named is not None and transport is Transport.UDP:
-            raise ValueError(f"{uri}: sips needs TLS, which UDP cannot carry (RFC 5630 section 3.1)")
-        transport = Transport.WSS if transport in (Transport.WS, Transport.WSS) else Transport.TLS
+            raise ValueError(f"{uri}: sips needs TLS, which UDP cannot carry (RFC 5630 section 3.1.4)")
+        transport = transport.over_tls
     target = Target(transport, uri.maddr or uri.host, uri.port, uri.host)
     target.has_transport = named is not None
     return target

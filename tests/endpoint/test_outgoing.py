@@ -324,6 +324,13 @@ class ProxyTests(SynchronousTestCase):
         self.ping("sips:bob@far.example", proxy="tcp:p.example")
         self.assertEqual(self.seen[0].peer.transport, "TLS")
 
+    def test_route_of_a_sips_request(self) -> None:
+        """No sip URI stands in Route or Contact beside a sips Request-URI (RFC 5630 section 5.1.1)."""
+        self.ping("sips:bob@far.example", proxy="p.example")
+        headers = self.seen[0].request.headers
+        self.assertEqual(headers["Route"], "<sips:p.example;lr>")
+        self.assertTrue(headers["Contact"].startswith("<sips:"), headers["Contact"])
+
     def test_wrong_proxies(self) -> None:
         """A proxy that is none, or a certificate name without one, is refused when the endpoint is made (row:A1)."""
         manager = self.proxy.connection_manager

@@ -76,7 +76,7 @@ class HopTests(SynchronousTestCase):
 
     def test_never_less_than_asked_for(self) -> None:
         """A request that needs TLS upgrades the hop to the proxy; one that does not never downgrades it (row:A5,
-        RFC 5630 section 3.1)."""
+        RFC 5630 section 4)."""
         secure, clear = ProxyConnector.parse("proxy.example"), ProxyConnector.parse("tcp:proxy.example")
         for wanted in Transport:
             self.assertEqual(secure.first_hop(wanted), Target("tls", "proxy.example"))
@@ -84,6 +84,9 @@ class HopTests(SynchronousTestCase):
             self.assertEqual(clear.first_hop(wanted), Target("tls", "proxy.example", 5061))
         for wanted in (Transport.UDP, Transport.TCP, Transport.WS):
             self.assertEqual(clear.first_hop(wanted), Target("tcp", "proxy.example", 5060))
+        browser = ProxyConnector.parse("ws:proxy.example")
+        self.assertEqual(browser.first_hop(Transport.TLS), Target("wss", "proxy.example", 443))
+        self.assertEqual(browser.first_hop(Transport.TCP), browser.target)
 
     def test_upgrade_to_another_name(self) -> None:
         """The upgraded hop keeps the port that was given, and the name to be proved is the proxy's (row:A5, row:A7)."""
@@ -113,3 +116,13 @@ class HopTests(SynchronousTestCase):
             self.assertEqual(
                 (parsed.uri.host, parsed.uri.port or proxy.target.port), (proxy.target.host, proxy.target.port)
             )
+
+    def test_route_of_a_sips_request(self) -> None:
+        """Beside a sips Request-URI the Route is a sips URI, which needs no transport for TLS (RFC 5630 section
+        5.1.1)."""
+        for text, route in (
+            ("proxy.example", "<sips:proxy.example;lr>"),
+            ("tls:[2001:db8::7]:5071", "<sips:[2001:db8::7]:5071;lr>"),
+            ("wss:proxy.example", "<sips:proxy.example;transport=ws;lr>"),
+        ):
+            self.assertEqual(route_value(ProxyConnector.parse(text).target, is_sips=True), route)

@@ -28,9 +28,11 @@ class TransportTests(SynchronousTestCase):
         self.assertIn("'sctp' is not a transport; there are udp, tcp, tls, ws, wss", message)
 
     def test_ports_and_security(self) -> None:
-        """Each transport has its own port, and two of them carry TLS (RFC 3261 section 19.1.2, RFC 7118 section 8)."""
+        """Each transport has its own port, and two carry TLS (RFC 3261 section 19.1.1, RFC 7118 section 5.5)."""
         self.assertEqual([each.default_port for each in Transport], [5060, 5060, 5061, 80, 443])
         self.assertEqual([each for each in Transport if each.is_secure], [Transport.TLS, Transport.WSS])
+        over_tls = [Transport.TLS, Transport.TLS, Transport.TLS, Transport.WSS, Transport.WSS]
+        self.assertEqual([each.over_tls for each in Transport], over_tls)
 
 
 class TargetTests(SynchronousTestCase):
@@ -143,7 +145,7 @@ class TargetOfTests(SynchronousTestCase):
 
     def test_secure(self) -> None:
         """sips means TLS whatever the default or the parameter says; over UDP it cannot be had (row:A5,
-        RFC 5630 section 3.1)."""
+        RFC 5630 sections 3.1.4 and 4)."""
         for default in Transport:
             expected = Transport.WSS if default in (Transport.WS, Transport.WSS) else Transport.TLS
             self.assertIs(where("sips:bob@b.example", default)[0], expected)

@@ -257,7 +257,7 @@ class Registration:
     def _send(self, binding: Binding, errand: Errand, flow: LiveFlow | None) -> None:
         target, proxy = self._hops[binding.reg_id - 1]
         if proxy is not None:
-            errand.plan.routes = [route_value(target)]
+            errand.plan.routes = [route_value(target, is_sips=errand.plan.uri[:5].lower() == "sips:")]
         run = self._runs[binding] = RegisterRun(
             self, binding, errand, target, None if proxy is None else proxy.endpoint
         )

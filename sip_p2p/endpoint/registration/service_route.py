@@ -1,10 +1,11 @@
-"""The proxies that a registrar wants our requests to go by (RFC 3608 section 6.1)."""
+"""The proxies that a registrar wants our requests to go by (RFC 3608 section 6.1, RFC 5630 section 5.1.1)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast, final
 
 from sip_p2p.sip.fields import parse_name_addr
+from sip_p2p.sip.name_addr import NameAddr
 from sip_p2p.transport.target import Transport, target_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ServiceRoute:
         """
         target = target_of(self._first, default)
         if (self.is_secure or asks_for_tls) and not target.transport.is_secure:
-            return target.over(Transport.TLS)
+            return target.over(target.transport.over_tls)
         return target
 
     def after(self, hop: Target) -> tuple[str, ...]:
@@ -51,5 +52,18 @@ class ServiceRoute:
         is_hop = host in (hop.host, hop.name) and first.port in (None, hop.port)
         return self.values[1:] if is_hop else self.values
 
+    def to_sips(self) -> ServiceRoute:
+        """The same route for a request to a ``sips:`` URI, beside which no ``sip:`` one may stand."""
+        return ServiceRoute(
+            tuple(_sips(parse_name_addr(value, "Service-Route")) for value in self.values), self.is_secure
+        )
+
     def __repr__(self) -> str:
         return f"<ServiceRoute {', '.join(self.values)}>"
+
+
+def _sips(hop: NameAddr) -> str:
+    """*hop* as a ``sips:`` URI; UDP, which carries no TLS, stands there no more."""
+    uri = cast("SipUri", hop.uri)
+    params = {name: value for name, value in uri.params.items() if name != "transport" or uri.transport != "udp"}
+    return str(NameAddr(uri.replace(scheme="sips", params=params), hop.display_name, hop.params))

@@ -184,8 +184,8 @@ def _target(uri: SipUri, dialog: Dialog, endpoint: RealTimeEndpoint) -> Target:
     except ValueError as error:
         raise ConnectionFailure(f"nothing can be sent to {uri}: {error}") from None
     if dialog.is_tls and not target.transport.is_secure:
-        # RFC 5630 section 3: what the dialog's own plan should have seen to; it is not left to one place.
-        target = target.over(Transport.TLS)
+        # RFC 5630 section 5.1.1.3: what the dialog's own plan should have seen to; it is not left to one place.
+        target = target.over(target.transport.over_tls)
     return target if dialog.peer or not is_loopback(target.host) else _outside(target, dialog)
 
 

@@ -285,6 +285,28 @@ class GrantedTests(RegistrarTestCase):
         self.assertEqual(routes[1].get_all("Route"), [])
         self.assertNotIn("Route", self.registrar.seen[-1].request.headers)
 
+    def test_service_route_and_sips(self) -> None:
+        """Beside a sips Request-URI the route is all sips; where it begins with sips, so is the Contact of every
+        request (RFC 5630 section 5.1.1)."""
+        seen: list[Any] = []
+        self.registrar.party.handle("OPTIONS", lambda incoming: seen.append(incoming.request.headers) or 200)
+        alice = self.alice()
+        for schemes, asked, expected, contact in (
+            (("sip", "sip"), "sips", ("sips", "sips"), "sips"),
+            (("sips", "sip"), "sip", ("sips", "sip"), "sips"),
+            (("sip", "sips"), "sip", ("sip", "sips"), "sip"),
+        ):
+            granted, wanted = (
+                [f"<{scheme}:{host};lr>" for scheme, host in zip(each, ("example.com", "two.example"), strict=True)]
+                for each in (schemes, expected)
+            )
+            self.registrar.fields = [("Service-Route", ", ".join(granted))]
+            registration = self.register(alice)
+            self.network.run_until(alice.request("OPTIONS", f"{asked}:bob@nowhere.example"))
+            self.assertEqual(seen[-1].get_all("Route"), wanted)
+            self.assertTrue(seen[-1]["Contact"].startswith(f"<{contact}:"), (schemes, asked, seen[-1]["Contact"]))
+            self.network.run_until(registration.unregister())
+
     def test_gruu(self) -> None:
         """Our Contact is the GRUU from then on, but not in REGISTER (RFC 5627 section 4)."""
         self.registrar.gruu = True

@@ -21,9 +21,26 @@ class ServiceRouteTests(SynchronousTestCase):
             ("<sip:p.example:5070;transport=udp;lr>", True, False, Target("TLS", "p.example", 5070)),
             ("<sip:p.example;transport=wss;lr>", True, False, Target("WSS", "p.example")),
             ("<sips:p.example;lr>", False, False, Target("TLS", "p.example")),
+            # RFC 7118 section 8.2: so it is written over WSS.
+            ("<sip:p.example:443;transport=ws;lr>", True, False, Target("WSS", "p.example", 443)),
+            ("<sip:p.example:8080;transport=ws;lr>", False, False, Target("WS", "p.example", 8080)),
+            ("<sips:p.example;transport=ws;lr>", False, True, Target("WSS", "p.example")),
         ):
             route = ServiceRoute((value, "<sip:q.example;lr>"), is_secure)
             self.assertEqual(route.first_hop(Transport.TCP, asks), expected, value)
+
+    def test_to_sips(self) -> None:
+        """For a request to a sips URI each value is a sips URI, and nothing else of it changes (RFC 5630 section
+        5.1.1)."""
+        values = (
+            "<sip:x@p.example:5070;transport=udp;lr>",
+            '"Q" <sip:q.example;lr;b=2>;c=d',
+            "<sips:r.example;transport=ws;lr>",
+        )
+        route = ServiceRoute(values, False).to_sips()
+        expected = ("<sips:x@p.example:5070;lr>", '"Q" <sips:q.example;lr;b=2>;c=d', "<sips:r.example;transport=ws;lr>")
+        self.assertEqual(route.values, expected)
+        self.assertEqual(route.first_hop(Transport.TCP, True), Target("TLS", "p.example", 5070))
 
     def test_wrong_transport(self) -> None:
         """A transport that there is not leads nowhere."""
