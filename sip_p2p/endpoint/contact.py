@@ -77,11 +77,10 @@ class ContactAddress:
         if names_nobody:
             if self.unnamed is not None:
                 # RFC 5627 section 4.4: in an anonymous request it is the temporary one.
-                return f"<{self.unnamed.replace(scheme='sips') if for_sips else self.unnamed}>"
+                return f"<{_under(self.unnamed, for_sips)}>"
             return f"<{self._uri_on(flow, for_sips=for_sips, user='anonymous')}>"
         if self.routable is not None:
-            # RFC 5630 section 5.1.1.4: whoever has a GRUU has it under both schemes.
-            return self.value(self.routable.replace(scheme="sips") if for_sips else self.routable)
+            return self.value(_under(self.routable, for_sips))
         uri = self._uri_on(flow, for_sips=for_sips)
         if not self._manager.is_listening:
             # RFC 5626 section 4.3: whoever wants to reach us has to use this very flow.
@@ -112,7 +111,12 @@ class ContactAddress:
         return f"sips:{where}" if for_sips and flow.transport == "TLS" else _with_transport(where, flow.transport)
 
 
+def _under(gruu: SipUri, for_sips: bool) -> SipUri:
+    """*gruu* under the scheme that is asked for: whoever has one has it under both (RFC 5630 section 5.1.1.4)."""
+    return gruu.replace(scheme="sips" if for_sips else "sip")
+
+
 def _with_transport(where: str, transport: str) -> str:
     """The URI of *where* over *transport*: WebSocket with TLS has no name of its own there, but the scheme (RFC 7118
-    section 5.3)."""
+    sections 5.2 and 5.5)."""
     return f"sips:{where};transport=ws" if transport == "WSS" else f"sip:{where};transport={transport.lower()}"

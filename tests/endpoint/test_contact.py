@@ -41,6 +41,15 @@ class ContactTests(PartyTestCase):
         self.run_until(carol.request("PING", "sips:bob@b.example"))
         self.assertIn("<sips:carol@a.example;gr=urn:uuid:1>", seen[0])
 
+    def test_sips_gruu_of_a_sip_request(self) -> None:
+        """A request to a sip URI has a sip Contact, whatever the GRUU came as (RFC 5630 sections 5.1.1.2 and
+        5.1.1.4)."""
+        carol = self.party(gruu="sips:carol@a.example;gr=urn:uuid:1")
+        seen = []
+        self.bob.handle("PING", lambda event: seen.append(event.request.headers["Contact"]))
+        self.run_until(carol.request("PING", "sip:bob@b.example"))
+        self.assertIn("<sip:carol@a.example;gr=urn:uuid:1>", seen[0])
+
     def test_gruu_leads_to_its_endpoint(self) -> None:
         """A request to a GRUU reaches the endpoint that has it, though its user part is nobody's name (row:A10,
         row:G1)."""
