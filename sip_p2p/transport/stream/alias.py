@@ -2,7 +2,7 @@
 
 A peer that listens says where in the sent-by of its requests, and with ``;alias`` that requests to that place may come
 by this very connection. It is believed only where TLS has proved that the host is its own, on a connection that both
-sides have authenticated (sections 8 and 9.1); on clear text never. What a peer says of itself lasts as long as the
+sides have authenticated (sections 8.2 and 9.2); on clear text never. What a peer says of itself lasts as long as the
 connection on which it said so.
 
 A peer that does not listen has the connection's own address for its sent-by. Nobody else can be there, so it needs no
@@ -12,6 +12,8 @@ A peer that does not listen has the connection's own address for its sent-by. No
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from sip_p2p.transport.target import Transport
 
 if TYPE_CHECKING:
     from sip_p2p.sip.via import Via
@@ -23,7 +25,6 @@ ALIAS = ";alias"
 """What the Via of our own requests says where we listen, too."""
 
 _MOST_ALIASES = 8
-_DEFAULT_PORT = 5061
 
 
 def learn_alias(flow: StreamFlow, via: Via) -> None:
@@ -31,7 +32,7 @@ def learn_alias(flow: StreamFlow, via: Via) -> None:
 
     :param via: the top Via of a request that came on *flow*.
     """
-    place = (via.host, via.port or _DEFAULT_PORT)
+    place = (via.host, via.port or Transport(flow.transport).default_port)
     # A peer names the same place in request after request: what it says of that is looked at once.
     if place == flow.last_alias or place in flow.aliases or len(flow.aliases) >= _MOST_ALIASES:
         return

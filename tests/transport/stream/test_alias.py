@@ -21,6 +21,7 @@ class Flow:
     """A flow, as far as it matters here."""
 
     remote_port = 49152
+    transport = "TLS"
 
     def __init__(self, *names: str, verified: bool = True) -> None:
         self.aliases: frozenset[tuple[str, int]] = frozenset()
@@ -41,6 +42,13 @@ class AliasTests(SynchronousTestCase):
         """A place whose host the certificate proves is believed, without a port the usual one (row:E16, fault:G2)."""
         self.assertEqual(self.learn(Flow("a.example"), "a.example;alias"), {("a.example", 5061)})
         self.assertEqual(self.learn(Flow("a.example"), "A.Example:5071;alias"), {("a.example", 5071)})
+
+    def test_usual_port(self) -> None:
+        """Without a port the usual one of the transport is meant, over WebSocket too (RFC 5923 section 8.2, RFC 7118
+        section 5.5)."""
+        flow = Flow("a.example")
+        flow.transport = "WSS"
+        self.assertEqual(self.learn(flow, "a.example;alias"), {("a.example", 443)})
 
     def test_of_another(self) -> None:
         """A place whose host it does not prove is nobody's, however it is written (fault:G2)."""
