@@ -26,6 +26,9 @@ __all__ = ["IncomingText", "MessageStatus", "Outcome", "OutgoingText", "ReportRe
 
 T = TypeVar("T")
 
+_ACCEPTED = 202
+"""The answer of who passes a text on, and does not know what becomes of it (RFC 3428 section 7)."""
+
 
 @final
 class Outcome(Generic[T]):
@@ -221,7 +224,8 @@ class IncomingText:
     """A text of somebody else.
 
     Its 200 goes out when the handlers have returned, and the report that it was delivered after that, where the sender
-    wants one. A handler that raises makes the answer 500; one that returns a status refuses it with that.
+    wants one. A handler that raises makes the answer 500; one that returns a status refuses it with that. One that
+    passes it on returns 202, and calls :meth:`delivered` when it knows that.
 
     :ivar conversation: what else passes between us and its sender; None where there is no room for one more.
     :ivar incoming: the MESSAGE that it came in.
@@ -237,8 +241,8 @@ class IncomingText:
     """
 
     __slots__ = (
-        "_is_delivered",
-        "_is_displayed",
+        "_is_answered",
+        "_noted",
         "content",
         "content_type",
         "conversation",
@@ -270,8 +274,8 @@ class IncomingText:
         self.date: float | None = None
         self.expires: int | None = None
         self.wanted: frozenset[Wanted] = frozenset()
-        self._is_delivered = False
-        self._is_displayed = False
+        self._is_answered = False
+        self._noted: set[Disposition] = set()
 
     @property
     def peer(self) -> Peer:
@@ -301,18 +305,28 @@ class IncomingText:
     def displayed(self) -> None:
         """It was shown to somebody: tell its sender, where that is wanted and we tell such things. Nothing happens the
         second time."""
-        if not self._is_displayed:
-            self._is_displayed = True
-            if self._is_delivered:
-                self._report(Disposition.DISPLAYED)
+        self._note(Disposition.DISPLAYED)
 
     def delivered(self) -> None:
-        """It was answered with a 2xx; called by the messenger. What was shown while it was told is reported now."""
-        if not self._is_delivered:
-            self._is_delivered = True
-            self._report(Disposition.DELIVERED)
-            if self._is_displayed:
-                self._report(Disposition.DISPLAYED)
+        """It has reached whom it is for: tell its sender, where that is wanted and we tell such things. The messenger
+        does so after a 200; who has returned 202, since it could not know that, does it then. Nothing happens the
+        second time."""
+        self._note(Disposition.DELIVERED)
+
+    def answered(self, status: int) -> None:
+        """Its 2xx has gone out; called by the messenger. What was noted while it was told is reported now."""
+        self._is_answered = True
+        if status != _ACCEPTED:
+            self._noted.add(Disposition.DELIVERED)
+        for each in (Disposition.DELIVERED, Disposition.DISPLAYED):
+            if each in self._noted:
+                self._report(each)
+
+    def _note(self, disposition: Disposition) -> None:
+        if disposition not in self._noted:
+            self._noted.add(disposition)
+            if self._is_answered:
+                self._report(disposition)
 
     def _report(self, disposition: Disposition) -> None:
         if self.conversation is not None:

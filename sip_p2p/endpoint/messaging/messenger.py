@@ -125,9 +125,9 @@ class Messenger:
         self.composing_changed: Event[Conversation] = Event(log_bounds=bounds)
         self.reports = Reports(self, wishes(answers), report_timeout)
         self._conversations: OrderedDict[tuple[str | None, str], Conversation] = OrderedDict()
-        # The texts that came, by their sender and their id: None once they were answered 2xx, and while they are not,
+        # The texts that came, by their sender and their id: their 2xx once they were answered, and while they are not,
         # who else waits for that answer.
-        self._known: OrderedDict[tuple[str, str], list[Deferred[Any]] | None] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], list[Deferred[Any]] | int] = OrderedDict()
         self._is_closed = False
         endpoint.message_received.subscribe(self._received)
         manager.lives.add(self)
@@ -271,10 +271,9 @@ class Messenger:
         if key in self._known:
             self.duplicates += 1
             waiting = self._known[key]
-            if waiting is None:
+            if isinstance(waiting, int):
                 # Its sender has missed that it arrived, or repeats everything after a restart.
-                self._answered(None, text)
-                return None
+                return self._answered(waiting, text)
             again: Deferred[Any] = Deferred()
             waiting.append(again)
             return again
@@ -321,17 +320,18 @@ class Messenger:
         """The handlers have answered: where that is a yes, its sender is told what it wants to know."""
         if _is_yes(answer):
             # After the answer, which goes out when this returns.
-            self.reactor.callLater(0, text.delivered)
+            self.reactor.callLater(0, text.answered, _status_of(answer))
         return answer
 
     def _decided(self, answer: Any, key: tuple[str, str]) -> Any:
         """A text has its answer, and whoever repeated it meanwhile gets the same."""
+        waiting = self._known.get(key)
         if _is_yes(answer):
-            waiting, self._known[key] = self._known.get(key), None
+            self._known[key] = _status_of(answer)
         else:
-            waiting = self._known.pop(key, None)
-        for each in waiting or ():
-            each.callback(answer.status if isinstance(answer, Response) else answer if isinstance(answer, int) else 500)
+            self._known.pop(key, None)
+        for each in waiting if isinstance(waiting, list) else ():
+            each.callback(_status_of(answer))
         return answer
 
     def _conversation_with(self, incoming: IncomingRequest) -> Conversation | None:
@@ -432,5 +432,12 @@ def _key(uri: SipUri) -> tuple[str | None, str]:
 
 def _is_yes(answer: Any) -> bool:
     """Whether what a handler returned is a 2xx."""
+    return answer is None or 200 <= _status_of(answer) < 300
+
+
+def _status_of(answer: Any) -> int:
+    """The status of what a handler returned; 500 for what is no answer."""
+    if answer is None:
+        return 200
     status = answer.status if isinstance(answer, Response) else answer
-    return status is None or (isinstance(status, int) and not isinstance(status, bool) and 200 <= status < 300)
+    return status if isinstance(status, int) and not isinstance(status, bool) else 500

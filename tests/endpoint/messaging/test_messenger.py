@@ -88,6 +88,16 @@ class TextTests(MessengerTestCase):
             self.assertEqual(self.failureResultOf(sending, RequestFailed).value.status, 488)
         self.assertEqual(self.read, ["x"])
 
+    def test_twice_at_once_without_a_word(self) -> None:
+        """Where the first is taken by a handler that returns nothing in the end, that is 200 for both."""
+        decided: Deferred[None] = Deferred()
+        self.his.text_received.subscribe(lambda text: decided)
+        sendings = [self.alice.send_message(BOB, enclosed(b"x"), "message/cpim") for _ in range(2)]
+        self.network.advance(1)
+        decided.callback(None)
+        self.network.advance(1)
+        self.assertEqual([self.successResultOf(each).status for each in sendings], [200, 200])
+
     def test_not_taken(self) -> None:
         """A text whose handler has raised is answered 500, and told again when it comes again (fault:K1)."""
         troubles = [ValueError("once")]
@@ -107,14 +117,47 @@ class TextTests(MessengerTestCase):
 
         async def handler(text: Any) -> int:
             await decided
-            return 202
+            return 200
 
         self.his.text_received.subscribe(handler)
         message = self.sent("x", want=("delivered",))
         self.assertEqual((message.status.value, self.his.reports.sent), ("sending", 0))
         decided.callback(None)
         self.network.advance(1)
-        self.assertEqual((self.successResultOf(message.sent).status, message.status.value), (202, "delivered"))
+        self.assertEqual((self.successResultOf(message.sent).status, message.status.value), (200, "delivered"))
+
+    def test_passed_on(self) -> None:
+        """Who answers 202 does not know whether the text will be delivered: that is reported when it says so, and not
+        because the text comes again (RFC 5438 section 12.1.3.1)."""
+        self.his.text_received.subscribe(lambda text: 202)
+        message = self.sent("x", want=("delivered", "displayed"))
+        again = enclosed(b"x", message.id, "delivered")
+        self.assertEqual(self.run_until(self.alice.send_message(BOB, again, "message/cpim")).status, 202)
+        self.network.advance(1)
+        self.assertEqual((message.status.value, len(self.texts), self.his.reports.sent), ("sent", 1, 0))
+        for _ in range(2):
+            self.texts[0].delivered()
+        self.network.advance(1)
+        self.assertEqual((message.status.value, self.his.reports.sent), ("delivered", 1))
+        self.texts[0].displayed()
+        self.network.advance(1)
+        self.assertEqual(message.status.value, "displayed")
+
+    def test_known_before_it_is_answered(self) -> None:
+        """What is said of a text before its answer has gone out is reported after that."""
+        decided: Deferred[int] = Deferred()
+
+        def handler(text: Any) -> Deferred[int]:
+            text.displayed()
+            text.delivered()
+            return decided
+
+        self.his.text_received.subscribe(handler)
+        message = self.sent("x", want=("delivered", "displayed"))
+        self.assertEqual(self.his.reports.sent, 0)
+        decided.callback(202)
+        self.network.advance(1)
+        self.assertEqual([each.disposition.name for each in message.reports], ["DELIVERED", "DISPLAYED"])
 
     def test_nobody_is_told(self) -> None:
         """While nobody is told of texts they are refused, unless somebody else hears MESSAGEs (row:B9)."""
