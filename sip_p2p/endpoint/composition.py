@@ -111,6 +111,9 @@ class Composition:
         """The plan of a request to *uri*; the arguments are those of
         :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.request`."""
         wishes = [privacy] if isinstance(privacy, str) else list(privacy or ())
+        if from_ == ANONYMOUS:
+            # What belongs to a session in which we have no name.
+            wishes, from_ = [*wishes, "user"], None
         asked = privacy_fields(wishes)
         is_unnamed = hides_user(wishes)
         if is_unnamed and from_ is not None:

@@ -25,6 +25,7 @@ from sip_p2p.errors import (
 from sip_p2p.sip.event.referring import ReferAnswered, Referrer, ReferrerState, unheard_referral
 from sip_p2p.sip.event.subscribing import NotifyReceived, SubscriptionOver
 from sip_p2p.sip.message import Response
+from sip_p2p.sip.privacy import ANONYMOUS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,16 +64,19 @@ class Referral:
     """
 
     __slots__ = (
-        "_accepted", "_changed", "_final", "_followers", "_in_dialog", "_reader", "_referrer", "_reports", "endpoint",
-        "lost", "outcome", "refer_to", "response", "status", "via",
+        "_accepted", "_changed", "_final", "_followers", "_in_dialog", "_is_nobody", "_reader", "_referrer", "_reports",
+        "endpoint", "lost", "outcome", "refer_to", "response", "status", "via",
     )  # fmt: skip
 
     kind = "referrals"
     family = None
 
-    def __init__(self, endpoint: RealTimeEndpoint, refer_to: ReferTo, subscription: str = "wanted") -> None:
+    def __init__(
+        self, endpoint: RealTimeEndpoint, refer_to: ReferTo, subscription: str = "wanted", is_nobody: bool = False
+    ) -> None:
         """
         :param subscription: as for :class:`~.referring.ReferArguments`.
+        :param is_nobody: whether it is for a session in which we have no name.
         """
         manager = endpoint.connection_manager
         self.endpoint = endpoint
@@ -89,6 +93,7 @@ class Referral:
             wants_notifications=subscription in ("wanted", "unwanted"),
             is_explicit=subscription == "explicit",
         )
+        self._is_nobody = is_nobody
         self._accepted: Deferred[Referral] | None = None
         self._final: list[Deferred[ReferProgress]] = []
         self._reports: deque[ReferProgress] = deque()
@@ -300,9 +305,10 @@ class Referral:
         self._leave(effect.dialog)
         try:
             uri = events_uri(effect.response, effect.flow)
+            from_ = ANONYMOUS if self._is_nobody else None
             # Where that leads nowhere is told before anything is done.
-            endpoint.first_hop(endpoint.compose("SUBSCRIBE", uri), self.via)
-            plan = endpoint.compose("SUBSCRIBE", uri)
+            endpoint.first_hop(endpoint.compose("SUBSCRIBE", uri, from_=from_), self.via)
+            plan = endpoint.compose("SUBSCRIBE", uri, from_=from_)
         except (SipError, ValueError) as error:
             referrer.stop(now)
             self._over(error)

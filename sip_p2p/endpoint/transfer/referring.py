@@ -17,7 +17,7 @@ from sip_p2p.sip.dialog.references import Replaces, TargetDialog
 from sip_p2p.sip.dialog.replacing import REPLACES
 from sip_p2p.sip.event.refer import EXPLICITSUB, NOSUB, TDIALOG, ReferTo
 from sip_p2p.sip.host import IPV4
-from sip_p2p.sip.privacy import is_anonymous
+from sip_p2p.sip.privacy import ANONYMOUS, is_anonymous
 from sip_p2p.sip.uri import OpaqueUri, SipUri
 
 if TYPE_CHECKING:
@@ -116,19 +116,23 @@ def refer(
     peer: str | SipUri | TelUri | RealTimeAddress,
     target: Referred,
     arguments: ReferArguments,
+    is_nobody: bool = False,
 ) -> Deferred[Referral]:
-    """Refer outside of a session; see :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.refer`."""
+    """Refer outside of a session; see :meth:`~sip_p2p.endpoint.endpoint.RealTimeEndpoint.refer`.
+
+    :param is_nobody: whether it is for a session in which we have no name.
+    """
     check_thread()
     refer_to = refer_to_of(target, arguments, endpoint.owner_uri.host)
-    fields = _fields(endpoint, refer_to, arguments)
+    fields = _fields(endpoint, refer_to, arguments, is_nobody)
     known = arguments.get("target_dialog")
     if known is not None:
         fields += _naming(known)
     uri = to_sip_uri(peer, endpoint.owner_uri.host)
-    plan = endpoint.compose("REFER", uri, headers=fields)
+    plan = endpoint.compose("REFER", uri, headers=fields, from_=ANONYMOUS if is_nobody else None)
     endpoint.first_hop(plan, arguments.get("via"))
     plan.prepare()
-    referral = Referral(endpoint, refer_to, subscription=arguments.get("subscription", "wanted"))
+    referral = Referral(endpoint, refer_to, arguments.get("subscription", "wanted"), is_nobody)
     return referral.start(plan, arguments.get("via"))
 
 
@@ -137,11 +141,12 @@ def refer_in(session: SignalingSession, target: Referred, arguments: ReferArgume
     endpoint = session.endpoint
     check_thread()
     dialog = _dialog_of(session)
+    is_nobody = is_anonymous(dialog.local)
     if not arguments.get("in_dialog", True):
-        return refer(endpoint, str(dialog.remote_target), target, {**arguments, "target_dialog": session})
+        return refer(endpoint, str(dialog.remote_target), target, {**arguments, "target_dialog": session}, is_nobody)
     refer_to = refer_to_of(target, arguments, endpoint.owner_uri.host)
-    fields = _fields(endpoint, refer_to, arguments, is_anonymous(dialog.local))
-    referral = Referral(endpoint, refer_to, subscription=arguments.get("subscription", "wanted"))
+    fields = _fields(endpoint, refer_to, arguments, is_nobody)
+    referral = Referral(endpoint, refer_to, arguments.get("subscription", "wanted"), is_nobody)
     return referral.start_in(dialog, fields)
 
 

@@ -105,6 +105,25 @@ class SayingTests(TransferTestCase):
         self.assertEqual(str(self.referrals[-1].referred_by), "<sip:alice@a.example>")
         self.run_until(session.terminate())
 
+    def test_nobody_elsewhere(self) -> None:
+        """Nor does a REFER outside of the dialog of such a session, nor the subscription to what becomes of it
+        (row:I8)."""
+        heard: list[Any] = []
+        self.bob.connection_manager.dispatch.heard.subscribe(lambda told: heard.append(told[0].request))
+        session, _ = self.call(privacy=["user"])
+        self.assertEqual(self.status_of(session.refer(CAROL, in_dialog=False)), 603)
+        self.bob.refer_received.unsubscribe(self.refer_received)
+        self.bob.refer_received.subscribe(lambda referral: referral.accept(False))
+        referral: Any = self.run_until(session.refer(CAROL, subscription="explicit"))
+        self.network.advance(1)
+        self.assertTrue(referral.is_over)
+        self.run_until(session.terminate())
+        methods = [request.method for request in heard]
+        self.assertEqual((methods.count("REFER"), methods.count("SUBSCRIBE")), (2, 1))
+        for request in heard:
+            self.assertNotIn("alice", str(list(request.headers)), request.method)
+        self.network.advance(4000)
+
     def test_kind(self) -> None:
         """A referral says what it is (row:I1)."""
         referral = Referral(self.alice, ReferTo.of(CAROL))
