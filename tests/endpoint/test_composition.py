@@ -57,3 +57,14 @@ class CompositionTests(PartyTestCase):
         self.run_until(carol.send_message("sip:bob@b.example", "x", from_="sip:boss@a.example"))
         self.run_until(carol.send_message("sip:bob@b.example", "x", from_="sip:carol@a.example"))
         self.assertEqual((seen, len(asked)), (["sip:boss@a.example", "sip:carol@a.example"], 1))
+
+    def test_request_uri(self) -> None:
+        """What a URI says of the request that is made from it stands neither in the Request-URI nor in To, and all else
+        does (RFC 3261 sections 19.1.1 and 19.1.5)."""
+        seen = []
+        self.bob.message_received.subscribe(
+            lambda event: seen.append((event.request.uri_text, event.request.headers["To"]))
+        )
+        kept = "sip:bob@b.example;user=ip;new=1"
+        self.run_until(self.alice.send_message(f"{kept};method=MESSAGE?Subject=lunch", "x"))
+        self.assertEqual(seen, [(kept, f"<{kept}>")])
