@@ -298,10 +298,10 @@ def hear_acceptance(
 def refuse_acceptance(usage: InviteUsage, response: Response, flow: Flow, cseq: int, now: float) -> None:
     """The 2xx of a branch that nobody wants: it is acknowledged, then ended (section 13.2.2.4).
 
-    An offer in it goes unanswered: what would be an answer is for the application to say, and the session that it would
-    be for never begins.
+    An offer in it is answered by none of its streams, if it is SDP: the session that it would be for never begins.
     """
     usage.accepted(response, cseq, now, flow)
+    _description(usage, Place.INVITE_2XX, response)
     usage.bye(now, ending=Ending.FORKED)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sip_p2p.sip.message import Request, Response
     from sip_p2p.sip.multipart import BodyPart
 
-__all__ = ["SDP", "ContentDescription", "description_of"]
+__all__ = ["SDP", "ContentDescription", "description_of", "refusal_of"]
 
 SDP = "application/sdp"
 """The type that nearly all session descriptions have (RFC 8866 section 8.1)."""
@@ -100,6 +100,32 @@ def description_of(message: Request | Response) -> ContentDescription | None:
         if all(part.disposition is not None for part in parts):
             return None
     return ContentDescription(message.body, content_type, disposition)
+
+
+def refusal_of(offer: ContentDescription, former: ContentDescription | None = None) -> ContentDescription | None:
+    """The answer to *offer* that takes none of its streams (RFC 3264 section 6): for an offer that cannot be refused,
+    and is not wanted (RFC 3261 section 13.2.2.4).
+
+    :param former: our last description; its origin is ours, and its version goes up (RFC 3264 section 8).
+    :returns: None where *offer* is no SDP.
+    """
+    if parse_media_type(offer.content_type).essence != SDP:
+        return None
+    lines = offer.text.splitlines()
+    origin = ["-", "0", "0", "IN", "IP4", "0.0.0.0"]
+    for line in [] if former is None else former.text.splitlines():
+        words = line[2:].split(" ")
+        if line[:2] == "o=" and len(words) == 6 and words[2].isascii() and words[2].isdecimal() and len(words[2]) < 20:
+            origin = [*words[:2], str(int(words[2]) + 1), *words[3:]]
+    # Section 6: the times are those of the offer.
+    times = [line for line in lines if line[:2] == "t="] or ["t=0 0"]
+    answer = ["v=0", f"o={' '.join(origin)}", "s=-", "c=IN IP4 0.0.0.0", *times]
+    for line in lines:
+        if line[:2] == "m=":
+            # Section 6: port 0, and at least one format, which nobody reads.
+            kind, _, protocol, form = (line[2:].split(" ") + ["-"] * 4)[:4]
+            answer.append(f"m={kind} 0 {protocol} {form}")
+    return ContentDescription("".join(f"{line}\r\n" for line in answer))
 
 
 def _session_part(parts: tuple[BodyPart, ...], media_type: MediaType) -> BodyPart | None:

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Protocol, final
 from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.acknowledging import AwaitedAck, OwedAck
 from sip_p2p.sip.dialog.capabilities import Capabilities
-from sip_p2p.sip.dialog.description import description_of
+from sip_p2p.sip.dialog.description import description_of, refusal_of
 from sip_p2p.sip.dialog.effects import (
     AckWanted,
     AnswerReceived,
@@ -291,6 +291,11 @@ class InviteUsage:
         self.core.say(AckWanted(self, plan))
         # RFC 6026 section 7.2: timer M is how long the 2xx may come again.
         return owed.leave(now + self.core.layer.timers.timeout)
+
+    def _refused_offer(self, response: Response | None) -> ContentDescription | None:
+        """The answer to an offer in *response*, a 2xx, that nobody wants; None where there is none, or it is no SDP."""
+        offer = description_of(response) if response is not None and self.offer_answer.must_stand(Place.ACK) else None
+        return None if offer is None else refusal_of(offer, self.local_description)
 
     def ack_sent(self, octets: bytes, flow: Flow) -> None:
         """The ACK left, as *octets* on *flow*."""
@@ -609,8 +614,8 @@ class InviteUsage:
         if self.is_early and not self.dialog.is_caller:
             raise InvalidOperation("an early dialog is ended by the response to its INVITE (RFC 3261 section 15)")
         if self.owed_ack is not None and self.owed_ack.is_owed:
-            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session.
-            self._send_ack(self.owed_ack, None, (), now)
+            # 13.2.2.4: a 2xx is acknowledged, whatever becomes of the session, and an offer in it is answered.
+            self._send_ack(self.owed_ack, self._refused_offer(self.owed_ack.response), (), now)
         elif self.state is _ACCEPTED:
             # 15: whoever was called must not hang up before the ACK has come, or can come no more.
             self._farewell = _Farewell(ending, fields)

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import InvalidOperation
 from sip_p2p.sip.dialog.call_options import CallOptions
+from sip_p2p.sip.dialog.description import SDP, ContentDescription
 from sip_p2p.sip.dialog.effects import UsageEnded
 from sip_p2p.sip.dialog.session_timer import SessionTimerSettings
 from sip_p2p.sip.dialog.usage import UsageState
@@ -509,12 +510,24 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual(bench.requests("ACK")[-1], ack)
 
     def test_late_offer_declined(self) -> None:
-        """13.2.2.4: an offer in a 2xx that cannot be accepted is acknowledged, and the session ends. row:H22"""
+        """13.2.2.4: an offer in a 2xx that cannot be accepted is acknowledged with an answer that takes nothing of it,
+        and the session ends; so is that of a branch that nobody wants. row:H22"""
+        offer = ContentDescription("v=0\r\no=b 1 1 IN IP4 192.0.2.2\r\ns=-\r\nt=7 9\r\nm=audio 4000/2 RTP/AVP 0 8\r\n")
+        answer = b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=7 9\r\nm=audio 0 RTP/AVP 0\r\n"
         bench = CallBench(offer=None)
-        bench.answer(bench.response(200, "b1", OFFER))
+        bench.answer(bench.response(200, "b1", offer))
         usage = bench.call.usage
         said = bench.do(lambda: usage.decline(488, bench.now))
         self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">ACK", ">BYE"])
+        self.assertEqual(bench.answer(bench.response(200, "b2", offer)), [">ACK", ">BYE"])
+        self.assertEqual(
+            [(ack.headers["Content-Type"], ack.body) for ack in bench.requests("ACK")], [(SDP, answer)] * 2
+        )
+        # Of another kind nobody here could say what would be an answer.
+        self.assertEqual(
+            bench.answer(bench.response(200, "b3", ContentDescription("x", "text/plain"))), [">ACK", ">BYE"]
+        )
+        self.assertEqual(bench.requests("ACK")[-1].body, b"")
 
     def test_no_offer_at_all(self) -> None:
         """13.2.1: a callee that owes an offer and makes none leaves nothing to agree on. row:H22"""

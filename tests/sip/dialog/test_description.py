@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from sip_p2p.errors import MalformedMessage
-from sip_p2p.sip.dialog.description import SDP, ContentDescription, description_of
+from sip_p2p.sip.dialog.description import SDP, ContentDescription, description_of, refusal_of
 from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.message import Request
 
@@ -30,6 +30,23 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual((described.body, described.content_type), (b"s=caf\xc3\xa9\r\n", SDP))
         self.assertEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n"))
         self.assertNotEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n", "text/plain"))
+
+    def test_refusal(self) -> None:
+        """RFC 3264 section 6: an answer that takes nothing has each media line at port 0, and the offer's times; in a
+        session that stands its version goes up (section 8)."""
+        offer = ContentDescription("v=0\no=b 1 1 IN IP4 192.0.2.2\nm=audio 9 RTP/AVP 0 8\nm=video 7/2 x/y a b\nm=odd\n")
+        head = "v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+        refusal = refusal_of(offer)
+        assert refusal is not None
+        self.assertEqual(refusal.text, head + "m=audio 0 RTP/AVP 0\r\nm=video 0 x/y a\r\nm=odd 0 - -\r\n")
+        former = ContentDescription("v=0\r\no=a 7 41 IN IP6 ::1\r\ns=-\r\n")
+        again = refusal_of(ContentDescription("v=0\r\nt=1 2\r\n"), former)
+        assert again is not None
+        self.assertEqual(again.text, "v=0\r\no=a 7 42 IN IP6 ::1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=1 2\r\n")
+        odd = refusal_of(offer, ContentDescription("o=a 7 many IN IP6 ::1\r\no=\r\n"))
+        assert odd is not None
+        self.assertEqual(odd, refusal)
+        self.assertIsNone(refusal_of(ContentDescription("x", "text/plain")))
 
     def test_one_of_several_parts(self) -> None:
         """RFC 5621 section 3: of several parts the description is what says so, or SDP that says nothing (row:H24)."""
