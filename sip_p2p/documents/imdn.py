@@ -1,8 +1,8 @@
 """Delivery reports: what became of a message, and which reports its sender wants (RFC 5438).
 
 A sender asks for reports in two fields of the ``message/cpim`` around the message (section 6), and gets each as a
-document of its own, in a ``message/cpim`` again. Left out: reports on several messages in one, which are for
-intermediaries; extensions of the document, which are skipped; and lists of recipients (RFC 5365).
+document of its own, in a ``message/cpim`` again. Left out: putting several reports into one, which intermediaries
+do; extensions of the document, which are skipped; and lists of recipients (RFC 5365).
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from sip_p2p.documents.cpim import CORE, CpimAddress, CpimField, CpimMessage
 from sip_p2p.documents.imdn import CPIM_NAMESPACE, Imdn, Wanted, request_fields
 from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
 from sip_p2p.errors import MalformedDocument, MalformedMessage
+from sip_p2p.sip.multipart import parse_multipart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["WISHES", "enclose", "enclose_report", "is_understood", "opened", "recipients_of", "wishes"]
+__all__ = ["WISHES", "enclose", "enclose_report", "is_understood", "opened", "recipients_of", "reports_in", "wishes"]
 
 WISHES: Final = {
     "delivered": (Wanted.DELIVERED, Wanted.FAILED),
@@ -116,6 +117,22 @@ def enclose_report(
         mime=(("Content-Disposition", "notification"),),
     )
     return message.to_bytes()
+
+
+def reports_in(envelope: CpimMessage) -> list[bytes]:
+    """The report in an envelope, or those that somebody has put together (RFC 5438 sections 8.3 and 9); none in the
+    envelope of a text.
+
+    :raises MalformedMessage: for several parts that cannot be told apart.
+    """
+    kind = envelope.content_type
+    if kind is None or kind.essence == REPORT:
+        return [] if kind is None else [envelope.content]
+    disposition = (envelope.mime.get("Content-Disposition") or "").partition(";")[0]
+    if kind.essence != "multipart/mixed" or disposition.strip(" \t").lower() != "notification":
+        return []
+    parts = parse_multipart(envelope.content, kind).parts
+    return [each.content for each in parts if each.content_type is not None and each.content_type.essence == REPORT]
 
 
 def is_understood(namespace: str, name: str) -> bool:

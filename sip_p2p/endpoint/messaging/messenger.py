@@ -26,7 +26,6 @@ from twisted.internet.defer import Deferred, DeferredList
 
 from sip_p2p.documents.cpim import MEDIA_TYPE as ENVELOPE
 from sip_p2p.documents.cpim import CpimAddress
-from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
 from sip_p2p.documents.imdn import message_id, wanted_in
 from sip_p2p.documents.is_composing import IDLE_TIMEOUT, SHORTEST_REFRESH, Composer, IsComposing
 from sip_p2p.documents.is_composing import MEDIA_TYPE as COMPOSING
@@ -34,7 +33,7 @@ from sip_p2p.endpoint.address import to_sip_uri
 from sip_p2p.endpoint.composition import PLAIN_TEXT
 from sip_p2p.endpoint.events import Event
 from sip_p2p.endpoint.messaging.conversation import Conversation, Errand
-from sip_p2p.endpoint.messaging.envelope import enclose, opened, wishes
+from sip_p2p.endpoint.messaging.envelope import enclose, opened, reports_in, wishes
 from sip_p2p.endpoint.messaging.message import IncomingText, OutgoingText, ReportReceived
 from sip_p2p.endpoint.messaging.reports import Reports
 from sip_p2p.endpoint.thread import check_thread
@@ -221,11 +220,10 @@ class Messenger:
         if essence != ENVELOPE:
             return self._take(self._text(incoming, incoming.body, kind))
         envelope = opened(incoming.body)
-        inner = envelope.content_type
-        essence = "text/plain" if inner is None else inner.essence
-        if essence == REPORT:
-            return self.reports.received(envelope, incoming)
-        if essence == COMPOSING:
+        reports, inner = reports_in(envelope), envelope.content_type
+        if reports:
+            return self.reports.received(reports, incoming)
+        if inner is not None and inner.essence == COMPOSING:
             return self._hear_composing(incoming, envelope.content)
         text = self._text(incoming, envelope.content, inner)
         text.id = message_id(envelope)

@@ -12,6 +12,8 @@ from collections import OrderedDict
 from time import time
 from typing import TYPE_CHECKING, final
 
+from twisted.internet.defer import DeferredList
+
 from sip_p2p.documents.cpim import MEDIA_TYPE as ENVELOPE
 from sip_p2p.documents.cpim import CpimAddress
 from sip_p2p.documents.imdn import Disposition, Imdn, Wanted
@@ -23,10 +25,11 @@ from sip_p2p.sip.privacy import ANONYMOUS_HOST
 from sip_p2p.sip.uri import SipUri
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IDelayedCall
 
-    from sip_p2p.documents.cpim import CpimMessage
     from sip_p2p.endpoint.incoming import IncomingRequest
     from sip_p2p.endpoint.messaging.conversation import Conversation
     from sip_p2p.endpoint.messaging.message import IncomingText, OutgoingText
@@ -97,19 +100,27 @@ class Reports:
         if self._alarm is None:
             self._alarm = messenger.reactor.callLater(self._timeout, self._too_late)
 
-    def received(self, envelope: CpimMessage, incoming: IncomingRequest) -> Deferred[None] | None:
-        """A report came.
+    def received(self, documents: Iterable[bytes], incoming: IncomingRequest) -> Deferred[None] | None:
+        """One report came, or several in one message.
 
-        :returns: fires when an outbox has written it down; None where that is not needed.
-        :raises MalformedMessage: when it cannot be read.
+        :returns: fires when an outbox has written them down; None where that is not needed.
+        :raises MalformedMessage: when one cannot be read.
         """
         try:
-            report = Imdn.parse(envelope.content)
+            reports = [Imdn.parse(each) for each in documents]
         except MalformedDocument as error:
             raise MalformedMessage(f"message/imdn+xml: {error.reason}") from None
-        messenger = self._messenger
         uri = incoming.from_.uri
         host = uri.host if isinstance(uri, SipUri) else ""
+        writing = [each for each in [self._told(report, host) for report in reports] if each is not None]
+        if len(writing) < 2:
+            return writing[0] if writing else None
+        whole = DeferredList(writing, fireOnOneErrback=True, consumeErrors=True)
+        return whole.addCallbacks(lambda _: None, lambda failure: failure.value.subFailure)
+
+    def _told(self, report: Imdn, host: str) -> Deferred[None] | None:
+        """A report came from *host*."""
+        messenger = self._messenger
         awaited = self._awaiting.get(report.message_id)
         if awaited is not None and awaited[1].to.host.lower() == host.lower():
             message = awaited[1]

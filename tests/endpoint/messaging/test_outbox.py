@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sip_p2p import InvalidOperation, Messenger, OutboxFailed, OutboxLimits, OutboxState
-from sip_p2p.documents.cpim import CpimAddress
+from sip_p2p.documents.cpim import CpimAddress, CpimMessage
+from sip_p2p.documents.imdn import MEDIA_TYPE as REPORT
 from sip_p2p.documents.imdn import Disposition, Imdn
 from sip_p2p.endpoint.messaging.envelope import enclose_report
 from sip_p2p.errors import EndpointTerminated
+from sip_p2p.sip.multipart import BodyPart, Multipart
 from tests.endpoint.messaging.databases import NowDatabase
 from tests.endpoint.messaging.outboxes import BOB, EPOCH, OutboxTestCase
 
@@ -161,6 +163,21 @@ class ReportTests(OutboxTestCase):
         told = [(each.state.value, each.report) for each in self.settled]
         self.assertEqual(told, [("delivered", ""), ("reported", "delivered"), ("reported", "displayed")])
         self.assertEqual((texts[0].id, texts[0].text, self.outbox.waiting), (entry.id, "hello", 0))
+
+    def test_reported_together(self) -> None:
+        """Of several reports in one message each is written down before that is answered (RFC 5438 section 8.3)."""
+        self.his.text_received.subscribe(lambda text: None)
+        entries = [self.accepted("hello", want=("displayed",)) for _ in range(2)]
+        self.network.advance(1)
+        parts = [BodyPart(Imdn(each.id, EPOCH, Disposition.DISPLAYED).to_bytes(), REPORT) for each in entries]
+        mime = (("Content-Disposition", "notification"),)
+        body = CpimMessage(Multipart(parts).build("imdn"), "multipart/mixed;boundary=imdn", mime=mime).to_bytes()
+        for refused, status in (({"report"}, 500), (set(), 200)):
+            self.database.refused.update(refused)
+            self.assertEqual(self.status_of(self.bob.send_message("sip:alice@a.example", body, "message/cpim")), status)
+            self.database.refused.clear()
+        self.assertEqual([self.state_of(each) for each in entries], ["reported", "reported"])
+        self.assertEqual(len(self.flushLoggedErrors(OutboxFailed)), 1)
 
     def test_report_instead_of_the_answer(self) -> None:
         """What was reported is not sent again, though its answer was never written down."""

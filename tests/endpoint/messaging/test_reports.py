@@ -8,6 +8,7 @@ from sip_p2p import Messenger, OperationTimeout, RequestFailed
 from sip_p2p.documents.cpim import CpimAddress, CpimField, CpimMessage
 from sip_p2p.documents.imdn import CPIM_NAMESPACE, Disposition, Imdn, Wanted, request_fields
 from sip_p2p.endpoint.messaging.envelope import enclose, enclose_report
+from sip_p2p.sip.multipart import BodyPart, Multipart
 from tests.endpoint.messaging.support import BOB, MessengerTestCase
 
 ALICE = "sip:alice@a.example"
@@ -145,6 +146,25 @@ class AwaitedTests(MessengerTestCase):
         self.assertEqual(message.status.value, "displayed")
         self.forged(message, self.bob)
         self.assertEqual(self.hers.reports.unknown, 2)
+
+    def test_together(self) -> None:
+        """Several reports may come in one message, as a server of lists sends them; one that cannot be read refuses
+        them all, and several parts that are no notification are a text (RFC 5438 sections 7.1.4, 8.3 and 9)."""
+        message = self.sent(want=("displayed",))
+        self.alice.message_received.subscribe(lambda event: None)
+        reports = [Imdn(message.id, 1e9, each).to_bytes() for each in (Disposition.STORED, Disposition.DISPLAYED)]
+        for documents, disposition, status, said in (
+            ((*reports, b"<imdn/>"), "notification", 400, []),
+            (reports, "render", 200, []),
+            ((), "notification", 200, []),
+            (reports, "Notification;handling=optional", 200, [Disposition.STORED, Disposition.DISPLAYED]),
+        ):
+            parts = [BodyPart(b"see below", "text/plain"), *(BodyPart(each, "message/imdn+xml") for each in documents)]
+            mime = (("Content-Type", 'multipart/mixed; boundary="imdn-boundary"'), ("Content-Disposition", disposition))
+            body = CpimMessage(Multipart(parts).build("imdn-boundary"), to=(CpimAddress(ALICE),), mime=mime).to_bytes()
+            self.assertEqual(self.status_of(self.bob.send_message(ALICE, body, "message/cpim")), status)
+            self.assertEqual([each.disposition for each in message.reports], said)
+        self.assertEqual(message.status.value, "displayed")
 
     def test_malformed(self) -> None:
         """A report that cannot be read is answered 400 (fault:A5)."""
