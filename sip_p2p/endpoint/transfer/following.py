@@ -50,6 +50,9 @@ def follow(referral: IncomingReferral, offer: Any, arguments: dict[str, Any]) ->
     if flow is not None and isinstance(target, SipUri) and not may_name(flow, target):
         # RFC 3515 section 5.2: a peer does not choose that we leave TLS, nor what is called on this machine.
         raise InvalidOperation(f"a REFER to {str(target)[:128]} leaves TLS, or leads to this machine")
+    if referral.request.uri_text[:5].lower() == "sips:" and isinstance(target, SipUri) and not target.is_secure:
+        # RFC 5630 section 5.1.1.3: what comes of a sips dialog or request is sips, unless whoever is asked allows less.
+        raise InvalidOperation(f"a REFER that came to a sips URI leads to {str(target)[:128]}")
     following = Following(referral)
     if method == "INVITE":
         headers = [*referral.referral_fields(), *arguments.pop("headers", ())]

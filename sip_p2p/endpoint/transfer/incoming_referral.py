@@ -198,7 +198,8 @@ class IncomingReferral:
         :returns: the session that is being established, where there is one by then.
         :raises InvalidOperation: when that has been decided, or nobody waits for it any more; and when *follow_with* is
             True and the method is one that no request by itself can have, or the target leaves the TLS by which the
-            REFER came, or leads to this machine from elsewhere. Nothing has been decided then.
+            REFER came, or the ``sips`` that it asked for, or leads to this machine from elsewhere. Nothing has been
+            decided then.
         :raises ValueError: for what cannot be called, or cannot stand in a response.
         """
         check_thread()

@@ -131,6 +131,29 @@ class FollowingTests(TransferTestCase):
         self.network.advance(1)
         self.assertEqual(told, [100, 503])
 
+    def test_asked_with_sips(self) -> None:
+        """Who was asked at a sips URI does not go on without it by itself: that is for the application to allow (RFC
+        5630 section 5.1.1.3, fault:D8)."""
+
+        def allows(referral: Any) -> None:
+            self.assertRaises(InvalidOperation, referral.accept, offer=OFFER)
+            referral.accept(lambda each: each.endpoint.invite(CAROL, OFFER))
+
+        def follows(referral: Any) -> None:
+            referral.accept(offer=OFFER)
+
+        for decision, target in ((allows, CAROL), (follows, CAROL.replace("sip:", "sips:"))):
+            self.decision = decision
+            referring = self.alice.refer(BOB.replace("sip:", "sips:"), target)
+            self.network.advance(0.5)
+            self.successResultOf(referring)
+            self.assertEqual(len(self.at_carol), 1)
+            invite = self.at_carol[0].invite
+            assert invite is not None
+            self.assertEqual(invite.uri_text[:5] == "sips:", target[:5] == "sips:")
+            self.at_carol.pop().reject()
+            self.network.advance(1)
+
     def test_what_does_not_fit(self) -> None:
         """Arguments of a call are for calls (row:I7)."""
 
