@@ -33,17 +33,18 @@ _LONGEST_SHARED = 512
 class Capabilities:
     """What the other end of a dialog has said of itself.
 
+    :ivar recv_info: its Recv-Info as it came last; None before one has come.
     :ivar user_agent: its User-Agent or, where it answers, its Server; empty for none.
     """
 
-    __slots__ = ("_accept", "_allow", "_contact", "_recv_info", "_supported", "user_agent")
+    __slots__ = ("_accept", "_allow", "_contact", "_supported", "recv_info", "user_agent")
 
     def __init__(self) -> None:
         self._allow: str | None = None
         self._supported: str | None = None
         self._accept: str | None = None
         self._contact: str | None = None
-        self._recv_info: str | None = None
+        self.recv_info: str | None = None
         self.user_agent = ""
 
     def heard(self, message: Message) -> None:
@@ -59,7 +60,7 @@ class Capabilities:
         if "Accept" in names:
             self._accept = ", ".join(headers.get_all("Accept"))
         if "Recv-Info" in names:
-            self._recv_info = ", ".join(headers.get_all("Recv-Info"))
+            self.recv_info = ", ".join(headers.get_all("Recv-Info"))
         if "Contact" in names:
             self._contact = _shared(headers["Contact"])
         agent = headers.get("User-Agent") or headers.get("Server")
@@ -81,10 +82,10 @@ class Capabilities:
     def info_packages(self) -> frozenset[str] | None:
         """The Info Packages whose INFOs it takes, in small letters (RFC 6086 section 5.2); None where it has sent no
         Recv-Info."""
-        if self._recv_info is None:
+        if self.recv_info is None:
             return None
         try:
-            return packages_of([self._recv_info])
+            return packages_of([self.recv_info])
         except MalformedMessage:
             return None
 
@@ -166,7 +167,7 @@ class Capabilities:
             "supported": self._supported,
             "accept": self._accept,
             "contact": self._contact,
-            "recv_info": self._recv_info,
+            "recv_info": self.recv_info,
             "user_agent": self.user_agent or None,
         }
         return {name: value for name, value in said.items() if value is not None}
@@ -187,7 +188,7 @@ class Capabilities:
         self._supported = texts.get("supported")
         self._accept = texts.get("accept")
         self._contact = texts.get("contact")
-        self._recv_info = texts.get("recv_info")
+        self.recv_info = texts.get("recv_info")
         self.user_agent = texts.get("user_agent", "")
 
     def __repr__(self) -> str:

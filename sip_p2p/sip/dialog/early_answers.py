@@ -65,8 +65,8 @@ class EarlyAnswers:
     """
 
     __slots__ = (
-        "_core", "_cseq", "_dialogs", "_is_secure", "_options", "_profile", "_record_route", "_refresh_at",
-        "_transaction", "knows_199", "knows_reliable", "requires_reliable",
+        "_core", "_cseq", "_dialogs", "_has_packages", "_is_secure", "_options", "_profile", "_record_route",
+        "_refresh_at", "_transaction", "knows_199", "knows_reliable", "requires_reliable",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,7 @@ class EarlyAnswers:
         self._cseq = request.cseq
         self._record_route = request.headers.get_all("Record-Route")
         self._is_secure = wants_secure_contact(request)
+        self._has_packages = "Recv-Info" in request.headers
         self.requires_reliable = has_option(request, "Require", OPTION_TAG)
         self.knows_reliable = self.requires_reliable or has_option(request, "Supported", OPTION_TAG)
         self.knows_199 = has_option(request, "Supported", "199")
@@ -225,7 +226,8 @@ class EarlyAnswers:
         for value in self._record_route:
             headers.add("Record-Route", value)
         headers.add("Contact", self._profile.contact_value(transaction.flow, self._is_secure))
-        for name, value in capability_fields(self._profile, self._options.session_timer.is_enabled):
+        has_timer = self._options.session_timer.is_enabled
+        for name, value in capability_fields(self._profile, has_timer, self._has_packages):
             headers.add(name, value)
         for name, value in fields:
             headers.add(name, value)

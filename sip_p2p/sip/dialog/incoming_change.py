@@ -77,11 +77,14 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
         usage.modification.answered(method)
         refuse(core, transaction, status, now, fields)
         return
+    packages = usage.capabilities.recv_info
     usage.capabilities.heard(request)
-    change = IncomingChange(transaction, request, target, now)
+    change = IncomingChange(usage, transaction, request, target, packages, now)
     if method == "UPDATE" and description is None:
         # RFC 3311 section 5.2, RFC 4028 section 9: it refreshes the target and the timer, and nobody has to be asked.
         change.accept(usage, None, (), now)
+        if usage.incoming is not None:
+            usage.incoming.overtaken(usage)
         return
     usage.incoming = change
     transaction.user = usage
@@ -112,18 +115,30 @@ class IncomingChange:
     """
 
     __slots__ = (
-        "_again_at", "_cseq", "_former_target", "_is_reliable", "_recorded", "_sender", "_status", "method",
-        "transaction",
+        "_again_at", "_cseq", "_former_packages", "_former_target", "_has_packages", "_is_reliable", "_local_cseq",
+        "_recorded", "_sender", "_status", "method", "transaction",
     )  # fmt: skip
 
-    def __init__(self, transaction: ServerTransaction, request: Request, former_target: Uri, now: float) -> None:
+    def __init__(
+        self,
+        usage: InviteUsage,
+        transaction: ServerTransaction,
+        request: Request,
+        former_target: Uri,
+        former_packages: str | None,
+        now: float,
+    ) -> None:
         """
         :param former_target: the remote target before it came.
+        :param former_packages: the peer's Recv-Info before it came.
         """
         self.transaction = transaction
         self.method = request.method
         self._cseq = request.cseq
         self._former_target = former_target
+        self._local_cseq = usage.dialog.local_cseq
+        self._former_packages = former_packages
+        self._has_packages = "Recv-Info" in request.headers
         self._recorded = tuple(request.headers.get_all("Record-Route"))
         # RFC 3262 section 3: whether every provisional response but 100 has to arrive.
         self._is_reliable = has_option(request, "Require", RELIABLE)
@@ -209,6 +224,8 @@ class IncomingChange:
         core = usage.core
         if self._sender is None:
             self._sender = ReliableSender(self._cseq, first_rseq(core.tokens), core.layer.timers)
+            # RFC 6141 section 4.4: with it the target is refreshed, whatever the final response says.
+            self._former_target = usage.dialog.remote_target
         self._say(usage, self._sender.send(response, now), now)
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> bool:
@@ -259,7 +276,7 @@ class IncomingChange:
         fields: Sequence[tuple[str, str]],
         reason: str | None = None,
     ) -> Response:
-        response = in_dialog_response(usage, self.transaction, status)
+        response = in_dialog_response(usage, self.transaction, status, self._has_packages)
         if reason is not None:
             response.reason = reason
         headers = response.headers
@@ -270,6 +287,11 @@ class IncomingChange:
             headers.add(name, value)
         return response
 
+    def overtaken(self, usage: InviteUsage) -> None:
+        """A later request was accepted meanwhile: what that has said stands, whatever becomes of this one."""
+        self._former_target = usage.dialog.remote_target
+        self._former_packages = usage.capabilities.recv_info
+
     def withdraw(self, usage: InviteUsage, request: Request | None, now: float) -> None:
         """It is over without an answer of ours: cancelled by *request*, or its flow was lost."""
         self._undo(usage)
@@ -279,7 +301,12 @@ class IncomingChange:
     def _undo(self, usage: InviteUsage) -> None:
         """12.2.2: of a request that is refused nothing stays."""
         usage.offer_answer.rollback(Place.INVITE if self.method == "INVITE" else Place.UPDATE)
-        usage.dialog.remote_target = self._former_target
+        dialog, capabilities = usage.dialog, usage.capabilities
+        if dialog.local_cseq == self._local_cseq:
+            # RFC 6141 section 4.6: unless a request of ours has gone to the new target.
+            dialog.remote_target = self._former_target
+        # RFC 6086 section 5.2.4: what it said of packages counts as never said.
+        capabilities.recv_info = self._former_packages
         self._close(usage)
 
     def _close(self, usage: InviteUsage) -> None:

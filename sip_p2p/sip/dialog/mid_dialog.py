@@ -43,7 +43,7 @@ _UNASKED = SessionTimerSettings(interval=None)
 """A session that wants no timer of its own, and goes along with the peer's (RFC 4028 section 9)."""
 
 
-def capability_fields(profile: Profile, has_timer: bool = True) -> list[tuple[str, str]]:
+def capability_fields(profile: Profile, has_timer: bool = True, has_packages: bool = True) -> list[tuple[str, str]]:
     """What we say of ourselves in whatever may change a session, requests and responses alike.
 
     RFC 3261 section 13.2.1 and RFC 3311 section 4: Allow, so that the peer knows of UPDATE. RFC 4028 section 7.1:
@@ -51,24 +51,28 @@ def capability_fields(profile: Profile, has_timer: bool = True) -> list[tuple[st
 
     :param has_timer: whether session timers are not left out here: whoever says ``timer`` is taken for one that
         refreshes.
+    :param has_packages: whether Recv-Info may stand there: in a response only where the request has one.
     """
     supported = profile.supported_value
     if not has_timer and TIMER_TAG in profile.supported:
         supported = ", ".join(sorted(profile.supported - {TIMER_TAG}))
     fields = [("Allow", profile.allow_value), ("Supported", supported)]
-    packages = profile.info_packages
-    if packages or profile.allows("INFO"):
-        # RFC 6086 section 5.2.1: an empty one says that no package is taken, which a missing one does not.
-        fields.append(("Recv-Info", ", ".join(packages)))
+    if has_packages:
+        # RFC 6086 section 5.2.2: an empty one says that no package is taken. Where there is none, the peer does not say
+        # either what it takes.
+        fields.append(("Recv-Info", ", ".join(profile.info_packages)))
     if profile.event_packages:
         # RFC 6665 section 4.4.4: in whatever makes a dialog.
         fields.append(("Allow-Events", ", ".join(profile.event_packages)))
     return fields
 
 
-def in_dialog_response(usage: InviteUsage, transaction: ServerTransaction, status: int) -> Response:
+def in_dialog_response(
+    usage: InviteUsage, transaction: ServerTransaction, status: int, has_packages: bool = True
+) -> Response:
     """Begin a provisional response or a 2xx to a request that may change the session.
 
+    :param has_packages: whether that request has a Recv-Info.
     :raises InvalidOperation: when the party has no Contact.
     """
     response = usage.core.response(transaction, status)
@@ -76,7 +80,7 @@ def in_dialog_response(usage: InviteUsage, transaction: ServerTransaction, statu
     # 12.1.1, 12.2.2, RFC 3311 section 5.2: a target refresh is answered with a Contact.
     names_nobody = is_anonymous(usage.dialog.local)
     response.headers.add("Contact", profile.contact_value(transaction.flow, usage.dialog.is_secure, names_nobody))
-    for name, value in capability_fields(profile, usage.has_timer):
+    for name, value in capability_fields(profile, usage.has_timer, has_packages):
         response.headers.add(name, value)
     return response
 

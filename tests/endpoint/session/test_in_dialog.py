@@ -70,6 +70,8 @@ class InDialogTests(CallTestCase):
         self.assertEqual(seen[0].request.headers["Content-Disposition"], "info-package")
         self.assertRaises(InvalidOperation, self.session.send_info, "dance")
         self.assertEqual(len(seen), 1)
+        # RFC 6086 section 5.2.2: who takes no package says so, or would not be told what the other one takes.
+        self.assertEqual(self.theirs.participant.capabilities.info_packages, frozenset())
 
     def test_nobody_takes_it(self) -> None:
         """What nobody takes is 405 with Allow, 501 where the method is not known, and 603 where it asks to call

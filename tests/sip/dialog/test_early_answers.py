@@ -43,6 +43,16 @@ class CompositionTests(SynchronousTestCase):
             self.assertEqual(response.to.tag, bench.bob.usage.dialog.local_tag)
         self.assertEqual(bench.bob.usage.dialog.route_set, ("<sip:p1.example;lr>", "<sip:p2.example;lr>"))
 
+    def test_packages(self) -> None:
+        """RFC 6086 section 5.2.3: Recv-Info answers Recv-Info, the same each time, and nothing else. row:H25"""
+        for fields in ({}, {"Recv-Info": "other"}):
+            bench = AnswerBench(fields=fields)
+            bench.bob.profile.info_packages = ("dtmf",)
+            ring(bench)
+            accept(bench, ANSWER)
+            said = [response.headers.get("Recv-Info") for response in bench.responses]
+            self.assertEqual(said, ["dtmf", "dtmf"] if fields else [None, None])
+
     def test_any_provisional_status(self) -> None:
         """21.1: 101 to 198 with any phrase and any fields of the application's. row:H8"""
         bench = AnswerBench()

@@ -115,6 +115,52 @@ class OfferTests(SynchronousTestCase):
             one.party.work()
             self.assertEqual(str(one.usage.dialog.remote_target), "sip:moved@192.0.2.77")
 
+    def test_target_that_was_taken(self) -> None:
+        """RFC 6141 sections 4.4 and 4.6: where a reliable response was sent, another request has moved the peer, or one
+        of ours has gone to the new target, a refusal does not take the target back."""
+        for what in ("reliable", "UPDATE", "request"):
+            one = OneUsage("confirmed")
+            one.receive("INVITE", OFFER, *((("Require", "100rel"),) if what == "reliable" else ()))
+            if what == "reliable":
+                one.usage.progress(183, one.pair.now)
+            elif what == "UPDATE":
+                one.receive("UPDATE")
+            else:
+                one.usage.request("MESSAGE", one.pair.now, b"hello", "text/plain")
+            one.party.work()
+            one.usage.decline(488, one.pair.now)
+            one.party.work()
+            self.assertEqual(str(one.usage.dialog.remote_target), "sip:moved@192.0.2.77", what)
+
+
+class PackageTests(SynchronousTestCase):
+    """What a change says of Info Packages (RFC 6086)."""
+
+    def test_only_who_asks_is_told(self) -> None:
+        """RFC 6086 section 5.2.3: Recv-Info answers Recv-Info, and stands in no other response: row:H25."""
+        for method in ("INVITE", "UPDATE"):
+            for fields in ((), (("Recv-Info", ""),)):
+                one = OneUsage("confirmed")
+                one.usage.profile.info_packages = ("dtmf",)
+                one.receive(method, OFFER, *fields)
+                one.usage.answer(ANSWER, one.pair.now)
+                one.party.work()
+                self.assertEqual(last_response(one).headers.get("Recv-Info"), "dtmf" if fields else None)
+
+    def test_refused(self) -> None:
+        """RFC 6086 section 5.2.4: what a change that is refused said of packages was never said: row:H25."""
+        for is_said_again in (False, True):
+            one = OneUsage("confirmed")
+            one.receive("UPDATE", None, ("Recv-Info", "one"))
+            one.receive("INVITE", OFFER, ("Recv-Info", "two"))
+            self.assertEqual(one.usage.capabilities.info_packages, {"two"})
+            if is_said_again:
+                # What another request has said since then is not touched.
+                one.receive("UPDATE", None, ("Recv-Info", "three"))
+            one.usage.decline(488, one.pair.now)
+            one.party.work()
+            self.assertEqual(one.usage.capabilities.info_packages, {"three" if is_said_again else "one"})
+
 
 class WithdrawnTests(SynchronousTestCase):
     """An offer that nobody waits for any more."""

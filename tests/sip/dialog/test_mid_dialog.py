@@ -33,17 +33,15 @@ class FieldTests(SynchronousTestCase):
     """What we say of ourselves."""
 
     def test_capabilities(self) -> None:
-        """Allow and Supported always, Recv-Info where INFO is taken at all (RFC 6086 section 5.2), Allow-Events where
-        there are event packages (RFC 6665 section 4.4.4). row:J10"""
+        """Allow and Supported always, Recv-Info where it may stand, empty too (RFC 6086 section 5.2), Allow-Events
+        where there are event packages (RFC 6665 section 4.4.4). row:J10"""
         profile = Profile(None, ("INVITE", "UPDATE"), ("timer", "100rel"))
-        self.assertEqual(
-            capability_fields(profile), [("Allow", profile.allow_value), ("Supported", profile.supported_value)]
-        )
+        always = [("Allow", profile.allow_value), ("Supported", profile.supported_value)]
+        self.assertEqual(capability_fields(profile), [*always, ("Recv-Info", "")])
+        self.assertEqual(capability_fields(profile, True, False), always)
         profile.event_packages = ("presence", "dialog")
         self.assertEqual(capability_fields(profile)[-1], ("Allow-Events", "presence, dialog"))
         profile.event_packages = ()
-        profile.allow("INFO")
-        self.assertEqual(capability_fields(profile)[-1], ("Recv-Info", ""))
         profile.info_packages = ("dtmf", "other")
         self.assertEqual(capability_fields(profile)[-1], ("Recv-Info", "dtmf, other"))
 
