@@ -236,13 +236,15 @@ class IncomingText:
     :ivar envelope: its envelope as it came; None where there is none.
     :ivar subject: what it is about; empty where it does not say.
     :ivar date: when it was sent, as its sender says, in seconds since 1970; None where that is not said.
-    :ivar expires: after how many seconds from then it is of no use any more (RFC 3428 section 7); None for never.
+    :ivar expires: after how many seconds it is of no use any more: counted from the Date of its MESSAGE, or from when
+        it came where it has none (RFC 3428 section 7); None for never.
     :ivar wanted: the reports that its sender wants.
     """
 
     __slots__ = (
         "_is_answered",
         "_noted",
+        "_since",
         "content",
         "content_type",
         "conversation",
@@ -276,6 +278,7 @@ class IncomingText:
         self.wanted: frozenset[Wanted] = frozenset()
         self._is_answered = False
         self._noted: set[Disposition] = set()
+        self._since = 0.0
 
     @property
     def peer(self) -> Peer:
@@ -296,11 +299,15 @@ class IncomingText:
         return decode_text(self.content, self.content_type)
 
     def is_expired(self, now: float) -> bool:
-        """Whether it is of no use any more, by its sender's clock and ours.
+        """Whether it is of no use any more, by its sender's clock, where that is known, and ours.
 
         :param now: seconds since 1970.
         """
-        return self.expires is not None and self.date is not None and now >= self.date + self.expires
+        return self.expires is not None and now >= self._since + self.expires
+
+    def lasts(self, expires: int, since: float) -> None:
+        """It is of use for *expires* seconds from *since* on; called by the messenger."""
+        self.expires, self._since = expires, since
 
     def displayed(self) -> None:
         """It was shown to somebody: tell its sender, where that is wanted and we tell such things. Nothing happens the

@@ -247,14 +247,14 @@ class Messenger:
         headers = incoming.request.headers
         text.subject = headers.get("Subject") or ""
         expires, date = headers.get("Expires"), headers.get("Date")
-        if expires is not None and expires.isascii() and expires.isdigit() and len(expires) <= 10:
-            text.expires = int(expires)
         if date is not None:
             try:
                 text.date = float(parse_date(date))
             except MalformedMessage:
                 # RFC 4475 section 3.1.2.12: a date that cannot be read is as good as none.
                 text.date = None
+        if expires is not None and expires.isascii() and expires.isdigit() and len(expires) <= 10:
+            text.lasts(int(expires), time() if text.date is None else text.date)
         return text
 
     def _take(self, text: IncomingText) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from time import time
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -110,6 +111,26 @@ class TextTests(MessengerTestCase):
         self.assertEqual(self.status_of(self.alice.send_message(BOB, enclosed(b"x"), "message/cpim")), 500)
         self.assertEqual(self.status_of(self.alice.send_message(BOB, enclosed(b"x"), "message/cpim")), 200)
         self.assertEqual((self.read, len(self.flushLoggedErrors(ValueError))), (["x", "x"], 1))
+
+    def test_expired(self) -> None:
+        """Expires counts from the Date of the MESSAGE, and from when it came where it has none, whatever the envelope
+        says (RFC 3428 section 7)."""
+        date = [("Date", "Sat, 13 Nov 2010 23:29:00 GMT")]
+        for headers, body, kind in (
+            (date, "x", None),
+            (date, enclosed(b"x", "a"), "message/cpim"),
+            ([], "x", None),
+            ([], enclosed(b"x", "b"), "message/cpim"),
+        ):
+            self.run_until(self.alice.send_message(BOB, body, kind, headers=[("Expires", "60"), *headers]))
+        now = time()
+        dated, came = self.texts[:2], self.texts[2:]
+        self.assertEqual([text.is_expired(1289690940.0 + 59) for text in dated], [False, False])
+        self.assertEqual([text.is_expired(1289690940.0 + 60) for text in dated], [True, True])
+        self.assertEqual([text.is_expired(now) for text in came], [False, False])
+        self.assertEqual([text.is_expired(now + 60) for text in came], [True, True])
+        self.run_until(self.alice.send_message(BOB, "x"))
+        self.assertFalse(self.texts[-1].is_expired(now + 1e9))
 
     def test_later(self) -> None:
         """A handler may take its time: the answer and the report wait for it (row:B6)."""
