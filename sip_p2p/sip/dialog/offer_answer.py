@@ -348,10 +348,13 @@ class OfferAnswer:
         if place is Place.INVITE and is_inviting:
             # 14.2: 491 while an INVITE of ours is under way, 500 while the peer's is.
             return 491 if self._invites else 500
+        if place is Place.UPDATE and self.offer_place in (Place.RELIABLE, Place.INVITE_2XX):
+            # RFC 6337 section 4.3: of an offer in a response it counts who sent the INVITE, not who offers.
+            return 491 if self._invites else 500
         if self.offer_place is not None:
             # RFC 3311 section 5.2: 491 while the peer has not answered our offer, 500 while we have not answered its.
             return 491 if self.state is _LOCAL_OFFER else 500
-        # RFC 6337 section 4: the same, where the exchange of an INVITE is not complete.
+        # RFC 6337 section 4.3: the same, where the exchange of an INVITE is not complete.
         return 491 if is_inviting and self._invites else 500
 
     def _missed(self, place: Place) -> Role | int:

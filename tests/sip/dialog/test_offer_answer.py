@@ -413,7 +413,12 @@ class StandardTests(SynchronousTestCase):
         """RFC 3311 section 5.2: 491 for an offer that meets our own, 500 for one before we answered the last."""
         self.assertEqual(follows(after(AGAIN + "> UPDATE+"), "< UPDATE+"), " >491")
         self.assertEqual(follows(after(AGAIN + "< UPDATE+"), "< UPDATE+"), " >500")
-        # RFC 6337 section 4: an INVITE that asks for an offer is an exchange under way, and so is an open PRACK.
+        # RFC 6337 section 4.3: for an offer in a response to an INVITE it counts who sent the INVITE.
+        self.assertEqual(follows(after(AGAIN + "< INVITE, > 1xx+"), "< UPDATE+"), " >500")
+        self.assertEqual(follows(after(AGAIN + "> INVITE, < 1xx+"), "< UPDATE+"), " >491")
+        self.assertEqual(follows(after(AGAIN + "< INVITE, > 2xx+"), "< UPDATE+"), " >500")
+        self.assertEqual(follows(after(AGAIN + "> INVITE, < 2xx+"), "< UPDATE+"), " >491")
+        # RFC 6337 section 4.3: an INVITE that asks for an offer is an exchange under way, and so is an open PRACK.
         self.assertEqual(follows(after(AGAIN + "> INVITE"), "< UPDATE+"), " >491")
         self.assertEqual(follows(after(AGAIN + "< INVITE"), "< UPDATE+"), " >500")
         self.assertEqual(follows(after("> INVITE+, < 1xx+, > PRACK"), "< UPDATE+"), " >491")

@@ -311,7 +311,7 @@ class CrossingTests(SynchronousTestCase):
     """RFC 6337 section 4.1: messages that cross, one by one."""
 
     def test_ack_that_comes_late(self) -> None:
-        """RFC 6337 section 4.1: an UPDATE that overtakes the ACK with the answer is 491; the answer counts."""
+        """RFC 6337 section 4.1, Table 3: an UPDATE that overtakes the ACK with the answer is 500; the answer counts."""
         line = Line(has_offer=False)
         line.deliver(0)
         self._send(line.bob, "2xx+", line)
@@ -319,7 +319,7 @@ class CrossingTests(SynchronousTestCase):
         self._send(line.alice, "ACK+", line)
         self._send(line.alice, "UPDATE+", line)
         line.deliver(1)
-        self.assertEqual(line.said[-1], "bob: refusal 491")
+        self.assertEqual(line.said[-1], "bob: refusal 500")
         line.finish()
         self.assertEqual((line.alice.session, line.bob.session), ("bob 1", "bob 1"))
 
