@@ -11,7 +11,16 @@ import re
 
 from sip_p2p.sip.abnf import parse_number
 
-__all__ = ["IPV4", "bracketed", "is_loopback", "normalise_any_host", "normalise_host", "normalise_ipv6", "parse_port"]
+__all__ = [
+    "IPV4",
+    "bracketed",
+    "is_group",
+    "is_loopback",
+    "normalise_any_host",
+    "normalise_host",
+    "normalise_ipv6",
+    "parse_port",
+]
 
 _OCTET = "(?:1[0-9]{0,2}|2(?:[0-4][0-9]?|5[0-5]?|[6-9])?|[3-9][0-9]?|0)"
 
@@ -82,6 +91,14 @@ def is_loopback(host: str) -> bool:
         # Systems take the address that stands for none for their own.
         return host.startswith(("127.", "0."))
     return host in ("::1", "::", "localhost") or host.endswith(".localhost")
+
+
+def is_group(host: str) -> bool:
+    """Whether *host*, in normal form, is a multicast address."""
+    host = host.removeprefix("::ffff:")
+    if IPV4.fullmatch(host) is not None:
+        return 224 <= int(host[: host.index(".")]) <= 239
+    return host.startswith("ff") and host[4:5] == ":"
 
 
 def bracketed(host: str) -> str:

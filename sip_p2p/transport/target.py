@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, final
 
-from sip_p2p.sip.host import normalise_any_host
+from sip_p2p.sip.host import is_group, normalise_any_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -148,7 +148,8 @@ def target_of(uri: SipUri, default: Transport) -> Target:
     ``sips:`` means TLS, whatever else is said (RFC 5630 section 4); else the ``transport`` parameter, else *default*.
     ``maddr`` takes the host's place as an address, never as a name.
 
-    :raises ValueError: for an unknown transport, a ``maddr`` that is no host, a port of 0, or ``sips:`` over UDP.
+    :raises ValueError: for an unknown transport, a ``maddr`` that is no host, a port of 0, ``sips:`` over UDP, or an
+        address of many.
     """
     named = uri.transport
     transport = default if named is None else Transport.named(named)
@@ -157,6 +158,9 @@ def target_of(uri: SipUri, default: Transport) -> Target:
             raise ValueError(f"{uri}: sips needs TLS, which UDP cannot carry (RFC 5630 section 3.1.4)")
         transport = transport.over_tls
     target = Target(transport, uri.maddr or uri.host, uri.port, uri.host)
+    if is_group(target.host):
+        # RFC 3261 section 18.1.1: its Via would have to name the group, and we would have to be in it.
+        raise ValueError(f"{uri} leads to a multicast address, and there is no multicast here")
     target.has_transport = named is not None
     return target
 

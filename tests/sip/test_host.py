@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sip_p2p.sip.host import (
     IPV4,
     bracketed,
+    is_group,
     is_loopback,
     normalise_any_host,
     normalise_host,
@@ -40,6 +41,15 @@ class HostTests(SynchronousTestCase):
             self.assertTrue(is_loopback(normalise_host(text)), text)
         for text in "128.0.0.1 10.127.0.1 localhost.example 127.example notlocalhost [::2] [::ffff:10.0.0.1]".split():
             self.assertFalse(is_loopback(normalise_host(text)), text)
+
+    def test_group(self) -> None:
+        """Whose many an address is, in every spelling of it."""
+        for text in "224.0.0.0 224.0.1.75 239.255.255.255 [ff02::1] [FF0E::5:6] [::ffff:239.0.0.1]".split():
+            self.assertTrue(is_group(normalise_host(text)), text)
+        for text in (
+            "223.255.255.255 240.0.0.1 10.224.0.1 239.example ff02.example [ff::1] [fe80::1] [::ffff:10.0.0.1]".split()
+        ):
+            self.assertFalse(is_group(normalise_host(text)), text)
 
     def test_bad_names(self) -> None:
         """Empty labels, hyphens at an end, blanks, controls and anything beyond ASCII make no host (fault:A13)."""

@@ -153,6 +153,13 @@ class TargetOfTests(SynchronousTestCase):
         self.assertIs(where("sips:b.example;transport=ws")[0], Transport.WSS)
         self.assertIn("RFC 5630", str(self.assertRaises(ValueError, where, "sips:b.example;transport=udp")))
 
+    def test_group(self) -> None:
+        """An address of many is no target: a request to one would need another Via, and more would answer than are
+        listened to (RFC 3261 section 18.1.1)."""
+        for host in ("239.255.255.1", "224.0.1.75", "[ff02::1]", "[::ffff:239.255.255.1]"):
+            for uri in (f"sip:{host};transport=udp", f"sip:alice@atlanta.example;maddr={host};ttl=15"):
+                self.assertIn("multicast", str(self.assertRaises(ValueError, where, uri)))
+
     def test_port_nought(self) -> None:
         """Nobody can be reached at port 0, and the caller is told so at once (row:M4)."""
         self.assertRaises(ValueError, where, "sip:bob@b.example:0")
