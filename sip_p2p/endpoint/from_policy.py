@@ -1,8 +1,8 @@
 """Who may send under which From: the name in From against the names that the connection has proved (row A16, fault
 F14).
 
-RFC 5922 sections 7.4 and 7.5: a certificate says for which SIP domains its holder speaks, and a server that has
-authenticated a peer so holds the peer's requests against these domains. The rules here:
+RFC 5922 section 7.4 and RFC 3261 section 26.3.2.2: a certificate says for which SIP domains its holder speaks, and a
+server that has authenticated a peer so holds the peer's requests against these domains. The rules here:
 
 * where TLS has proved identities, the host in From must be one of them, compared exactly as certificates are (whole
   names, no wildcards, no suffixes; an IP address only with an IP address); ``sips:`` counts as ``sip:`` does;

@@ -74,7 +74,7 @@ class Flow:
         """A response says in our Via what the peer makes of our ``keep`` or ``oc``. Here: nothing comes of it."""
 
     def presents(self, via: Via) -> None:
-        """The peer says where it is, in the top Via of a request (RFC 5923 section 8). Here: nothing comes of it."""
+        """The peer says where it is, in the top Via of a request (RFC 5923 section 8.2). Here: nothing comes of it."""
 
     def leads_to_same_peer(self, other: Flow) -> bool:
         """Whether a message on *other* may speak for the party at the end of this flow.

@@ -133,7 +133,7 @@ class RedirectedTests(SynchronousTestCase):
 
     def test_never(self) -> None:
         """Never out of TLS, not to this machine, not back to ourselves, not to what is no SIP URI, and not by 305
-        (RFC 5630 section 3, row:F11)."""
+        (RFC 5630 section 4, row:F11)."""
         for contact in (
             "<sip:carol@c.example;transport=tcp>",
             "<sip:carol@127.0.0.1>",

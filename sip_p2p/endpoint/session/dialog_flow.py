@@ -62,8 +62,8 @@ class Hop:
             raise ConnectionFailure(f"{dialog.remote_target} is no place that SIP can be sent to")
         self.dialog = dialog
         self.is_route = bool(dialog.route_set)
-        # RFC 5626 section 4.3, RFC 7118 section 5: whoever says so is reached by the flow that it came by, and by no
-        # other.
+        # RFC 5626 section 4.3, RFC 7118 appendix B.1: whoever says so is reached by the flow that it came by, and by
+        # no other.
         self._is_bound = uri.ob or uri.host.endswith(MADE_UP)
         self._goes_back = plan.goes_back
         self.through: IStreamClientEndpoint | None = None

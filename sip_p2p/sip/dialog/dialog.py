@@ -434,12 +434,12 @@ def _contact_of(message: Message) -> SipUri | None:
 
 
 def _check_secure(target: SipUri) -> None:
-    """Refuse a Contact that is no ``sips`` URI in a request that is (RFC 5630 section 5.1.1.2).
+    """Refuse a Contact that is no ``sips`` URI in a request that is (RFC 5630 sections 5.1.1 and 5.1.1.2).
 
-    :raises MalformedMessage: as section 5.3 answers URIs that contradict each other (400).
+    :raises MalformedMessage: as section 5.1.2 answers URIs that contradict each other (400).
     """
     if not target.is_secure:
-        raise MalformedMessage("a sips request has to name a sips Contact (RFC 5630 section 5.1.1.2)")
+        raise MalformedMessage("a sips request has to name a sips Contact (RFC 5630 section 5.1.1)")
 
 
 def _secured(uri: SipUri) -> SipUri:
@@ -473,7 +473,7 @@ def _over_tls(hop: SipUri) -> SipUri:
     if transport in ("tls", "wss"):
         return hop
     if transport == "ws":
-        # RFC 7118 section 5.3: WebSocket over TLS has no name of its own there, but the scheme.
+        # RFC 7118 sections 5.2 and 5.5: WebSocket over TLS has no name of its own there, but the scheme.
         return hop.replace(scheme="sips")
     port = hop.port if transport is None and hop.port != 5060 else None
     return hop.replace(port=port, params={**hop.params, "transport": "tls"})

@@ -2,7 +2,7 @@
 19.1.5).
 
 Values in, values out: who decides and who sends is :mod:`.client_invitation`. What is held to here is that nothing is
-tried twice, that there is an end to it, that a call to a ``sips:`` URI never leaves TLS (RFC 5630 section 3), and that
+tried twice, that there is an end to it, that a call to a ``sips:`` URI never leaves TLS (RFC 5630 section 4), and that
 no other one leaves TLS, or comes back to its caller or to this machine, because a peer says so. URIs of other schemes
 are passed over: no call of ours can follow them.
 """
@@ -108,7 +108,7 @@ class Redirection:
         return [str(uri) for uri in contacts]
 
     def _may_try(self, uri: SipUri) -> bool:
-        # RFC 5630 section 3: a call that was to be safe on every hop is not redirected to one that is not.
+        # RFC 5630 section 4: a call that was to be safe on every hop is not redirected to one that is not.
         if self._is_secure and not uri.is_secure:
             return False
         return uri.as_request_uri() not in self._tried

@@ -91,12 +91,12 @@ class Asked:
         """The dialog that *request*, a NOTIFY that came by *flow*, makes.
 
         :raises MalformedMessage: when it has no Contact, when that or a Record-Route cannot be read, or when they leave
-            the ``sips`` that was asked (RFC 5630 section 5.1.1.2).
+            the ``sips`` that was asked (RFC 5630 section 5.1.2).
         """
         made = Dialog.of_callee(request, self.local_tag, flow)
         is_secure = flow.is_secure and self._uri.startswith("sips:")
         if is_secure and not (isinstance(made.remote_target, SipUri) and made.remote_target.is_secure):
-            raise MalformedMessage("a sips request has to be answered from a sips Contact (RFC 5630 section 5.1.1.2)")
+            raise MalformedMessage("a sips request has to be answered from a sips Contact (RFC 5630 section 5.1.2)")
         made.local = self._from
         made.is_caller = True
         made.is_early = False

@@ -32,7 +32,7 @@ def has_cookie(branch: str | None) -> bool:
 
 
 def sent_by(via: Via) -> str:
-    """``host:port`` of *via*, the transport's default port written out (section 18.1.1, RFC 7118 section 5.2)."""
+    """``host:port`` of *via*, the transport's default port written out (section 18.1.1, RFC 7118 section 5.5)."""
     port = via.port
     return f"{via.host}:{_DEFAULT_PORTS.get(via.transport, _DEFAULT_PORT) if port is None else port}"
 

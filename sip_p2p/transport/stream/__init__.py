@@ -13,6 +13,6 @@ module                what                                                      
 ``authorization``     the application's word on a connection
 ``websocket``         SIP over WebSocket                                              RFC 7118
 ``websocket_frames``  its opening and its frames                                      RFC 6455
-``browsers``          the way back to those without an address                        RFC 7118 section 5
+``browsers``          the way back to those without an address                        RFC 7118
 ====================  ==============================================================  ===================
 """

@@ -1,4 +1,4 @@
-"""Where browsers are (RFC 7118 section 5, RFC 2606).
+"""Where browsers are (RFC 7118 appendix B.1, RFC 2606).
 
 A browser cannot be dialled and knows no address of its own: it calls itself by a name that it has made up and that
 ends in ``.invalid``, in the Via of its requests and in its Contact. Such a name leads back over the WebSocket on which

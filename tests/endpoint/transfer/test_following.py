@@ -133,7 +133,7 @@ class FollowingTests(TransferTestCase):
 
     def test_asked_with_sips(self) -> None:
         """Who was asked at a sips URI does not go on without it by itself: that is for the application to allow (RFC
-        5630 section 5.1.1.3, fault:D8)."""
+        5630 section 5.1.1.3)."""
 
         def allows(referral: Any) -> None:
             self.assertRaises(InvalidOperation, referral.accept, offer=OFFER)

@@ -468,7 +468,7 @@ class AttemptTests(SynchronousTestCase):
         self.assertEqual(bench.answer(bench.response(305, fields=[MOVED])), [">ACK", "user:ended 305"])
 
     def test_sips_stays_sips(self) -> None:
-        """RFC 5630 section 3: a call to a sips URI is not redirected out of TLS, not even by its caller. row:H7"""
+        """RFC 5630 section 4: a call to a sips URI is not redirected out of TLS, not even by its caller. row:H7"""
         bench = CallBench(uri="sips:bob@b.example")
         contact = ("Contact", "<sip:carol@c.example>, <sips:dave@d.example>")
         self.assertEqual(

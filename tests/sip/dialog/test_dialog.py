@@ -446,8 +446,8 @@ class TargetRefreshTests(SynchronousTestCase):
                         self.assertTrue(plan.uri.startswith("sips:"))
 
     def test_a_sips_request_names_a_sips_contact(self) -> None:
-        """An INVITE to a sips URI whose Contact is a sip one contradicts itself: 400 (RFC 5630 sections 5.1.1.2 and
-        5.3, fault:D8)."""
+        """An INVITE to a sips URI whose Contact is a sip one contradicts itself: 400 (RFC 5630 sections 5.1.1 and
+        5.1.2, fault:D8)."""
         for recorded in ((), ("<sip:p.example;lr>",)):
             for contact, fits in (("<sips:alice@192.0.2.1>", True), ("<sip:alice@192.0.2.1>", False)):
                 if fits:

@@ -121,7 +121,7 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual((reading.status, reading.offer), (0, None))
 
     def test_sips_with_another_contact(self) -> None:
-        """RFC 5630 section 5.1.1.2: an INVITE to a sips URI cannot name a Contact without TLS."""
+        """RFC 5630 sections 5.1.1 and 5.1.2: an INVITE to a sips URI cannot name a Contact without TLS."""
         for contact, status in (("<sip:a@b>", 400), ("<sips:a@b>", 0)):
             reading = read_invite(
                 make_invite("sips:bob@b.example", ("Contact", contact)), "bt", TLS, BOB, AnswerOptions()

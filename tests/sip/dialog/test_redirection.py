@@ -53,7 +53,7 @@ class ContactsTests(SynchronousTestCase):
             self.assertEqual(redirection().contacts(moved(*contacts)), expected, contacts)
 
     def test_sips_stays_sips(self) -> None:
-        """RFC 5630 section 3: a call to a sips URI follows no Contact out of TLS. row:H7"""
+        """RFC 5630 section 4: a call to a sips URI follows no Contact out of TLS. row:H7"""
         found = redirection("sips:bob@b.example").contacts(moved("<sip:a@x.example>, <sips:a@x.example>"))
         self.assertEqual(found, ["sips:a@x.example"])
 
@@ -150,7 +150,7 @@ class FollowTests(SynchronousTestCase):
             self.assertIsNone(targets.next())
 
     def test_sips_stays_sips(self) -> None:
-        """RFC 5630 section 3: no target takes a sips call out of TLS, whoever names it."""
+        """RFC 5630 section 4: no target takes a sips call out of TLS, whoever names it."""
         self.assertRaises(ValueError, redirection("sips:bob@b.example").follow, ["sip:a@x.example"])
 
 

@@ -234,7 +234,7 @@ class BrowserTests(WebSocketTestCase):
 
     def test_called_back(self) -> None:
         """Requests for the made-up name of a browser's Contact go over the WebSocket that it opened, and fail when it
-        has gone (RFC 7118 section 5; row:C15)."""
+        has gone (RFC 7118 appendix B.1; row:C15)."""
         browser = self.browser()
         browser.say(self.message())
         self.network.advance(0.2)
