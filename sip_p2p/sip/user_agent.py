@@ -385,7 +385,8 @@ class UserAgentCore:
         """Whether there is no room for *request*, if it is a new one: for its transaction, or for a dialog of it."""
         if self.layer.is_full:
             return not self._makes_room(request, flow)
-        if request.method != "INVITE" or request.to.tag is not None:
+        # 11.2: OPTIONS is answered as an INVITE would be.
+        if request.method not in ("INVITE", "OPTIONS") or request.to.tag is not None:
             return False
         return self.dialogs.is_full or self.layer.has_too_many_invites(flow)
 

@@ -404,4 +404,7 @@ class OutsideTests(SynchronousTestCase):
             for number in range(500)
         )
         self.assertEqual(refused, 500)
+        # 11.2: OPTIONS asks whether an INVITE would be accepted.
+        asked = message("OPTIONS", branch="z9hG4bKo", replace={"Call-ID": "o"})
+        self.assertEqual(bench.status(asked), 503)
         self.assertEqual(bench.core.layer.inventory()["servers"], 0)
