@@ -214,7 +214,8 @@ def parse_disposition(text: str) -> Disposition:
 def content_codings(values: Iterable[str]) -> list[str]:
     """The codings that all Content-Encoding fields of a message name, in order and small, but for ``identity``.
 
-    We undo none: a body with one is answered 415, with ``Accept-Encoding: identity`` (RFC 3261 section 8.2.3).
+    We undo none: a body with one is answered 415, with ``Accept-Encoding: identity``, unless it is optional (RFC 3261
+    section 8.2.3).
 
     :raises MalformedMessage: when one is not a token (400).
     """

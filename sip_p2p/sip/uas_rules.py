@@ -254,7 +254,8 @@ class UasRules:
             return False
         if not request.body:
             return True
-        if "Content-Encoding" in names and content_codings(headers.get_all("Content-Encoding")):
+        is_encoded = "Content-Encoding" in names and bool(content_codings(headers.get_all("Content-Encoding")))
+        if is_encoded and not is_optional(headers):
             core.answer(transaction, 415, now, extra=(("Accept-Encoding", "identity"),))
             return False
         content_type = headers.get("Content-Type")
@@ -273,6 +274,8 @@ class UasRules:
             ("Allow", profile.allow_value),
             ("Accept", profile.accept_value),
             ("Accept-Encoding", "identity"),
+            # Nothing here depends on a language (20.3).
+            ("Accept-Language", "*"),
             # 20.37: an empty Supported says that there are no extensions; a missing one says nothing.
             ("Supported", profile.supported_value),
             *events,

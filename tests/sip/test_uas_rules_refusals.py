@@ -165,13 +165,14 @@ class UasTests(SynchronousTestCase):
             self.assertEqual(response.headers["Allow"], "INVITE, MESSAGE, OPTIONS")
 
     def test_options(self) -> None:
-        """OPTIONS is answered by itself, with Allow, Accept and Supported (row:F12)."""
+        """OPTIONS is answered by itself, with Allow, Accept and its kin, and Supported (row:F12)."""
         bench = CoreBench()
         bench.profile.supported.add("path")
         response = answer_of(bench.over_stream(message("OPTIONS")))
         self.assertEqual(response.status, 200)
         self.assertEqual(response.headers["Allow"], "INVITE, MESSAGE, OPTIONS")
         self.assertEqual(response.headers["Accept"], "*/*")
+        self.assertEqual((response.headers["Accept-Encoding"], response.headers["Accept-Language"]), ("identity", "*"))
         self.assertEqual(response.headers["Supported"], "path")
         bench.profile.allow("OPTIONS")
         octets = message("OPTIONS", branch="z9hG4bKo2", replace={"Call-ID": "other"})
@@ -222,6 +223,8 @@ class UasTests(SynchronousTestCase):
         packed = message("MESSAGE", body=b"\x1f\x8b", extra="\r\nContent-Encoding: gzip")
         response = answer_of(CoreBench().over_stream(packed))
         self.assertEqual((response.status, response.headers["Accept-Encoding"]), (415, "identity"))
+        optional = packed.replace(b"gzip\r\n", b"gzip\r\nContent-Disposition: render;handling=optional\r\n")
+        self.assertEqual(delivered(CoreBench().over_stream(optional)), ["MESSAGE"])
         untyped = message("MESSAGE", body=b"x").replace(b"Content-Type: text/plain\r\n", b"")
         self.assertEqual(CoreBench().status(untyped), 400)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.abnf import octets_of
-from sip_p2p.sip.body import parse_disposition, parse_media_type
+from sip_p2p.sip.body import content_codings, parse_disposition, parse_media_type
 from sip_p2p.sip.multipart import parse_multipart
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ class ContentDescription:
 def description_of(message: Request | Response) -> ContentDescription | None:
     """The session description that *message* carries, or None.
 
-    A body that says of itself that it is for something else (Content-Disposition, RFC 3261 section 20.11) is none. Of
-    several parts (RFC 5621 section 3.1) the description is the one that says so, or is SDP and says nothing; the last
+    A body that says of itself that it is for something else (Content-Disposition, RFC 3261 section 20.11) is none, and
+    so is one with a coding that we do not undo, which may only come where it is optional (section 8.2.3). Of several
+    parts (RFC 5621 section 3.1) the description is the one that says so, or is SDP and says nothing; the last
     of several alternatives. Parts that leave it open are a description together.
 
     :raises MalformedMessage: when its type, its disposition or its parts cannot be read.
@@ -88,6 +89,8 @@ def description_of(message: Request | Response) -> ContentDescription | None:
         return None
     disposition = headers.get("Content-Disposition") or ""
     if disposition and parse_disposition(disposition).type not in _DISPOSITIONS:
+        return None
+    if content_codings(headers.get_all("Content-Encoding")):
         return None
     media_type = parse_media_type(content_type)
     if media_type.type == "multipart":

@@ -31,6 +31,13 @@ class DescriptionTests(SynchronousTestCase):
         self.assertEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n"))
         self.assertNotEqual(described, ContentDescription(b"s=caf\xc3\xa9\r\n", "text/plain"))
 
+    def test_coded(self) -> None:
+        """RFC 3261 section 8.2.3: a body with a coding that nobody undoes describes nothing."""
+        plain = carrying(b"v=0", Content_Type=SDP, Content_Encoding="identity")
+        self.assertEqual(description_of(plain), ContentDescription(b"v=0"))
+        self.assertIsNone(description_of(carrying(b"\x1f", Content_Type=SDP, Content_Encoding="gzip")))
+        self.assertRaises(MalformedMessage, description_of, carrying(b"x", Content_Type=SDP, Content_Encoding=";"))
+
     def test_refusal(self) -> None:
         """RFC 3264 section 6: an answer that takes nothing has each media line at port 0, and the offer's times; in a
         session that stands its version goes up (section 8)."""
