@@ -80,8 +80,7 @@ class Capabilities:
 
     @property
     def info_packages(self) -> frozenset[str] | None:
-        """The Info Packages whose INFOs it takes, in small letters (RFC 6086 section 5.2); None where it has sent no
-        Recv-Info."""
+        """The Info Packages whose INFOs it takes (RFC 6086 section 5.2); None where it has sent no Recv-Info."""
         if self.recv_info is None:
             return None
         try:

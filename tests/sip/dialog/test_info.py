@@ -16,11 +16,11 @@ def info(*packages: str) -> Request:
 
 
 class PackageTests(SynchronousTestCase):
-    """Reading Info-Package and Recv-Info (sections 7.1 and 7.2)."""
+    """Reading Info-Package and Recv-Info (sections 7.2, 7.3 and 9.2)."""
 
     def test_package(self) -> None:
-        """The name counts without its parameters and without regard to case; none is RFC 2976."""
-        self.assertEqual(package_of(info("DTMF;rate=5")), "dtmf")
+        """The name counts as it is written, without its parameters (section 7.2); none is RFC 2976."""
+        self.assertEqual(package_of(info("DTMF;rate=5")), "DTMF")
         self.assertEqual(package_of(info()), "")
 
     def test_none_that_can_be_read(self) -> None:
@@ -31,14 +31,16 @@ class PackageTests(SynchronousTestCase):
 
     def test_recv_info(self) -> None:
         """A list of names, in one field or in several; an empty one lists nothing."""
-        self.assertEqual(packages_of(["Foo, bar;x=1", "baz"]), {"foo", "bar", "baz"})
+        self.assertEqual(packages_of(["Foo, bar;x=1", "baz"]), {"Foo", "bar", "baz"})
         self.assertEqual(packages_of([""]), frozenset())
         with self.assertRaises(MalformedMessage):
             packages_of(["a b"])
 
     def test_status(self) -> None:
-        """469 for a package that was not listed (section 4.2.2), 400 for what cannot be read: row:H25."""
-        self.assertEqual(info_status(info("foo"), ("Foo", "bar")), 0)
+        """469 for a package that was not listed, or is written otherwise (sections 4.2.2 and 7.2), 400 for what cannot
+        be read: row:H25."""
+        self.assertEqual(info_status(info("Foo"), ("Foo", "bar")), 0)
+        self.assertEqual(info_status(info("foo"), ("Foo", "bar")), 469)
         self.assertEqual(info_status(info(), ()), 0)
         self.assertEqual(info_status(info("baz"), ("foo",)), 469)
         self.assertEqual(info_status(info("a b"), ("foo",)), 400)
@@ -47,11 +49,16 @@ class PackageTests(SynchronousTestCase):
         """What the peer has not listed is not sent (section 4.2.1); an INFO without a package is nobody's business."""
         check_package([("Info-Package", "foo")], frozenset({"foo"}))
         check_package([("X-Other", "foo")], None)
-        for packages in (None, frozenset[str](), frozenset({"bar"})):
+        for packages in (None, frozenset[str](), frozenset({"bar"}), frozenset({"foo"})):
             with self.assertRaises(InvalidOperation):
                 check_package([("info-package", "Foo")], packages)
-        with self.assertRaises(ValueError):
-            check_package([("Info-Package", "a b")], None)
+        for fields in (
+            [("Info-Package", "a b")],
+            [("Info-Package", "foo"), ("Info-Package", "foo")],
+            [("Recv-Info", "foo")],
+        ):
+            with self.assertRaises(ValueError):
+                check_package(fields, frozenset({"foo"}))
 
 
 class SessionTests(SynchronousTestCase):
