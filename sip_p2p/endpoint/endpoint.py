@@ -85,7 +85,8 @@ class RealTimeEndpoint(Party):
         """Send a MESSAGE (RFC 3428, rows F1 to F5 and F13); the other arguments, *timeout* in seconds among them, are
         those of :meth:`request`.
 
-        What is longer than 1300 octets never goes by UDP (section 8): it goes by TCP, or fails.
+        What is longer than 1300 octets never goes by UDP (section 8): it goes by TCP, or fails. It is sent at once,
+        also while another one to the same party is under way: a :class:`~sip_p2p.Messenger` sends one after the other.
 
         :param content_type: by default ``text/plain; charset=UTF-8`` for text; octets must say what they are.
         :param expires: after how many seconds it is of no use any more; goes out as Expires, with the Date that it
@@ -245,7 +246,7 @@ class RealTimeEndpoint(Party):
             plan.call_id = parse_call_id(call_id)
         self._composition.first_hop(uri, via, plan)
         self.has_sessions()
-        # RFC 3261 section 13.2.1, RFC 6086 section 5.2.1: what we take in the session that this may become.
+        # RFC 3261 section 13.2.1, RFC 6086 section 5.2.3: what we take in the session that this may become.
         plan.fields += capability_fields(self.profile)
         plan.fields += reference_fields(arguments.get("replaces"), arguments.get("join"))
         options = CallOptions(

@@ -54,6 +54,15 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(message.unmet(lambda space, name: space == CORE), [f"{FEATURES} VitalMessageOption"])
         self.assertEqual(message.unmet(lambda space, name: (space, name) == (FEATURES, "VitalMessageOption")), [])
 
+    def test_prefixes_mean_nothing(self) -> None:
+        """The three ways of RFC 3862 section 3.4 to write one field are one field."""
+        wily = b"<http://id.acme.widgets/wily-headers/>\r\n"
+        fields = {
+            CpimMessage.parse(b"NS: " + prefix + wily + name + b"runner-trap: set\r\n\r\n\r\n").fields
+            for prefix, name in ((b"acme ", b"acme."), (b"widget ", b"widget."), (b"", b""), (b"acme", b"acme."))
+        }
+        self.assertEqual(fields, {(CpimField("runner-trap", "set", "http://id.acme.widgets/wily-headers/"),)})
+
     def test_default_namespace(self) -> None:
         """An NS field without a prefix changes what names without one mean (section 3.4)."""
         message = CpimMessage.parse(b"NS: <urn:x>\r\nMood: fine\r\n\r\n\r\nx")

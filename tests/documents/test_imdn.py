@@ -112,6 +112,24 @@ class ImdnTests(SynchronousTestCase):
 class RequestTests(SynchronousTestCase):
     """The fields that ask for reports (sections 6.2 and 6.3)."""
 
+    def test_example(self) -> None:
+        """The message of RFC 5438 section 7.1.1.3, with the empty line before the fields of its content."""
+        message = CpimMessage.parse(
+            b"From: Alice <im:alice@example.com>\r\n"
+            b"To: Bob <im:bob@example.com>\r\n"
+            b"NS: imdn <urn:ietf:params:imdn>\r\n"
+            b"imdn.Message-ID: 34jk324j\r\n"
+            b"DateTime: 2006-04-04T12:16:49-05:00\r\n"
+            b"imdn.Disposition-Notification: positive-delivery, negative-delivery\r\n"
+            b"\r\n"
+            b"Content-type: text/plain\r\n"
+            b"Content-length: 12\r\n"
+            b"\r\n"
+            b"Hello World"
+        )
+        self.assertEqual((message_id(message), message.date, message.text()), ("34jk324j", 1144171009.0, "Hello World"))
+        self.assertEqual(wanted_in(message), {Wanted.DELIVERED, Wanted.FAILED})
+
     def test_asked_for(self) -> None:
         """What is asked for is read again; without an id, or on a report, nothing is asked for."""
         fields = request_fields("one", (Wanted.DELIVERED, Wanted.DISPLAYED, Wanted.DELIVERED))
