@@ -60,7 +60,7 @@ class Errands:
     :ivar recoveries: the dialogs that look for a new one.
     """
 
-    __slots__ = ("_acks", "_parties", "_publishing", "_runs", "flows", "manager", "recoveries")
+    __slots__ = ("_acks", "_moving_up", "_parties", "_publishing", "_runs", "flows", "manager", "recoveries")
 
     def __init__(self, manager: RealTimeConnectionManager) -> None:
         self.manager = manager
@@ -70,6 +70,7 @@ class Errands:
         self._parties: Counter[RealTimeEndpoint] = Counter()
         # RFC 3903 section 4: of each resource for which a PUBLISH is under way, those that wait for its end.
         self._publishing: dict[tuple[RealTimeEndpoint, str], dict[Errand, _Way]] = {}
+        self._moving_up: set[tuple[RealTimeEndpoint, str]] = set()
         self.flows = DialogFlows()
         self.recoveries = Recoveries(self, manager)
 
@@ -119,14 +120,20 @@ class Errands:
     def _let_next(self, errand: Errand, endpoint: RealTimeEndpoint) -> None:
         """*errand* is over: the PUBLISH that has waited longest for that goes out."""
         key = (endpoint, errand.plan.uri)
-        if not _is_publication(errand) or key not in self._publishing:
+        if not _is_publication(errand) or key not in self._publishing or key in self._moving_up:
             return
         waiting = self._publishing[key]
-        if waiting:
-            following = next(iter(waiting))
-            self._begin(following, endpoint, *waiting.pop(following))
-        else:
-            del self._publishing[key]
+        # One that fails at once comes back here, and is followed by this loop.
+        self._moving_up.add(key)
+        try:
+            while waiting:
+                following = next(iter(waiting))
+                self._begin(following, endpoint, *waiting.pop(following))
+                if following in self._runs:
+                    return
+        finally:
+            self._moving_up.remove(key)
+        del self._publishing[key]
 
     def acknowledge(self, effect: AckWanted, endpoint: RealTimeEndpoint) -> None:
         """Send the ACK of *effect*, and give its octets and its flow to the usage that owns it.

@@ -188,8 +188,9 @@ class InTurnTests(PublicationTestCase):
         self.failureResultOf(second, RequestFailed)
 
     def test_no_way(self) -> None:
-        """Where there is no way all of them fail."""
-        waiting = [self.alice.publish("x", "x", "text/plain", target="sip:alice@none.example") for _ in range(3)]
+        """Where there is no way all of them fail, however many wait for the first."""
+        target = "sip:bob@192.0.2.77;transport=tls"
+        waiting = [self.alice.publish("x", "x", "text/plain", target=target) for _ in range(400)]
         self.network.advance(200)
         for each in waiting:
             self.failureResultOf(each, ConnectionFailure)
