@@ -130,8 +130,10 @@ class ManyTests(SynchronousTestCase):
         """Each of our publications is removed, on one connection (row:B14, fault:K8)."""
         me = "sip:alice@a.example"
         compositor = EventStateCompositor(self.bob, [PresencePackage()], may_publish=lambda request, resource: True)
-        for _ in range(MANY):
-            self.network.run_until(self.alice.publish("presence", Presence.of(me), target="sip:bob@b.example"))
+        for number in range(MANY):
+            # One at a time would go out to one URI (RFC 3903 section 4).
+            target = f"sip:bob@b.example;line={number}"
+            self.network.run_until(self.alice.publish("presence", Presence.of(me), target=target))
         self.assertEqual(len(compositor), MANY)
         self.end()
         self.network.advance(1)
