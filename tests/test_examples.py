@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class ExampleCase(TestCase):
     """A folder with certificates for localhost, and programs that are ended with the test."""
 
-    timeout = 60
+    timeout = 120
 
     def setUp(self) -> None:
         """Make the certificates that ``sip-p2p pki keys localhost`` would make."""

@@ -28,7 +28,7 @@ TWISTD = (sys.executable, "-c", "from twisted.scripts.twistd import run; run()")
 TWIST = (sys.executable, "-c", "from twisted.application.twist._twist import Twist; Twist.main()")
 COMMAND = (sys.executable, "-c", "from sip_p2p.service.cli import main; main()")
 
-_DEADLINE = 30.0
+_DEADLINE = 100.0
 _made: dict[str, Path] = {}
 
 

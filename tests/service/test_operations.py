@@ -48,7 +48,7 @@ def free_port() -> int:
 class ProcessCase(TestCase):
     """A service in a process of its own, and Bob, who talks to it."""
 
-    timeout = 60
+    timeout = 120
 
     def service(self, *arguments: str, program: tuple[str, ...] = (*TWISTD, "-n", "--pidfile=")) -> Process:
         """Alice's service."""

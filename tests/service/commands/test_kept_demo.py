@@ -18,7 +18,7 @@ from tests.support import TestCase, reactor
 class KeptTests(TestCase):
     """The demo that goes on, in the reactor of the tests."""
 
-    timeout = 60
+    timeout = 120
 
     async def test_it_goes_on(self) -> None:
         """It tells where the console is, calls and texts pass there, an impostor is refused, and ending it leaves

@@ -61,7 +61,7 @@ class Showing(ssl.ContextFactory):
 class PatientCase(TestCase):
     """Somebody to be examined, and who examines."""
 
-    timeout = 30
+    timeout = 120
 
     def who(self, trust: str = "ca.pem", timeout: str = "5") -> tuple[str, ...]:
         """Whom the doctor comes from."""

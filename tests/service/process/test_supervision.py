@@ -218,7 +218,7 @@ class LifeTests(SynchronousTestCase):
 class ProcessTests(TestCase):
     """A real service under a supervisor that is the test."""
 
-    timeout = 60
+    timeout = 120
 
     async def lives(self, state: str, *more: str) -> None:
         """Let a service live from its start to its end, as a supervisor with a watchdog hears of it."""

@@ -311,7 +311,7 @@ class CommandLineTests(SynchronousTestCase):
 class ProcessTests(TestCase):
     """Real processes."""
 
-    timeout = 60
+    timeout = 120
 
     def party(self, *arguments: str, workers: int = 2) -> Process:
         """A parent with workers in clear text on loopback."""
@@ -353,7 +353,8 @@ class ProcessTests(TestCase):
         shared, own = await self.started(process)
         self.assertEqual(len({shared, *own}), 3)
         for port in (shared, *own):
-            self.assertEqual((await self.send(port))["outcome"], "ok")
+            said = await self.send(port)
+            self.assertEqual(said["outcome"], "ok", (port, said))
         (first, _) = self.children(process)
         os.kill(first, signal.SIGKILL)
         await deferToThread(process.wait_for, "signal 9")
@@ -361,7 +362,8 @@ class ProcessTests(TestCase):
         again = json.loads(await deferToThread(process.wait_for, '"event": "started"'))
         self.assertTrue(any(f":{port};" in again["contact"] for port in own), again)
         for port in (shared, *own):
-            self.assertEqual((await self.send(port))["outcome"], "ok")
+            said = await self.send(port)
+            self.assertEqual(said["outcome"], "ok", (port, said))
         self.assertEqual(sorted(os.listdir(state)), ["worker-1", "worker-2"])
         process.signal(signal.SIGTERM)
         self.assertEqual(await deferToThread(process.wait), -signal.SIGTERM)
