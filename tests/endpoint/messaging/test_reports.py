@@ -73,7 +73,7 @@ class WantedTests(MessengerTestCase):
         self.assertEqual((report.recipient, report.original_recipient), ("im:bob@b.example", "im:team@b.example"))
 
     def test_what_no_report_can_say(self) -> None:
-        """A text of a time that no report can name is told, and has none (fault:A5)."""
+        """A text of a time that no report can name is told, and has none."""
         body = enclose(CpimAddress(ALICE), CpimAddress(BOB), b"x", "text/plain", "one", ("delivered",), date=1e9)
         body = body.replace(b"DateTime: 2001", b"DateTime: 1901")
         self.run_until(self.alice.send_message(BOB, body, "message/cpim"))
