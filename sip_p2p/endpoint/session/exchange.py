@@ -119,6 +119,9 @@ class IncomingOffer:
         :raises ValueError: for a status below 300 or above 699.
         """
         fields = application_fields(headers)
+        if status == _REFUSED and all(name != "Warning" for name, _ in fields):
+            # 14.2, RFC 3311 section 5.2: it should have one.
+            fields.append(("Warning", warning_value("the offer is not acceptable")))
         self._check_open()
         driver = self.session.endpoint.connection_manager.driver
         self._usage.decline(status, driver.now(), fields, reason)

@@ -17,7 +17,7 @@ from sip_p2p.errors import InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Accepted, AnswerReceived, Ending, OfferReceived, Progress
-from sip_p2p.sip.dialog.mid_dialog import refuse
+from sip_p2p.sip.dialog.mid_dialog import farewell_fields, refuse
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import MOST_PRACKS, ReliableReceiver, rseq_of
 from sip_p2p.sip.dialog.usage import InviteUsage
@@ -204,7 +204,7 @@ class Branches:
         """
         if self._pracks.pop(usage.dialog.remote_tag, None) is None:
             raise InvalidOperation("no offer waits for an answer")
-        usage.bye(now, fields, Ending.NO_AGREEMENT)
+        usage.bye(now, farewell_fields(status, fields), Ending.NO_AGREEMENT)
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
         """RFC 3262 section 3: a PRACK to a caller acknowledges nothing."""

@@ -30,6 +30,7 @@ __all__ = [
     "capability_fields",
     "describe_plan",
     "describe_response",
+    "farewell_fields",
     "in_dialog_response",
     "judge_timer",
     "refuse",
@@ -103,6 +104,17 @@ def describe_plan(plan: RequestPlan, description: ContentDescription | None) -> 
     plan.content_type = description.content_type
     if description.disposition:
         plan.fields.append(("Content-Disposition", description.disposition))
+
+
+def farewell_fields(status: int, fields: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What a BYE carries that stands for a refusal with *status* and *fields*, since the offer came in a response.
+
+    RFC 3326 section 3.2: Reason says why; RFC 3261 section 20.43: Warning is for responses.
+    """
+    said = [field for field in fields if field[0].lower() != "warning"]
+    if all(name.lower() != "reason" for name, _ in said):
+        said.append(("Reason", f"SIP;cause={status}"))
+    return said
 
 
 def refuse(

@@ -44,7 +44,13 @@ from sip_p2p.sip.dialog.effects import (
 )
 from sip_p2p.sip.dialog.incoming_change import answer_prack, receive_change
 from sip_p2p.sip.dialog.info import check_package, info_status
-from sip_p2p.sip.dialog.mid_dialog import describe_plan, refuse, refuse_pending, timer_response_received
+from sip_p2p.sip.dialog.mid_dialog import (
+    describe_plan,
+    farewell_fields,
+    refuse,
+    refuse_pending,
+    timer_response_received,
+)
 from sip_p2p.sip.dialog.modification import Modification
 from sip_p2p.sip.dialog.offer_answer import OfferAnswer, Place, Role
 from sip_p2p.sip.dialog.outcomes import hear_failure, hear_response
@@ -507,7 +513,7 @@ class InviteUsage:
         if self.incoming is not None:
             self.incoming.decline(self, status, fields, now, reason)
         elif self.owed_ack is not None and self.owed_ack.is_owed:
-            self.bye(now, ending=Ending.NO_AGREEMENT)
+            self.bye(now, farewell_fields(status, fields), Ending.NO_AGREEMENT)
         elif self.invitation is not None:
             self.invitation.decline_offer(self, status, fields, now)
         elif self.outgoing is not None:

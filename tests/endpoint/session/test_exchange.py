@@ -243,6 +243,7 @@ class ChangeTests(CallTestCase):
         self.network.advance(30)
         error = self.failureResultOf(changing, RequestFailed).value
         assert isinstance(error, RequestFailed)
+        self.refusal = error.response
         return error.status
 
     def test_change(self) -> None:
@@ -279,6 +280,8 @@ class ChangeTests(CallTestCase):
         stays as it is (row:H20, row:H26)."""
         self.assertEqual(self.renegotiated(OFFER), ContentDescription(ANSWER))
         self.assertEqual(self.refused(HELD), 488)
+        # RFC 3261 section 14.2, RFC 3311 section 5.2: a 488 has a Warning.
+        self.assertEqual(self.refusal.headers["Warning"], '399 sip_p2p "the offer is not acceptable"')
         self.assertEqual(self.session.local_description, ContentDescription(OFFER))
         self.assertEqual(self.theirs.remote_description, ContentDescription(OFFER))
         self.assertIs(self.session.state, SignalingState.CONNECTED)

@@ -564,8 +564,12 @@ class DescriptionTests(SynchronousTestCase):
         bench = CallBench(offer=None)
         bench.answer(bench.reliable(4, 183, "b1", OFFER))
         usage = bench.call.usages["b1"]
-        said = bench.do(lambda: usage.decline(488, bench.now))
+        said = bench.do(lambda: usage.decline(488, bench.now, [("Warning", '399 here "no video"'), ("X-Note", "1")]))
         self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">BYE"])
+        # RFC 3326 section 3.2: a request says why in Reason; Warning is for responses.
+        (bye,) = bench.requests("BYE")
+        self.assertEqual((bye.headers["Reason"], bye.headers["X-Note"]), ("SIP;cause=488", "1"))
+        self.assertNotIn("Warning", bye.headers)
         self.assertRaises(InvalidOperation, bench.call.branches.decline_offer, usage, 488, (), bench.now)
         self.assertEqual(bench.answer(bench.response(487)), [">ACK", "user:ended 487"])
 

@@ -430,14 +430,18 @@ class AckTests(SynchronousTestCase):
         )
 
     def test_declining_the_offer_in_a_2xx(self) -> None:
-        """What cannot be refused is acknowledged, and ended (13.2.2.4): row:H22."""
-        pair = Pair()
-        pair.bob.on_invite = lambda invitation: invitation.accept(pair.now, OFFER)
-        pair.alice.on_offer = lambda offer: offer.owner.decline(488, pair.now)
-        pair.alice.call(offer=None)
-        pair.wait(1.0)
-        self.assertEqual(pair.ladder()[:4], ["> INVITE", "< 200", "> ACK", "> BYE"])
-        self.assertEqual(pair.alice.heard[-1], "usage ended NO_AGREEMENT")
+        """What cannot be refused is acknowledged, and ended (13.2.2.4) with the reason (RFC 3326 section 3.2):
+        row:H22."""
+        for fields, reason in (((), "SIP;cause=488"), ((("Reason", "Q.850;cause=88"),), "Q.850;cause=88")):
+            pair = Pair()
+            pair.bob.on_invite = lambda invitation, pair=pair: invitation.accept(pair.now, OFFER)
+            pair.alice.on_offer = lambda offer, pair=pair, fields=fields: offer.owner.decline(488, pair.now, fields)
+            pair.alice.call(offer=None)
+            pair.wait(1.0)
+            self.assertEqual(pair.ladder()[:4], ["> INVITE", "< 200", "> ACK", "> BYE"])
+            self.assertEqual(pair.alice.heard[-1], "usage ended NO_AGREEMENT")
+            bye = next(one for one in map(parse_message, pair.octets) if one.cseq.method == "BYE")
+            self.assertEqual(bye.headers.get_all("Reason"), [reason])
 
 
 class LifeTests(SynchronousTestCase):
