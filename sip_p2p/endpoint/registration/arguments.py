@@ -83,8 +83,8 @@ def registrar_uri(given: str | SipUri | RealTimeAddress | None, owner: SipUri) -
     if given is None:
         return owner.replace(user=None, password=None).without(*owner.params)
     if isinstance(given, str) and "@" not in given and ":" not in given.strip():
-        # A bare domain, as users write it.
-        given = f"sip:{given.strip()}"
+        # A bare domain, as users write it. RFC 5630 section 5.2: who is to be bound under sips asks with it.
+        given = f"{owner.scheme}:{given.strip()}"
     return to_sip_uri(given).replace(user=None, password=None).without_headers()
 
 

@@ -33,6 +33,8 @@ class ArgumentTests(SynchronousTestCase):
             self.assertEqual(str(registrar_uri(given, ALICE)), expected)
         secure = SipUri.parse("sips:alice@example.com;user=phone")
         self.assertEqual(str(registrar_uri(None, secure)), "sips:example.com")
+        # RFC 5630 section 5.2: a sips Contact is bound where the Request-URI is sips.
+        self.assertEqual(str(registrar_uri("registrar.example.com", secure)), "sips:registrar.example.com")
         self.assertRaises(ValueError, registrar_uri, "mailto:alice@example.com", ALICE)
 
     def test_proxies(self) -> None:

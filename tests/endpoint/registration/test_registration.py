@@ -26,6 +26,17 @@ class PlainTests(RegistrarTestCase):
         self.assertTrue(590 < registration.expires <= 600)
         self.assertEqual(self.changes, ["registering", "registered"])
 
+    def test_sips(self) -> None:
+        """Who is a sips URI is registered under sips alone: in the Request-URI, Route, From, To and Contact (RFC 5630
+        sections 5.1.1 and 5.1.1.1)."""
+        alice = self.alice("sips:alice@example.com")
+        self.network.run_until(self.register(alice, "example.com", proxies=["example.com"]).unregister())
+        for incoming in self.registrar.seen:
+            request = incoming.request
+            uris = [request.uri_text, request.to.uri_text, request.from_.uri_text]
+            uris += [value.strip("<") for name in ("Contact", "Route") for value in request.headers.get_all(name)]
+            self.assertEqual((len(uris), {uri.partition(":")[0] for uri in uris}), (5, {"sips"}), uris)
+
     def test_refreshed(self) -> None:
         """It is asked for again before it runs out, with the same Call-ID and the next CSeq (RFC 3261 section
         10.2.4)."""
