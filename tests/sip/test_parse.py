@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sip_p2p.errors import MalformedMessage
+from sip_p2p.sip.body import parse_disposition
+from sip_p2p.sip.fields import parse_contact, split_values
 from sip_p2p.sip.framing import StreamFramer
+from sip_p2p.sip.headers import Headers
 from sip_p2p.sip.limits import MessageLimits
 from sip_p2p.sip.message import Request, Response
 from sip_p2p.sip.parse import Unparsable, parse_datagram, parse_head, parse_message, salvage
@@ -161,6 +164,44 @@ class StartLineTests(SynchronousTestCase):
         response = parse_message(b"SIP/2.0 200 \r\nX: z\r\n\r\n")
         assert isinstance(response, Response)
         self.assertEqual(response.reason, "")
+
+
+class FieldTests(SynchronousTestCase):
+    """Header fields as they may be written (RFC 3261 section 7.3.1, whose examples these are)."""
+
+    def headers(self, *lines: str) -> Headers:
+        """The fields of a message that has these lines."""
+        return parse_message("\r\n".join(["OPTIONS sip:a@b SIP/2.0", *lines, "", ""]).encode()).headers
+
+    def test_blanks_and_folds(self) -> None:
+        """Blanks before the colon and after it mean nothing, and a fold is one space."""
+        for line in ("Subject:            lunch", "Subject      :      lunch", "Subject            :lunch", "s:lunch"):
+            self.assertEqual(list(self.headers(line)), [("Subject", "lunch")], line)
+        whole = "I know you're there, pick up the phone and talk to me!"
+        cut = ("Subject: I know you're there,", "         pick up the phone", "\t and talk to me!")
+        self.assertEqual(list(self.headers(*cut)), [("Subject", whole)])
+
+    def test_rows(self) -> None:
+        """A list may stand in one row or in many, with other fields between; its order counts."""
+        alice, bob, carol = "<sip:alice@atlanta.com>", "<sip:bob@biloxi.com>", "<sip:carol@chicago.com>"
+        for lines in (
+            (f"Route: {alice}", "Subject: Lunch", f"Route: {bob}", f"Route: {carol}"),
+            (f"Route: {alice}, {bob}", f"Route: {carol}", "Subject: Lunch"),
+            ("Subject: Lunch", f"Route: {alice}, {bob},", f" {carol}"),
+        ):
+            rows = self.headers(*lines).get_all("Route")
+            self.assertEqual([value for row in rows for value in split_values(row)], [alice, bob, carol])
+
+    def test_case(self) -> None:
+        """Names of fields and parameters, tokens, and the values of parameters are the same in any case."""
+        (contact,) = parse_contact(self.headers("CONTACT: <sip:alice@atlanta.com>;ExPiReS=3600")["Contact"]) or ()
+        self.assertEqual((str(contact.uri), contact.expires), ("sip:alice@atlanta.com", 3600))
+        for line in (
+            "Content-Disposition: session;handling=optional",
+            "content-disposition: Session;HANDLING=OPTIONAL",
+        ):
+            disposition = parse_disposition(self.headers(line)["Content-Disposition"])
+            self.assertEqual((disposition.type, disposition.is_required), ("session", False), line)
 
 
 class LengthTests(SynchronousTestCase):

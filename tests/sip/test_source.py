@@ -71,6 +71,18 @@ class StampTests(SynchronousTestCase):
             self.assertEqual((stamped.rport, stamped.received), (4444, "192.0.2.1"), via)
         self.assertIsNone(parse_via(self.stamp("SIP/2.0/UDP h;branch=z9hG4bKx;report")).rport)
 
+    def test_examples(self) -> None:
+        """The examples of RFC 3261 section 18.2.1 and RFC 3581 section 6 (row:E29)."""
+        self.assertEqual(
+            self.stamp("SIP/2.0/UDP bobspc.biloxi.com:5060", "192.0.2.4", 5060),
+            "SIP/2.0/UDP bobspc.biloxi.com:5060;received=192.0.2.4",
+        )
+        stamped = self.stamp("SIP/2.0/UDP 10.1.1.1:4540;rport;branch=z9hG4bKkjshdyff", "192.0.2.1", 9988)
+        self.assertEqual(
+            parse_via(stamped),
+            parse_via("SIP/2.0/UDP 10.1.1.1:4540;received=192.0.2.1;rport=9988;branch=z9hG4bKkjshdyff"),
+        )
+
     def test_what_the_peer_claims_is_replaced(self) -> None:
         """A received or rport that the peer itself wrote is replaced, in any capitals (row:E29, fault:I4)."""
         for name in ("received", "Received", "RECEIVED", "ReCeIvEd"):

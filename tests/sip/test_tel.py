@@ -77,6 +77,9 @@ class TelUriTests(SynchronousTestCase):
             sip = TelUri.parse(text).to_sip("foo.com")
             self.assertEqual(str(sip), "sip:+358-555-1234567;isub=1411;postd=pp22@foo.com;user=phone")
             self.assertEqual(sip.user, "+358-555-1234567;isub=1411;postd=pp22")
+        for text in ("tel:+358-555-1234567;tsp=a.b;phone-context=5", "tel:+358-555-1234567;phone-context=5;tsp=a.b"):
+            sip = TelUri.parse(text).to_sip("foo.com")
+            self.assertEqual(str(sip), "sip:+358-555-1234567;phone-context=5;tsp=a.b@foo.com;user=phone")
         sips = TelUri.parse("tel:*72#;phone-context=a.example").to_sip("b.example:5071", scheme="sips")
         self.assertEqual(str(sips), "sips:*72%23;phone-context=a.example@b.example:5071;user=phone")
         self.assertEqual(TelUri.parse("tel:+1").to_sip("[::1]:5060").domain, "[::1]:5060")

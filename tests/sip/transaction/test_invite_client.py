@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from sip_p2p.sip.message import Request
 from sip_p2p.sip.transaction.base import ClientTransaction
 from tests.sip.transaction.support import ABSENT, IDLE, Bench, Row, counts, make_request, make_response
 from tests.support import vectors
@@ -190,6 +191,39 @@ class AckTests(SynchronousTestCase):
             "Call-ID: call\r\n"
             "CSeq: 7 ACK\r\n"
             "Content-Length: 0\r\n\r\n",
+        )
+
+    def test_example(self) -> None:
+        """The example of RFC 3261 section 17.1.1.3."""
+        request = Request("INVITE", "sip:bob@biloxi.com")
+        for name, value in (
+            ("Via", "SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKkjshdyff"),
+            ("To", "Bob <sip:bob@biloxi.com>"),
+            ("From", "Alice <sip:alice@atlanta.com>;tag=88sja8x"),
+            ("Max-Forwards", "70"),
+            ("Call-ID", "987asjd97y7atg"),
+            ("CSeq", "986759 INVITE"),
+        ):
+            request.headers.add(name, value)
+        bench = Bench()
+        bench.request(request)
+        bench.said()
+        bench.response(make_response(request, 486, "99sa0xk"))
+        [ack] = bench.sent()
+        self.assertEqual(
+            sorted(ack.decode().split("\r\n")),
+            sorted(
+                """ACK sip:bob@biloxi.com SIP/2.0
+Via: SIP/2.0/UDP pc33.atlanta.com;branch=z9hG4bKkjshdyff
+To: Bob <sip:bob@biloxi.com>;tag=99sa0xk
+From: Alice <sip:alice@atlanta.com>;tag=88sja8x
+Max-Forwards: 70
+Call-ID: 987asjd97y7atg
+CSeq: 986759 ACK
+Content-Length: 0
+
+""".split("\n")
+            ),
         )
 
     def test_only_the_top_via(self) -> None:
