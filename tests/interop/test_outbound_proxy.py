@@ -53,6 +53,18 @@ class LibraryTests(InteropTestCase):
         self.assertIn("lr", event.request.headers["Record-Route"])
         self.assertEqual(len(event.request.vias()), 2)
 
+    async def test_sips(self) -> None:
+        """Beside a sips Request-URI the proxy finds itself in Route as a sips URI (RFC 5630 section 5.1.1)."""
+        receiver = await self.receiver()
+        kamailio, proxy = await self.start({"bob": receiver.uri("tls").replace("sip:", "sips:", 1)})
+        sender = await self.tls_party(proxy=proxy, proxy_tls_name=PROXY)
+        self.assertEqual((await sender.endpoint.send_message(f"sips:bob@{PROXY}", TEXT)).status, 200)
+        seen = await kamailio.saw("MESSAGE")
+        self.assertEqual((seen.uri, seen.route), (f"sips:bob@{PROXY}", f"<sips:127.0.0.1:{kamailio.ports['tls']};lr>"))
+        (event,) = receiver.received
+        self.assertTrue(event.request.uri_text.startswith("sips:"))
+        self.assertNotIn("Route", event.request.headers)
+
     async def test_back_over_our_connection(self) -> None:
         """What is for us comes by the connection that we keep to the proxy, which takes our ``;alias`` for what it is,
         and not to our port; after the proxy has been away it does so again, though we have nothing to say (row:E14,
