@@ -117,10 +117,11 @@ class AwaitedAck:
 
     :ivar cseq: the sequence number of the INVITE, which its ACK has too.
     :ivar is_first: whether it answered the INVITE that opened the session.
+    :ivar is_overtaken: whether a later re-INVITE came.
     :ivar older: another 2xx that waits still: a re-INVITE can overtake the ACK (RFC 5407 section 3.1.4).
     """
 
-    __slots__ = ("_machine", "_response", "_transaction", "cseq", "is_first", "older")
+    __slots__ = ("_machine", "_response", "_transaction", "cseq", "is_first", "is_overtaken", "older")
 
     def __init__(
         self,
@@ -133,6 +134,7 @@ class AwaitedAck:
     ) -> None:
         self.cseq = response.cseq.number
         self.is_first = is_first
+        self.is_overtaken = False
         self.older = older
         self._transaction = transaction
         self._response = response
@@ -166,7 +168,19 @@ class AwaitedAck:
             except AlreadyResponded:
                 # The flow that carried the INVITE is gone, and the transaction with it; the ACK may be under way.
                 return False
-        return outcome is AckDue.GIVE_UP
+        # RFC 6141 section 5.4: whoever sends another re-INVITE is there, and may have lost the 2xx with its address.
+        return outcome is AckDue.GIVE_UP and not (self.is_overtaken and not self.is_first)
+
+    def overtaken(self) -> None:
+        """Another re-INVITE came."""
+        self.is_overtaken = True
+        if self.older is not None:
+            self.older.overtaken()
+
+    def kept(self) -> AwaitedAck | None:
+        """What waits still, without what nobody will acknowledge any more."""
+        older = self.older = None if self.older is None else self.older.kept()
+        return self if self._machine.is_waiting else older
 
     def find(self, cseq: int) -> AwaitedAck | None:
         """The one that waits for the ACK with *cseq*."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 from sip_p2p.errors import AlreadyResponded, InvalidOperation, MalformedMessage
 from sip_p2p.sip.dialog.description import description_of
 from sip_p2p.sip.dialog.effects import OfferReceived, OfferWithdrawn
-from sip_p2p.sip.dialog.incoming_invite import has_option
+from sip_p2p.sip.dialog.incoming_invite import has_option, wants_secure_contact
 from sip_p2p.sip.dialog.mid_dialog import (
     describe_response,
     in_dialog_response,
@@ -79,6 +79,8 @@ def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: flo
         return
     packages = usage.capabilities.recv_info
     usage.capabilities.heard(request)
+    if method == "INVITE" and usage.awaited_ack is not None:
+        usage.awaited_ack.overtaken()
     change = IncomingChange(usage, transaction, request, target, packages, now)
     if method == "UPDATE" and description is None:
         # RFC 3311 section 5.2, RFC 4028 section 9: it refreshes the target and the timer, and nobody has to be asked.
@@ -116,7 +118,7 @@ class IncomingChange:
 
     __slots__ = (
         "_again_at", "_cseq", "_former_packages", "_former_target", "_has_packages", "_is_reliable", "_local_cseq",
-        "_recorded", "_sender", "_status", "method", "transaction",
+        "_recorded", "_sender", "_status", "_wants_secure", "method", "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +142,8 @@ class IncomingChange:
         self._former_packages = former_packages
         self._has_packages = "Recv-Info" in request.headers
         self._recorded = tuple(request.headers.get_all("Record-Route"))
+        # 12.1.1: the Contact that was sips in the first answer is so in the next ones.
+        self._wants_secure = wants_secure_contact(request)
         # RFC 3262 section 3: whether every provisional response but 100 has to arrive.
         self._is_reliable = has_option(request, "Require", RELIABLE)
         self._sender: ReliableSender | None = None
@@ -276,7 +280,7 @@ class IncomingChange:
         fields: Sequence[tuple[str, str]],
         reason: str | None = None,
     ) -> Response:
-        response = in_dialog_response(usage, self.transaction, status, self._has_packages)
+        response = in_dialog_response(usage, self.transaction, status, self._has_packages, self._wants_secure)
         if reason is not None:
             response.reason = reason
         headers = response.headers

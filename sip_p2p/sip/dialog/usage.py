@@ -582,6 +582,8 @@ class InviteUsage:
             else:
                 self.hang_up(farewell.ending, farewell.fields, None, now)
             return
+        if self.awaited_ack is not None:
+            self.awaited_ack = self.awaited_ack.kept()
         if self.owed_ack is not None:
             self.owed_ack = self.owed_ack.kept(now)
         if self.outgoing is not None:

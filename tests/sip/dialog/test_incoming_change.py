@@ -250,6 +250,15 @@ class RefusedTests(SynchronousTestCase):
         one.receive("UPDATE", OFFER)
         self.assertEqual(one.party.heard, ["offer"])
 
+    def test_contact_under_sips(self) -> None:
+        """Who comes by ``sips``, or to our ``sips`` Contact, is given one again, whatever dialog it is (section
+        12.1.1)."""
+        one = OneUsage("confirmed")
+        self.assertFalse(one.usage.dialog.is_secure)
+        for route, scheme in (("<sip:p.example;lr>", "<sip:"), ("<sips:p.example;lr>", "<sips:")):
+            one.receive("UPDATE", None, ("Record-Route", route))
+            self.assertEqual(last_response(one).headers["Contact"].partition(one.party.name)[0], scheme)
+
     def test_without_acks(self) -> None:
         """Of a peer that acknowledges nothing a few re-INVITEs are accepted, and no more before it does: fault:C6."""
         one = OneUsage("confirmed")
@@ -265,6 +274,25 @@ class RefusedTests(SynchronousTestCase):
         one.receive("ACK")
         one.receive("INVITE", OFFER)
         self.assertIs(one.usage.incoming is None, False)
+
+    def test_ack_that_is_overtaken(self) -> None:
+        """RFC 6141 section 5.4: a peer that has lost its address, and with it our 2xx, is not hung up on when it has
+        come with another re-INVITE; but it is when it acknowledges that one neither. fault:C6"""
+        for acknowledges in (True, False):
+            one = OneUsage("they owe an ACK")
+            one.receive("INVITE", OFFER)
+            one.usage.answer(ANSWER, one.pair.now)
+            one.party.work()
+            if acknowledges:
+                one.receive("ACK")
+            one.pair.wait(31.0)
+            self.assertEqual(one.present, "confirmed: they owe an ACK;")
+            one.pair.wait(3.0)
+            sent = [name for _, party, name in one.pair.sent if party is one.party]
+            self.assertEqual(sent.count("BYE") == 0, acknowledges)
+            if acknowledges:
+                # Nothing is left of it.
+                self.assertEqual((one.present, one.usage.awaited_ack), ("confirmed", None))
 
     def test_while_a_re_invite_waits(self) -> None:
         """An UPDATE that only refreshes is answered at once, and the re-INVITE waits on (RFC 3311 section 5.2)."""
