@@ -161,7 +161,12 @@ class InviteServerTransaction(ServerTransaction):
         table.send(self.flow, self._octets)
 
     def flow_failed(self, reason: BaseException, table: TransactionTable) -> None:
-        """17.2.4: no response can leave any more; the user is told if it had not given its own."""
+        """17.2.4: no response can leave any more; the user is told if it had not given its own.
+
+        RFC 6026 section 8.8 keeps the state where a response was not delivered, for the copies of the request that may
+        follow. Here they have no way to come by; what a datagram meets is for
+        :meth:`~sip_p2p.sip.transaction.layer.TransactionLayer.requests_failed`.
+        """
         is_unanswered = self.state is _PROCEEDING
         self._leave(table)
         self.state = _TERMINATED
