@@ -69,18 +69,24 @@ def capability_fields(profile: Profile, has_timer: bool = True, has_packages: bo
 
 
 def in_dialog_response(
-    usage: InviteUsage, transaction: ServerTransaction, status: int, has_packages: bool = True
+    usage: InviteUsage,
+    transaction: ServerTransaction,
+    status: int,
+    has_packages: bool = True,
+    wants_secure: bool = False,
 ) -> Response:
     """Begin a provisional response or a 2xx to a request that may change the session.
 
     :param has_packages: whether that request has a Recv-Info.
+    :param wants_secure: whether it asks for a ``sips`` Contact, in whatever dialog.
     :raises InvalidOperation: when the party has no Contact.
     """
     response = usage.core.response(transaction, status)
     profile = usage.profile
     # 12.1.1, 12.2.2, RFC 3311 section 5.2: a target refresh is answered with a Contact.
     names_nobody = is_anonymous(usage.dialog.local)
-    response.headers.add("Contact", profile.contact_value(transaction.flow, usage.dialog.is_secure, names_nobody))
+    is_secure = usage.dialog.is_secure or wants_secure
+    response.headers.add("Contact", profile.contact_value(transaction.flow, is_secure, names_nobody))
     for name, value in capability_fields(profile, usage.has_timer, has_packages):
         response.headers.add(name, value)
     return response
