@@ -316,6 +316,9 @@ class ServerInvitation:
         if not 400 <= status <= 699:
             raise ValueError(f"{status} is not the status of a refusal: 400 to 699")
         checked = application_fields(fields)
+        if status == 488 and self.offer is not None and all(name != "Warning" for name, _ in checked):
+            # 13.3.1.3: it should have one.
+            checked.append(("Warning", warning_value("the offer is not acceptable")))
         self._check_open()
         self._finish(status, reason, checked, now)
 

@@ -286,6 +286,19 @@ class DecisionTests(SynchronousTestCase):
             assert isinstance(effect, InvitationEnded) and effect.response is not None
             self.assertEqual((effect.response.status, effect.reason, effect.request), (status, None, None))
 
+    def test_why_an_offer_is_refused(self) -> None:
+        """13.3.1.3: a 488 to an offer has a Warning; the application's, if it gives one."""
+        ours, own = '399 sip_p2p "the offer is not acceptable"', '305 here "no such type"'
+        for offer, status, said, expected in (
+            (OFFER, 488, (), [ours]),
+            (OFFER, 488, [("warning", own)], [own]),
+            (OFFER, 486, (), []),
+            (None, 488, (), []),
+        ):
+            bench = AnswerBench(offer=offer)
+            bench.do(lambda b=bench, s=status, f=said: b.call.reject(s, b.now, None, f))
+            self.assertEqual(bench.responses[-1].headers.get_all("Warning"), expected)
+
     def test_what_is_no_refusal(self) -> None:
         """13.3.1.3: another status, and what cannot be written, is the caller's mistake and changes nothing. row:H5"""
         bench = AnswerBench()
