@@ -121,4 +121,4 @@ def _is_start_line(line: str) -> bool:
     """Whether the first line of a fragment is a start line rather than a header field."""
     words = line.split(" ")
     is_request = len(words) == 3 and words[2].upper().startswith("SIP/") and words[1][:1] != ":"
-    return line.startswith("SIP/") or (is_request and ":" not in words[0])
+    return line[:4].upper() == "SIP/" or (is_request and ":" not in words[0])

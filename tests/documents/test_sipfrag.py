@@ -37,6 +37,11 @@ class FragmentTests(SynchronousTestCase):
         self.assertRaises(ValueError, SipFragment.of_status, 99)
         self.assertRaises(ValueError, SipFragment.of_status, 200, "a\r\nb")
 
+    def test_version_in_any_case(self) -> None:
+        """The case of the version does not matter, and we write capitals (RFC 3261 section 7.1)."""
+        for line in (b"sip/2.0 180 Ringing", b"Sip/2.0 180 Ringing\r\n"):
+            self.assertEqual(SipFragment.parse(line).to_bytes(), b"SIP/2.0 180 Ringing\r\n")
+
     def test_parts(self) -> None:
         """Start line, fields and body can each be missing (section 2)."""
         for octets, start, names, body in (
