@@ -24,7 +24,7 @@ from sip_p2p.sip.dialog.mid_dialog import (
 from sip_p2p.sip.dialog.offer_answer import Place, Role
 from sip_p2p.sip.dialog.reliable import OPTION_TAG as RELIABLE
 from sip_p2p.sip.dialog.reliable import ReliableSender, first_rseq
-from sip_p2p.sip.readings import warning_value
+from sip_p2p.sip.readings import seconds_of, warning_value
 from sip_p2p.sip.transaction.base import TransactionState
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["IncomingChange", "answer_prack", "receive_change"]
 
 _REFRESH = 60.0
+_FOR_EVER = 2**32
 
 
 def receive_change(usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
@@ -117,8 +118,8 @@ class IncomingChange:
     """
 
     __slots__ = (
-        "_again_at", "_cseq", "_former_packages", "_former_target", "_has_packages", "_is_reliable", "_local_cseq",
-        "_recorded", "_sender", "_status", "_wants_secure", "method", "transaction",
+        "_again_at", "_cseq", "_expires_at", "_former_packages", "_former_target", "_has_packages", "_is_reliable",
+        "_local_cseq", "_recorded", "_sender", "_status", "_wants_secure", "method", "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -148,13 +149,16 @@ class IncomingChange:
         self._is_reliable = has_option(request, "Require", RELIABLE)
         self._sender: ReliableSender | None = None
         self._status = 183
-        self._again_at = now + _REFRESH if request.method == "INVITE" else math.inf
+        self._again_at = self._expires_at = math.inf
+        if request.method == "INVITE":
+            self._again_at = now + _REFRESH
+            self._expires_at = now + seconds_of(request.headers, "Expires", _FOR_EVER)
 
     @property
     def next_deadline(self) -> float | None:
         """When :meth:`handle_timer` is to be called; None for an UPDATE, which has to be answered at once."""
         due = None if self._sender is None else self._sender.next_deadline
-        earliest = self._again_at if due is None else min(due, self._again_at)
+        earliest = min(self._again_at, self._expires_at, math.inf if due is None else due)
         return None if earliest == math.inf else earliest
 
     def accept(
@@ -242,8 +246,13 @@ class IncomingChange:
         return True
 
     def handle_timer(self, usage: InviteUsage, now: float) -> None:
-        """Say again what waits for its PRACK; refuse the re-INVITE when none comes. Say each minute that it is still
-        being thought about."""
+        """Say again what waits for its PRACK; refuse the re-INVITE when none comes, and when it has expired. Say each
+        minute that it is still being thought about."""
+        if now >= self._expires_at:
+            # 13.3.1, step 1: it has expired before there was a final response.
+            refuse(usage.core, self.transaction, 487, now)
+            self.withdraw(usage, None, now)
+            return
         if now >= self._again_at:
             # 13.3.1.1: so that nobody on the way, and no peer, takes the silence for an end.
             self._again_at = now + _REFRESH
@@ -297,7 +306,7 @@ class IncomingChange:
         self._former_packages = usage.capabilities.recv_info
 
     def withdraw(self, usage: InviteUsage, request: Request | None, now: float) -> None:
-        """It is over without an answer of ours: cancelled by *request*, or its flow was lost."""
+        """It is over without an answer of ours: cancelled by *request*, expired, or its flow was lost."""
         self._undo(usage)
         usage.core.say(OfferWithdrawn(usage, request))
         _settled(usage, now)

@@ -319,6 +319,25 @@ class ProgressTests(SynchronousTestCase):
             with self.assertRaises(ValueError):
                 one.usage.progress(status, one.pair.now)
 
+    def test_expires(self) -> None:
+        """A re-INVITE that has expired is refused 487, and the session goes on as it was (section 13.3.1, step 1):
+        row:H20."""
+        for value, at in (("20", 20.0), ("0", 0.0), ("soon", None)):
+            one = OneUsage("confirmed")
+            began, target = one.pair.now, one.usage.dialog.remote_target
+            one.receive("INVITE", OFFER, ("Expires", value))
+            if at is not None:
+                one.pair.wait(max(0.0, at - 0.1))
+                self.assertIs(one.usage.incoming is None, at == 0.0)
+                one.pair.wait(0.2)
+                self.assertEqual((last_response(one).status, one.present), (487, "confirmed"))
+                self.assertIs(one.usage.dialog.remote_target, target)
+                self.assertEqual(one.party.heard[-1], "offer withdrawn")
+            else:
+                one.pair.wait(50.0)
+                self.assertIsNotNone(one.usage.incoming)
+            self.assertLess(one.pair.now - began, 51.0)
+
     def test_reliable(self) -> None:
         """A re-INVITE that requires 100rel gets them reliably, one at a time (RFC 3262 section 3): row:H20."""
         one = OneUsage("confirmed")
