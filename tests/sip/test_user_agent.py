@@ -225,20 +225,20 @@ class InviteTests(SynchronousTestCase):
         self.core.receive_message(Response(status, None, headers), self.flow, 1.0)
 
     def test_cancel(self) -> None:
-        """A CANCEL has the Request-URI, Via, Route, From, To, Call-ID and number of its INVITE, and no Require of it
-        (row:H16, RFC 3261 section 9.1)."""
+        """A CANCEL has the Request-URI, Via, Route, From, To, Call-ID and number of its INVITE, and no Require, of
+        it or by itself (row:H16, RFC 3261 section 9.1)."""
         transaction = self.invite(routes=("<sip:p1;lr>", "<sip:p2;lr>"), fields=(("Require", "100rel"), ("X-A", "b")))
         invite = self.sent()
         self.reply(invite, 180)
         reason = 'SIP;cause=200;text="Call completed elsewhere"'
-        cancelling = self.core.cancel(transaction, [("Reason", reason)], 1.0)
+        cancelling = self.core.cancel(transaction, [("Reason", reason), ("Require", "x"), ("Proxy-Require", "x")], 1.0)
         cancel = self.sent()
         self.assertEqual((cancelling.method, cancel.method, cancel.uri_text), ("CANCEL", "CANCEL", invite.uri_text))
         for name in ("Via", "From", "To", "Call-ID"):
             self.assertEqual(cancel.headers.get_all(name), invite.headers.get_all(name), name)
         self.assertEqual(cancel.headers.get_all("Route"), ["<sip:p1;lr>", "<sip:p2;lr>"])
         self.assertEqual((str(cancel.cseq), cancel.headers["Reason"]), ("4 CANCEL", reason))
-        self.assertFalse({"Require", "X-A", "Contact"} & set(cancel.headers.names()))
+        self.assertFalse({"Proxy-Require", "Require", "X-A", "Contact"} & set(cancel.headers.names()))
         self.assertEqual(self.core.traffic.requests_out["CANCEL"], 1)
 
     def test_cancel_of_rfc_3665(self) -> None:

@@ -45,6 +45,7 @@ _COMPLETED = TransactionState.COMPLETED
 _TERMINATED = TransactionState.TERMINATED
 
 _MAX_FORWARDS = "70"
+_NOT_IN_CANCEL = ("Proxy-Require", "Require")
 
 
 @final
@@ -190,7 +191,7 @@ class InviteClientTransaction(ClientTransaction):
         """9.1: the CANCEL of this INVITE: its Request-URI, Via, Route, From, To, Call-ID and sequence number, but not
         its Require.
 
-        :param fields: further header fields, already checked.
+        :param fields: further header fields, already checked; what requires something is left out.
         :raises InvalidOperation: before the first response, since it could overtake the INVITE; and after the final
             one, when it has no effect any more.
         """
@@ -201,7 +202,8 @@ class InviteClientTransaction(ClientTransaction):
         index = names.index("CSeq")
         values[index] = values[index].replace("ACK", "CANCEL")
         for name, value in fields:
-            headers.add(name, value)
+            if name not in _NOT_IN_CANCEL:
+                headers.add(name, value)
         return Request("CANCEL", self._ack_uri, headers)
 
     def _stop_retransmitting(self, table: TransactionTable) -> None:
