@@ -119,7 +119,8 @@ def make_answer(
     :param address: where we receive.
     :param origin: ours; in later answers of a session, that of our last description, whose version is then raised. By
         default a new one that copies the offer's id: it is unique together with our address.
-    :raises ValueError: when *offer* has no media line that is taken: answer the request with 488 instead.
+    :raises ValueError: when *offer* has media lines and none is taken: answer the request with 488 instead. One that
+        only ends streams is answered.
     """
     left = list(abilities)
     lines = []
@@ -130,9 +131,12 @@ def make_answer(
         else:
             left.remove(ability)
             lines.append(_taken(offer, media, ability))
-    if offer.media and all(line.is_rejected for line in lines):
+    if all(line.is_rejected for line in lines) and not all(line.is_rejected for line in offer.media):
         raise ValueError("nothing in the offer is acceptable")
     ours = Origin(address, offer.origin.session_id) if origin is None else origin.next()
+    if origin is None and ours.session == offer.origin.session:
+        # Section 6: who made the offer is somebody else, under whatever address.
+        ours = Origin(address, offer.origin.session_id ^ 1)
     # Section 6: the times of the answer are those of the offer.
     return SessionDescription(ours, tuple(lines), name, Connection(address), tuple(attributes), timings=offer.timings)
 
@@ -169,6 +173,8 @@ def answer_faults(offer: SessionDescription, answer: SessionDescription) -> list
     faults = []
     if len(answer.media) != len(offer.media):
         faults.append(f"it has {len(answer.media)} media lines, and the offer {len(offer.media)}")
+    if answer.timings != offer.timings:
+        faults.append("its times are not those of the offer")
     for number, (offered, answered) in enumerate(zip(offer.media, answer.media, strict=False), 1):
         where = f"media line {number}"
         if offered.kind != answered.kind:
@@ -221,17 +227,31 @@ def next_offer(previous: SessionDescription, media: Sequence[MediaDescription]) 
     """The next description of the session after *previous*, ours as well (section 8): its media lines keep their
     places, one that is not wanted any more gets port 0, and the version rises if anything changed.
 
-    :param media: the lines from now on, in their places; those that *previous* had beyond them are ended.
-    :raises ValueError: when a place gets another kind of media while its stream lives.
+    :param media: the lines from now on, in their places; those that *previous* had beyond them are ended. A place may
+        get another kind of media (section 8.3.3).
+    :raises ValueError: when a payload type gets another meaning while its stream lives (section 8.3.2).
     """
     lines = list(media)
     for index, line in enumerate(previous.media):
         if index >= len(lines):
             lines.append(_refused(line))
-        elif lines[index].kind != line.kind and not line.is_rejected:
-            raise ValueError(f"media line {index + 1} is {line.kind}, and stays so while it lives (RFC 3264 8.3.3)")
+        for number, before, after in _renumbered(line, lines[index]):
+            raise ValueError(f"media line {index + 1} has {after} for {number}, which is {before} while it lives")
     changed = previous.replace(media=lines)
     return previous if changed == previous else changed.replace(origin=previous.origin.next())
+
+
+def _renumbered(before: MediaDescription, after: MediaDescription) -> list[tuple[int, str, str]]:
+    """Section 8.3.2: the payload types whose meaning changes within a stream, with what they mean."""
+    if before.is_rejected or after.is_rejected or before.kind != after.kind or not (before.is_rtp and after.is_rtp):
+        return []
+    known = {codec.payload: codec for codec in before.codecs}
+    pairs = [(known[codec.payload], codec) for codec in after.codecs if codec.payload in known]
+    return [
+        (codec.payload, was.rtpmap.split(" ")[1], codec.rtpmap.split(" ")[1])
+        for was, codec in pairs
+        if not was.is_same(codec)
+    ]
 
 
 def next_offer_faults(previous: SessionDescription, offer: SessionDescription) -> list[str]:
@@ -249,8 +269,8 @@ def next_offer_faults(previous: SessionDescription, offer: SessionDescription) -
     if len(offer.media) < len(previous.media):
         faults.append(f"it has {len(offer.media)} media lines, and the session has {len(previous.media)}")
     for number, (before, after) in enumerate(zip(previous.media, offer.media, strict=False), 1):
-        if before.kind != after.kind and not before.is_rejected:
-            faults.append(f"media line {number} is {after.kind}, and was {before.kind}")
+        for payload, was, means in _renumbered(before, after):
+            faults.append(f"media line {number} has {means} for {payload}, which was {was}")
     return faults
 
 
