@@ -97,7 +97,7 @@ class OfferTests(SynchronousTestCase):
         self.assertEqual(one.party.heard, ["offer wanted", "answer"])
 
     def test_no_answer_in_the_ack(self) -> None:
-        """An ACK without the answer that it owes leaves the session as it was before (RFC 6141 section 3.2)."""
+        """An ACK without the answer that it owes leaves the session as it was before (RFC 6141 section 3.3)."""
         one = OneUsage("confirmed")
         one.receive("INVITE")
         one.usage.answer(NEW, one.pair.now)

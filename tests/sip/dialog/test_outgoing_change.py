@@ -137,7 +137,7 @@ class ReinviteTests(SynchronousTestCase):
         self.assertEqual(pair.alice.heard[-1], "usage ended NO_AGREEMENT")
 
     def test_the_peer_does_not_answer_the_offer(self) -> None:
-        """A 2xx without the answer that it owes changes nothing, and is acknowledged (RFC 6141 section 3.2)."""
+        """A 2xx without the answer that it owes changes nothing, and is acknowledged (RFC 6141 section 3.3)."""
         one = OneUsage("we re-INVITE")
         before = one.usage.local_description
         one.respond(200, ContentDescription(b"?", "text/plain", "render"))
