@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sip_p2p.errors import MalformedMessage
 from sip_p2p.sip.accept import is_acceptable, parse_accept
-from sip_p2p.sip.body import MediaType, parse_disposition
+from sip_p2p.sip.body import MediaType, parse_disposition, parse_media_type
 from sip_p2p.sip.fields import parse_retry_after, parse_seconds, split_values
 
 if TYPE_CHECKING:
@@ -44,9 +44,15 @@ def warning_value(text: str) -> str:
 
 
 def could_accept(headers: Headers) -> bool:
-    """Whether Accept, if there is one, leaves room for a session description (section 20.1)."""
+    """Whether Accept, if there is one, leaves room for a session description (section 20.1): SDP, or what the body of
+    the same request is."""
     values = headers.get_all("Accept")
-    return not values or is_acceptable(parse_accept(values), _SESSION_DESCRIPTION)
+    if not values:
+        return True
+    ranges = parse_accept(values)
+    content_type = headers.get("Content-Type")
+    types = [_SESSION_DESCRIPTION] if content_type is None else [_SESSION_DESCRIPTION, parse_media_type(content_type)]
+    return any(is_acceptable(ranges, each) for each in types)
 
 
 def is_optional(headers: Headers) -> bool:

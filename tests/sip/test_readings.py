@@ -35,6 +35,9 @@ class ReadingTests(SynchronousTestCase):
         self.assertTrue(could_accept(Headers()))
         self.assertTrue(could_accept(Headers([("Accept", "application/sdp")])))
         self.assertFalse(could_accept(Headers([("Accept", "text/plain")])))
+        for described, expected in (("application/own;v=1", True), ("application/other", False)):
+            headers = Headers([("Accept", "application/own"), ("Content-Type", described)])
+            self.assertIs(could_accept(headers), expected)
         self.assertFalse(is_optional(Headers()))
         self.assertTrue(is_optional(Headers([("Content-Disposition", "render;handling=optional")])))
 
