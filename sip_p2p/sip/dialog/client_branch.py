@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sip_p2p.errors import InvalidOperation, MalformedMessage
-from sip_p2p.sip.dialog.description import description_of
+from sip_p2p.sip.dialog.description import description_of, refusal_of
 from sip_p2p.sip.dialog.dialog import Dialog
 from sip_p2p.sip.dialog.effects import Accepted, AnswerReceived, Ending, OfferReceived, Progress
 from sip_p2p.sip.dialog.mid_dialog import farewell_fields, refuse
@@ -86,8 +86,8 @@ class Branches:
         self._refused: set[str] = set()
         # By the tag, the last sequence number of an early dialog that has ended.
         self._numbers: dict[str, int] = {}
-        # By the tag, which reliable response of a branch waits for a PRACK with our answer.
-        self._pracks: dict[str, RAck] = {}
+        # By the tag, which reliable response of a branch waits for a PRACK with our answer, and what it offers.
+        self._pracks: dict[str, tuple[RAck, ContentDescription]] = {}
 
     @property
     def is_full(self) -> bool:
@@ -177,9 +177,9 @@ class Branches:
         self._numbers.clear()
         self._pracks.clear()
 
-    def hold_prack(self, usage: InviteUsage, rack: RAck) -> None:
+    def hold_prack(self, usage: InviteUsage, rack: RAck, offer: ContentDescription) -> None:
         """A reliable response made an offer: its PRACK waits for the answer."""
-        self._pracks[usage.dialog.remote_tag] = rack
+        self._pracks[usage.dialog.remote_tag] = (rack, offer)
 
     # -- what usages ask of the INVITE that they came of ---------------------------------------------------------------
 
@@ -191,19 +191,25 @@ class Branches:
         :raises InvalidOperation: when no such offer waits.
         """
         tag = usage.dialog.remote_tag
-        rack = self._pracks.get(tag)
-        if rack is None:
+        held = self._pracks.get(tag)
+        if held is None:
             raise InvalidOperation("no offer waits for an answer")
-        usage.send_prack(rack, description, now, fields)
+        usage.send_prack(held[0], description, now, fields)
         del self._pracks[tag]
 
     def decline_offer(self, usage: InviteUsage, status: int, fields: Sequence[tuple[str, str]], now: float) -> None:
-        """RFC 6337 section 2.3: an offer in a response cannot be refused, only its early dialog ended (section 15).
+        """RFC 6337 sections 2.3 and 5.2.4: an offer in a response cannot be refused, only answered so that none of its
+        streams is taken, and its early dialog ended (section 15).
 
         :raises InvalidOperation: when no such offer waits.
         """
-        if self._pracks.pop(usage.dialog.remote_tag, None) is None:
+        held = self._pracks.pop(usage.dialog.remote_tag, None)
+        if held is None:
             raise InvalidOperation("no offer waits for an answer")
+        rack, offer = held
+        refusal = refusal_of(offer, usage.local_description)
+        if refusal is not None:
+            usage.send_prack(rack, refusal, now)
         usage.bye(now, farewell_fields(status, fields), Ending.NO_AGREEMENT)
 
     def prack_received(self, usage: InviteUsage, output: InDialogRequestReceived, now: float) -> None:
@@ -259,9 +265,9 @@ def hear_provisional(
     usage.capabilities.heard(response)
     core.say(Progress(invitation, response, usage, is_new))
     role, description = _description(usage, Place.UNRELIABLE if rack is None else Place.RELIABLE, response)
-    if rack is not None and role is Role.OFFER:
+    if rack is not None and description is not None and role is Role.OFFER:
         # RFC 3262 section 5: the PRACK carries the answer, and waits for it.
-        invitation.branches.hold_prack(usage, rack)
+        invitation.branches.hold_prack(usage, rack, description)
         core.say(OfferReceived(usage, description, None))
         return
     if rack is not None:

@@ -560,18 +560,28 @@ class DescriptionTests(SynchronousTestCase):
             self.assertEqual(bench.requests("PRACK")[-1].headers["RAck"], rack)
 
     def test_offer_of_a_branch_declined(self) -> None:
-        """RFC 6337 section 2.3: an offer in a response cannot be refused, so its early dialog is ended. row:H10"""
+        """RFC 6337 sections 2.3 and 5.2.4: an offer in a response cannot be refused, so its PRACK takes no stream of
+        it, and its early dialog is ended. row:H10"""
         bench = CallBench(offer=None)
-        bench.answer(bench.reliable(4, 183, "b1", OFFER))
+        offer = ContentDescription("v=0\r\no=b 1 1 IN IP4 192.0.2.2\r\ns=-\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0 8\r\n")
+        bench.answer(bench.reliable(4, 183, "b1", offer))
         usage = bench.call.usages["b1"]
         said = bench.do(lambda: usage.decline(488, bench.now, [("Warning", '399 here "no video"'), ("X-Note", "1")]))
-        self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">BYE"])
+        self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">PRACK", ">BYE"])
+        (prack,) = bench.requests("PRACK")
+        self.assertEqual((prack.headers["RAck"], prack.body.splitlines()[-1]), ("4 1 INVITE", b"m=audio 0 RTP/AVP 0"))
         # RFC 3326 section 3.2: a request says why in Reason; Warning is for responses.
         (bye,) = bench.requests("BYE")
         self.assertEqual((bye.headers["Reason"], bye.headers["X-Note"]), ("SIP;cause=488", "1"))
         self.assertNotIn("Warning", bye.headers)
         self.assertRaises(InvalidOperation, bench.call.branches.decline_offer, usage, 488, (), bench.now)
+        self.assertEqual(bench.answer(bench.response(200, to=prack)), [])
         self.assertEqual(bench.answer(bench.response(487)), [">ACK", "user:ended 487"])
+        # Of another kind nobody here could say what would be an answer.
+        bench = CallBench(offer=None)
+        bench.answer(bench.reliable(4, 183, "b1", ContentDescription("x", "text/plain")))
+        said = bench.do(lambda: bench.call.usages["b1"].decline(488, bench.now))
+        self.assertEqual(said, ["user:usage ending NO_AGREEMENT", ">BYE"])
 
     def test_offer_in_an_unreliable_response(self) -> None:
         """13.2.1: an offer has to arrive; one that may be lost is none. row:H22"""
