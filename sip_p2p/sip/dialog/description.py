@@ -109,6 +109,9 @@ def refusal_of(offer: ContentDescription, former: ContentDescription | None = No
     """The answer to *offer* that takes none of its streams (RFC 3264 section 6): for an offer that cannot be refused,
     and is not wanted (RFC 3261 section 13.2.2.4).
 
+    It is made line by line: signalling has to say this much even of a description that :mod:`sip_p2p.sdp`, which it
+    does without, would not read.
+
     :param former: our last description; its origin is ours, and its version goes up (RFC 3264 section 8).
     :returns: None where *offer* is no SDP.
     """
